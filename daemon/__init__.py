@@ -1,0 +1,1 @@
+"""Decides what happens to files; knows no pixel."""

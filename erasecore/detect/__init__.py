@@ -1,0 +1,1 @@
+"""Where and when text is drawn over the picture."""

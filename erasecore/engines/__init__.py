@@ -1,0 +1,1 @@
+"""What fills the hole: one protocol, several engines."""

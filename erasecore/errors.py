@@ -1,0 +1,189 @@
+"""Every fault that comes from outside, as a class that says who can put it right.
+
+Retry, exit code, folder and alert follow from the class and its remedy; nobody parses the text.
+The text names the file (or the place) and the next step, so that it can be shown as it stands.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+
+class Remedy(StrEnum):
+    """Who can put an error right."""
+
+    RETRY = "retry"  # nobody: try again later
+    FIX_INPUT = "fix-input"  # whoever sent the file
+    FIX_HOST = "fix-host"  # the operator: disk, weights, GPU, rights
+    FIX_CODE = "fix-code"  # us
+
+
+class EraseError(Exception):
+    """A fault with a remedy; ``str(error)`` is a sentence for the person who can mend it."""
+
+    remedy: ClassVar[Remedy] = Remedy.FIX_CODE
+
+
+class InputError(EraseError):
+    """Something is wrong with the film (or its sidecar); sending a better one mends it."""
+
+    remedy = Remedy.FIX_INPUT
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        self.path = path
+        super().__init__(f"{show_name(path)}: {sentence}")
+
+
+def show_name(path: Path) -> str:
+    """The file's name with everything unprintable escaped, safe for logs and terminals."""
+    name = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+# --- the film ---------------------------------------------------------------------------------
+
+
+class EmptyFile(InputError):
+    """The file has no bytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "the file is empty (0 bytes); copy it again.")
+
+
+class NotAVideo(InputError):
+    """No known film container was recognised."""
+
+    def __init__(self, path: Path, detail: str = "") -> None:
+        why = f" ({detail})" if detail else ""
+        super().__init__(
+            path, f"not a film container we read{why}; send mp4, mkv, mov, webm, avi, ts or similar."
+        )
+
+
+class NoVideoStream(InputError):
+    """The container holds sound, pictures or text, but no film."""
+
+    def __init__(self, path: Path, detail: str = "it holds no video stream") -> None:
+        super().__init__(path, f"{detail}; send the file that has the picture.")
+
+
+class TruncatedVideo(InputError):
+    """The film ends (or breaks) before it should."""
+
+    def __init__(self, path: Path, detail: str) -> None:
+        super().__init__(path, f"the film is cut short or damaged ({detail}); copy it again.")
+
+
+class EncryptedVideo(InputError):
+    """The streams are encrypted (DRM)."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "the film is encrypted; send a copy without DRM.")
+
+
+class UnknownCodec(InputError):
+    """The video codec cannot be decoded here."""
+
+    def __init__(self, path: Path, codec: str) -> None:
+        super().__init__(
+            path, f"no decoder for its video codec ({codec}); convert the film, to H.264 for example."
+        )
+
+
+class LimitExceeded(InputError):
+    """The film is larger than the operator allows."""
+
+    def __init__(self, path: Path, what: str, found: float, limit: float, key: str) -> None:
+        super().__init__(
+            path,
+            f"{what} is {found:g}, above the limit of {limit:g}; send a smaller film, "
+            f"or let the operator raise {key}.",
+        )
+
+
+class UnsafeFile(InputError):
+    """Not a plain regular file: a link, a device, a pipe, a folder."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(path, f"it is {kind}, not a regular file; copy the film itself.")
+
+
+class BadSidecar(InputError):
+    """A settings file beside a film, or in its folder, cannot be used."""
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        super().__init__(path, f"{sentence} (job settings file; correct it and requeue).")
+
+
+# --- the host ---------------------------------------------------------------------------------
+
+
+class HostError(EraseError):
+    """Something is wrong with this machine; the operator mends it and the queue goes on."""
+
+    remedy = Remedy.FIX_HOST
+
+
+class ConfigError(HostError):
+    """The configuration cannot be used; the text begins with the key."""
+
+
+class FolderError(HostError):
+    """One of the five folders cannot be used."""
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {sentence}")
+
+
+class DiskFull(HostError):
+    """A folder has no room left."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path}: no space left; free some, the queue goes on by itself.")
+
+
+class EngineMissing(HostError):
+    """The configured engine cannot be built here."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(f"engine {name}: {sentence}")
+
+
+# --- nobody -----------------------------------------------------------------------------------
+
+
+class WorkerLost(EraseError):
+    """The worker process ended or fell silent in the middle of an attempt."""
+
+    remedy = Remedy.RETRY
+
+
+class OutOfMemory(EraseError):
+    """Memory ran out; a smaller batch, or a quieter moment, may do."""
+
+    remedy = Remedy.RETRY
+
+
+# --- us ---------------------------------------------------------------------------------------
+
+
+class VerifyFailed(EraseError):
+    """The result is not what it must be; it is not published."""
+
+    def __init__(self, path: Path, detail: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{show_name(path)}: the result failed its check ({detail}); it was not published. "
+            "Please report this with the job's log."
+        )
+
+
+class EngineMisbehaved(EraseError):
+    """An engine broke its contract: wrong shape, wrong type, values out of range."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"engine {name} broke its contract: {detail}. Please report this.")

@@ -1,0 +1,1 @@
+"""What was drawn: its alpha and its colour, and how to undo it."""

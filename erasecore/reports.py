@@ -1,0 +1,63 @@
+"""What the pipeline says about its work: plain frozen records, standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """A step of the pipeline, in order."""
+
+    PROBE = "probe"
+    DETECT = "detect"
+    ERASE = "erase"
+    ASSEMBLE = "assemble"
+    VERIFY = "verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One sign of life: which stage, how far through it, how far through the job."""
+
+    stage: Stage
+    stage_share: float  # 0 to 1 of this stage
+    job_share: float  # 0 to 1 of the whole job
+    frames_done: int  # of the film, in this stage
+    frames_total: int  # 0 while unknown
+
+
+@dataclass(frozen=True, slots=True)
+class EventReport:
+    """One subtitle that was erased."""
+
+    start: int  # first frame
+    stop: int  # first frame after it
+    start_seconds: float
+    stop_seconds: float
+    box_xyxy: tuple[int, int, int, int]  # pixels of the stored picture
+    share_unblended: float  # of its ink pixels: solved from a translucent layer
+    share_propagated: float  # of its ink pixels: copied from other frames
+    share_invented: float  # of its ink pixels: filled in space
+    confidence: float  # 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class EraseReport:
+    """One film, done."""
+
+    untouched: bool  # no subtitle was found: the result is the source, byte for byte
+    result: str  # the result's file name inside the job's folder
+    engine: str
+    width: int
+    height: int
+    frames: int
+    duration_seconds: float
+    video_codec: str
+    segments: int
+    segments_resumed: int  # finished by an earlier attempt and not done again
+    events: tuple[EventReport, ...] = ()
+    residual_events: int = 0  # events in whose place text is still found in the result
+    psnr_outside: float | None = None  # result against source away from the ink, dB
+    seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall seconds
+    warnings: tuple[str, ...] = ()

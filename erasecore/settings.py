@@ -1,0 +1,81 @@
+"""What may be asked of one job: plain frozen records, standard library only.
+
+The daemon reads them from ``config.yaml`` and from the settings files beside films; everything
+below ``erasecore`` receives them as values. Every field's default is the product's default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Codec(StrEnum):
+    """Which codec the result's video is encoded with."""
+
+    SOURCE = "source"  # the source's own family
+    H264 = "h264"
+    HEVC = "hevc"
+    AV1 = "av1"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of the picture as displayed in storage, in fractions of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """A half-open range of the film, in seconds from its first frame."""
+
+    start_seconds: float
+    stop_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectSettings:
+    """Where, when and how text is looked for."""
+
+    every_seconds: float = 0.25  # between two frames that are searched for text
+    side_px: int = 640  # longer side of the picture the detector sees
+    min_seconds: float = 0.4  # shorter appearances are not subtitles
+    regions: tuple[Region, ...] = ()  # empty: everywhere a caption may be
+    times: tuple[TimeRange, ...] = ()  # empty: the whole film
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSettings:
+    """How the result is encoded."""
+
+    codec: Codec = Codec.SOURCE
+    crf: float = 16.0  # constant rate factor; lower is better and larger
+    preset: str = "medium"  # the x264/x265 name; mapped for other encoders
+    threads: int = 0  # 0: as many as the machine has
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What a film may be; beyond it the film is refused, never half done."""
+
+    max_width_px: int = 8192
+    max_height_px: int = 8192
+    max_streams: int = 100
+    max_hours: float = 12.0
+    max_frames: int = 2_600_000  # 12 hours at 60 frames a second
+
+
+@dataclass(frozen=True, slots=True)
+class EraseSettings:
+    """Everything that may differ from job to job."""
+
+    engine: str = "auto"
+    priority: int = 0  # higher goes first
+    segment_seconds: float = 15.0  # one resumable unit; a cut nearby moves its border
+    detect: DetectSettings = field(default_factory=DetectSettings)
+    encode: EncodeSettings = field(default_factory=EncodeSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)

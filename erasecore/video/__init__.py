@@ -1,0 +1,1 @@
+"""Films in and out: probe, planes, reader, writer, assemble, verify."""

@@ -1,0 +1,47 @@
+"""How a frame's planes are laid out, so that they can be worked on without conversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""One plane, ``(H, W)``; uint8 for 8 bits, uint16 (value in the low bits) above."""
+
+Planes: TypeAlias = tuple[Plane, ...]
+"""Luma first, then the two colour planes (one plane only for gray)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneLayout:
+    """A planar pixel format: depth and how far the colour planes are reduced.
+
+    ``pix_fmt`` is FFmpeg's name. A colour plane has ``ceil(width / 2**shift_x)`` columns and
+    ``ceil(height / 2**shift_y)`` rows.
+    """
+
+    pix_fmt: str
+    bits: int
+    shift_x: int
+    shift_y: int
+    planes: int
+    full_range: bool
+
+    @property
+    def scale(self) -> int:
+        """Levels of this depth for one level at 8 bits: 1, 4 (10 bits), 16 (12 bits)."""
+        return 1 << (self.bits - 8)
+
+    @property
+    def peak(self) -> int:
+        """The largest value a sample can have."""
+        return (1 << self.bits) - 1
+
+    def plane_size(self, index: int, width: int, height: int) -> tuple[int, int]:
+        """Rows and columns of plane ``index`` of a ``width`` x ``height`` picture."""
+        if index == 0:
+            return height, width
+        return -(-height >> self.shift_y), -(-width >> self.shift_x)
