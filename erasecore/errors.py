@@ -58,7 +58,8 @@ class NotAVideo(InputError):
     def __init__(self, path: Path, detail: str = "") -> None:
         why = f" ({detail})" if detail else ""
         super().__init__(
-            path, f"not a film container we read{why}; send mp4, mkv, mov, webm, avi, ts or similar."
+            path,
+            f"not a film container we read{why}; send mp4, mkv, mov, webm, avi, ts or similar.",
         )
 
 
@@ -88,7 +89,8 @@ class UnknownCodec(InputError):
 
     def __init__(self, path: Path, codec: str) -> None:
         super().__init__(
-            path, f"no decoder for its video codec ({codec}); convert the film, to H.264 for example."
+            path,
+            f"no decoder for its video codec ({codec}); convert the film, to H.264 for example.",
         )
 
 

@@ -1,0 +1,160 @@
+"""What an engine is given, what it gives back, and what it must promise.
+
+An engine sees arrays only. It gets a *strip*: the rectangle around the ink of a few events, cut
+out of a run of frames with some context before and after, in the film's native planes. It fills
+the hole and leaves everything else to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.errors import EngineMisbehaved
+from erasecore.video.color import PlaneLayout
+
+Bools: TypeAlias = NDArray[np.bool_]
+Floats: TypeAlias = NDArray[np.float32]
+Stack: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""One plane of every frame of a strip, ``(T, H, W)``, in the film's own depth."""
+
+Tick: TypeAlias = Callable[[float], None]
+"""Called now and then with the share of the strip that is done, 0 to 1: a sign of life."""
+
+
+class Origin(IntEnum):
+    """Where a pixel of the hole was taken from."""
+
+    PROPAGATED = 1  # real pixels of other frames
+    INVENTED = 2  # made up from the surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A rectangle of ``T`` consecutive frames with the hole to be filled.
+
+    Attributes:
+        planes: luma ``(T, H, W)`` and two colour stacks ``(T, h, w)`` (none for gray films),
+            uint8 or uint16 in the layout's depth, translucent layers already undone. Not modified.
+        masks: bool ``(K, H, W)``; the distinct holes; ``masks[0]`` is empty.
+        mask_of: int ``(T,)``; which of ``masks`` each frame has.
+        fill_start: first frame to be filled; frames before it are context.
+        fill_stop: first frame after it that is not to be filled.
+        cuts: the frames at which a new shot begins; nothing may be copied across them.
+        thumbs: float32 ``(T, a, b)``; the whole picture's luma, reduced by ``thumb_scale``, for
+            the motion of the camera; values 0 to 255.
+        thumb_scale: pixels of the film for one pixel of a thumb.
+        layout: the planes' depth and reduction.
+    """
+
+    planes: tuple[Stack, ...]
+    masks: Bools
+    mask_of: NDArray[np.intp]
+    fill_start: int
+    fill_stop: int
+    cuts: tuple[int, ...]
+    thumbs: Floats
+    thumb_scale: float
+    layout: PlaneLayout
+
+    @property
+    def frames(self) -> int:
+        """How many frames the strip has, context included."""
+        return len(self.planes[0])
+
+    def mask(self, frame: int) -> Bools:
+        """The hole of one frame, bool ``(H, W)``."""
+        hole: Bools = self.masks[self.mask_of[frame]]
+        return hole
+
+
+@dataclass(frozen=True, slots=True)
+class FilledFrame:
+    """The pixels of one frame's hole, in the order of ``np.flatnonzero`` of each plane's hole.
+
+    Attributes:
+        planes: per plane the new samples, ``(n,)``, same type as the strip's plane; a colour
+            plane's hole is every sample that touches the luma hole.
+        origin: uint8 ``(n,)`` of ``Origin`` values, one for each luma sample of the hole.
+        error: float32 ``(n,)``; the expected error of each luma sample, in 8-bit levels.
+    """
+
+    planes: tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]
+    origin: NDArray[np.uint8]
+    error: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What an engine made of a strip: one ``FilledFrame`` for each frame of the fill span."""
+
+    frames: tuple[FilledFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What an engine needs from its caller."""
+
+    name: str
+    context_seconds: float  # how far before and after the hole it likes to look
+    multiple_of: int = 1  # of which width and height of the strip must be multiples
+    device: str = "cpu"
+    settings: dict[str, str] = field(default_factory=dict)  # shown in reports and by doctor
+
+
+class Engine(Protocol):
+    """Fills the hole of a strip."""
+
+    @property
+    def traits(self) -> Traits:
+        """What it needs."""
+        ...
+
+    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+        """The hole's pixels, made from the strip and, where given, a prior's pixels.
+
+        Args:
+            strip: not modified.
+            prior: what an earlier engine made of the same strip.
+            tick: called at least about once a second.
+        """
+        ...
+
+
+def reduce_mask(mask: Bools, layout: PlaneLayout) -> Bools:
+    """The colour samples that ``mask`` touches: bool ``(ceil(H / 2**sy), ceil(W / 2**sx))``."""
+    rows, columns = 1 << layout.shift_y, 1 << layout.shift_x
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, -height % rows), (0, -width % columns)))
+    blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
+    reduced: Bools = blocks.any(axis=(1, 3))
+    return reduced
+
+
+def check_filled(engine: str, strip: Strip, filled: Filled) -> None:
+    """Raise unless ``filled`` fits ``strip`` in every count and type.
+
+    Raises:
+        EngineMisbehaved: it does not.
+    """
+    expected = strip.fill_stop - strip.fill_start
+    if len(filled.frames) != expected:
+        raise EngineMisbehaved(engine, f"{len(filled.frames)} frames for {expected}")
+    for offset, frame in enumerate(filled.frames):
+        _check_frame(engine, strip, strip.fill_start + offset, frame)
+
+
+def _check_frame(engine: str, strip: Strip, index: int, frame: FilledFrame) -> None:
+    mask = strip.mask(index)
+    holes = [mask, *[reduce_mask(mask, strip.layout)] * (len(strip.planes) - 1)]
+    if len(frame.planes) != len(holes):
+        raise EngineMisbehaved(engine, f"{len(frame.planes)} planes for {len(holes)}")
+    for stack, hole, samples in zip(strip.planes, holes, frame.planes, strict=True):
+        if samples.shape != (int(hole.sum()),) or samples.dtype != stack.dtype:
+            found = f"{samples.dtype}{samples.shape}"
+            raise EngineMisbehaved(engine, f"frame {index}: {found} for {int(hole.sum())} samples")
