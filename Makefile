@@ -1,0 +1,53 @@
+# One command each; every one makes the environment in .venv when it is not there yet.
+#   make test    every test               make demo    a real film through the daemon
+#   make check   lint, types, contracts   make bench   quality, speed and memory
+# PYTHON picks the interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Where the bench finds its clips, and what it runs; see docs/benchmarks.md
+DATA ?= ../shared/data
+PARTS ?= quality,speed,memory
+CASES ?=
+METHODS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env check test demo bench clean
+
+help:
+	@sed -n '2,4s/^# *//p' Makefile
+
+env: $(READY)
+
+# A stamp, so that pip is asked again only when what is to be installed has changed.
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; README.md says how to get Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) tools/check_python.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sizes.py daemon erasecore bench tools
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+demo: $(READY)
+	$(BIN)/python -m bench.demo
+
+bench: $(READY)
+	$(BIN)/python -m bench --data '$(DATA)' --parts '$(PARTS)' --cases '$(CASES)' --methods '$(METHODS)'
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
