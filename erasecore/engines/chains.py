@@ -1,0 +1,129 @@
+"""Where each hidden pixel can be seen: coordinates chained along the motion, sampled once.
+
+For each hidden pixel a place in another frame is followed from frame to frame until the hole no
+longer covers it. Only coordinates are chained; the picture is read a single time at their end, so
+nothing is blurred by repeated resampling. Long hops keep chains short and free of drift.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.engines.base import Floats, Strip
+from erasecore.engines.holes import Hole
+from erasecore.engines.motion import Motion
+
+LONG_HOP = 8  # frames
+_HOP_COST = 0.03  # levels of expected error for each hop
+_RESIDUAL_COST = 0.15  # and for each level of the flow's residual
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """For the hidden pixels of one frame: where each can be seen.
+
+    Attributes:
+        frame: int ``(n,)``; the frame that shows it, -1 where none does.
+        x: float32 ``(n,)``; column there.
+        y: float32 ``(n,)``; row there.
+        cost: float32 ``(n,)``; what the way there adds to its expected error, in levels.
+    """
+
+    frame: NDArray[np.intp]
+    x: Floats
+    y: Floats
+    cost: Floats
+
+    @staticmethod
+    def none(count: int) -> Sources:
+        """Nothing is seen anywhere."""
+        zeros = np.zeros(count, np.float32)
+        return Sources(np.full(count, -1, np.intp), zeros, zeros, zeros)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    sources: Sources
+    chained: NDArray[np.bool_]  # the way goes on from a pixel that is hidden there too
+
+
+class ChainWalker:
+    """Walks a strip in one direction and gives each frame's sources on that side."""
+
+    def __init__(self, strip: Strip, holes: list[Hole], motion: Motion, step: int) -> None:
+        """Take the direction the sources lie in: ``step`` -1 for the past, 1 for the future."""
+        self._strip, self._holes, self._motion, self._step = strip, holes, motion, step
+        self._behind: deque[tuple[Sources, NDArray[np.intp]]] = deque(maxlen=LONG_HOP)
+        self._places = [_places(hole) for hole in holes]
+
+    def walk(self, frame: int) -> Sources:
+        """The sources of ``frame``; must be asked for every frame in order of the direction."""
+        index = int(self._strip.mask_of[frame])
+        hole = self._holes[index]
+        rows, columns = hole.rows_columns
+        sources = Sources.none(rows.size)
+        if rows.size:
+            near = self._hop(frame, 1, rows, columns)
+            far = self._hop(frame, LONG_HOP, rows, columns)
+            sources = _better(near, far) or sources
+        self._behind.appendleft((sources, self._places[index]))
+        return sources
+
+    def _hop(
+        self, frame: int, length: int, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> _Hop | None:
+        other = frame + self._step * length
+        if not self._reachable(frame, other) or len(self._behind) < length:
+            return None
+        flow = self._motion.flow(frame, other)
+        if flow is None:
+            return None
+        x, y = flow.follow(rows, columns)
+        height, width = self._strip.masks.shape[1:]
+        near_x, near_y = np.rint(x).astype(np.intp), np.rint(y).astype(np.intp)
+        inside = (near_x >= 0) & (near_y >= 0) & (near_x < width) & (near_y < height)
+        near_x, near_y = near_x.clip(0, width - 1), near_y.clip(0, height - 1)
+        behind, places = self._behind[length - 1]
+        place = places[near_y, near_x]
+        hidden = place >= 0
+        found = np.where(inside, other, -1).astype(np.intp)
+        cost = flow.residual[rows, columns] * _RESIDUAL_COST + _HOP_COST
+        if hidden.any():
+            there = place[hidden]
+            found[hidden] = np.where(inside[hidden], behind.frame[there], -1)
+            x[hidden] += behind.x[there] - near_x[hidden]
+            y[hidden] += behind.y[there] - near_y[hidden]
+            cost[hidden] += behind.cost[there]
+        return _Hop(Sources(found, x, y, cost), hidden & inside)
+
+    def _reachable(self, frame: int, other: int) -> bool:
+        if not 0 <= other < self._strip.frames:
+            return False
+        first, last = min(frame, other), max(frame, other)
+        return not any(first < cut <= last for cut in self._strip.cuts)
+
+
+def _places(hole: Hole) -> NDArray[np.intp]:
+    places = np.full(hole.hidden.shape, -1, np.intp)
+    places[hole.rows_columns] = np.arange(hole.rows_columns[0].size)
+    return places
+
+
+def _better(near: _Hop | None, far: _Hop | None) -> Sources | None:
+    """Seen in the next frame, else by the cheaper way."""
+    if near is None or far is None:
+        only = near or far
+        return only.sources if only else None
+    one, long = near.sources, far.sources
+    cheaper = near.chained & (long.cost < one.cost)
+    use_far = (long.frame >= 0) & ((one.frame < 0) | cheaper)
+    return Sources(
+        np.where(use_far, long.frame, one.frame),
+        np.where(use_far, long.x, one.x),
+        np.where(use_far, long.y, one.y),
+        np.where(use_far, long.cost, one.cost),
+    )

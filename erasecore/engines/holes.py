@@ -1,0 +1,84 @@
+"""The holes of a strip, with everything about them that is the same in every frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.engines.base import Bools, Strip, reduce_mask
+from erasecore.video.color import PlaneLayout
+
+RING_PX = 3
+"""Width of the ring of visible pixels around a hole whose values judge every candidate."""
+
+
+@dataclass(frozen=True)
+class Hole:
+    """One hole and the ring around it.
+
+    Attributes:
+        mask: bool ``(H, W)``; the hole.
+        hidden: bool ``(H, W)``; the hole and its ring, in whole colour samples.
+        layout: how the colour planes are reduced.
+    """
+
+    mask: Bools
+    hidden: Bools
+    layout: PlaneLayout
+
+    @cached_property
+    def rows_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where the hidden luma samples lie, ``(n,)`` each."""
+        rows, columns = np.nonzero(self.hidden)
+        return rows, columns
+
+    @cached_property
+    def inside(self) -> Bools:
+        """Which of the hidden luma samples belong to the hole itself, ``(n,)``."""
+        inside: Bools = self.mask[self.rows_columns]
+        return inside
+
+    @cached_property
+    def colour_mask(self) -> Bools:
+        """The colour samples that the hole touches, ``(h, w)``."""
+        return reduce_mask(self.mask, self.layout)
+
+    @cached_property
+    def colour_rows_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where the hidden colour samples lie, ``(m,)`` each."""
+        rows, columns = np.nonzero(reduce_mask(self.hidden, self.layout))
+        return rows, columns
+
+    @cached_property
+    def colour_inside(self) -> Bools:
+        """Which of the hidden colour samples belong to the hole itself, ``(m,)``."""
+        inside: Bools = self.colour_mask[self.colour_rows_columns]
+        return inside
+
+    @cached_property
+    def colour_to_luma(self) -> NDArray[np.intp]:
+        """For each hidden colour sample the place of its first luma sample in the luma list."""
+        place = np.full(self.hidden.shape, -1, np.intp)
+        place[self.rows_columns] = np.arange(self.rows_columns[0].size)
+        rows, columns = self.colour_rows_columns
+        found: NDArray[np.intp] = place[rows << self.layout.shift_y, columns << self.layout.shift_x]
+        return found
+
+
+def find_holes(strip: Strip) -> list[Hole]:
+    """The holes of ``strip.masks``, in their order."""
+    return [Hole(mask, _hide(mask, strip.layout), strip.layout) for mask in strip.masks]
+
+
+def _hide(mask: Bools, layout: PlaneLayout) -> Bools:
+    size = 2 * RING_PX + 1
+    ring = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    reduced = reduce_mask(cv2.dilate(mask.astype(np.uint8), ring) > 0, layout)
+    rows, columns = 1 << layout.shift_y, 1 << layout.shift_x
+    height, width = mask.shape
+    hidden: Bools = reduced.repeat(rows, axis=0).repeat(columns, axis=1)[:height, :width]
+    return hidden

@@ -1,0 +1,104 @@
+"""How far a candidate for the hidden pixels can be believed: its ring of visible pixels tells.
+
+A candidate predicts not only the hole but also a ring of pixels around it that can be seen. The
+error on the ring, smoothed, gives a correction of brightness and an expected error for the hidden
+pixels nearby.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from erasecore.engines.base import Bools, Floats
+from erasecore.engines.holes import Hole
+from erasecore.engines.sampling import soft
+
+_NARROW_PX, _WIDE_PX, _COLOUR_PX = 9, 41, 7
+_MOST_LUMA, _MOST_COLOUR = 16.0, 10.0  # largest correction, in levels
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One proposal for the hidden pixels of a frame, values in 8-bit levels.
+
+    Attributes:
+        planes: float32 samples in the order of the hole's lists: luma ``(n,)``, colour ``(m,)``.
+        known: bool ``(n,)``; which luma samples it has a value for.
+        error: float32 ``(n,)``; expected error of the luma, in levels.
+    """
+
+    planes: tuple[Floats, ...]
+    known: Bools
+    error: Floats
+
+
+def judge(
+    hole: Hole,
+    visible: tuple[Floats, ...],
+    proposal: Candidate,
+    *,
+    strictness: float = 1.0,
+) -> Candidate:
+    """``proposal`` corrected to fit its ring, its ``error`` raised by how badly it fitted.
+
+    Args:
+        hole: the hole and its ring.
+        visible: the frame's own samples in the order of the hole's lists (of no meaning inside
+            the hole itself).
+        proposal: what to judge; its ``error`` holds what is known against it already.
+        strictness: how much worse it does inside the hole than on the ring.
+    """
+    on_ring = proposal.known & ~hole.inside
+    luma, error = _luma(hole, visible[0], proposal, on_ring)
+    colour_known = proposal.known[hole.colour_to_luma] & ~hole.colour_inside
+    colours = [
+        _colour(hole, own, values, colour_known)
+        for own, values in zip(visible[1:], proposal.planes[1:], strict=True)
+    ]
+    return Candidate((luma, *colours), proposal.known, strictness * error + proposal.error)
+
+
+def _luma(
+    hole: Hole, visible: Floats, proposal: Candidate, on_ring: Bools
+) -> tuple[Floats, Floats]:
+    rows, columns = hole.rows_columns
+    ring = rows[on_ring], columns[on_ring]
+    error = np.zeros(hole.hidden.shape, np.float32)
+    weight = np.zeros(hole.hidden.shape, np.float32)
+    error[ring] = (visible - proposal.planes[0])[on_ring]
+    weight[ring] = 1
+    known = soft(weight, _NARROW_PX)
+    offset = soft(error, _NARROW_PX) / (known + 1e-3)
+    spread = soft(np.abs(error - offset) * weight, _NARROW_PX) / (known + 1e-3)
+    offset, spread, known = offset[rows, columns], spread[rows, columns], known[rows, columns]
+    deep = known < 0.03  # deep inside dense glyphs: ask a wider ring
+    if deep.any():
+        known_wide = soft(weight, _WIDE_PX)
+        offset_wide = soft(error, _WIDE_PX) / (known_wide + 1e-4)
+        spread_wide = soft(np.abs(error - offset_wide) * weight, _WIDE_PX) / (known_wide + 1e-4)
+        nothing = known_wide < 0.004
+        offset_wide[nothing], spread_wide[nothing] = 0, 8
+        offset[deep] = offset_wide[rows, columns][deep]
+        spread[deep] = spread_wide[rows, columns][deep]
+    corrected = proposal.planes[0] + np.clip(offset, -_MOST_LUMA, _MOST_LUMA)
+    return corrected, spread + 0.3 * np.abs(offset)
+
+
+def _colour(hole: Hole, visible: Floats, values: Floats, on_ring: Bools) -> Floats:
+    rows, columns = hole.colour_rows_columns
+    shape = (
+        -(-hole.hidden.shape[0] >> hole.layout.shift_y),
+        -(-hole.hidden.shape[1] >> hole.layout.shift_x),
+    )
+    ring = rows[on_ring], columns[on_ring]
+    error = np.zeros(shape, np.float32)
+    weight = np.zeros(shape, np.float32)
+    error[ring] = (visible - values)[on_ring]
+    weight[ring] = 1
+    known = soft(weight, _COLOUR_PX)
+    offset = soft(error, _COLOUR_PX) / (known + 1e-3)
+    offset[known < 0.02] = 0
+    corrected: Floats = values + np.clip(offset[rows, columns], -_MOST_COLOUR, _MOST_COLOUR)
+    return corrected
