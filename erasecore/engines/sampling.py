@@ -34,7 +34,7 @@ def sample(picture: NDArray[np.float32] | Stack, x: Floats, y: Floats) -> Floats
 
 def sample_stack(stack: Stack, frame: NDArray[np.intp], x: Floats, y: Floats) -> Floats:
     """``stack`` ``(T, H, W)`` at frame numbers ``frame`` and points ``x, y``, bilinear."""
-    frames, height, width = stack.shape
+    _frames, height, width = stack.shape
     x = np.clip(x, 0, width - 1)
     y = np.clip(y, 0, height - 1)
     values = np.empty(x.size, np.float32)

@@ -1,1 +1,1 @@
-"""What was drawn: its alpha and its colour, and how to undo it."""
+"""What was drawn over the picture, and how to undo it."""

@@ -1,0 +1,111 @@
+"""A rectangle cut out of a run of frames: all of the film that is ever held at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.video.color import PlaneLayout, Planes
+
+Stack: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Box: TypeAlias = tuple[int, int, int, int]
+"""``(left, top, right, bottom)`` in pixels, right and bottom outside."""
+
+THUMB_COLUMNS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """The pixels of a rectangle in the frames ``[start, start + T)``.
+
+    Attributes:
+        start: the film's frame number of the first one.
+        box: where the rectangle lies in the picture, in whole colour samples.
+        planes: luma ``(T, H, W)`` and colour ``(T, h, w)`` in the film's depth.
+        thumbs: float32 ``(T, a, b)``; the whole picture's luma, reduced, 0 to 255.
+        thumb_scale: pixels of the picture for one of a thumb.
+        layout: the planes' depth and reduction.
+    """
+
+    start: int
+    box: Box
+    planes: tuple[Stack, ...]
+    thumbs: NDArray[np.float32]
+    thumb_scale: float
+    layout: PlaneLayout
+
+    @property
+    def stop(self) -> int:
+        """The film's frame number after the last one."""
+        return self.start + len(self.planes[0])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the rectangle."""
+        return self.planes[0].shape[1], self.planes[0].shape[2]
+
+    def luma(self, frame: int) -> NDArray[np.float32]:
+        """The luma of film frame ``frame`` in 8-bit levels, float32 ``(H, W)``."""
+        scaled: NDArray[np.float32] = self.planes[0][frame - self.start].astype(np.float32)
+        return scaled / np.float32(self.layout.scale)
+
+    def levels(self, frame: int) -> NDArray[np.float32]:
+        """All planes of film frame ``frame`` at luma size in 8-bit levels, ``(P, H, W)``."""
+        height, width = self.size
+        repeat_y, repeat_x = 1 << self.layout.shift_y, 1 << self.layout.shift_x
+        full = [self.luma(frame)]
+        for plane in self.planes[1:]:
+            small = plane[frame - self.start].astype(np.float32) / np.float32(self.layout.scale)
+            large = small.repeat(repeat_y, axis=0).repeat(repeat_x, axis=1)
+            full.append(large[:height, :width])
+        return np.stack(full)
+
+
+class CutoutCollector:
+    """Collects a cutout frame by frame."""
+
+    def __init__(self, start: int, stop: int, box: Box, layout: PlaneLayout) -> None:
+        """Make room for the frames ``[start, stop)`` of ``box``."""
+        self._start, self._stop, self._box, self._layout = start, stop, box, layout
+        left, top, right, bottom = box
+        kind = np.uint8 if layout.bits == 8 else np.uint16
+        self._windows = [np.s_[top:bottom, left:right]]
+        if layout.planes > 1:
+            x, y = layout.shift_x, layout.shift_y
+            colour = np.s_[top >> y : -(-bottom >> y), left >> x : -(-right >> x)]
+            self._windows += [colour] * (layout.planes - 1)
+        sizes = [
+            (window[0].stop - window[0].start, window[1].stop - window[1].start)
+            for window in self._windows
+        ]
+        self._planes = tuple(np.empty((stop - start, *size), kind) for size in sizes)
+        self._thumbs: list[NDArray[np.float32]] = []
+        self._thumb_scale = 1.0
+        self._count = 0
+
+    def add(self, index: int, planes: Planes) -> None:
+        """Take what is needed of frame ``index``; frames outside ``[start, stop)`` are ignored."""
+        if not self._start <= index < self._stop:
+            return
+        for stack, window, plane in zip(self._planes, self._windows, planes, strict=False):
+            stack[index - self._start] = plane[window]
+        self._thumbs.append(self._thumb(planes[0]))
+        self._count = index - self._start + 1
+
+    def finish(self) -> Cutout:
+        """The cutout of the frames that came."""
+        planes = tuple(stack[: self._count] for stack in self._planes)
+        thumbs = np.stack(self._thumbs)
+        return Cutout(self._start, self._box, planes, thumbs, self._thumb_scale, self._layout)
+
+    def _thumb(self, luma: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
+        height, width = luma.shape
+        step = max(1, width // THUMB_COLUMNS)
+        size = (max(8, width // step), max(8, height // step))
+        self._thumb_scale = width / size[0]
+        small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+        return small.astype(np.float32) / np.float32(self._layout.scale)

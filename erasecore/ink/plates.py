@@ -1,0 +1,221 @@
+"""Translucent plates: the flat rectangle some subtitles are drawn on, found and undone.
+
+Under a plate of colour ``ink`` and opacity ``alpha`` every plane obeys
+``seen = scale * background + offset`` with ``scale = 1 - alpha`` and ``offset = alpha * ink``,
+so the background is solved for instead of invented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.cutout import Box, Stack
+from erasecore.video.color import PlaneLayout
+
+_EDGE_PX = 2  # on both sides of a plate's border, where it is neither full nor absent
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The same place just outside and just inside a subtitle's time.
+
+    Attributes:
+        without: float32 ``(P, H, W)``; all planes without the subtitle, 8-bit levels.
+        with_ink: the same with the subtitle.
+        size: float32 ``(H, W)``; the largest difference of any plane.
+    """
+
+    without: NDArray[np.float32]
+    with_ink: NDArray[np.float32]
+    size: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """A translucent rectangle.
+
+    Attributes:
+        scale: how much of the background shows, between 0 and 1.
+        offsets: what each plane gets added, in 8-bit levels.
+        box: where it lies in the cutout.
+    """
+
+    scale: float
+    offsets: tuple[float, ...]
+    box: Box
+
+    def edge(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """The pixels along its border that obey no arithmetic: bool ``size``."""
+        left, top, right, bottom = self.box
+        edge = np.zeros(size, bool)
+        grow = _EDGE_PX
+        edge[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
+        edge[top + grow : bottom - grow, left + grow : right - grow] = False
+        return edge
+
+    def undo(
+        self, plane: NDArray[np.uint8] | NDArray[np.uint16], index: int, layout: PlaneLayout
+    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """``plane`` number ``index`` with the plate's arithmetic undone everywhere in it."""
+        values = np.arange(layout.peak + 1, dtype=np.float32)
+        offset = self.offsets[index] * layout.scale
+        table = np.clip(np.rint((values - offset) / self.scale), 0, layout.peak)
+        undone: NDArray[np.uint8] | NDArray[np.uint16] = table.astype(plane.dtype)[plane]
+        return undone
+
+
+def find_plate(
+    changes: list[Change],
+    letters: NDArray[np.float32],
+    text_box: Box,
+    *,
+    style: Plate | None = None,
+    full_range: bool = False,
+) -> Plate | None:
+    """The plate behind a line of text, or ``None``.
+
+    Args:
+        changes: the moments at which the subtitle appears and vanishes.
+        letters: float32 ``(H, W)``; distance of each pixel to the nearest letter, in pixels.
+        text_box: the text's box in the cutout.
+        style: a plate whose opacity and colour are known already; only its extent is looked for.
+        full_range: black is 0 instead of 16.
+    """
+    inner = _inner(letters, text_box)
+    if inner.sum() < 80:
+        return None
+    without = np.concatenate([change.without[:, inner] for change in changes], axis=1)
+    with_ink = np.concatenate([change.with_ink[:, inner] for change in changes], axis=1)
+    before, after = without[0], with_ink[0]
+    if np.mean(after < before - 4) < 0.75 and np.mean(after > before + 4) < 0.75:
+        return None
+    fitted = _check_style(style, before, after) if style else None
+    if fitted is None and style is None:
+        fitted = _fit(before, after, black=0.0 if full_range else 16.0)
+    if fitted is None:
+        return None
+    scale, offset = fitted
+    if style:
+        offsets = style.offsets
+    else:
+        # Colour planes have their zero at 128, and a gray plate moves them towards it.
+        colours = [
+            float(np.median(with_ink[k] - scale * without[k])) for k in range(1, len(without))
+        ]
+        offsets = (offset, *colours)
+    box = _extent(changes, scale, offset, letters, text_box)
+    return Plate(scale, offsets, box)
+
+
+def share_style(plates: list[Plate]) -> Plate | None:
+    """One opacity and colour for all plates of a clip: their medians."""
+    if not plates:
+        return None
+    scale = float(np.median([plate.scale for plate in plates]))
+    columns = zip(*[plate.offsets for plate in plates], strict=True)
+    return replace(
+        plates[0], scale=scale, offsets=tuple(float(np.median(column)) for column in columns)
+    )
+
+
+def undo_plates(
+    stacks: tuple[Stack, ...], frame: int, plates: list[Plate], layout: PlaneLayout
+) -> NDArray[np.bool_]:
+    """Undo ``plates`` in one frame of ``stacks``, in place; gives where, bool ``(H, W)``.
+
+    Where two lines' plates overlap, the place is undone once.
+    """
+    height, width = stacks[0].shape[1:]
+    done = np.zeros((height, width), bool)
+    for plate in plates:
+        left, top, right, bottom = plate.box
+        fresh = ~done[top:bottom, left:right]
+        window = stacks[0][frame, top:bottom, left:right]
+        window[fresh] = plate.undo(window[fresh], 0, layout)
+        x, y = layout.shift_x, layout.shift_y
+        c_top, c_left = -(-top >> y), -(-left >> x)
+        fresh = ~done[:: 1 << y, :: 1 << x][c_top : bottom >> y, c_left : right >> x]
+        for index, stack in enumerate(stacks[1:], start=1):
+            window = stack[frame, c_top : bottom >> y, c_left : right >> x]
+            window[fresh] = plate.undo(window[fresh], index, layout)
+        done[top:bottom, left:right] = True
+    return done
+
+
+def _inner(letters: NDArray[np.float32], text_box: Box) -> NDArray[np.bool_]:
+    left, top, right, bottom = text_box
+    margin = round(0.1 * (bottom - top))
+    inner = np.zeros(letters.shape, bool)
+    inner[max(0, top + margin) : bottom - margin, max(0, left) : right] = True
+    inner &= letters > 2.6 + 0.04 * (bottom - top)
+    return inner
+
+
+def _check_style(
+    style: Plate, before: NDArray[np.float32], after: NDArray[np.float32]
+) -> tuple[float, float] | None:
+    error = float(np.median(np.abs(style.scale * before + style.offsets[0] - after)))
+    if error > min(25.0, 0.5 * float(np.median(np.abs(before - after)))):
+        return None
+    return style.scale, style.offsets[0]
+
+
+def _fit(
+    before: NDArray[np.float32], after: NDArray[np.float32], *, black: float
+) -> tuple[float, float] | None:
+    """Opacity from the change itself: a line through (before, after), outliers left out."""
+    if before.std() < 6:  # a flat background tells no slope: take the plate for black
+        scale = float(np.median((after - black) / np.maximum(before - black, 8)))
+        offset = black * (1 - scale)
+        error = np.abs(scale * before + offset - after)
+    else:
+        keep = np.ones(before.size, bool)
+        for _ in range(5):
+            scale, offset = (float(v) for v in np.polyfit(before[keep], after[keep], 1))
+            error = np.abs(scale * before + offset - after)
+            keep = error <= max(3.0, float(np.percentile(error, 65)))
+    if not 0.15 < scale < 0.9 or float(np.median(error)) > 6:
+        return None
+    return (scale, offset) if -4 < offset / (1 - scale) < 259 else None
+
+
+def _extent(
+    changes: list[Change],
+    scale: float,
+    offset: float,
+    letters: NDArray[np.float32],
+    text_box: Box,
+) -> Box:
+    """Grow (or shrink) the text's box while its rows and columns obey the plate's arithmetic."""
+    obeys = np.mean(
+        [
+            np.abs(scale * c.without[0] + offset - c.with_ink[0])
+            < np.abs(c.with_ink[0] - c.without[0])
+            for c in changes
+        ],
+        axis=0,
+    )
+    changed = np.min([np.abs(c.with_ink[0] - c.without[0]) for c in changes], axis=0) > 4
+    fits = ((obeys > 0.5) & changed) | (letters < 3)
+    height, width = fits.shape
+    left, top, right, bottom = text_box
+    left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+    for _ in range(3):
+        top, bottom = _stretch(fits[:, left:right].mean(axis=1), top, bottom)
+        left, right = _stretch(fits[top:bottom].mean(axis=0), left, right)
+    return left, top, right, bottom
+
+
+def _stretch(share: NDArray[np.float64], start: int, stop: int) -> tuple[int, int]:
+    while start > 0 and share[start - 1] > 0.5:
+        start -= 1
+    while stop < share.size and share[stop] > 0.5:
+        stop += 1
+    while stop - start > 4 and share[start] < 0.5:
+        start += 1
+    while stop - start > 4 and share[stop - 1] < 0.5:
+        stop -= 1
+    return start, stop

@@ -1,0 +1,222 @@
+"""Stroke masks: fill, outline, shadow and coding halo of a subtitle, as tight as can be told.
+
+Seeds are strokes that are brighter (or darker, or of another colour) than their surroundings in
+nearly every sampled frame of the event. How far the outline reaches beyond them is measured at
+the moments the text appears and vanishes: the change as a function of the distance to the seeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.cutout import Box, Cutout
+from erasecore.detect.events import Event
+from erasecore.ink.plates import Change, Plate, find_plate
+
+_SAMPLES = 9  # frames of an event that are looked at
+_HATS = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """What one event drew over the picture, in a cutout's coordinates.
+
+    Attributes:
+        event: when and where.
+        mask: bool ``(H, W)``; pixels of which nothing of the background is left.
+        plate: the translucent rectangle behind them, if there is one.
+    """
+
+    event: Event
+    mask: NDArray[np.bool_]
+    plate: Plate | None
+
+
+def find_ink(
+    cutout: Cutout, event: Event, others: tuple[Event, ...], *, style: Plate | None = None
+) -> Ink:
+    """The ink of ``event``, estimated over its whole time.
+
+    Args:
+        cutout: pixels of the event and, where the film has them, a frame before and after.
+        event: the subtitle.
+        others: the other events of the film that may reach into the cutout.
+        style: the plate that the clip's other subtitles have.
+    """
+    height, width = cutout.size
+    left, top, right, bottom = region_of(event, cutout)
+    view = np.s_[top:bottom, left:right]
+    text_box = _text_box(event, cutout, left, top)
+    letters = _seeds(cutout, event, view, text_box)
+    mask = np.zeros((height, width), bool)
+    if not letters.any():
+        return Ink(event, mask, None)
+    distance = cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5)
+    changes, quiet = _changes(cutout, event, others, view)
+    plate = None
+    if quiet:
+        full_range = cutout.layout.full_range
+        plate = find_plate(quiet, distance, text_box, style=style, full_range=full_range)
+    if plate is not None:
+        mask[view] = (distance <= 2.6) | plate.edge(distance.shape)
+        x0, y0, x1, y1 = plate.box
+        moved = Plate(plate.scale, plate.offsets, (x0 + left, y0 + top, x1 + left, y1 + top))
+        return Ink(event, mask, moved)
+    mask[view] = _grow(distance, _inside(text_box, distance.shape), quiet or changes, event)
+    return Ink(event, mask, None)
+
+
+def region_of(event: Event, cutout: Cutout) -> Box:
+    """Where an event's ink may lie in the cutout: its box and almost a line around it."""
+    pad = 0.9 * event.text_height_px + 6
+    x, y = 1 << cutout.layout.shift_x, 1 << cutout.layout.shift_y
+    height, width = cutout.size
+    left = max(0, int(event.box_xyxy[0] - pad) - cutout.box[0]) // x * x
+    top = max(0, int(event.box_xyxy[1] - pad) - cutout.box[1]) // y * y
+    right = min(width, int(event.box_xyxy[2] + pad) + 2 - cutout.box[0])
+    bottom = min(height, int(event.box_xyxy[3] + pad) + 2 - cutout.box[1])
+    return left, top, right, bottom
+
+
+def _text_box(event: Event, cutout: Cutout, left: int, top: int) -> Box:
+    """The detected box with a little air, in the region's coordinates."""
+    line = event.text_height_px
+    x0, y0, x1, y1 = event.box_xyxy
+    dx, dy = cutout.box[0] + left, cutout.box[1] + top
+    return (
+        max(0, int(x0 - dx - 0.15 * line)),
+        max(0, int(y0 - dy - 0.12 * line)),
+        int(x1 - dx + 0.15 * line),
+        int(y1 - dy + 0.12 * line),
+    )
+
+
+def _inside(box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    inside = np.zeros(shape, bool)
+    inside[box[1] : box[3], box[0] : box[2]] = True
+    return inside
+
+
+def _seeds(
+    cutout: Cutout, event: Event, view: tuple[slice, slice], text_box: Box
+) -> NDArray[np.bool_]:
+    """Pixels that are letter in (nearly) every sampled frame: bool of the region's size."""
+    start = max(cutout.start, min(event.full_start, event.full_stop - 1))
+    stop = min(cutout.stop, max(event.full_start + 1, event.full_stop))
+    frames = np.unique(np.linspace(start, stop - 1, _SAMPLES).astype(int))
+    planes = np.stack([cutout.levels(int(frame))[:, view[0], view[1]] for frame in frames])
+    size = int(0.42 * event.text_height_px) // 2 * 2 + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    inside = _inside(text_box, planes.shape[2:])
+    if not inside.any():
+        return inside
+    strength = _strength(planes, kernel, inside)
+    values = np.clip(strength[inside], 0, 255).astype(np.uint8)
+    otsu, _ = cv2.threshold(values.reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
+    seeds = inside & (strength > max(18.0, 0.75 * otsu))
+    return _without_specks(seeds, max(3.0, 0.004 * event.text_height_px**2))
+
+
+def _strength(
+    planes: NDArray[np.float32], kernel: NDArray[np.uint8], inside: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """How much each pixel stands out of its surroundings in the weaker fifth of the frames."""
+
+    def hat(stack: NDArray[np.float32], which: int) -> NDArray[np.float32]:
+        hats = np.stack([cv2.morphologyEx(frame, which, kernel) for frame in stack])
+        low: NDArray[np.float32] = np.percentile(hats, 20, axis=0).astype(np.float32)
+        return low
+
+    bright, dark = (hat(planes[:, 0], which) for which in _HATS)
+    score_bright, score_dark = (float(np.percentile(h[inside], 90)) for h in (bright, dark))
+    # Dark letters are rare, and bright ones have dark outlines: they must be far stronger.
+    is_dark = score_dark > 2.2 * score_bright
+    strength, score = (dark, score_dark) if is_dark else (bright, score_bright)
+    # Coloured letters on a background of equal luma: let a much stronger colour contrast join in.
+    for plane in range(1, planes.shape[1]):
+        for which in _HATS:
+            colour = hat(planes[::2, plane], which)
+            if float(np.percentile(colour[inside], 90)) > 0.8 * score:
+                strength = np.maximum(strength, colour)
+    return strength
+
+
+def _without_specks(seeds: NDArray[np.bool_], least_px: float) -> NDArray[np.bool_]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(seeds.astype(np.uint8), connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] < least_px
+    kept: NDArray[np.bool_] = seeds & ~small[labels]
+    return kept
+
+
+def _changes(
+    cutout: Cutout, event: Event, others: tuple[Event, ...], view: tuple[slice, slice]
+) -> tuple[list[Change], list[Change]]:
+    """The moments of appearing and vanishing; the second list only those without other text."""
+    everything, quiet = [], []
+    for inside, outside in (
+        (event.full_start, event.start - 1),
+        (event.full_stop - 1, event.stop),
+    ):
+        if not (cutout.start <= outside < cutout.stop and cutout.start <= inside < cutout.stop):
+            continue
+        without = cutout.levels(outside)[:, view[0], view[1]]
+        with_ink = cutout.levels(inside)[:, view[0], view[1]]
+        change = Change(without, with_ink, np.abs(with_ink - without).max(axis=0))
+        everything.append(change)
+        if not any(_meets(other, event, outside) for other in others if other != event):
+            quiet.append(change)
+    return everything, quiet
+
+
+def _meets(other: Event, event: Event, frame: int) -> bool:
+    pad = 0.9 * event.text_height_px + 6
+    a, b = other.box_xyxy, event.box_xyxy
+    apart = a[0] > b[2] + pad or a[2] < b[0] - pad or a[1] > b[3] + pad or a[3] < b[1] - pad
+    return other.start <= frame < other.stop and not apart
+
+
+def _grow(
+    distance: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    changes: list[Change],
+    event: Event,
+) -> NDArray[np.bool_]:
+    """The seeds grown by outline, shadow and halo, as far as the picture is seen to change."""
+    line = event.text_height_px
+    guess: NDArray[np.bool_] = distance <= max(2.0, 0.10 * line) + 1.5
+    if not changes:
+        return guess
+    reach = max(4.0, 0.30 * line)
+    change = np.min([c.size for c in changes], axis=0)
+    far = (distance > reach + 2) & ~inside
+    level = max(8.0, 1.5 * float(np.percentile(change[far], 75))) if far.any() else 8.0
+    hot = change > level
+    base = float(hot[far].mean()) if far.any() else 0.0
+    if base >= 0.5:  # everything changes at that moment: a cut
+        return guess
+    width = _outline_px(distance, hot, base, reach)
+    mask = distance <= width + 1.1
+    mask |= (change > max(2 * level, 20.0)) & (distance <= width + 3)
+    if base < 0.1:
+        ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+        near = (hot & (distance <= reach)).astype(np.uint8)
+        solid = cv2.morphologyEx(near, cv2.MORPH_OPEN, ellipse) > 0
+        mask |= solid & (distance <= width + 0.12 * line)
+    grown: NDArray[np.bool_] = mask
+    return grown
+
+
+def _outline_px(
+    distance: NDArray[np.float32], hot: NDArray[np.bool_], base: float, reach: float
+) -> float:
+    width = 0
+    for step in range(1, int(reach) + 1):
+        shell = (distance > step - 1) & (distance <= step)
+        if not shell.any() or float(hot[shell].mean()) <= base + 0.3 * (1 - base):
+            break
+        width = step
+    return max(1.5, float(width))
