@@ -9,11 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.video.color import PlaneLayout, Planes
+from erasecore.video.color import Box, PlaneLayout, Planes, plane_window
 
 Stack: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-Box: TypeAlias = tuple[int, int, int, int]
-"""``(left, top, right, bottom)`` in pixels, right and bottom outside."""
 
 THUMB_COLUMNS = 240
 
@@ -71,13 +69,8 @@ class CutoutCollector:
     def __init__(self, start: int, stop: int, box: Box, layout: PlaneLayout) -> None:
         """Make room for the frames ``[start, stop)`` of ``box``."""
         self._start, self._stop, self._box, self._layout = start, stop, box, layout
-        left, top, right, bottom = box
         kind = np.uint8 if layout.bits == 8 else np.uint16
-        self._windows = [np.s_[top:bottom, left:right]]
-        if layout.planes > 1:
-            x, y = layout.shift_x, layout.shift_y
-            colour = np.s_[top >> y : -(-bottom >> y), left >> x : -(-right >> x)]
-            self._windows += [colour] * (layout.planes - 1)
+        self._windows = [plane_window(box, index, layout) for index in range(layout.planes)]
         sizes = [
             (window[0].stop - window[0].start, window[1].stop - window[1].start)
             for window in self._windows

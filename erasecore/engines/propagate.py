@@ -193,9 +193,8 @@ class _Fill:
     def _close(self, frame: int, pictures: list[Floats], lost: Bools) -> None:
         """Fill ``lost`` in place: from the previous result along the motion, else a soap film."""
         flow = None
-        if self._previous is not None and frame > self._strip.fill_start:
-            if frame not in self._strip.cuts:
-                flow = self._motion.flow(frame, frame - 1)
+        if frame > self._strip.fill_start and frame not in self._strip.cuts:
+            flow = self._motion.flow(frame, frame - 1)
         layout = self._strip.layout
         lost_colour = reduce_mask(lost, layout)
         for index, picture in enumerate(pictures):

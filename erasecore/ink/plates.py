@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.cutout import Box, Stack
-from erasecore.video.color import PlaneLayout
+from erasecore.cutout import Stack
+from erasecore.video.color import Box, PlaneLayout
 
 _EDGE_PX = 2  # on both sides of a plate's border, where it is neither full nor absent
 

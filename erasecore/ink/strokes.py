@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.cutout import Box, Cutout
+from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
 from erasecore.ink.plates import Change, Plate, find_plate
+from erasecore.video.color import Box
 
 _SAMPLES = 9  # frames of an event that are looked at
 _HATS = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)

@@ -15,12 +15,17 @@ Planes: TypeAlias = tuple[Plane, ...]
 """Luma first, then the two colour planes (one plane only for gray)."""
 
 
+Box: TypeAlias = tuple[int, int, int, int]
+"""``(left, top, right, bottom)`` in luma pixels, right and bottom outside."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlaneLayout:
     """A planar pixel format: depth and how far the colour planes are reduced.
 
-    ``pix_fmt`` is FFmpeg's name. A colour plane has ``ceil(width / 2**shift_x)`` columns and
-    ``ceil(height / 2**shift_y)`` rows.
+    ``pix_fmt`` is FFmpeg's name. Where ``rgb`` is set the planes are green, blue and red, all full
+    size, and there is no luma; green does for one. A colour plane has
+    ``ceil(width / 2**shift_x)`` columns and ``ceil(height / 2**shift_y)`` rows.
     """
 
     pix_fmt: str
@@ -29,6 +34,7 @@ class PlaneLayout:
     shift_y: int
     planes: int
     full_range: bool
+    rgb: bool = False
 
     @property
     def scale(self) -> int:
@@ -45,3 +51,12 @@ class PlaneLayout:
         if index == 0:
             return height, width
         return -(-height >> self.shift_y), -(-width >> self.shift_x)
+
+
+def plane_window(box: Box, index: int, layout: PlaneLayout) -> tuple[slice, slice]:
+    """The rows and columns of plane ``index`` that ``box`` covers."""
+    left, top, right, bottom = box
+    if index == 0:
+        return np.s_[top:bottom, left:right]
+    x, y = layout.shift_x, layout.shift_y
+    return np.s_[top >> y : -(-bottom >> y), left >> x : -(-right >> x)]
