@@ -1,0 +1,231 @@
+"""The configuration: YAML in, frozen records out; every complaint names the key.
+
+This is the only module of the daemon that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from daemon.jobsettings import check_erase
+from daemon.records import read_record, read_yaml
+from erasecore.errors import ConfigError
+from erasecore.settings import EraseSettings
+
+
+class WatchMode(StrEnum):
+    """How the inbox is watched."""
+
+    AUTO = "auto"  # events on local filesystems, polling on network ones
+    EVENTS = "events"
+    POLLING = "polling"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"  # console on a terminal, else JSON
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important line that is still written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSettings:
+    """Where everything lies."""
+
+    inbox: Path = Path("/srv/subtitle-eraser/inbox")
+    work: Path = Path("/srv/subtitle-eraser/work")
+    done: Path = Path("/srv/subtitle-eraser/done")
+    failed: Path = Path("/srv/subtitle-eraser/failed")
+    originals: Path = Path("/srv/subtitle-eraser/originals")
+    state: Path = Path("/var/lib/subtitle-eraser")
+    keep_originals: bool = True
+    min_free_mb: int = 500
+    free_factor: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class InboxSettings:
+    """What is taken out of the inbox, and when."""
+
+    watch: WatchMode = WatchMode.AUTO
+    settle_local_seconds: float = 5.0
+    settle_network_seconds: float = 60.0
+    rescan_seconds: float = 60.0
+    poll_seconds: float = 10.0
+    extensions: tuple[str, ...] = (
+        *("3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf"),
+        *("ogv", "ts", "vob", "webm", "wmv"),
+    )
+    ignore: tuple[str, ...] = (
+        *(".*", "~$*", "*~", "*.part", "*.partial", "*.crdownload", "*.download", "*.filepart"),
+        *("*.tmp", "Thumbs.db", "desktop.ini", "@eaDir", "#recycle", "__MACOSX", "lost+found"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How the worker process is looked after."""
+
+    start_seconds: float = 300.0
+    stall_seconds: float = 300.0
+    drain_seconds: float = 30.0
+    nice: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """What happens after a failed attempt."""
+
+    max_attempts: int = 3
+    delay_seconds: float = 30.0
+    pause_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSettings:
+    """How several daemons share one inbox."""
+
+    instance: str = ""
+    heartbeat_seconds: float = 10.0
+    lease_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged, and how."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything the operator may set."""
+
+    folders: FolderSettings = field(default_factory=FolderSettings)
+    inbox: InboxSettings = field(default_factory=InboxSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    claims: ClaimSettings = field(default_factory=ClaimSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    erase: EraseSettings = field(default_factory=EraseSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment says, read once."""
+
+    config: Path | None = None
+    fault_at: str = ""
+    notify_socket: str = ""
+    watchdog_seconds: float | None = None
+
+
+def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
+    """The environment's few words to us."""
+    config = variables.get("SUBTITLE_ERASER_CONFIG", "")
+    watchdog = variables.get("WATCHDOG_USEC", "")
+    return Environment(
+        config=Path(config) if config else None,
+        fault_at=variables.get("FAULT_AT", ""),
+        notify_socket=variables.get("NOTIFY_SOCKET", ""),
+        watchdog_seconds=int(watchdog) / 1e6 if watchdog.isdigit() else None,
+    )
+
+
+CONFIG_PLACES = (Path("/etc/subtitle-eraser/config.yaml"), Path("config.yaml"))
+
+
+def find_config(asked: Path | None, environment: Environment) -> Path | None:
+    """The configuration file to read: asked for, named by the environment, or in a usual place.
+
+    Raises:
+        ConfigError: one was asked for by name and is not there.
+    """
+    named = asked or environment.config
+    if named is not None:
+        if not named.is_file():
+            origin = "--config" if asked else "SUBTITLE_ERASER_CONFIG"
+            raise ConfigError(f"{origin}: there is no file {named}; correct the path.")
+        return named
+    return next((place for place in CONFIG_PLACES if place.is_file()), None)
+
+
+def load_config(path: Path | None, root: Path | None = None) -> Config:
+    """The configuration in ``path`` (none: the defaults), its folders below ``root`` if given.
+
+    Raises:
+        ConfigError: the text names the key and what to do.
+    """
+    raw = read_yaml(path, error=ConfigError) if path is not None else {}
+    config = read_record(Config, raw, error=ConfigError)
+    if root is not None:
+        config = replace(config, folders=folders_below(root.absolute(), config.folders))
+    check_config(config)
+    return config
+
+
+def folders_below(root: Path, like: FolderSettings) -> FolderSettings:
+    """The usual five folders and the state below one root; everything else as in ``like``."""
+    return replace(
+        like,
+        inbox=root / "inbox",
+        work=root / "work",
+        done=root / "done",
+        failed=root / "failed",
+        originals=root / "originals",
+        state=root / "state",
+    )
+
+
+AT_LEAST: tuple[tuple[str, float], ...] = (
+    ("folders.min_free_mb", 0),
+    ("folders.free_factor", 0),
+    ("inbox.settle_local_seconds", 0),
+    ("inbox.settle_network_seconds", 0),
+    ("inbox.rescan_seconds", 0.05),
+    ("inbox.poll_seconds", 0.05),
+    ("worker.start_seconds", 1),
+    ("worker.stall_seconds", 0.5),
+    ("worker.drain_seconds", 0),
+    ("retry.max_attempts", 1),
+    ("retry.delay_seconds", 0),
+    ("retry.pause_seconds", 0.05),
+    ("claims.heartbeat_seconds", 0.05),
+    ("claims.lease_seconds", 0.1),
+)
+
+
+def check_config(config: Config) -> None:
+    """Raise unless every value makes sense by itself and beside the others.
+
+    Raises:
+        ConfigError: the text names the key.
+    """
+    for key, least in AT_LEAST:
+        section, name = key.split(".")
+        found = getattr(getattr(config, section), name)
+        if not found >= least:
+            raise ConfigError(f"{key}: is {found:g}, must be at least {least:g}.")
+    if config.claims.lease_seconds < 3 * config.claims.heartbeat_seconds:
+        raise ConfigError(
+            "claims.lease_seconds: must be at least three times claims.heartbeat_seconds, "
+            "so that one late heartbeat costs nobody a job."
+        )
+    if config.claims.instance.strip(".") != config.claims.instance or "/" in config.claims.instance:
+        raise ConfigError("claims.instance: a plain name, without '/' or dots at its ends.")
+    check_erase(config.erase, prefix="erase.", error=ConfigError)

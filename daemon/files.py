@@ -1,0 +1,212 @@
+"""The write discipline: a file is whole or absent, and nothing is ever overwritten.
+
+Everything the daemon does to a folder that others can see goes through these few functions.
+Each ends with the folder itself synced, so that what it did survives a power cut.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+Tick = Callable[[], None]
+"""Called every few megabytes of a long copy: a sign of life."""
+
+COPY_BYTES = 8 << 20
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+_NOT_HERE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LINKS = (*_NOT_HERE, errno.EPERM, errno.EMLINK, errno.EACCES)
+
+
+def no_tick() -> None:
+    """Nothing; for copies that nobody waits for."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Return once the folder's entries are on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network and FUSE filesystems cannot sync a folder; there is nothing more to do.
+        if error.errno not in _NOT_HERE:
+            raise
+    finally:
+        os.close(handle)
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Give ``path`` new content at once: a reader finds the old or the new, never a part.
+
+    Args:
+        path: replaced if it is there; our own files only.
+        content: all of it.
+        durable: whether it must survive a power cut, too.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+    os.replace(part, path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and the folders above it that are missing, durably."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        sync_folder(one.parent)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Give ``source`` the name ``target``, which nothing else may have, on one filesystem.
+
+    Raises:
+        FileExistsError: ``target`` is there; nothing was changed.
+        OSError: as from ``os.rename``.
+    """
+    try:
+        _rename_noreplace(source, target)
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+    else:
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        if not _same_file(source, target):
+            raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _reserve_and_rename(source, target)
+        return
+    os.unlink(source)  # noqa: PTH108 - beside os.link
+
+
+def _rename_noreplace(source: Path, target: Path) -> None:
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        raise OSError(errno.ENOSYS, "no renameat2 here")
+    names = os.fsencode(source), os.fsencode(target)
+    if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def _reserve_and_rename(source: Path, target: Path) -> None:
+    """For filesystems that know neither RENAME_NOREPLACE nor links: our own empty file first."""
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        os.rename(source, target)
+    except OSError:
+        target.unlink()
+        raise
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return os.path.samestat(one.lstat(), other.lstat())
+
+
+def move_new(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> None:
+    """Move ``source`` to ``target``, which nothing else may have, to wherever that lies.
+
+    Doing it again after a crash in the middle ends well: a target that is already our file
+    (or our copy) is kept.
+
+    Args:
+        source: a file of ours.
+        target: its new name; the folder exists.
+        part: the name that a copy has beside ``target`` while it is being written.
+        tick: called now and then while bytes are copied.
+
+    Raises:
+        FileExistsError: something else has the name ``target``.
+    """
+    try:
+        rename_new(source, target)
+    except FileExistsError:
+        if not same_content(source, target, tick):
+            raise
+        source.unlink()
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_new(source, target, target.with_name(part), tick)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def _copy_new(source: Path, target: Path, part: Path, tick: Tick) -> None:
+    try:
+        digest = _copy(source, part, tick)
+        if digest_of(part, tick) != digest:
+            raise OSError(errno.EIO, "the copy differs from the file", str(part))
+        shutil.copystat(source, part, follow_symlinks=False)
+        try:
+            rename_new(part, target)
+        except FileExistsError:
+            if not same_content(source, target, tick):
+                raise
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(target.parent)
+    source.unlink()
+
+
+def _copy(source: Path, part: Path, tick: Tick) -> str:
+    digest = hashlib.sha256()
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(source, flags), "rb") as reader, part.open("wb") as writer:
+        while block := reader.read(COPY_BYTES):
+            digest.update(block)
+            writer.write(block)
+            tick()
+        writer.flush()
+        os.fsync(writer.fileno())
+    return digest.hexdigest()
+
+
+def digest_of(path: Path, tick: Tick = no_tick) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags), "rb") as reader:
+        while block := reader.read(COPY_BYTES):
+            digest.update(block)
+            tick()
+    return digest.hexdigest()
+
+
+def same_content(one: Path, other: Path, tick: Tick = no_tick) -> bool:
+    """Whether two regular files are the same file, or hold the same bytes."""
+    if other.is_symlink() or not other.is_file():
+        return False
+    if _same_file(one, other):
+        return True
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    return digest_of(one, tick) == digest_of(other, tick)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder of ours and all that is in it; one that is gone already is as good."""
+    while folder.is_dir():
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:  # somebody removes it, too
+            continue

@@ -1,0 +1,35 @@
+"""What becomes of a job after a failed attempt: a decision, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from erasecore.errors import Remedy
+
+
+class Next(StrEnum):
+    """What is done next."""
+
+    REQUEUE = "requeue"  # the job tries again, after a delay
+    FAIL = "fail"  # the job is given up
+    PAUSE = "pause"  # the whole queue waits for the operator
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done next, and after how long."""
+
+    next: Next
+    delay_seconds: float = 0.0
+
+
+def decide(
+    remedy: Remedy, attempt: int, *, max_attempts: int, delay_seconds: float, pause_seconds: float
+) -> Decision:
+    """What becomes of a job whose ``attempt``-th counted attempt (from 1) has failed."""
+    if remedy is Remedy.FIX_HOST:
+        return Decision(Next.PAUSE, pause_seconds)
+    if remedy is Remedy.RETRY and attempt < max_attempts:
+        return Decision(Next.REQUEUE, min(delay_seconds * 2.0 ** (attempt - 1), 3600.0))
+    return Decision(Next.FAIL)
