@@ -1,0 +1,1 @@
+"""Measures quality, speed and memory, against simpler methods and against plain transcoding."""
