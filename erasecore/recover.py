@@ -1,0 +1,184 @@
+"""One clip, from pixels with ink to the patches that take it away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.composite import Patch
+from erasecore.cutout import Cutout
+from erasecore.detect.events import Event
+from erasecore.engines.base import (
+    Engine,
+    Filled,
+    Origin,
+    Strip,
+    Tick,
+    check_filled,
+    reduce_mask,
+)
+from erasecore.ink.plates import share_style, undo_plates
+from erasecore.ink.strokes import Ink, find_ink
+from erasecore.windows import Clip
+
+_STYLE_SHARE = 0.4  # of a clip's subtitles on a plate, for all to be taken as being on one
+_CONFIDENT_LEVELS = 8.0  # expected error at which confidence is one half
+
+
+@dataclass(frozen=True, slots=True)
+class EventShare:
+    """How the ink of one event was taken away, in pixels summed over a clip's filled frames."""
+
+    event: Event
+    unblended: int
+    propagated: int
+    invented: int
+    confidence: float  # 0 to 1, the mean over its filled pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What replaces the ink of one clip: a patch for each film frame that has any."""
+
+    patches: dict[int, Patch]
+    shares: tuple[EventShare, ...]
+
+
+def recover(
+    cutout: Cutout, clip: Clip, cuts: tuple[int, ...], engine: Engine, tick: Tick
+) -> Recovery:
+    """The patches for ``clip``: ink found, plates undone, the rest filled by ``engine``.
+
+    Args:
+        cutout: the clip's pixels; its planes are changed in place where plates are undone.
+        clip: which frames are to be filled, and the events in sight.
+        cuts: of the whole film.
+        engine: fills the hole.
+        tick: a sign of life.
+    """
+    inks = find_inks(cutout, clip)
+    undone = _undo_all(cutout, inks)
+    strip = _strip(cutout, clip, inks, cuts)
+    filled = engine.fill(strip, None, tick)
+    check_filled(engine.traits.name, strip, filled)
+    patches = _patches(cutout, clip, strip, filled, undone)
+    return Recovery(patches, _shares(clip, strip, filled, inks))
+
+
+def find_inks(cutout: Cutout, clip: Clip) -> tuple[Ink, ...]:
+    """The ink of every event in sight; plates share one style where most have one."""
+    inks = [find_ink(cutout, event, clip.events) for event in clip.events]
+    plates = [ink.plate for ink in inks if ink.plate is not None]
+    if plates and len(plates) >= _STYLE_SHARE * len(inks):
+        style = share_style(plates)
+        inks = [find_ink(cutout, event, clip.events, style=style) for event in clip.events]
+    return tuple(inks)
+
+
+def _undo_all(cutout: Cutout, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.bool_]]:
+    """Undo the plates in the cutout, in place; where, by film frame."""
+    undone = {}
+    for frame in range(cutout.start, cutout.stop):
+        plates = [ink.plate for ink in inks if ink.plate and _shows(ink.event, frame)]
+        if plates:
+            undone[frame] = undo_plates(cutout.planes, frame - cutout.start, plates, cutout.layout)
+    return undone
+
+
+def _shows(event: Event, frame: int) -> bool:
+    return event.start <= frame < event.stop
+
+
+def _strip(cutout: Cutout, clip: Clip, inks: tuple[Ink, ...], cuts: tuple[int, ...]) -> Strip:
+    masks = [np.zeros(cutout.size, bool)]
+    known: dict[tuple[int, ...], int] = {(): 0}
+    mask_of = np.zeros(len(cutout.planes[0]), np.intp)
+    for frame in range(cutout.start, cutout.stop):
+        showing = tuple(k for k, ink in enumerate(inks) if _shows(ink.event, frame))
+        if showing not in known:
+            known[showing] = len(masks)
+            masks.append(np.any([inks[k].mask for k in showing], axis=0))
+        mask_of[frame - cutout.start] = known[showing]
+    return Strip(
+        planes=cutout.planes,
+        masks=np.stack(masks),
+        mask_of=mask_of,
+        fill_start=clip.fill_start - cutout.start,
+        fill_stop=min(clip.fill_stop, cutout.stop) - cutout.start,
+        cuts=tuple(cut - cutout.start for cut in cuts if cutout.start < cut < cutout.stop),
+        thumbs=cutout.thumbs,
+        thumb_scale=cutout.thumb_scale,
+        layout=cutout.layout,
+    )
+
+
+def _patches(
+    cutout: Cutout,
+    clip: Clip,
+    strip: Strip,
+    filled: Filled,
+    undone: dict[int, NDArray[np.bool_]],
+) -> dict[int, Patch]:
+    patches = {}
+    for offset, frame_filled in enumerate(filled.frames):
+        index = strip.fill_start + offset
+        frame = cutout.start + index
+        hole, plate = strip.mask(index), undone.get(frame)
+        if plate is None and not hole.any():
+            continue
+        luma_masks = hole, plate if plate is not None else np.zeros_like(hole)
+        masks, samples = [], []
+        for plane, stack in enumerate(strip.planes):
+            inside, solved = luma_masks
+            if plane:
+                inside, solved = (reduce_mask(mask, strip.layout) for mask in luma_masks)
+            picture = stack[index].copy()
+            picture[inside] = frame_filled.planes[plane]
+            touched = inside | solved
+            masks.append(touched)
+            samples.append(picture[touched])
+        patches[frame] = Patch(clip.box, tuple(masks), tuple(samples))
+    return patches
+
+
+def _shares(
+    clip: Clip, strip: Strip, filled: Filled, inks: tuple[Ink, ...]
+) -> tuple[EventShare, ...]:
+    shares = []
+    for ink in inks:
+        first = max(ink.event.start, clip.fill_start)
+        last = min(ink.event.stop, clip.fill_stop)
+        if first >= last:
+            continue
+        origins = np.zeros(max(Origin) + 1, np.int64)
+        trust = 0.0
+        for offset in range(
+            first - clip.fill_start, min(last - clip.fill_start, len(filled.frames))
+        ):
+            frame = filled.frames[offset]
+            of_ink = ink.mask[strip.mask(strip.fill_start + offset)]
+            origins += np.bincount(frame.origin[of_ink], minlength=origins.size)
+            error = frame.error[of_ink] / _CONFIDENT_LEVELS
+            trust += float((1 / (1 + error**2)).sum())
+        count = int(origins.sum())
+        plate_px = _plate_px(ink) * (last - first)
+        shares.append(
+            EventShare(
+                event=ink.event,
+                unblended=plate_px,
+                propagated=int(origins[Origin.PROPAGATED]),
+                invented=int(origins[Origin.INVENTED]),
+                confidence=trust / count if count else 1.0,
+            )
+        )
+    return tuple(shares)
+
+
+def _plate_px(ink: Ink) -> int:
+    """Pixels of one frame that the plate covers and no letter does."""
+    if ink.plate is None:
+        return 0
+    left, top, right, bottom = ink.plate.box
+    return int((~ink.mask[top:bottom, left:right]).sum())
