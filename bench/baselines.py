@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from bench.boxes import Box, grow
 from bench.cases import Case, Masks, load_case
 from bench.media import (
-    I420,
     Bgr,
     open_film,
     read_pictures,
