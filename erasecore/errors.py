@@ -33,6 +33,7 @@ class InputError(EraseError):
 
     def __init__(self, path: Path, sentence: str) -> None:
         self.path = path
+        self.sentence = sentence
         super().__init__(f"{show_name(path)}: {sentence}")
 
 
