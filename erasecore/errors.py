@@ -106,6 +106,17 @@ class LimitExceeded(InputError):
         )
 
 
+class ChangingVideo(InputError):
+    """The picture's size or format changes in the middle of the film."""
+
+    def __init__(self, path: Path, frame: int, before: str, after: str) -> None:
+        super().__init__(
+            path,
+            f"its picture changes from {before} to {after} at frame {frame}; "
+            "split the film there, or convert it to one size.",
+        )
+
+
 class UnsafeFile(InputError):
     """Not a plain regular file: a link, a device, a pipe, a folder."""
 
