@@ -1,0 +1,209 @@
+"""Subtitles of a film in one pass: ``add`` every frame, then ``finish``.
+
+Sampled frames are searched for text; between them the lines found are followed on small
+pieces of luma. Nothing is kept of a frame but its working luma, for about a second and a half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+
+from erasecore.detect.detector import Detector
+from erasecore.detect.events import Detection, Event
+from erasecore.detect.merging import merge
+from erasecore.detect.pictures import Luma, LumaRing, Scaler
+from erasecore.detect.shots import ShotFinder
+from erasecore.detect.spans import measure_span
+from erasecore.detect.tracks import Box, Pace, Track
+from erasecore.detect.verdict import Film, Traits, refusal, second_look, traits_of
+from erasecore.settings import DetectSettings
+from erasecore.video.color import PlaneLayout, Planes
+
+_RING_BYTES = 64_000_000
+_LOOK_BACK_SECONDS = 1.6
+_GONE_SECONDS = 0.4
+_RAMP_SECONDS = 1.2  # the longest fade
+
+
+class Pictured(Protocol):
+    """What the finder needs of a frame: its planes, native depth."""
+
+    @property
+    def planes(self) -> Planes:
+        """Luma first, then colour."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    box: Box
+    score: float
+    tilt: float
+
+
+class EventFinder:
+    """Finds the subtitles of one film, frame by frame.
+
+    Args:
+        layout: how the frames' planes lie.
+        size: width and height of the stored picture.
+        rate: frames a second.
+        settings: where, when and how to look.
+        detector: finds text in one picture.
+    """
+
+    def __init__(
+        self,
+        layout: PlaneLayout,
+        size: tuple[int, int],
+        rate: Fraction,
+        *,
+        settings: DetectSettings,
+        detector: Detector,
+    ) -> None:
+        self._scaler = Scaler(*size, layout)
+        self._rate = float(rate)
+        self._settings = settings
+        self._detector = detector
+        look_back = round(_LOOK_BACK_SECONDS * self._rate)
+        self._ring = LumaRing(frames=max(12, look_back), max_bytes=_RING_BYTES)
+        self._pace = Pace(
+            gone=max(3, round(_GONE_SECONDS * self._rate)),
+            look_back=max(12, look_back),
+            look_on=max(6, round(self._rate)),
+        )
+        self._step = max(1, round(settings.every_seconds * self._rate))
+        self._shots = ShotFinder()
+        self._live: list[Track] = []
+        self._lines: list[Traits] = []
+        self._past: list[tuple[int, int, Box]] = []  # spans and boxes of tracks that ended lately
+        self._frames = 0
+
+    def add(self, frame: Pictured) -> None:
+        """Look at the next frame; frames come in order, from the first."""
+        luma = self._scaler.luma(frame.planes)
+        index = self._frames
+        self._frames += 1
+        self._shots.add(luma)
+        self._ring.add(index, luma)
+        for track in self._live:
+            track.add(index, luma)
+        if index % self._step == self._step // 2:
+            self._sample(index, luma, frame)
+
+    def finish(self) -> Detection:
+        """What was found, once every frame has been added."""
+        for track in self._live:
+            self._close(track)
+        self._live = []
+        cuts = self._shots.finish()
+        film = Film(
+            width=self._scaler.work_width,
+            height=self._scaler.work_height,
+            frames=self._frames,
+            rate=self._rate,
+            cuts=cuts,
+            min_seconds=self._settings.min_seconds,
+            free=bool(self._settings.regions),
+        )
+        first = [(traits, refusal(traits, film)) for traits in self._lines]
+        lines = merge([traits for traits, why in first if not why])
+        second = list(zip(lines, second_look(lines, film), strict=True))
+        refused = [(traits, why) for traits, why in (*first, *second) if why]
+        events = sorted((self._event(traits) for traits, why in second if not why), key=_order)
+        rejected = sorted(
+            ((self._event(traits), why) for traits, why in refused), key=lambda r: _order(r[0])
+        )
+        return Detection(tuple(events), tuple(rejected), cuts, self._frames)
+
+    def _sample(self, index: int, luma: Luma, frame: Pictured) -> None:
+        alive = []
+        for track in self._live:
+            if track.check():
+                alive.append(track)
+            else:
+                self._close(track)
+        self._live = alive
+        if self._wanted(index):
+            for sighting in self._search(frame):
+                self._assign(index, sighting)
+
+    def _wanted(self, index: int) -> bool:
+        seconds = index / self._rate
+        times = self._settings.times
+        return not times or any(t.start_seconds <= seconds < t.stop_seconds for t in times)
+
+    def _search(self, frame: Pictured) -> list[_Sighting]:
+        width, height = self._scaler.width, self._scaler.height
+        scale = min(1.0, self._settings.side_px / max(width, height))
+        picture = self._scaler.bgr(frame.planes, (0, 0, width, height), scale)
+        to_work = 1.0 / (scale * self._scaler.factor)
+        found = self._detector.find(picture)
+        sightings = [
+            _Sighting(np.array(box.box_xyxy) * to_work, box.score, box.tilt_degrees)
+            for box in found
+        ]
+        return [sighting for sighting in sightings if self._in_region(sighting.box)]
+
+    def _in_region(self, box: Box) -> bool:
+        x = (box[0] + box[2]) / 2 / self._scaler.work_width
+        y = (box[1] + box[3]) / 2 / self._scaler.work_height
+        regions = self._settings.regions
+        return not regions or any(
+            r.left <= x <= r.right and r.top <= y <= r.bottom for r in regions
+        )
+
+    def _assign(self, index: int, sighting: _Sighting) -> None:
+        """Give a sighting to the track it belongs to, or begin one with it."""
+        for track in self._live:
+            if not track.doubtful and _same_place(track.box, sighting.box):
+                track.sighted(sighting.box, sighting.score, sighting.tilt)
+                return
+        seen = (sighting.score, sighting.tilt)
+        track = Track(index, sighting.box, seen=seen, held=self._ring, pace=self._pace)
+        self._live.append(track)
+
+    def _close(self, track: Track) -> None:
+        span = measure_span(track, self._frames, round(_RAMP_SECONDS * self._rate))
+        others = [other.box for other in self._live if other is not track]
+        others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
+        self._past = [*self._past[-11:], (span.start, span.stop, track.box)]
+        self._lines.append(traits_of(track, span, others))
+
+    def _event(self, traits: Traits) -> Event:
+        factor = self._scaler.factor
+        left, top, right, bottom = (float(side) * factor for side in traits.box)
+        return Event(
+            start=traits.span.start,
+            stop=traits.span.stop,
+            full_start=traits.span.full_start,
+            full_stop=traits.span.full_stop,
+            box_xyxy=(left, top, right, bottom),
+            text_height_px=traits.text_height * factor,
+            score=traits.score,
+        )
+
+
+def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
+    """What ``finder`` finds in all of ``frames``."""
+    for frame in frames:
+        finder.add(frame)
+    return finder.finish()
+
+
+def _same_place(one: Box, other: Box) -> bool:
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    if wide <= 0 or high <= 0:
+        return False
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return bool(wide * high > 0.6 * min(areas) and min(areas) > 0.3 * max(areas))
+
+
+def _order(event: Event) -> tuple[int, float, float]:
+    return event.start, event.box_xyxy[1], event.box_xyxy[0]

@@ -1,0 +1,76 @@
+"""Pieces of one line of text, put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from erasecore.detect.spans import Span
+from erasecore.detect.tracks import Box
+from erasecore.detect.verdict import Traits
+
+
+def merge(lines: Sequence[Traits]) -> list[Traits]:
+    """The lines, with those that are the same line seen twice, or its parts, made one."""
+    merged: list[Traits] = []
+    for line in sorted(lines, key=lambda traits: traits.span.start):
+        for k, other in enumerate(merged):
+            if _belong(other, line):
+                merged[k] = _union(other, line)
+                break
+        else:
+            merged.append(line)
+    return merged if len(merged) == len(lines) else merge(merged)
+
+
+def _belong(one: Traits, other: Traits) -> bool:
+    shared = min(one.span.stop, other.span.stop) - max(one.span.start, other.span.start)
+    shorter, longer = sorted(t.span.stop - t.span.start for t in (one, other))
+    if shared < 0.6 * shorter or one.vertical != other.vertical:
+        return False
+    across = 0 if one.vertical else 1
+    if _overlap(one.box, other.box, across) < 0.6:
+        return False
+    heights = sorted((one.text_height, other.text_height))
+    if _across(one, other, across) > 1.35 * heights[1] or heights[1] > 1.6 * heights[0]:
+        return False
+    gap = _gap(one.box, other.box, 1 - across)
+    if gap < -0.3 * min(one.text_height, other.text_height):
+        return True  # one lies on the other
+    close = gap < 1.5 * max(one.text_height, other.text_height)
+    return bool(close and shared > 0.9 * longer)
+
+
+def _overlap(one: Box, other: Box, axis: int) -> float:
+    shared = min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
+    return float(shared / max(1e-6, min(b[axis + 2] - b[axis] for b in (one, other))))
+
+
+def _across(one: Traits, other: Traits, axis: int) -> float:
+    """How thick the line would be if both were one."""
+    low, high = min(one.box[axis], other.box[axis]), max(one.box[axis + 2], other.box[axis + 2])
+    return float(high - low)
+
+
+def _gap(one: Box, other: Box, axis: int) -> float:
+    return float(max(one[axis], other[axis]) - min(one[axis + 2], other[axis + 2]))
+
+
+def _union(one: Traits, other: Traits) -> Traits:
+    """Both lines as one; what the longer one shows of its surroundings counts."""
+    first, second = one.span, other.span
+    main = max((one, other), key=lambda t: (t.span.stop - t.span.start) * t.contrast)
+    span = Span(
+        start=min(first.start, second.start),
+        stop=max(first.stop, second.stop),
+        full_start=min(first.full_start, second.full_start),
+        full_stop=max(first.full_stop, second.full_stop),
+        comes=first.comes if first.start <= second.start else second.comes,
+        goes=first.goes if first.stop >= second.stop else second.goes,
+    )
+    box: Box = np.concatenate(
+        [np.minimum(one.box[:2], other.box[:2]), np.maximum(one.box[2:], other.box[2:])]
+    )
+    return replace(main, span=span, box=box, moving=max(one.moving, other.moving))

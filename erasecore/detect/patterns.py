@@ -1,0 +1,134 @@
+"""The stroke pattern of a line of text, and how much of it a frame shows.
+
+Burned text adds the same strokes to every frame at the same pixels, whatever lies behind. A
+difference of Gaussians keeps strokes and drops the picture's slow parts; the mean over the
+line's length is taken away too, since every text of one size shares it (strokes in the middle
+rows, none above and below), and two texts would look alike by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.detect.pictures import Luma
+
+Pattern = NDArray[np.float32]
+
+_SHIFT_PX = 4  # how far around its place a pattern is looked for
+_ALIKE_CELL = 0.5  # cosine from which a cell of the line shows the template's strokes
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How much of a template one frame shows."""
+
+    gain: float  # opacity: 1 as in the template, 0 none
+    likeness: float  # cosine over all strokes, -1 to 1
+    cells: float  # share of the line's cells that look alike
+
+    @property
+    def there(self) -> bool:
+        """Whether this is the template's text, over whatever background."""
+        if self.gain < 0.3:
+            return False
+        return self.likeness > 0.62 or (self.likeness > 0.4 and self.cells > 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Where a template fits best near its place, in pixels, and how well (-1 to 1)."""
+
+    dx: float
+    dy: float
+    fit: float
+
+    @property
+    def length(self) -> float:
+        """Pixels away from the template's place."""
+        return float(np.hypot(self.dx, self.dy))
+
+
+def strokes(luma: Luma, text_height: float) -> Pattern:
+    """The stroke pattern of a piece of luma, float32, same shape, in levels."""
+    values = luma.astype(np.float32)
+    fine = cv2.GaussianBlur(values, (0, 0), max(0.6, 0.03 * text_height))
+    coarse = cv2.GaussianBlur(values, (0, 0), max(2.0, 0.2 * text_height))
+    return np.asarray(fine - coarse, np.float32)
+
+
+class Template:
+    """The strokes of one line of text, from several frames that show it.
+
+    Args:
+        patterns: stroke patterns of the same window, one per frame.
+        inner: the line's place in the window (left, top, right, bottom).
+        vertical: whether the line runs downwards.
+    """
+
+    def __init__(
+        self, patterns: Sequence[Pattern], inner: tuple[int, int, int, int], *, vertical: bool
+    ) -> None:
+        self._inner = inner
+        self._axis = 0 if vertical else 1
+        left, top, right, bottom = inner
+        stack = np.stack([pattern[top:bottom, left:right] for pattern in patterns])
+        self._raw = np.ascontiguousarray(np.median(stack, axis=0), np.float32)
+        strong = self._own(self._raw)
+        level = float(np.percentile(np.abs(strong), 98))
+        self.contrast = level
+        self._strokes = np.where(np.abs(strong) > 0.25 * level, strong, 0.0).astype(np.float32)
+        thickness = (right - left) if vertical else (bottom - top)
+        length = (bottom - top) if vertical else (right - left)
+        cells = max(2, round(length / (1.3 * max(1, thickness))))
+        self._borders = np.unique(np.linspace(0, length, cells, endpoint=False).astype(int))
+        self._energy = self._cells(self._strokes * self._strokes)
+
+    def look(self, pattern: Pattern) -> Presence:
+        """How much of the template a frame's window shows at its very place."""
+        left, top, right, bottom = self._inner
+        seen = self._own(pattern[top:bottom, left:right])
+        seen = np.where(self._strokes != 0, seen, 0)
+        product = self._cells(seen * self._strokes)
+        power = self._cells(seen * seen)
+        energy = float(self._energy.sum()) + 1e-6
+        gain = float(product.sum()) / energy
+        likeness = float(product.sum()) / np.sqrt(energy * (float(power.sum()) + 1e-6))
+        cosine = product / np.sqrt(self._energy * power + 1e-6)
+        used = self._energy > 0.2 * float(np.median(self._energy))
+        cells = float((cosine[used] > _ALIKE_CELL).mean()) if used.any() else 0.0
+        return Presence(gain, float(likeness), cells)
+
+    def shift(self, pattern: Pattern, *, reach: int = _SHIFT_PX) -> Shift:
+        """Where the template fits best within ``reach`` pixels of its place."""
+        left, top, right, bottom = self._inner
+        height, width = pattern.shape
+        x0, y0 = max(0, left - reach), max(0, top - reach)
+        x1, y1 = min(width, right + reach), min(height, bottom + reach)
+        around = np.ascontiguousarray(pattern[y0:y1, x0:x1])
+        fits = np.asarray(cv2.matchTemplate(around, self._raw, cv2.TM_CCOEFF_NORMED), np.float32)
+        row, column = np.unravel_index(int(np.argmax(fits)), fits.shape)
+        dx = column - (left - x0) + _between(fits[row, :], int(column))
+        dy = row - (top - y0) + _between(fits[:, column], int(row))
+        return Shift(float(dx), float(dy), float(fits[row, column]))
+
+    def _own(self, pattern: Pattern) -> Pattern:
+        own: Pattern = pattern - pattern.mean(axis=self._axis, keepdims=True)
+        return own
+
+    def _cells(self, values: Pattern) -> NDArray[np.float64]:
+        sums = values.sum(axis=1 - self._axis, dtype=np.float64)
+        return np.asarray(np.add.reduceat(sums, self._borders), np.float64)
+
+
+def _between(fits: NDArray[np.float32], peak: int) -> float:
+    """The parabola's top around ``peak``, as an offset from it, -0.5 to 0.5."""
+    if not 0 < peak < len(fits) - 1:
+        return 0.0
+    before, here, after = (float(value) for value in fits[peak - 1 : peak + 2])
+    curve = before - 2 * here + after
+    return 0.0 if curve >= 0 else float(np.clip(0.5 * (before - after) / curve, -0.5, 0.5))

@@ -1,0 +1,100 @@
+"""What detection looks at: small 8-bit pictures made from a frame's native planes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.detect.detector import Bgr
+from erasecore.video.color import Plane, PlaneLayout, Planes
+
+Luma = NDArray[np.uint8]
+
+_WORK_SIDE_PX = 1280  # strokes keep their shape at this size; 4K costs no more than 720p
+
+
+class Scaler:
+    """Makes the two pictures detection works on.
+
+    Args:
+        width: of the stored picture.
+        height: of the stored picture.
+        layout: how its planes lie.
+    """
+
+    def __init__(self, width: int, height: int, layout: PlaneLayout) -> None:
+        self.width, self.height = width, height
+        self._layout = layout
+        self.factor = max(1, -(-max(width, height) // _WORK_SIDE_PX))
+        self.work_width = max(1, width // self.factor)
+        self.work_height = max(1, height // self.factor)
+
+    def luma(self, planes: Planes) -> Luma:
+        """The working luma: 8 bits, a whole number of times smaller; never a view."""
+        plane = planes[0]
+        if self.factor > 1:
+            size = (self.work_width, self.work_height)
+            crop = plane[: self.work_height * self.factor, : self.work_width * self.factor]
+            return self._eight_bits(_resize(crop, size))
+        return (
+            self._eight_bits(plane).copy() if plane.dtype == np.uint8 else self._eight_bits(plane)
+        )
+
+    def bgr(self, planes: Planes, part: tuple[int, int, int, int], scale: float) -> Bgr:
+        """The rectangle ``part`` (left, top, right, bottom; luma pixels) in colour, scaled.
+
+        The colours are near enough for a text detector; no result is made from them.
+        """
+        left, top, right, bottom = part
+        size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+        parts = [self._part(planes, index, part) for index in range(len(planes))]
+        small = [self._eight_bits(_resize(plane, size)) for plane in parts]
+        if len(small) < 3:
+            return np.asarray(cv2.cvtColor(small[0], cv2.COLOR_GRAY2BGR), np.uint8)
+        merged = cv2.merge((small[0], small[2], small[1]))
+        return np.asarray(cv2.cvtColor(merged, cv2.COLOR_YCrCb2BGR), np.uint8)
+
+    def _part(self, planes: Planes, index: int, part: tuple[int, int, int, int]) -> Plane:
+        left, top, right, bottom = part
+        shift_x, shift_y = (self._layout.shift_x, self._layout.shift_y) if index else (0, 0)
+        rows = slice(top >> shift_y, -(-bottom >> shift_y))
+        columns = slice(left >> shift_x, -(-right >> shift_x))
+        return cast(Plane, planes[index][rows, columns])
+
+    def _eight_bits(self, plane: Plane) -> Luma:
+        if plane.dtype == np.uint8:
+            return plane  # type: ignore[return-value]
+        return (plane >> (self._layout.bits - 8)).astype(np.uint8)
+
+
+def _resize(plane: Plane, size: tuple[int, int]) -> Plane:
+    shrinks = size[0] < plane.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cast(Plane, cv2.resize(plane, size, interpolation=interpolation))
+
+
+class LumaRing:
+    """The last frames' working luma, at most so many frames and so many bytes of them."""
+
+    def __init__(self, *, frames: int, max_bytes: int) -> None:
+        self._frames = max(2, frames)
+        self._max_bytes = max_bytes
+        self._held: deque[tuple[int, Luma]] = deque()
+
+    def add(self, index: int, luma: Luma) -> None:
+        """Keep one more frame; the oldest go."""
+        self._held.append((index, luma))
+        limit = max(2, min(self._frames, self._max_bytes // max(1, luma.nbytes)))
+        while len(self._held) > limit:
+            self._held.popleft()
+
+    def __iter__(self) -> Iterator[tuple[int, Luma]]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)

@@ -1,0 +1,177 @@
+"""One line of text, followed from frame to frame; what is kept of it while it lasts.
+
+A track holds small pieces of luma, never pictures: the frames around its first sighting, those
+of about the last second, and a few samples spread over its life. The strokes of the samples,
+taken together, are its template; the pieces at both ends are what its first and last frame are
+later read from.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.detect.patterns import Pattern, Presence, Template, strokes
+from erasecore.detect.pictures import Luma
+
+Box = NDArray[np.float64]
+"""Left, top, right, bottom in working pixels."""
+
+_MAX_SAMPLES = 8
+_MAX_TAIL_BYTES = 6_000_000
+_SIDE_MARGIN = 2.0  # of the window around the box along the line, in text heights
+_EDGE_MARGIN = 0.6  # and across it
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A track's window of one frame's working luma."""
+
+    index: int
+    luma: Luma
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many frames the spans of time that tracking needs last, in this film."""
+
+    gone: int  # without the text before a track is over
+    look_back: int  # kept before the first sighting, and of the tail
+    look_on: int  # kept after the first sighting
+
+
+class Track:
+    """A line of text that was seen at ``index`` in ``box``.
+
+    Args:
+        index: the frame.
+        box: where, in working pixels.
+        score: the detector's.
+        tilt: the detector's, in degrees.
+        held: the frames before and up to ``index``, oldest first, as ``(index, luma)``.
+        pace: how long things last.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        box: Box,
+        *,
+        seen: tuple[float, float],
+        held: Iterable[tuple[int, Luma]],
+        pace: Pace,
+    ) -> None:
+        self.birth = index
+        self.last_there = index
+        self.doubtful = False
+        self.boxes = [box]
+        self.scores = [seen[0]]
+        self.tilts = [seen[1]]
+        self._pace = pace
+        wide, high = box[2] - box[0], box[3] - box[1]
+        self.vertical = bool(high > 1.5 * wide)
+        self.text_height = float(max(4.0, wide if self.vertical else min(wide, high)))
+        pictures = list(held)
+        self.window = self._window(box, pictures[-1][1].shape)
+        self.head = [Piece(at, self._cut(luma)) for at, luma in pictures]
+        piece_bytes = max(1, self.head[-1].luma.nbytes)
+        kept = max(pace.gone + 6, min(pace.look_back, _MAX_TAIL_BYTES // piece_bytes))
+        self.tail = deque(self.head, maxlen=kept)
+        self.samples = [self.head[-1]]
+        self._patterns = [self.pattern(self.head[-1])]
+        self._stride, self._skipped = 1, 0
+        self._template: Template | None = None
+
+    @property
+    def box(self) -> Box:
+        """Where the line is: the median of its sightings, in working pixels."""
+        box: Box = np.median(np.stack(self.boxes), axis=0)
+        return box
+
+    @property
+    def inner(self) -> tuple[int, int, int, int]:
+        """The line's place inside the window."""
+        left, top, right, bottom = self.window
+        x0, y0, x1, y1 = (round(float(side)) for side in self.box)
+        x0, y0 = max(0, x0 - left), max(0, y0 - top)
+        x1, y1 = min(right - left, x1 - left), min(bottom - top, y1 - top)
+        return x0, y0, max(x1, x0 + 2), max(y1, y0 + 2)
+
+    @property
+    def template(self) -> Template:
+        """The line's strokes, from the samples so far."""
+        if self._template is None:
+            self._template = Template(self._patterns, self.inner, vertical=self.vertical)
+        return self._template
+
+    def pattern(self, piece: Piece) -> Pattern:
+        """The strokes of one piece."""
+        return strokes(piece.luma, self.text_height)
+
+    def add(self, index: int, luma: Luma) -> None:
+        """Keep the window of one more frame."""
+        piece = Piece(index, self._cut(luma))
+        self.tail.append(piece)
+        if index - self.birth <= self._pace.look_on:
+            self.head.append(piece)
+
+    def look(self, pattern: Pattern) -> Presence:
+        """How much of the line a frame shows."""
+        return self.template.look(pattern)
+
+    def check(self) -> bool:
+        """Look whether the newest frame shows the line; False when the track is over."""
+        piece = self.tail[-1]
+        pattern = self.pattern(piece)
+        if not self.look(pattern).there:
+            self.doubtful = True
+            return piece.index - self.last_there <= self._pace.gone
+        if self.doubtful and self._was_away(piece.index):
+            return False
+        self.doubtful = False
+        self.last_there = piece.index
+        self._sample(piece, pattern)
+        return True
+
+    def sighted(self, box: Box, score: float, tilt: float) -> None:
+        """Note that the detector has found the line again."""
+        self.boxes = [*self.boxes[-14:], box]
+        self.scores = [*self.scores[-14:], score]
+        self.tilts = [*self.tilts[-14:], tilt]
+        self._template = None
+
+    def _was_away(self, index: int) -> bool:
+        """Whether the line truly vanished between its last sighting and frame ``index``."""
+        between = [p for p in self.tail if self.last_there < p.index < index]
+        absent = [self.look(self.pattern(piece)).gain < 0.2 for piece in between]
+        return sum(absent) >= 2
+
+    def _sample(self, piece: Piece, pattern: Pattern) -> None:
+        self._skipped += 1
+        if self._skipped < self._stride:
+            return
+        self._skipped = 0
+        self.samples.append(piece)
+        self._patterns.append(pattern)
+        self._template = None
+        if len(self.samples) > _MAX_SAMPLES:  # thin them out: half as many, twice as far apart
+            self.samples, self._patterns = self.samples[::2], self._patterns[::2]
+            self._stride *= 2
+
+    def _cut(self, luma: Luma) -> Luma:
+        left, top, right, bottom = self.window
+        return luma[top:bottom, left:right].copy()
+
+    def _window(self, box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+        along, across = _SIDE_MARGIN * self.text_height, _EDGE_MARGIN * self.text_height
+        grow_x, grow_y = (across, along) if self.vertical else (along, across)
+        return (
+            max(0, int(box[0] - grow_x)),
+            max(0, int(box[1] - grow_y)),
+            min(shape[1], int(np.ceil(box[2] + grow_x))),
+            min(shape[0], int(np.ceil(box[3] + grow_y))),
+        )
