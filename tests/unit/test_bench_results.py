@@ -1,0 +1,105 @@
+"""Rows, bars and the page they are written into."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.measure import Cost, measure
+from bench.media import BenchError
+from bench.quality import OURS, CleanRow, QualityRow, Timing
+from bench.report import BEGIN, END, markdown, write_into
+from bench.results import Results, bars, load_results, merged, save_results
+from bench.score import Score
+
+TIMING = Timing(Cost(2.0, 3.0, 100.0), Cost(1.0, 1.5, 50.0), 2.0, 2.0)
+
+
+def row(case: str, method: str, psnr_mask: float, residual: float = 0.0) -> QualityRow:
+    """A row that is ordinary but for what is given."""
+    score = Score(psnr_mask, 30.0, 0.9, 1.0, 0.8, 48.0, residual=residual, scene_dmg=0.0)
+    return QualityRow(case, method, score, TIMING)
+
+
+def test_rows_come_back_from_the_disk(tmp_path: Path) -> None:
+    """Results are equal after they were saved, whatever parts they hold."""
+    results = Results("machine", "2024-01-01", (row("a", OURS, 30.0),), (CleanRow("c", True),))
+    save_results(tmp_path / "deep" / "results.json", results)
+    assert load_results(tmp_path / "deep" / "results.json") == results
+    assert load_results(tmp_path / "none.json") == Results()
+
+
+def test_a_new_run_replaces_only_its_own_rows() -> None:
+    """Rows of other cases and methods outlive a run that did not touch them."""
+    old = Results(quality=(row("a", OURS, 30.0), row("a", "oracle", 25.0)))
+    new = Results(made="today", quality=(row("a", OURS, 31.0), row("b", OURS, 32.0)))
+    both = merged(old, new)
+    found = [(r.case, r.method, r.score.psnr_mask) for r in both.quality]
+    assert found == [("a", "oracle", 25.0), ("a", OURS, 31.0), ("b", OURS, 32.0)]
+    assert both.made == "today"
+
+
+def test_bars_name_the_worst_case() -> None:
+    """A bar that is missed says by how much and where."""
+    results = Results(
+        quality=(
+            row("a", "oracle", 25.0),
+            row("b", "oracle", 25.0),
+            row("a", OURS, 35.0),
+            row("b", OURS, 21.5, residual=0.1),
+        ),
+        clean=(CleanRow("c", True),),
+    )
+    worst, mean, residual, damage, clean = bars(results)
+    assert (worst.found, worst.reached) == ("-3.50 dB (b)", False)
+    assert (mean.found, mean.reached) == ("+3.25 dB", False)
+    assert (residual.found, residual.reached) == ("0.10 (b)", False)
+    assert damage.reached
+    assert clean.reached
+
+
+def test_nothing_measured_is_no_bar() -> None:
+    """Without rows of the product there is nothing to hold against it."""
+    assert bars(Results(quality=(row("a", "oracle", 25.0),))) == []
+
+
+def test_page_keeps_what_stands_around_the_results(tmp_path: Path) -> None:
+    """Only what stands between the two marks is written anew, however often."""
+    page = tmp_path / "page.md"
+    page.write_text(f"# Title\n\n{BEGIN}\n\nold\n{END}\n\ntail\n")
+    results = Results("machine", "today", (row("a", OURS, 30.0),))
+    for _ in range(2):
+        write_into(page, markdown(results))
+    text = page.read_text()
+    assert text.startswith(f"# Title\n\n{BEGIN}\n\nLast run: today, on machine.\n")
+    assert text.endswith(f"{END}\n\ntail\n")
+    assert "old" not in text
+    assert text.count("| a | ours | 30.00 | 30.00 |") == 1
+
+
+def test_cost_counts_grandchildren(tmp_path: Path) -> None:
+    """Time and memory of a command's own children belong to it."""
+    grandchild = (
+        "import time; held = bytearray(80_000_000); start = time.process_time()\n"
+        "while time.process_time() - start < 0.5: pass"
+    )
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
+    cost = measure([sys.executable, "-c", child], tmp_path / "log")
+    assert cost.cpu_seconds >= 0.5
+    assert cost.peak_mib > 76
+
+
+def test_a_command_that_fails_shows_its_last_words(tmp_path: Path) -> None:
+    """The error of a failed command carries what it has printed."""
+    with pytest.raises(BenchError, match="out of cheese"):
+        measure([sys.executable, "-c", "raise SystemExit('out of cheese')"], tmp_path / "log")
+
+
+def test_scores_without_text_still_make_a_row() -> None:
+    """A score for which no text was looked for is shown as free of it."""
+    plain = row("a", OURS, 30.0)
+    unread = replace(plain, score=replace(plain.score, residual=None, scene_dmg=None))
+    assert "| a | ours | 30.00 |" in markdown(Results(quality=(unread,)))
