@@ -1,0 +1,186 @@
+"""A film with burned-in subtitles in, the same film without them out: the whole way on a page."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from erasecore.detect.detector import Detector, RapidOcrDetector
+from erasecore.detect.events import Detection
+from erasecore.detect.finder import EventFinder
+from erasecore.engines.base import Engine
+from erasecore.engines.choose import make_engine
+from erasecore.fidelity import FidelityCheck
+from erasecore.preview import save_preview
+from erasecore.progress import Clock, Observe, ProgressTeller
+from erasecore.reports import EraseReport, Stage
+from erasecore.residual import ResidualSearch
+from erasecore.segments import Film, erase_segments
+from erasecore.settings import EraseSettings
+from erasecore.summary import hardest_previews, report_events, seconds_at
+from erasecore.video.assemble import assemble
+from erasecore.video.color import Planes
+from erasecore.video.probe import VideoInfo, probe
+from erasecore.video.reader import FrameReader
+from erasecore.video.timeline import Timeline
+from erasecore.video.verify import verify
+from erasecore.windows import plan_segments
+from erasecore.workspace import Workspace, copy_durably
+
+PREVIEW = "preview.jpg"
+
+
+@dataclass(slots=True)
+class Tools:
+    """What is loaded once and stays loaded from film to film."""
+
+    detector: Detector
+    engines: dict[str, Engine] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, *, threads: int = 0) -> Tools:
+        """The text detector, ready for work; engines are made when first asked for."""
+        return cls(RapidOcrDetector(threads=threads or os.cpu_count() or 1))
+
+    def engine(self, name: str) -> Engine:
+        """The engine called ``name``.
+
+        Raises:
+            EngineMissing: there is none of that name, or this machine lacks what it needs.
+        """
+        if name not in self.engines:
+            self.engines[name] = make_engine(name)
+        return self.engines[name]
+
+
+def erase(
+    source: Path, folder: Path, settings: EraseSettings, *, tools: Tools, observe: Observe
+) -> EraseReport:
+    """Make ``result`` and ``preview.jpg`` in ``folder`` from ``source``; says how it went.
+
+    Works only inside ``folder`` and goes on from what an earlier attempt has finished there. A film
+    in which no subtitle is found is copied byte for byte.
+
+    Args:
+        source: the film; not modified.
+        folder: of this job alone; exists.
+        settings: what is asked.
+        tools: loaded once, used for every film.
+        observe: told about once a second how far the work is, from any thread.
+
+    Raises:
+        InputError: the film cannot be worked on; see ``erasecore.errors``.
+        HostError: this machine lacks something.
+        VerifyFailed, EngineMisbehaved: a fault of ours; nothing is to be published.
+    """
+    job = _Job(source, folder, settings, tools, ProgressTeller(observe))
+    engine = tools.engine(settings.engine)
+    with job.clock.stage(Stage.PROBE):
+        video = probe(source, settings.limits)
+        workspace = Workspace(folder, source, settings)
+    with job.clock.stage(Stage.DETECT):
+        detection, timeline = _find_text(job, video, workspace)
+    film = Film(video, timeline, detection, settings.encode, engine)
+    if not detection.events:
+        return _copy_untouched(job, film)
+    return _erase_text(job, film, workspace)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One call of ``erase``: what it was given, its clock and its voice."""
+
+    source: Path
+    folder: Path
+    settings: EraseSettings
+    tools: Tools
+    teller: ProgressTeller
+    clock: Clock = field(default_factory=Clock)
+
+
+def _find_text(job: _Job, video: VideoInfo, workspace: Workspace) -> tuple[Detection, Timeline]:
+    """The film's subtitles and time stamps, from one pass over it (or an earlier attempt's)."""
+    if (stored := workspace.load_detection()) is not None:
+        return stored
+    finder = EventFinder(
+        video.layout,
+        (video.width, video.height),
+        video.rate,
+        settings=job.settings.detect,
+        detector=job.tools.detector,
+    )
+    with FrameReader(video) as reader:
+        for frame in reader:
+            finder.add(frame)
+            job.teller.tell(Stage.DETECT, frame.index + 1, video.frames_estimate)
+        timeline = reader.timeline()
+    detection = finder.finish()
+    workspace.save_detection(detection, timeline)
+    return detection, timeline
+
+
+def _copy_untouched(job: _Job, film: Film) -> EraseReport:
+    result = job.folder / f"result{job.source.suffix}"
+    copy_durably(job.source, result)
+    return _report(film, result, job)
+
+
+def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
+    video, timeline, detection = film.video, film.timeline, film.detection
+    with job.clock.stage(Stage.ERASE):
+        length = max(1, round(job.settings.segment_seconds * float(video.rate)))
+        segments = plan_segments(detection.frames, detection.events, detection.cuts, length=length)
+        records, resumed = erase_segments(film, segments, workspace, job.teller)
+    result = job.folder / f"result{video.suffix}"
+    with job.clock.stage(Stage.ASSEMBLE):
+        job.teller.tell(Stage.ASSEMBLE, 0, detection.frames)
+        parts = [workspace.segment_video(segment.number) for segment in segments]
+        assemble(video, parts, timeline, result)
+        save_preview(hardest_previews(records, workspace.segments), job.folder / PREVIEW)
+    with job.clock.stage(Stage.VERIFY):
+        left, psnr = _check(job, film, workspace, result)
+    return replace(
+        _report(film, result, job),
+        untouched=False,
+        events=report_events(detection.events, records, timeline, video.time_base),
+        segments=len(segments),
+        segments_resumed=resumed,
+        residual_events=left,
+        psnr_outside=psnr,
+    )
+
+
+def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> tuple[int, float | None]:
+    """How many events left text behind, and how near the rest is to the source, in dB."""
+    events, frames = film.detection.events, film.detection.frames
+    search = ResidualSearch(film.video, events, job.tools.detector)
+    fidelity = FidelityCheck(workspace.references(frames), events, film.video.layout)
+
+    def look(index: int, planes: Planes) -> None:
+        search.look(index, planes)
+        fidelity.look(index, planes)
+        job.teller.tell(Stage.VERIFY, index + 1, frames)
+
+    verify(film.video, result, film.timeline, on_frame=look)
+    psnr = fidelity.check(result)
+    return len(search.left()), None if psnr is None else round(psnr, 2)
+
+
+def _report(film: Film, result: Path, job: _Job) -> EraseReport:
+    """What there is to say of every film; of an untouched one there is no more."""
+    video, timeline = film.video, film.timeline
+    return EraseReport(
+        untouched=True,
+        result=result.name,
+        engine=film.engine.traits.name,
+        width=video.width,
+        height=video.height,
+        frames=film.detection.frames,
+        duration_seconds=seconds_at(timeline, len(timeline), video.time_base),
+        video_codec=video.codec,
+        segments=0,
+        segments_resumed=0,
+        seconds=dict(job.clock.seconds),
+        warnings=timeline.warnings,
+    )
