@@ -57,20 +57,14 @@ def refuse_overlap(folders: FolderSettings) -> None:
     """
     resolved = {role: path.resolve() for role, path in paths_of(folders).items()}
     for role, path in resolved.items():
-        if not folders_absolute(folders, role):
-            raise ConfigError(f"folders.{role}: {getattr(folders, role)} must begin with '/'.")
+        if not paths_of(folders)[role].is_absolute():
+            raise ConfigError(f"folders.{role}: {paths_of(folders)[role]} must begin with '/'.")
         for other, place in resolved.items():
             if other != role and path.is_relative_to(place):
                 raise ConfigError(
                     f"folders.{role}: {path} lies in folders.{other} ({place}); "
                     "give each its own folder, side by side."
                 )
-
-
-def folders_absolute(folders: FolderSettings, role: str) -> bool:
-    """Whether a folder's path says where it is from anywhere."""
-    path: Path = getattr(folders, role)
-    return path.is_absolute()
 
 
 def _prove_one(key: str, path: Path, token: str) -> None:
@@ -86,7 +80,7 @@ def _prove_one(key: str, path: Path, token: str) -> None:
         sync_folder(path)
         renamed.unlink()
     except OSError as error:
-        raise ConfigError(f"{key}: {path} {_advice(error)}") from error
+        raise ConfigError(f"{key}: {path} {advice(error)}") from error
 
 
 def _prove_claim(folders: FolderSettings, token: str) -> None:
@@ -98,7 +92,7 @@ def _prove_claim(folders: FolderSettings, token: str) -> None:
     except OSError as error:
         tried.unlink()
         if error.errno != errno.EXDEV:
-            raise ConfigError(f"folders.work: {folders.work} {_advice(error)}") from error
+            raise ConfigError(f"folders.work: {folders.work} {advice(error)}") from error
         raise ConfigError(
             f"folders.work: {folders.work} lies on another filesystem than folders.inbox "
             f"({folders.inbox}); put both on the same one, since a film is taken by a rename."
@@ -106,8 +100,8 @@ def _prove_claim(folders: FolderSettings, token: str) -> None:
     there.unlink()
 
 
-def _advice(error: OSError) -> str:
-    """What the operator should do about ``error``, as the end of a sentence."""
+def advice(error: OSError) -> str:
+    """What the operator should do about ``error``: the end of a sentence about a folder."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"cannot be written by user {os.getuid()}; give it the rights (chown or chmod)."
     if error.errno == errno.EROFS:
@@ -128,7 +122,7 @@ def free_bytes(path: Path) -> int:
     try:
         return shutil.disk_usage(path).free
     except OSError as error:
-        raise FolderError(path, _advice(error)) from error
+        raise FolderError(path, advice(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

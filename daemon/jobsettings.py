@@ -46,20 +46,15 @@ def settings_for(
     Raises:
         BadSidecar: one of the files cannot be used.
     """
-    folders = [
-        inbox.joinpath(*film.relative_to(inbox).parts[:depth]) for depth in _depths(film, inbox)
-    ]
-    files = [folder / FOLDER_SETTINGS for folder in folders]
-    files.append(own or film_settings_file(film))
+    parts = film.relative_to(inbox).parts
+    folders = [inbox.joinpath(*parts[:depth]) for depth in range(len(parts))]
+    files = [(folder / FOLDER_SETTINGS, folder / FOLDER_SETTINGS) for folder in folders]
+    files.append((own or film_settings_file(film), film_settings_file(film)))
     settings = base
-    for file in files:
+    for file, shown_as in files:
         if file.is_symlink() or file.exists():
-            settings = overridden(settings, file)
+            settings = overridden(settings, file, shown_as=shown_as)
     return settings
-
-
-def _depths(film: Path, inbox: Path) -> range:
-    return range(len(film.relative_to(inbox).parts))
 
 
 def film_settings_file(film: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from daemon.config import RetrySettings
 from erasecore.errors import Remedy
 
 
@@ -24,12 +25,14 @@ class Decision:
     delay_seconds: float = 0.0
 
 
-def decide(
-    remedy: Remedy, attempt: int, *, max_attempts: int, delay_seconds: float, pause_seconds: float
-) -> Decision:
+MAX_DELAY_SECONDS = 3600.0
+
+
+def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
     """What becomes of a job whose ``attempt``-th counted attempt (from 1) has failed."""
     if remedy is Remedy.FIX_HOST:
-        return Decision(Next.PAUSE, pause_seconds)
-    if remedy is Remedy.RETRY and attempt < max_attempts:
-        return Decision(Next.REQUEUE, min(delay_seconds * 2.0 ** (attempt - 1), 3600.0))
+        return Decision(Next.PAUSE, settings.pause_seconds)
+    if remedy is Remedy.RETRY and attempt < settings.max_attempts:
+        delay_seconds = settings.delay_seconds * 2.0 ** (attempt - 1)
+        return Decision(Next.REQUEUE, min(delay_seconds, MAX_DELAY_SECONDS))
     return Decision(Next.FAIL)

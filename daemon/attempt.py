@@ -1,0 +1,148 @@
+"""The child's side of an attempt: obey Start, show signs of life, say how it ended.
+
+It knows no pixel: what is done to the film is a function that ``worker.py`` passes in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from daemon.faults import fault_point
+from daemon.files import digest_of
+from daemon.jobs import Fault
+from daemon.wire import Advanced, Failed, Finished, Hello, Message, Start, WireError, decode, encode
+from erasecore.errors import DiskFull, EraseError, InputError, OutOfMemory, Remedy
+from erasecore.reports import EraseReport, Progress
+
+Observe = Callable[[Progress], None]
+Erase = Callable[[Start, Observe], EraseReport]
+
+SIGN_OF_LIFE_SECONDS = 0.25
+MAX_DETAIL_CHARACTERS = 20_000
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Let the kernel end this process when the daemon ends, however it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Channel:
+    """Our two ends of the pipes to the daemon."""
+
+    def __init__(self, commands: BinaryIO, answers: BinaryIO) -> None:
+        self._commands = commands
+        self._answers = answers
+        self._last_sign = 0.0
+
+    def starts(self) -> Iterator[Start]:
+        """The attempts that the daemon asks for, until it closes its end."""
+        for line in self._commands:
+            message = decode(line)
+            if not isinstance(message, Start):
+                raise WireError(f"a worker is only told to start, not {type(message).__name__}")
+            yield message
+
+    def send(self, message: Message) -> None:
+        """Tell the daemon."""
+        self._answers.write(encode(message))
+        self._answers.flush()
+
+    def sign_of_life(self, job_id: str, progress: Progress | None) -> None:
+        """Tell the daemon that we are at it, not more often than it cares for."""
+        now = time.monotonic()
+        if now - self._last_sign >= SIGN_OF_LIFE_SECONDS:
+            self._last_sign = now
+            self.send(Advanced(job_id, progress))
+
+
+def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
+    """Do one attempt after the other until the daemon closes its end."""
+    channel.send(Hello(versions))
+    for start in channel.starts():
+        fault_point("worker.after_start")
+        with output_to(start.log):
+            outcome = attempt(start, erase, channel)
+        fault_point("worker.before_outcome")
+        channel.send(outcome)
+
+
+def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
+    """How one attempt at a film ended."""
+    try:
+        return _finish(start, erase, channel)
+    except Exception as error:  # noqa: BLE001 - one attempt must not end the worker
+        return Failed(start.job_id, fault_of(error, start))
+
+
+def _finish(start: Start, erase: Erase, channel: Channel) -> Finished:
+    def tick() -> None:
+        channel.sign_of_life(start.job_id, None)
+
+    report = erase(start, lambda progress: channel.sign_of_life(start.job_id, progress))
+    source, result = Path(start.source), Path(start.folder, report.result)
+    return Finished(start.job_id, report, digest_of(source, tick), digest_of(result, tick))
+
+
+def fault_of(error: Exception, start: Start) -> Fault:
+    """An exception as what is said about it: class, remedy, sentence, traceback."""
+    known = _known(error, start)
+    sentence = str(known)
+    if isinstance(known, InputError) and known.path == Path(start.source):
+        sentence = f"{start.shown_as}: {known.sentence}"
+    elif known is error and not isinstance(error, EraseError):
+        sentence = (
+            f"{start.shown_as}: an unexpected {type(error).__name__} ({error}). "
+            "Please report this with the job's log."
+        )
+    remedy = known.remedy if isinstance(known, EraseError) else Remedy.FIX_CODE
+    detail = "".join(traceback.format_exception(error))[-MAX_DETAIL_CHARACTERS:]
+    return Fault(type(known).__name__, remedy, sentence, detail)
+
+
+def _known(error: Exception, start: Start) -> Exception:
+    """An exception of Python's or the system's as one of ours, where it is plain which."""
+    if isinstance(error, MemoryError):
+        return OutOfMemory(f"{start.shown_as}: memory ran out; it will be tried again.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(Path(start.folder))
+    return error
+
+
+@contextmanager
+def output_to(log: str) -> Iterator[None]:
+    """Send whatever is printed, by us, by libraries, by their children, to the job's log."""
+    if not log:
+        yield
+        return
+    kept = os.dup(1), os.dup(2)
+    target = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _flush()
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        yield
+    finally:
+        _flush()
+        os.dup2(kept[0], 1)
+        os.dup2(kept[1], 2)
+        for handle in (*kept, target):
+            os.close(handle)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()

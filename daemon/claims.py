@@ -1,0 +1,273 @@
+"""Taking films out of the inbox, and deciding after a crash what each of them needs.
+
+A claim is one rename. Before it, the job's folder says what is meant (CLAIMING); after it, the
+folder holds the source. Whoever loses the race finds the source gone and forgets the folder.
+
+``recover`` decides from what lies in a job's folder alone:
+
+====================  ==========  ==============================================================
+``job.json``          source      what is done
+====================  ==========  ==============================================================
+missing, unreadable   absent      nothing was taken: the folder is removed
+missing, unreadable   there       the disk has failed us: to failed/, under the job's id
+CLAIMING              absent      nothing was taken, the film is in the inbox (or another's)
+CLAIMING              there       the claim is completed
+CLAIMED, QUEUED       there       it goes on where it was
+RUNNING               there       the attempt was counted: it tries again, or is given up
+CLAIMED .. RUNNING    absent      somebody removed it from work/: to failed/, without the film
+FINISHED, REJECTED    any         publishing is done again; what is published already stays
+DONE, FAILED          any         it is remembered in the history and the folder removed
+====================  ==========  ==============================================================
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from daemon.config import RetrySettings
+from daemon.faults import fault_point
+from daemon.files import remove_tree, rename_new, sync_folder
+from daemon.inbox import Candidate, kind_of, stamp_of, writer_has
+from daemon.jobs import (
+    LOG_FILE,
+    SETTINGS_FILE,
+    BrokenJob,
+    Fault,
+    Job,
+    JobState,
+    claimed,
+    load_job,
+    queued,
+    rejected,
+    requeued,
+    save_job,
+)
+from daemon.jobsettings import film_settings_file, settings_for
+from daemon.names import shown, work_name
+from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOG
+from daemon.retry import MAX_DELAY_SECONDS, Next, decide
+from erasecore.errors import BadSidecar, Remedy
+from erasecore.settings import EraseSettings
+
+log = structlog.get_logger(__name__)
+
+GONE_PREFIX = ".gone-"
+
+
+def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> Job | None:
+    """The job that ``candidate`` has become; nothing if another daemon, or its sender, was first.
+
+    Args:
+        candidate: a settled film.
+        instance: our own folder below work.
+        job_id: the new job's name.
+        wall: seconds since 1970.
+    """
+    folder = instance / job_id
+    folder.mkdir()
+    job = Job(
+        job_id=job_id,
+        name=str(candidate.relative),
+        source=work_name(candidate.relative),
+        size_bytes=candidate.stamp.size_bytes,
+        mtime_ns=candidate.stamp.mtime_ns,
+        claimed_at=wall,
+    )
+    save_job(folder, job)
+    (folder / LOG_FILE).touch()
+    sync_folder(instance)
+    fault_point("claim.after_folder")
+    try:
+        os.rename(candidate.path, folder / job.source)
+    except FileNotFoundError:
+        discard(folder)
+        return None
+    sync_folder(folder)
+    sync_folder(candidate.path.parent)
+    fault_point("claim.after_rename")
+    return complete_claim(folder, job, candidate.path)
+
+
+def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
+    """The job once its source and the source's own settings file lie in ``folder``."""
+    status = (folder / job.source).lstat()
+    if not stat.S_ISREG(status.st_mode):
+        # It was swapped for something else between our look and our rename.
+        log.warning("claim.refused", file=shown(job.name), kind=kind_of(status.st_mode))
+        with suppress(FileExistsError):
+            rename_new(folder / job.source, came_from)
+            discard(folder)
+        return None
+    own = film_settings_file(came_from)
+    with suppress(FileNotFoundError):
+        if stat.S_ISREG(own.lstat().st_mode):
+            os.rename(own, folder / SETTINGS_FILE)
+            sync_folder(folder)
+    fault_point("claim.after_sidecar")
+    job = claimed(job, size_bytes=job.size_bytes, mtime_ns=job.mtime_ns)
+    save_job(folder, job)
+    fault_point("claim.after_claimed")
+    return job
+
+
+def untouched(folder: Path, job: Job) -> bool:
+    """Whether the source still is what was claimed, and nobody here has it open for writing."""
+    stamp = stamp_of((folder / job.source).lstat())
+    same = (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
+    return same and not writer_has(folder / job.source)
+
+
+def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: float) -> Job:
+    """The claimed ``job`` with its settings, in the queue; rejected if they cannot be used."""
+    stamp = stamp_of((folder / job.source).lstat())
+    own = folder / SETTINGS_FILE
+    try:
+        settings = settings_for(
+            inbox / job.relative, inbox, base, own=own if own.exists() else None
+        )
+    except BadSidecar as error:
+        job = rejected(job, Fault("BadSidecar", error.remedy, str(error)), now=now)
+    else:
+        job = queued(job, settings, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
+    save_job(folder, job)
+    fault_point("claim.after_queued")
+    return job
+
+
+def discard(folder: Path) -> None:
+    """Remove a job's folder, so that a crash in the middle leaves no half of one."""
+    gone = folder.with_name(GONE_PREFIX + folder.name)
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        return
+    sync_folder(gone.parent)
+    remove_tree(gone)
+
+
+def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> Job | None:
+    """What the job in ``folder`` needs, by the table above; nothing if the folder was removed.
+
+    Args:
+        folder: a job's folder, now below our own instance.
+        inbox: where its source came from.
+        retry: how many attempts it has; one that was interrupted was counted before it began.
+        wall: seconds since 1970.
+    """
+    try:
+        job = load_job(folder)
+    except BrokenJob as error:
+        return _salvage(folder, error, wall=wall)
+    present = _exists(folder / job.source)
+    if job.state is JobState.CLAIMING:
+        if present:
+            return complete_claim(folder, job, inbox / job.relative)
+        discard(folder)
+        return None
+    if job.state in (JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED):
+        return job
+    recovered = _go_on(job, retry, present=present, wall=wall)
+    if recovered != job:
+        save_job(folder, recovered)
+    return recovered
+
+
+def _go_on(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job:
+    if not present:
+        sentence = f"{shown(job.name)}: its source was removed from work/ by somebody else."
+        return rejected(job, Fault("SourceGone", Remedy.FIX_HOST, sentence), now=wall)
+    if job.state is not JobState.RUNNING:
+        # A clock set back must not make a job wait for years.
+        return replace(job, not_before=min(job.not_before, wall + MAX_DELAY_SECONDS))
+    lost = Fault(
+        "WorkerLost",
+        Remedy.RETRY,
+        f"{shown(job.name)}: the daemon ended in the middle of an attempt.",
+    )
+    if decide(Remedy.RETRY, job.counted, retry).next is Next.FAIL:
+        return rejected(job, lost, now=wall)
+    return requeued(job, lost, now=wall, delay_seconds=0.0, counted=True)
+
+
+def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
+    """A folder whose ``job.json`` cannot be read: its source, if any, is on its way to failed/."""
+    source = next(iter(sorted(folder.glob("source*"))), None)
+    if source is None:
+        discard(folder)
+        return None
+    log.error("job.broken", folder=str(folder), reason=str(error))
+    name = folder.name + source.suffix
+    sentence = f"{name}: its job.json could not be read ({error}); the film itself is unharmed."
+    status = source.lstat()
+    job = Job(
+        job_id=folder.name,
+        name=name,
+        source=source.name,
+        size_bytes=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        claimed_at=wall,
+        state=JobState.REJECTED,
+        fault=Fault("BrokenJob", Remedy.FIX_HOST, sentence),
+    )
+    save_job(folder, job)
+    return job
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def job_folders(instance: Path) -> list[Path]:
+    """The folders of the jobs that an instance holds, the oldest first."""
+    return sorted(
+        one for one in instance.iterdir() if one.is_dir() and not one.name.startswith(".")
+    )
+
+
+def sweep(instance: Path) -> None:
+    """Finish the removal of folders that a crash interrupted."""
+    for gone in instance.glob(f"{GONE_PREFIX}*"):
+        remove_tree(gone)
+
+
+def take_over(abandoned: Path, instance: Path) -> list[Path]:
+    """The jobs of an abandoned instance that are ours now, and the rest of it gone.
+
+    Each is taken by one rename: of several daemons that try, one gets it.
+    """
+    taken = []
+    for folder in job_folders(abandoned):
+        with suppress(FileNotFoundError):
+            os.rename(folder, instance / folder.name)
+            taken.append(instance / folder.name)
+    sync_folder(instance)
+    _remove_husk(abandoned)
+    return taken
+
+
+def _remove_husk(instance: Path) -> None:
+    """Remove an instance's folder that holds no job any more."""
+    with suppress(FileNotFoundError):
+        sweep(instance)
+        if not job_folders(instance):
+            for name in (STATUS_FILE, WORKER_LOG, OWNER_FILE):
+                (instance / name).unlink(missing_ok=True)
+            for part in instance.glob(".*.part"):
+                part.unlink(missing_ok=True)
+            with suppress(OSError):  # something of somebody's is in it: leave it
+                instance.rmdir()
+
+
+def leave(instance: Path) -> None:
+    """Remove our own folder when we go, if no job is left in it."""
+    _remove_husk(instance)

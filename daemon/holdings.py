@@ -1,0 +1,276 @@
+"""The jobs we hold, each moved along by one step at a time, each step safe to crash after.
+
+Knows folders, jobs and clocks that it is told; knows no loop, no signal and no worker process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from daemon import claims
+from daemon.config import Config
+from daemon.faults import fault_point
+from daemon.files import Tick, no_tick, remove_tree
+from daemon.history import History
+from daemon.inbox import Candidate, Settling, stamp_of
+from daemon.jobs import (
+    JOB_FILE,
+    LOG_FILE,
+    SETTINGS_FILE,
+    Fault,
+    Job,
+    JobState,
+    begun,
+    finished,
+    handed_back,
+    rejected,
+    renewed,
+    requeued,
+    save_job,
+)
+from daemon.logs import job_bound
+from daemon.names import shown
+from daemon.publish import publish, reject, sidecar_of, target
+from daemon.retry import Decision, Next, decide
+from daemon.sidecars import write_error, write_report
+from daemon.wire import Finished, Start
+
+log = structlog.get_logger(__name__)
+
+
+class Holdings:
+    """The jobs below our instance's folder, in memory as they are on the disk."""
+
+    def __init__(self, instance: Path, config: Config, history: History) -> None:
+        self.instance = instance
+        self.config = config
+        self.jobs: dict[str, Job] = {}
+        self.ended: list[Job] = []  # since the start, for whoever counts
+        self._history = history
+        self._settling = Settling(config.inbox.settle_local_seconds)
+
+    def folder(self, job: Job) -> Path:
+        """Where a job's files lie."""
+        return self.instance / job.job_id
+
+    def states(self, *states: JobState) -> list[Job]:
+        """The jobs in one of ``states``, the oldest first."""
+        return [job for _, job in sorted(self.jobs.items()) if job.state in states]
+
+    # --- in ---------------------------------------------------------------------------------
+
+    def adopt(self, folders: Iterable[Path], *, wall: float) -> None:
+        """Hold the jobs in ``folders``, which lie below our instance, whatever their state."""
+        for folder in folders:
+            if folder.name in self.jobs:
+                continue
+            inbox = self.config.folders.inbox
+            job = claims.recover(folder, inbox, self.config.retry, wall=wall)
+            if job is not None:
+                self.jobs[job.job_id] = job
+                with job_bound(job.job_id, folder / LOG_FILE):
+                    log.info("job.recovered", film=shown(job.name), state=job.state.value)
+
+    def adopt_strays(self, *, wall: float) -> None:
+        """Hold what lies below our instance and is not held: a step that failed half-way."""
+        claims.sweep(self.instance)
+        self.adopt(claims.job_folders(self.instance), wall=wall)
+
+    def claim(self, candidate: Candidate, job_id: str, *, now: float, wall: float) -> Job | None:
+        """The job that ``candidate`` has become; nothing if it changed, went, or was taken."""
+        try:
+            if stamp_of(candidate.path.lstat()) != candidate.stamp:
+                return None
+        except FileNotFoundError:
+            return None
+        job = claims.claim(candidate, self.instance, job_id, wall=wall)
+        if job is None:
+            return None
+        self.jobs[job_id] = job
+        with job_bound(job_id, self.folder(job) / LOG_FILE):
+            log.info("job.claimed", film=shown(job.name), size_bytes=job.size_bytes)
+        self.admit(settle_seconds=self._settling.settle_seconds, now=now, wall=wall)
+        return self.jobs[job_id]
+
+    def admit(self, *, settle_seconds: float, now: float, wall: float) -> None:
+        """Queue the claimed jobs whose senders have finished."""
+        self._settling.settle_seconds = settle_seconds
+        for job in self.states(JobState.CLAIMED):
+            folder = self.folder(job)
+            source = folder / job.source
+            stamp = stamp_of(source.lstat())
+            still = self._settling.observe(source, stamp, now=now)
+            if not claims.untouched(folder, job) and not (still and not claims.writer_has(source)):
+                continue
+            self._settling.forget(source)
+            base, inbox = self.config.erase, self.config.folders.inbox
+            self.jobs[job.job_id] = claims.admit(folder, job, inbox, base, now=wall)
+
+    # --- attempts ---------------------------------------------------------------------------
+
+    def due(self, *, wall: float) -> Job | None:
+        """The queued job that goes next."""
+        ready = [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
+        return min(ready, key=lambda job: (-job.settings.priority, job.job_id), default=None)
+
+    def due_at(self) -> float | None:
+        """When the next queued job may go, in seconds since 1970."""
+        return min((job.not_before for job in self.states(JobState.QUEUED)), default=None)
+
+    def begin(self, job: Job, *, wall: float) -> Start:
+        """What the worker is to be told about ``job``, whose attempt is counted from now on."""
+        folder = self.folder(job)
+        job = begun(job, now=wall)
+        save_job(folder, job)
+        self.jobs[job.job_id] = job
+        fault_point("attempt.after_begin")
+        attempt = job.attempts[-1].number
+        with job_bound(job.job_id, folder / LOG_FILE):
+            log.info("attempt.started", film=shown(job.name), attempt=attempt)
+        return Start(
+            job_id=job.job_id,
+            attempt=attempt,
+            source=str(folder / job.source),
+            folder=str(folder),
+            shown_as=shown(job.relative.name),
+            log=str(folder / LOG_FILE),
+            settings=job.settings,
+        )
+
+    def finish(self, outcome: Finished, versions: dict[str, str], *, wall: float) -> None:
+        """Record that an attempt made a verified result."""
+        job = self.jobs[outcome.job_id]
+        folder = self.folder(job)
+        if self._renew_if_changed(job, wall=wall):
+            return
+        job = finished(job, outcome.report.result, now=wall)
+        with job_bound(job.job_id, folder / LOG_FILE):
+            report = outcome.report
+            log.info(
+                "attempt.finished",
+                film=shown(job.name),
+                events=len(report.events),
+                untouched=report.untouched,
+                seconds=round(wall - job.attempts[-1].started_at, 1),
+            )
+        write_report(folder, job, outcome, versions)
+        save_job(folder, job)
+        self.jobs[job.job_id] = job
+        fault_point("attempt.after_outcome")
+
+    def fail(self, job_id: str, fault: Fault, *, wall: float) -> Decision:
+        """Record that an attempt failed; what becomes of the job."""
+        job = self.jobs[job_id]
+        if self._renew_if_changed(job, wall=wall):
+            return Decision(Next.REQUEUE)
+        decision = decide(fault.remedy, job.counted, self.config.retry)
+        with job_bound(job_id, self.folder(job) / LOG_FILE):
+            self._log_failure(job, fault, decision)
+        if decision.next is Next.FAIL:
+            job = rejected(job, fault, now=wall)
+        else:
+            # A paused queue holds every job back; the job itself need not wait on top of that.
+            pause = decision.next is Next.PAUSE
+            delay = 0.0 if pause else decision.delay_seconds
+            job = requeued(job, fault, now=wall, delay_seconds=delay, counted=not pause)
+        save_job(self.folder(job), job)
+        self.jobs[job_id] = job
+        fault_point("attempt.after_outcome")
+        return decision
+
+    def _log_failure(self, job: Job, fault: Fault, decision: Decision) -> None:
+        facts = {"film": shown(job.name), "attempt": job.attempts[-1].number}
+        say = log.warning
+        if fault.detail:
+            log.debug("attempt.traceback", detail=fault.detail)
+        say(
+            "attempt.failed",
+            **facts,
+            error=fault.error,
+            remedy=fault.remedy.value,
+            sentence=fault.sentence,
+            next=decision.next.value,
+            delay_seconds=decision.delay_seconds,
+        )
+
+    def _renew_if_changed(self, job: Job, *, wall: float) -> bool:
+        """Whether the source was changed under the attempt, which then was about another film."""
+        folder = self.folder(job)
+        stamp = stamp_of((folder / job.source).lstat())
+        if (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns):
+            return False
+        with job_bound(job.job_id, folder / LOG_FILE):
+            log.info("job.source_changed", film=shown(job.name))
+        renewed_job = renewed(job, now=wall)
+        _remove_products(folder, job)
+        save_job(folder, renewed_job)
+        self.jobs[job.job_id] = renewed_job
+        return True
+
+    def hand_back(self, job_id: str, *, wall: float) -> None:
+        """Put a running job back into the queue, since we are leaving."""
+        job = handed_back(self.jobs[job_id], now=wall)
+        with job_bound(job_id, self.folder(job) / LOG_FILE):
+            log.info("attempt.handed_back", film=shown(job.name))
+        save_job(self.folder(job), job)
+        self.jobs[job_id] = job
+
+    # --- out --------------------------------------------------------------------------------
+
+    def settle_up(self, *, tick: Tick = no_tick) -> int:
+        """Publish what is finished or rejected, and let go of it; how many jobs that were.
+
+        Raises:
+            OSError: a folder cannot be written to; the same call may be made again.
+        """
+        pending = self.states(JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED)
+        for job in pending:
+            self._settle_up(job, tick)
+        return len(pending)
+
+    def _settle_up(self, job: Job, tick: Tick) -> None:
+        folder = self.folder(job)
+        if job.state is JobState.FINISHED:
+            job = publish(folder, job, self.config.folders, tick=tick)
+        elif job.state is JobState.REJECTED:
+            if not job.placements:
+                write_error(folder, job)
+            job = reject(folder, job, self.config.folders, tick=tick)
+        self.jobs[job.job_id] = job
+        self._remember(job)
+        claims.discard(folder)
+        del self.jobs[job.job_id]
+        self.ended.append(job)
+
+    def _remember(self, job: Job) -> None:
+        placement = sidecar_of(job)
+        if placement is None:
+            return
+        root: Path = getattr(self.config.folders, placement.place.value)
+        self._history.record_published(target(self.config.folders, placement), root)
+        film = shown(job.name)
+        if job.state is JobState.DONE:
+            log.info("job.done", job_id=job.job_id, film=film, result=shown(placement.name))
+        else:
+            sentence = job.fault.sentence if job.fault else ""
+            log.warning("job.failed", job_id=job.job_id, film=film, sentence=sentence)
+
+
+def _remove_products(folder: Path, job: Job) -> None:
+    """Remove what attempts have made of a source that is no more."""
+    for path in folder.iterdir():
+        if path.name in (job.source, JOB_FILE, LOG_FILE, SETTINGS_FILE):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            remove_tree(path)
+        else:
+            path.unlink()
+
+
+def with_config(holdings: Holdings, config: Config) -> None:
+    """Let ``holdings`` go by another configuration, whose folders are the same."""
+    holdings.config = replace(config, folders=holdings.config.folders)

@@ -1,0 +1,160 @@
+"""Who owns a part of ``work/``, and whether that daemon is still alive.
+
+Each daemon has a folder of its own, ``work/<instance>/``, with an ``owner.json`` that says which
+process on which boot of which host it is. Its heartbeat is that file's time of change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from daemon.files import sync_folder, write_whole
+from daemon.records import as_json, read_record
+
+OWNER_FILE = "owner.json"
+STATUS_FILE = "status.json"
+WORKER_LOG = "worker.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A daemon process, unlike any other that ever was."""
+
+    host: str
+    boot_id: str
+    pid_namespace: int
+    pid: int
+    start_time: int  # of the process, in ticks since boot
+
+
+class Standing(StrEnum):
+    """What is known of an owner."""
+
+    SELF = "self"
+    ALIVE = "alive"
+    DEAD = "dead"
+    FOREIGN = "foreign"  # on another host, or in another container: only its heartbeat tells
+
+
+class NoOwner(Exception):
+    """A folder without a readable ``owner.json``."""
+
+
+def this_process(host: str = "") -> Owner:
+    """Ourselves, on ``host`` or, without one, on the host of this name."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    namespace = Path("/proc/self/ns/pid")
+    return Owner(
+        host=host or socket.gethostname(),
+        boot_id=boot_id.read_text().strip() if boot_id.exists() else "",
+        pid_namespace=namespace.stat().st_ino if namespace.exists() else 0,
+        pid=os.getpid(),
+        start_time=start_time_of(os.getpid()) or 0,
+    )
+
+
+def start_time_of(pid: int) -> int | None:
+    """When the process began, in ticks since boot; nothing if there is none (or it is a zombie)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the command in parentheses, which may itself hold spaces and parentheses.
+    after = text.rpartition(")")[2].split()
+    return None if after[0] in "ZX" else int(after[19])
+
+
+def standing(owner: Owner, me: Owner) -> Standing:
+    """What is known of ``owner``, as seen from ``me``."""
+    if owner == me:
+        return Standing.SELF
+    if owner.host != me.host:
+        return Standing.FOREIGN
+    if owner.boot_id != me.boot_id:
+        return Standing.DEAD  # this host has been started anew since
+    if owner.pid_namespace != me.pid_namespace:
+        return Standing.FOREIGN
+    alive = start_time_of(owner.pid) == owner.start_time
+    return Standing.ALIVE if alive else Standing.DEAD
+
+
+def open_instance(work: Path, me: Owner, token: str) -> Path:
+    """A new folder below ``work``, ours alone, with our ``owner.json`` in it.
+
+    It is made under a hidden name first: others see it with its owner, or not at all.
+    """
+    hidden, folder = work / f".{me.host}-{token}.new", work / f"{me.host}-{token}"
+    hidden.mkdir()
+    write_whole(hidden / OWNER_FILE, as_json(me).encode())
+    hidden.rename(folder)
+    sync_folder(work)
+    return folder
+
+
+def owner_of(instance: Path) -> Owner:
+    """Who owns an instance's folder.
+
+    Raises:
+        NoOwner: nobody says.
+    """
+    try:
+        raw = json.loads((instance / OWNER_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise NoOwner(str(instance)) from error
+    return read_record(Owner, raw, error=NoOwner)
+
+
+def beat(instance: Path) -> bool:
+    """Show the other daemons a sign of life; False if our folder has been taken from us."""
+    try:
+        os.utime(instance / OWNER_FILE)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+class Leases:
+    """Remembers when each other owner's heartbeat was last seen to change, on our own clock."""
+
+    def __init__(self, lease_seconds: float) -> None:
+        self.lease_seconds = lease_seconds
+        self._seen: dict[Path, tuple[int, float]] = {}
+
+    def expired(self, instance: Path, heartbeat_ns: int, *, now: float) -> bool:
+        """Record one look at a heartbeat; True once it has been still for a whole lease."""
+        last = self._seen.get(instance)
+        if last is None or last[0] != heartbeat_ns:
+            self._seen[instance] = (heartbeat_ns, now)
+            return False
+        return now - last[1] >= self.lease_seconds
+
+
+def heartbeat_of(instance: Path) -> int | None:
+    """When the owner last showed a sign of life, on some clock; nothing if it has left."""
+    try:
+        return (instance / OWNER_FILE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def abandoned(work: Path, me: Owner, leases: Leases, *, now: float) -> list[Path]:
+    """The instances' folders below ``work`` whose owner is dead, or silent for a whole lease."""
+    found = []
+    for instance in sorted(work.iterdir()):
+        if instance.name.startswith(".") or not instance.is_dir():
+            continue
+        try:
+            what = standing(owner_of(instance), me)
+        except NoOwner:
+            what = Standing.FOREIGN
+        if what is Standing.SELF:
+            continue
+        heartbeat = heartbeat_of(instance) or 0
+        if leases.expired(instance, heartbeat, now=now) or what is Standing.DEAD:
+            found.append(instance)
+    return found

@@ -1,0 +1,224 @@
+"""One persistent worker process: started, fed, watched, replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from daemon.config import WorkerSettings
+from daemon.jobs import Fault
+from daemon.wire import (
+    Advanced,
+    Failed,
+    Finished,
+    Hello,
+    Lines,
+    Message,
+    Start,
+    WireError,
+    decode,
+    encode,
+)
+from erasecore.errors import Remedy
+from erasecore.reports import Progress
+
+WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
+READ_BYTES = 1 << 20
+
+
+class WorkerState(StrEnum):
+    """What the worker process is at."""
+
+    ABSENT = "absent"
+    LOADING = "loading"
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBroken:
+    """The worker ended without having been at work; no film is to blame."""
+
+    sentence: str
+    loaded: bool  # it had been fit for work
+
+
+Report = Finished | Failed | WorkerBroken | Advanced | Hello
+
+
+class Supervisor:
+    """Keeps one worker process and knows what it is doing.
+
+    It never waits: ``step`` is called whenever the worker's pipe has something (``fileno``), and
+    once in a while, and says what has happened since.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, log: Path, command: Sequence[str] = WORKER_COMMAND
+    ) -> None:
+        self.settings = settings
+        self.state = WorkerState.ABSENT
+        self.versions: dict[str, str] = {}
+        self.progress: Progress | None = None
+        self.job_id = ""
+        self._log = log
+        self._command = tuple(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._commands = self._answers = -1
+        self._lines = Lines()
+        self._heard_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, while there is one."""
+        return self._process.pid if self._process else None
+
+    def fileno(self) -> int | None:
+        """The pipe's end to be watched, while there is a worker."""
+        return self._answers if self._process else None
+
+    def spawn(self, *, now: float) -> None:
+        """Start a worker process, in a session and process group of its own."""
+        command_out, self._commands = os.pipe()
+        self._answers, answer_in = os.pipe()
+        os.set_blocking(self._answers, False)
+        arguments = [str(number) for number in (command_out, answer_in, os.getpid())]
+        try:
+            with self._log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [*self._command, *arguments, str(self.settings.nice)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(command_out, answer_in),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(command_out)
+            os.close(answer_in)
+        self._lines = Lines()
+        self.state, self._heard_at = WorkerState.LOADING, now
+
+    def begin(self, start: Start, *, now: float) -> None:
+        """Give the idle worker an attempt."""
+        self.state, self.job_id, self.progress = WorkerState.BUSY, start.job_id, None
+        self._heard_at = now
+        try:
+            _write_all(self._commands, encode(start))
+        except BrokenPipeError:
+            return  # it has just ended; the next step says so
+
+    def step(self, *, now: float) -> list[Report]:
+        """What has happened since the last time: messages, or the end of the worker."""
+        if self._process is None:
+            return []
+        try:
+            reports = self._read(now=now)
+        except WireError as error:
+            return [self._lost(f"the worker sent what is no message ({error})")]
+        if reports is None:
+            return [self._lost(f"the worker {self._ending()}")]
+        if not reports and (silence := self._too_silent(now)):
+            return [self._lost(silence)]
+        return reports
+
+    def _read(self, *, now: float) -> list[Report] | None:
+        """Messages; none at all (not an empty list) once the worker is gone."""
+        reports: list[Report] = []
+        while True:
+            try:
+                piece = os.read(self._answers, READ_BYTES)
+            except BlockingIOError:
+                return reports
+            if not piece:
+                return reports or None
+            self._heard_at = now
+            for line in self._lines.feed(piece):
+                reports.append(self._heard(decode(line)))
+
+    def _heard(self, message: Message) -> Report:
+        if isinstance(message, Start):
+            raise WireError("Start, from a worker")
+        if isinstance(message, Hello):
+            self.state, self.versions = WorkerState.IDLE, message.versions
+            return message
+        if isinstance(message, Failed) and not message.job_id:
+            return self._broken(message.fault.sentence)
+        if message.job_id != self.job_id:
+            raise WireError(f"{type(message).__name__} about a job that it was not given")
+        if isinstance(message, Advanced):
+            self.progress = message.progress or self.progress
+        else:
+            self.state, self.job_id, self.progress = WorkerState.IDLE, "", None
+        return message
+
+    def _too_silent(self, now: float) -> str:
+        limits = {
+            WorkerState.LOADING: self.settings.start_seconds,
+            WorkerState.BUSY: self.settings.stall_seconds,
+        }
+        limit = limits.get(self.state)
+        if limit is None or now - self._heard_at <= limit:
+            return ""
+        return f"the worker gave no sign of life for {limit:g} seconds and was ended"
+
+    def _ending(self) -> str:
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "closed its pipe without a word"
+        if code >= 0:
+            return f"ended by itself with exit code {code}"
+        name = signal.Signals(-code).name
+        hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+        return f"was killed by {name}{hint}"
+
+    def _lost(self, sentence: str) -> Report:
+        """The worker is not to be relied upon any more: end it and say what it leaves undone."""
+        job_id, state = self.job_id, self.state
+        self.kill()
+        if state is WorkerState.BUSY:
+            return Failed(job_id, Fault("WorkerLost", Remedy.RETRY, f"{sentence}."))
+        return WorkerBroken(f"{sentence}; see {self._log}.", loaded=state is WorkerState.IDLE)
+
+    def _broken(self, sentence: str) -> WorkerBroken:
+        self.kill()
+        return WorkerBroken(sentence, loaded=False)
+
+    def kill(self) -> None:
+        """End the worker and everything it has started, at once."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):  # all of it has ended already
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._forget()
+
+    def dismiss(self) -> None:
+        """Let an idle worker end in peace, a busy one at once."""
+        if self._process is not None and self.state is WorkerState.IDLE:
+            os.close(self._commands)
+            self._commands = -1
+            with suppress(subprocess.TimeoutExpired):  # kill() below does not ask
+                self._process.wait(timeout=5)
+        self.kill()
+
+    def _forget(self) -> None:
+        for handle in (self._commands, self._answers):
+            if handle >= 0:
+                os.close(handle)
+        self._commands = self._answers = -1
+        self._process, self.state, self.job_id, self.progress = None, WorkerState.ABSENT, "", None
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(handle, content) :]

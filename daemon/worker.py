@@ -1,0 +1,69 @@
+"""The child process: loads the tools once, then erases film after film.
+
+``python -m daemon.worker COMMANDS ANSWERS PARENT NICE``: two inherited pipe ends, the daemon's
+process id and our niceness. The only module of the daemon that imports the pipeline.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from daemon.attempt import Channel, Observe, die_with_parent, serve
+from daemon.config import read_environment
+from daemon.faults import arm
+from daemon.jobs import Fault
+from daemon.wire import Failed, Start
+from erasecore.errors import EraseError
+from erasecore.pipeline import Tools, erase
+from erasecore.reports import EraseReport
+
+LIBRARIES = ("subtitle-eraser", "av", "numpy", "opencv-python-headless", "onnxruntime", "rapidocr")
+OOM_SCORE = "500"
+"""The kernel is to end us, not the daemon, when memory runs out."""
+
+
+def library_versions() -> dict[str, str]:
+    """What the result may depend on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def prepare(parent_pid: int, nice: int) -> None:
+    """Make this process one that ends with its parent and yields to everybody else."""
+    die_with_parent(parent_pid)
+    os.nice(nice)
+    with suppress(OSError):  # not every system has it, or lets us
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    arm(read_environment().fault_at)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the daemon until it closes its end; the exit code."""
+    commands, answers, parent_pid, nice = (int(one) for one in arguments)
+    prepare(parent_pid, nice)
+    with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:
+        channel = Channel(reader, writer)
+        try:
+            tools = Tools.load()
+        except EraseError as error:
+            channel.send(Failed("", Fault(type(error).__name__, error.remedy, str(error))))
+            return 1
+
+        def erase_film(start: Start, observe: Observe) -> EraseReport:
+            source, folder = Path(start.source), Path(start.folder)
+            return erase(source, folder, start.settings, tools=tools, observe=observe)
+
+        serve(channel, library_versions(), erase_film)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
