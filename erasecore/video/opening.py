@@ -1,0 +1,112 @@
+"""The one door through which a film's container is opened: regular files, known demuxers only.
+
+FFmpeg guesses a format from content, and some formats are lists of other files or addresses (HLS,
+DASH, concat). A sender could name such a list ``film.mp4`` and have foreign files decoded. A
+protocol list alone does not stop that, so demuxers are taken from an allow-list.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import av
+import av.container
+import av.error
+
+from erasecore.errors import (
+    EmptyFile,
+    InputError,
+    LimitExceeded,
+    NotAVideo,
+    TruncatedVideo,
+    UnsafeFile,
+)
+from erasecore.settings import LimitSettings
+
+DEMUXERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,live_flv,asf,asf_o,ogg,mxf,nut,dv,wtv"
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_film(path: Path, limits: LimitSettings | None = None) -> av.container.InputContainer:
+    """An open container, its streams known, nothing decoded beyond what naming them takes.
+
+    Args:
+        path: the film; must be a regular file, links are not followed.
+        limits: what the film may be; ``None`` for files that we wrote ourselves.
+
+    Raises:
+        UnsafeFile, EmptyFile, NotAVideo, TruncatedVideo, LimitExceeded: as named.
+    """
+    check_regular(path)
+    try:
+        container = av.open(
+            f"file:{path.absolute()}",
+            mode="r",
+            options=_options(limits),
+            metadata_errors="surrogateescape",
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _why_not(path, error, limits) from error
+    if limits is not None and len(container.streams) > limits.max_streams:
+        found = len(container.streams)
+        container.close()
+        raise LimitExceeded(
+            path, "the number of streams", found, limits.max_streams, "limits.max_streams"
+        )
+    return container
+
+
+def check_regular(path: Path) -> None:
+    """Nothing, if ``path`` is a regular file with bytes in it; else the fitting error."""
+    found = path.lstat()
+    for is_kind, name in _KINDS:
+        if is_kind(found.st_mode):
+            raise UnsafeFile(path, name)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        opened = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if not stat.S_ISREG(opened.st_mode):
+        raise UnsafeFile(path, "not a plain file")
+    if opened.st_size == 0:
+        raise EmptyFile(path)
+
+
+def _options(limits: LimitSettings | None) -> dict[str, str]:
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    if limits is not None:
+        options["max_pixels"] = str(limits.max_width_px * limits.max_height_px)
+        # One more than allowed, so that the excess can be told from other faults.
+        options["max_streams"] = str(limits.max_streams + 1)
+    return options
+
+
+def _why_not(path: Path, error: Exception, limits: LimitSettings | None) -> InputError:
+    """The error class for a container that could not be opened."""
+    if isinstance(error, av.error.MemoryError | av.error.PermissionError):
+        raise error
+    with path.open("rb") as file:
+        head = file.read(16)
+    if looks_like_film(head):
+        return TruncatedVideo(path, "its index is missing or unreadable")
+    return NotAVideo(path)
+
+
+def looks_like_film(head: bytes) -> bool:
+    """Whether the first 16 bytes are those of MP4, Matroska, AVI, FLV, ASF or Ogg."""
+    return (
+        head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide")
+        or head.startswith((b"\x1a\x45\xdf\xa3", b"FLV\x01", b"\x30\x26\xb2\x75", b"OggS"))
+        or (head.startswith(b"RIFF") and head[8:11] == b"AVI")
+    )

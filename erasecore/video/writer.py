@@ -1,0 +1,145 @@
+"""Segments: spans of the film, encoded, each a finished file."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.container
+from av.codec.context import Flags, ThreadType
+from av.video.stream import VideoStream
+
+from erasecore.settings import EncodeSettings
+from erasecore.video.color import Planes
+from erasecore.video.containers import holds
+from erasecore.video.durable import publish
+from erasecore.video.encoders import EncoderPlan, plan_encoder
+from erasecore.video.formats import layout_of, views
+from erasecore.video.probe import VideoInfo
+from erasecore.video.reader import Frame
+
+
+class SegmentWriter:
+    """Encodes one segment into ``path``; a context manager.
+
+    Inside a segment time is the frame's number; ``assemble`` puts the film's own stamps back. The
+    file appears whole when the block ends well, and not at all when it raises.
+
+    Args:
+        path: the segment's file; Matroska, whatever its name.
+        like: the film it is a segment of.
+        settings: how to encode.
+    """
+
+    def __init__(self, path: Path, like: VideoInfo, settings: EncodeSettings) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.name}.part")
+        self._video = like
+        self._threads = settings.threads
+        self._plan = plan_encoder(like, settings)
+        self._count = 0
+        self._container: av.container.OutputContainer | None = None
+        self._stream: VideoStream | None = None
+
+    def __enter__(self) -> Self:
+        # Matroska holds nearly all; NUT the few codecs (raw and rare ones) that it does not.
+        muxer = "matroska" if holds("matroska", self._plan.encoder) else "nut"
+        self._container = av.open(str(self._part.absolute()), "w", format=muxer)
+        self._stream = _add_encoder(self._container, self._plan, self._video, self._threads)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        finally:
+            if self._container is not None:
+                self._container.close()
+            self._stream = self._container = None
+            if error is not None:
+                self._part.unlink(missing_ok=True)
+        if error is None:
+            publish(self._part, self._path)
+
+    def write(self, picture: av.VideoFrame) -> None:
+        """Append one picture, in presentation order. Its stamp and picture type are overwritten."""
+        assert self._container is not None
+        assert self._stream is not None
+        picture = _in_format(picture, self._plan.pix_fmt)
+        picture.time_base = 1 / self._plan.rate
+        picture.pts = self._count
+        picture.duration = 1
+        picture.pict_type = 0  # the encoder chooses; the source's type would be an order
+        self._count += 1
+        self._container.mux(self._stream.encode(picture))
+
+    def _finish(self) -> None:
+        assert self._container is not None
+        assert self._stream is not None
+        if not self._count:
+            raise ValueError(f"segment {self._path.name} has no frames")
+        self._container.mux(self._stream.encode(None))
+
+
+def writable(frame: Frame) -> tuple[av.VideoFrame, Planes]:
+    """A deep copy of the frame's picture, and views of its planes that may be written to.
+
+    Colour tags, field flags and side data (captions, HDR) come along.
+    """
+    picture = frame.picture
+    graph = av.filter.Graph()
+    graph.threads = 1
+    entry = graph.add_buffer(
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=picture.time_base or Fraction(1, 1000),
+    )
+    copy, leave = graph.add("copy"), graph.add("buffersink")
+    graph.link_nodes(entry, copy, leave).configure()
+    graph.vpush(picture)
+    result = graph.vpull()
+    layout = layout_of(picture.format.name, full_range=False)
+    return result, views(result, layout, writable=True)
+
+
+def _add_encoder(
+    container: av.container.OutputContainer, plan: EncoderPlan, video: VideoInfo, threads: int
+) -> VideoStream:
+    """The segment's stream, its encoder told everything the film says about its pictures."""
+    stream = container.add_stream(plan.encoder, rate=plan.rate, options=plan.options)
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    context.width, context.height = video.width, video.height
+    context.pix_fmt = plan.pix_fmt
+    context.time_base = 1 / plan.rate
+    context.gop_size = plan.gop_frames
+    context.thread_count = threads
+    context.thread_type = ThreadType.AUTO  # "slice" alone would have x264 cut pictures up
+    if video.sample_aspect is not None:
+        context.sample_aspect_ratio = video.sample_aspect
+    context.color_range = video.color.range
+    context.color_primaries = video.color.primaries
+    context.color_trc = video.color.transfer
+    context.colorspace = video.color.matrix
+    if plan.interlaced:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        context.field_order = video.field_order
+    return stream
+
+
+def _in_format(picture: av.VideoFrame, wanted: str) -> av.VideoFrame:
+    """The picture in the encoder's format, its range untouched."""
+    if picture.format.name == wanted:
+        return picture
+    full = picture.format.name.startswith("yuvj") or picture.color_range == 2
+    span = "JPEG" if full else "MPEG"
+    return picture.reformat(format=wanted, src_color_range=span, dst_color_range=span)
