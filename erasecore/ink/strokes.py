@@ -67,7 +67,8 @@ def find_ink(
         x0, y0, x1, y1 = plate.box
         moved = Plate(plate.scale, plate.offsets, (x0 + left, y0 + top, x1 + left, y1 + top))
         return Ink(event, mask, moved)
-    mask[view] = _grow(distance, _inside(text_box, distance.shape), quiet or changes, event)
+    quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
+    mask[view] = _grow(distance, quiet_zone, quiet or changes, event)
     return Ink(event, mask, None)
 
 
@@ -99,6 +100,18 @@ def _text_box(event: Event, cutout: Cutout, left: int, top: int) -> Box:
 def _inside(box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     inside = np.zeros(shape, bool)
     inside[box[1] : box[3], box[0] : box[2]] = True
+    return inside
+
+
+def _text_zone(
+    cutout: Cutout, events: tuple[Event, ...], event: Event, view: tuple[slice, slice]
+) -> NDArray[np.bool_]:
+    """Where any text is during ``event`` or a frame off: bool of the region's size."""
+    zone = np.zeros(cutout.size, bool)
+    for other in events:
+        if other.start <= event.stop and other.stop >= event.start:
+            zone |= _inside(_text_box(other, cutout, 0, 0), cutout.size)
+    inside: NDArray[np.bool_] = zone[view]
     return inside
 
 
@@ -182,18 +195,21 @@ def _meets(other: Event, event: Event, frame: int) -> bool:
 
 def _grow(
     distance: NDArray[np.float32],
-    inside: NDArray[np.bool_],
+    quiet_zone: NDArray[np.bool_],
     changes: list[Change],
     event: Event,
 ) -> NDArray[np.bool_]:
-    """The seeds grown by outline, shadow and halo, as far as the picture is seen to change."""
+    """The seeds grown by outline, shadow and halo, as far as the picture is seen to change.
+
+    How much the picture changes by itself at that moment is read off the ``quiet_zone``.
+    """
     line = event.text_height_px
     guess: NDArray[np.bool_] = distance <= max(2.0, 0.10 * line) + 1.5
     if not changes:
         return guess
     reach = max(4.0, 0.30 * line)
     change = np.min([c.size for c in changes], axis=0)
-    far = (distance > reach + 2) & ~inside
+    far = (distance > reach + 2) & quiet_zone
     level = max(8.0, 1.5 * float(np.percentile(change[far], 75))) if far.any() else 8.0
     hot = change > level
     base = float(hot[far].mean()) if far.any() else 0.0
