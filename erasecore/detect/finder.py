@@ -24,8 +24,8 @@ from erasecore.detect.verdict import Film, Traits, refusal, second_look, traits_
 from erasecore.settings import DetectSettings
 from erasecore.video.color import PlaneLayout, Planes
 
-_RING_BYTES = 64_000_000
-_LOOK_BACK_SECONDS = 1.6
+_RING_BYTES = 96_000_000
+_LOOK_BACK_SECONDS = 2.8
 _GONE_SECONDS = 0.4
 _RAMP_SECONDS = 1.2  # the longest fade
 
@@ -77,6 +77,7 @@ class EventFinder:
             look_back=max(12, look_back),
             look_on=max(6, round(self._rate)),
         )
+        self._brief = max(2, round(0.8 * settings.min_seconds * self._rate))
         self._step = max(1, round(settings.every_seconds * self._rate))
         self._shots = ShotFinder()
         self._live: list[Track] = []
@@ -148,7 +149,14 @@ class EventFinder:
             _Sighting(np.array(box.box_xyxy) * to_work, box.score, box.tilt_degrees)
             for box in found
         ]
-        return [sighting for sighting in sightings if self._in_region(sighting.box)]
+        return [one for one in sightings if self._in_region(one.box) and self._may_be(one)]
+
+    def _may_be(self, sighting: _Sighting) -> bool:
+        """Whether a subtitle may look like this at all; what may not is not followed."""
+        left, top, right, bottom = sighting.box
+        thickness = min(right - left, bottom - top)
+        short_side = min(self._scaler.work_width, self._scaler.work_height)
+        return bool(0.014 * short_side < thickness < 0.19 * short_side and sighting.tilt < 12)
 
     def _in_region(self, box: Box) -> bool:
         x = (box[0] + box[2]) / 2 / self._scaler.work_width
@@ -169,6 +177,8 @@ class EventFinder:
         self._live.append(track)
 
     def _close(self, track: Track) -> None:
+        if track.last_there == track.birth and track.is_brief(self._brief):
+            return  # the most frequent end by far: scene text that has moved on
         span = measure_span(track, self._frames, round(_RAMP_SECONDS * self._rate))
         others = [other.box for other in self._live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]

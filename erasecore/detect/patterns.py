@@ -91,8 +91,7 @@ class Template:
     def look(self, pattern: Pattern) -> Presence:
         """How much of the template a frame's window shows at its very place."""
         left, top, right, bottom = self._inner
-        seen = self._own(pattern[top:bottom, left:right])
-        seen = np.where(self._strokes != 0, seen, 0)
+        seen = np.where(self._strokes != 0, self._own(pattern[top:bottom, left:right]), 0)
         product = self._cells(seen * self._strokes)
         power = self._cells(seen * seen)
         energy = float(self._energy.sum()) + 1e-6
@@ -102,6 +101,12 @@ class Template:
         used = self._energy > 0.2 * float(np.median(self._energy))
         cells = float((cosine[used] > _ALIKE_CELL).mean()) if used.any() else 0.0
         return Presence(gain, float(likeness), cells)
+
+    def change(self, one: Luma, other: Luma) -> float:
+        """How far most of the strokes' pixels differ between two pieces, in levels."""
+        left, top, right, bottom = self._inner
+        apart = cv2.absdiff(one[top:bottom, left:right], other[top:bottom, left:right])
+        return float(np.percentile(apart[self._strokes != 0], 70))
 
     def shift(self, pattern: Pattern, *, reach: int = _SHIFT_PX) -> Shift:
         """Where the template fits best within ``reach`` pixels of its place."""

@@ -13,10 +13,11 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.patterns import Presence
-from erasecore.detect.tracks import Box, Piece, Track
+from erasecore.detect.patterns import Pattern, Presence
+from erasecore.detect.tracks import Piece, Track
 
 _BRIDGE = 3  # frames of doubt that are crossed when the text is there again behind them
+_STILL = 4  # frames in which the gain stays where it is, once the text is gone
 _FULL = 0.85  # of the template's strokes: fully opaque
 _FAINT = 0.03  # of the gain: the least that counts as ink, in a film without noise
 
@@ -43,104 +44,136 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
-    """How far from a frame that shows the text others show it too, in frames."""
+class _Step:
+    """One frame on the way out of a line's life."""
 
-    there: int  # the last frame that plainly shows it
-    visible: int  # the last frame that shows any of it
-    beyond: bool  # whether there is a frame without it
-    faded: bool  # whether it goes by degrees
+    piece: Piece
+    pattern: Pattern
+    look: Presence
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One end of a line's life, as found by walking out of it."""
+
+    visible: int  # the last frame, outwards, that shows any ink
+    full: int  # the last frame, outwards, that shows all of it
+    edge: Edge
 
 
 def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
     """The exact span of a finished track in a film of ``frames`` frames (so far)."""
-    head = [(piece, track.look(track.pattern(piece))) for piece in track.head]
-    tail = [(piece, track.look(track.pattern(piece))) for piece in track.tail]
-    at = next(k for k, (piece, _) in enumerate(head) if piece.index == track.birth)
-    back = _walk([look for _, look in reversed(head[: at + 1])], max_ramp)
-    last = max(k for k, (piece, _) in enumerate(tail) if piece.index <= track.last_there)
-    on = _walk([look for _, look in tail[last:]], max_ramp)
-    start = head[at - back.visible][0].index
-    stop = tail[last + on.visible][0].index + 1
-    full_start, full_stop = start, stop
-    if back.faded:
-        full_start = _first_full(head, start, default=head[at - back.there][0].index)
-    if on.faded:
-        full_stop = _first_full(tail[::-1], stop - 1, default=tail[last + on.there][0].index) + 1
-    comes, goes = Edge.UNKNOWN, Edge.UNKNOWN
-    if start == 0:
-        comes = Edge.FILM
-    elif back.beyond:
-        inside = _at(head, min(full_start, head[-1][0].index))
-        comes = _edge(track, _at(head, start - 1), inside)
-    if stop >= frames:
-        goes = Edge.FILM
-    elif on.beyond:
-        inside = _at(tail, max(full_stop - 1, tail[0][0].index))
-        goes = _edge(track, _at(tail, stop), inside)
-    return Span(start, stop, min(full_start, stop - 1), max(full_stop, start + 1), comes, goes)
+    shown = _best(track)
+    head = [piece for piece in track.head if piece.index <= max(track.birth, shown[0].index)]
+    begin = _end(track, _Walk(track, head[::-1], shown), max_ramp)
+    shown = _best(track, latest=True)
+    tail = [piece for piece in track.tail if piece.index >= min(track.last_there, shown[0].index)]
+    end = _end(track, _Walk(track, tail, shown), max_ramp)
+    comes = Edge.FILM if begin.visible == 0 else begin.edge
+    goes = Edge.FILM if end.visible >= frames - 1 else end.edge
+    start, stop = begin.visible, end.visible + 1
+    return Span(start, stop, min(begin.full, stop - 1), max(end.full + 1, start + 1), comes, goes)
 
 
-def _walk(looks: Sequence[Presence], max_ramp: int) -> _Walk:
-    there = 0
-    for k, look in enumerate(looks):
-        if look.there:
-            if k - there > _BRIDGE + 1:
+def _best(track: Track, *, latest: bool = False) -> tuple[Piece, Presence]:
+    """The earliest (or latest) sample that shows all of the line, and the look of it."""
+    samples = [(piece, track.look(track.pattern(piece))) for piece in track.samples]
+    level = _FULL * float(np.median([look.gain for _, look in samples]))
+    full = [sample for sample in samples if sample[1].gain >= level]
+    return full[-1] if latest else full[0]
+
+
+class _Walk:
+    """Steps out of a line's life, taken one by one since each costs time.
+
+    Args:
+        track: the line.
+        pieces: its frames outwards; the first shows the line.
+        shown: a frame that shows all of it.
+    """
+
+    def __init__(
+        self, track: Track, pieces: Sequence[Piece], shown: tuple[Piece, Presence]
+    ) -> None:
+        self._track, self._pieces, self._shown = track, pieces, shown
+        self.steps: list[_Step] = []
+        self.there = self._walk_inside()
+
+    @property
+    def gains(self) -> list[float]:
+        """The opacity of the template in every step so far."""
+        return [step.look.gain for step in self.steps]
+
+    def step(self) -> bool:
+        """Take one more step; False at the end of what is held."""
+        if len(self.steps) >= len(self._pieces):
+            return False
+        piece = self._pieces[len(self.steps)]
+        pattern = self._track.pattern(piece)
+        look = self._track.look(pattern)
+        gone = self._track.gone(piece, look, *self._shown)
+        self.steps.append(_Step(piece, pattern, look, gone))
+        return True
+
+    def walk_outside(self, at_most: int) -> int:
+        """Go on to where the gain stays; the step where it does (or is least)."""
+        while len(self.steps) - self.there <= at_most and self.step():
+            outside = self.gains[self.there + 1 :]
+            if len(outside) >= 8 and np.ptp(outside[-_STILL:]) < 0.06:
+                return len(self.steps) - _STILL
+        outside = self.gains[self.there + 1 :]
+        return self.there + 1 + int(np.argmin(outside)) if outside else self.there
+
+    def _walk_inside(self) -> int:
+        there = 0
+        while self.step():
+            here = len(self.steps) - 1
+            if not self.steps[here].gone:
+                there = here
+            elif here - there > _BRIDGE:
                 break
-            there = k
-    rest = looks[there + 1 :]
-    if not rest:
-        return _Walk(there, there, beyond=False, faded=False)
-    gains = np.array([look.gain for look in rest])
-    far = gains[3:16] if len(gains) >= 6 else gains[-2:]
-    floor = float(np.median(far))
-    noise = 1.5 * float(np.median(np.abs(far - floor)))
-    visible = there
-    previous = looks[there].gain
-    for gain in gains[:max_ramp]:
-        if gain - floor < max(_FAINT, 3 * noise) or gain > previous + 0.05:
+        return there
+
+
+def _end(track: Track, walk: _Walk, max_ramp: int) -> _End:
+    """The end of a line's life that a walk out of it meets."""
+    steps, there = walk.steps, walk.there
+    if there + 1 >= len(steps):
+        return _End(steps[-1].piece.index, steps[-1].piece.index, Edge.UNKNOWN)
+    bare = walk.walk_outside(max_ramp)
+    gains = np.array(walk.gains)
+    full = max((k for k in range(there + 1) if gains[k] > _FULL * gains.max()), default=0)
+    alone = track.changed_alone(steps[bare].piece, steps[full].piece)
+    if alone:  # what stays behind the text is taken away, so that only ink is measured
+        ink = track.ink_gain(steps[full].pattern, steps[bare].pattern)
+        gains = np.array([ink(step.pattern) for step in steps])
+    else:
+        alone = track.changed_alone(steps[there + 1].piece, steps[there].piece)
+    edge = Edge.ALONE if alone else Edge.TOGETHER
+    visible = _visible(gains, there, float(gains[bare]))
+    if visible == there and gains[there] > 0.75:
+        return _End(steps[there].piece.index, steps[there].piece.index, edge)
+    full = max((k for k in range(there + 1) if gains[k] > _FULL), default=0)
+    visible = min(visible + 1, len(steps) - 1)  # a fade's faintest frame is below any threshold
+    return _End(steps[visible].piece.index, steps[full].piece.index, edge)
+
+
+def _visible(gains: NDArray[np.float64], there: int, floor: float) -> int:
+    """The last step that shows any ink: the end of the ramp behind ``there``, if there is one.
+
+    Text that switches leaves its template's gain at another text's or the picture's own level
+    from one frame to the next, which may be above the floor but goes no further down.
+    """
+    rest = gains[there + 1 :] - floor
+    noise = 1.5 * float(np.median(np.abs(rest - np.median(rest))))
+    faint = max(_FAINT, min(3 * noise, 0.2))
+    before, after = gains[there] - floor, np.append(rest[1:], rest[-1:])
+    if before > 0.75 and (rest[0] < 3 * _FAINT or after[0] > 0.75 * rest[0]):
+        return there
+    visible, previous = there, float(before)
+    for gain in rest:
+        if gain < faint or gain > previous + 0.03:
             break
-        visible += 1
-        previous = float(gain)
-    faded = visible > there or looks[there].gain < 0.75
-    if faded and visible + 1 < len(looks):
-        visible += 1  # the faintest frame of a fade is below any threshold
-    return _Walk(there, visible, beyond=visible + 1 < len(looks), faded=faded)
-
-
-def _first_full(looks: Sequence[tuple[Piece, Presence]], begin: int, *, default: int) -> int:
-    """The first frame, in the order given and from ``begin`` on, that shows all of the text."""
-    started = False
-    for piece, look in looks:
-        started = started or piece.index == begin
-        if started and look.gain > _FULL:
-            return piece.index
-    return default
-
-
-def _at(looks: Sequence[tuple[Piece, Presence]], index: int) -> Piece:
-    return next(piece for piece, _ in looks if piece.index == index)
-
-
-def _edge(track: Track, without: Piece, inside: Piece) -> Edge:
-    """Whether the text alone has changed between two frames, or all around it too."""
-    change = np.abs(without.luma.astype(np.int16) - inside.luma)
-    around = surroundings(track, ())
-    if not around.any():
-        return Edge.TOGETHER
-    left, top, right, bottom = track.inner
-    text = float(np.percentile(change[top:bottom, left:right], 85))
-    return Edge.ALONE if float(change[around].mean()) < 0.3 * text else Edge.TOGETHER
-
-
-def surroundings(track: Track, others: Sequence[Box]) -> NDArray[np.bool_]:
-    """The pixels of a track's window that are away from its text and from ``others``."""
-    left, top, right, bottom = track.window
-    around = np.ones((bottom - top, right - left), np.bool_)
-    pad = 0.25 * track.text_height
-    for box in (track.box, *others):
-        x0, y0 = max(0, int(box[0] - left - pad)), max(0, int(box[1] - top - pad))
-        x1, y1 = int(box[2] - left + pad), int(box[3] - top + pad)
-        if x1 > 0 and y1 > 0:
-            around[y0:y1, x0:x1] = False
-    return around
+        visible, previous = visible + 1, float(gain)
+    return visible

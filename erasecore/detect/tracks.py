@@ -9,9 +9,10 @@ later read from.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,7 +67,6 @@ class Track:
         pace: Pace,
     ) -> None:
         self.birth = index
-        self.last_there = index
         self.doubtful = False
         self.boxes = [box]
         self.scores = [seen[0]]
@@ -85,6 +85,13 @@ class Track:
         self._patterns = [self.pattern(self.head[-1])]
         self._stride, self._skipped = 1, 0
         self._template: Template | None = None
+        self._last = self.head[-1]  # the newest frame that shows the line
+        self._last_look = Presence(gain=1.0, likeness=1.0, cells=1.0)
+
+    @property
+    def last_there(self) -> int:
+        """The newest frame that was seen to show the line."""
+        return self._last.index
 
     @property
     def box(self) -> Box:
@@ -127,15 +134,67 @@ class Track:
         """Look whether the newest frame shows the line; False when the track is over."""
         piece = self.tail[-1]
         pattern = self.pattern(piece)
-        if not self.look(pattern).there:
+        look = self.look(pattern)
+        if self.gone(piece, look, self._last, self._last_look):
             self.doubtful = True
             return piece.index - self.last_there <= self._pace.gone
         if self.doubtful and self._was_away(piece.index):
             return False
         self.doubtful = False
-        self.last_there = piece.index
+        self._last, self._last_look = piece, look
         self._sample(piece, pattern)
         return True
+
+    def gone(self, piece: Piece, look: Presence, shown: Piece, shown_look: Presence) -> bool:
+        """Whether the line is no longer there in ``piece``, as it was in ``shown``."""
+        if not look.there:
+            return True
+        less = look.likeness < shown_look.likeness - 0.12 or look.gain < 0.7 * shown_look.gain
+        return less and self.changed_alone(piece, shown)
+
+    def is_brief(self, frames: int) -> bool:
+        """Whether fewer than so many frames around the first sighting show the line."""
+        around = {piece.index: piece for piece in (*self.head, *self.tail)}
+        shown = 1
+        for direction in (-1, 1):
+            at = self.birth + direction
+            while at in around and self.look(self.pattern(around[at])).there:
+                shown += 1
+                at += direction
+                if shown >= frames:
+                    return False
+        return True
+
+    def changed_alone(self, one: Piece, other: Piece) -> bool:
+        """Whether the strokes differ between two frames, and their surroundings do not."""
+        strokes_levels = self.template.change(one.luma, other.luma)
+        if strokes_levels < max(6.0, 0.3 * self.template.contrast):
+            return False
+        around = self.around(())
+        if not around.any():
+            return False
+        return float(cv2.absdiff(one.luma, other.luma)[around].mean()) < 0.3 * strokes_levels
+
+    def around(self, others: Sequence[Box]) -> NDArray[np.bool_]:
+        """The window's pixels away from the line and from ``others``."""
+        left, top, right, bottom = self.window
+        around = np.ones((bottom - top, right - left), np.bool_)
+        pad = 0.25 * self.text_height
+        for box in (self.box, *others):
+            x0, y0 = max(0, int(box[0] - left - pad)), max(0, int(box[1] - top - pad))
+            x1, y1 = int(box[2] - left + pad), int(box[3] - top + pad)
+            if x1 > 0 and y1 > 0:
+                around[y0:y1, x0:x1] = False
+        return around
+
+    def ink_gain(self, full: Pattern, bare: Pattern) -> Callable[[Pattern], float]:
+        """A measure of opacity from a frame with all of the ink and one with none."""
+        left, top, right, bottom = self.inner
+        part = np.s_[top:bottom, left:right]
+        none = bare[part]
+        ink = full[part] - none
+        power = float((ink * ink).sum()) + 1e-6
+        return lambda pattern: float(((pattern[part] - none) * ink).sum()) / power
 
     def sighted(self, box: Box, score: float, tilt: float) -> None:
         """Note that the detector has found the line again."""
@@ -146,9 +205,13 @@ class Track:
 
     def _was_away(self, index: int) -> bool:
         """Whether the line truly vanished between its last sighting and frame ``index``."""
-        between = [p for p in self.tail if self.last_there < p.index < index]
-        absent = [self.look(self.pattern(piece)).gain < 0.2 for piece in between]
-        return sum(absent) >= 2
+        between = [piece for piece in self.tail if self.last_there < piece.index < index]
+        looks = [self.look(self.pattern(piece)) for piece in between]
+        away = (
+            look.gain < 0.2 or self.gone(piece, look, self._last, self._last_look)
+            for piece, look in zip(between, looks, strict=True)
+        )
+        return sum(away) >= 2
 
     def _sample(self, piece: Piece, pattern: Pattern) -> None:
         self._skipped += 1

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from erasecore.detect.patterns import Pattern
-from erasecore.detect.spans import Edge, Span, surroundings
+from erasecore.detect.spans import Edge, Span
 from erasecore.detect.tracks import Box, Track
 
 _DRIFT_PX = 0.8  # in working pixels; burned text does not move at all
@@ -100,7 +100,7 @@ def _moved_on(track: Track, span: Span) -> bool:
 
 
 def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[Box]) -> float:
-    around = surroundings(track, others)
+    around = track.around(others)
     if int(around.sum()) < 200:
         return -1.0
     values = [pattern[around] for pattern in patterns]
