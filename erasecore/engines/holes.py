@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Bools, Strip, reduce_mask
-from erasecore.video.color import PlaneLayout
+from erasecore.video.color import Box, PlaneLayout
 
 RING_PX = 3
 """Width of the ring of visible pixels around a hole whose values judge every candidate."""
+
+_ZONE_PX = 32
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,32 @@ class Hole:
     mask: Bools
     hidden: Bools
     layout: PlaneLayout
+
+    @cached_property
+    def zone(self) -> Box:
+        """The rectangle that matters to the hole: its hidden pixels and some around them."""
+        rows, columns = self.hidden.any(axis=1).nonzero()[0], self.hidden.any(axis=0).nonzero()[0]
+        if not rows.size:
+            return 0, 0, 0, 0
+        step_x, step_y = 1 << self.layout.shift_x, 1 << self.layout.shift_y
+        height, width = self.hidden.shape
+        left = max(0, int(columns[0]) - _ZONE_PX) // step_x * step_x
+        top = max(0, int(rows[0]) - _ZONE_PX) // step_y * step_y
+        right = min(width, -(-(int(columns[-1]) + 1 + _ZONE_PX) // step_x) * step_x)
+        bottom = min(height, -(-(int(rows[-1]) + 1 + _ZONE_PX) // step_y) * step_y)
+        return left, top, right, bottom
+
+    @cached_property
+    def in_zone(self) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]:
+        """Rows and columns, counted in the zone, of the hidden luma and colour samples."""
+        left, top = self.zone[:2]
+        rows, columns = self.rows_columns
+        colour_rows, colour_columns = self.colour_rows_columns
+        colour_top, colour_left = top >> self.layout.shift_y, left >> self.layout.shift_x
+        return (
+            (rows - top, columns - left),
+            (colour_rows - colour_top, colour_columns - colour_left),
+        )
 
     @cached_property
     def rows_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -27,6 +27,8 @@ from erasecore.engines.spatial import smooth_fill
 _CACHED_FRAMES = 20  # two hops of eight frames, and their neighbours
 _POINTS_COARSE, _POINTS_FINE = 2000, 3000
 _COARSE = 4  # how far the picture is reduced for the first steps
+_FROM_SCRATCH = ((_COARSE, 6), (1, 4))  # reduction, and steps at it
+_POLISH = ((1, 2),)
 _NORM_PX = 100.0  # unit of the model's coordinates, so that its parameters are of one size
 _CUT_LEVELS = 22.0  # mean residual above which two frames show different things
 _NEAR_PX = 31  # what counts as near the hole
@@ -78,13 +80,12 @@ class Flow:
 
     def follow(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Where the pixels at ``rows, columns`` lie in the other frame: ``x, y``."""
+        x, y = columns.astype(np.float32), rows.astype(np.float32)
         if self.dense is not None:
             shift = self.dense[rows, columns]
-            return columns + shift[:, 0], rows + shift[:, 1]
+            return x + shift[:, 0], y + shift[:, 1]
         (a, b, c), (d, e, f) = self.affine.astype(np.float32)
-        x: Floats = a * columns + b * rows + c
-        y: Floats = d * columns + e * rows + f
-        return x, y
+        return a * x + b * y + c, d * x + e * y + f
 
 
 class Motion:
@@ -103,6 +104,7 @@ class Motion:
         self._filled = _Recent(self._make_filled, 4)
         self._near = [_near(mask) for mask in hidden]
         self._last: dict[int, NDArray[np.float64]] = {}
+        self._known: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._random = np.random.default_rng(1)
         thumb_height, thumb_width = strip.thumbs.shape[1:]
@@ -112,10 +114,7 @@ class Motion:
 
     def flow(self, frame: int, other: int) -> Flow | None:
         """The motion from ``frame`` to ``other``; ``None`` where they show different things."""
-        start = min(self._guesses(frame, other), key=lambda p: self._cost(frame, other, p))
-        parameters, inliers = self._fit(frame, other, start)
-        if inliers > 0.5:
-            self._last[other - frame] = parameters
+        parameters = self._model(frame, other)
         affine = self._to_pixels(parameters, still_px=0.03 if abs(other - frame) == 1 else 0.06)
         weight, error, smooth = self._residual(frame, other, affine, None)
         near = self._near[self._strip.mask_of[frame]] & (weight > 0)
@@ -125,12 +124,27 @@ class Motion:
 
     # -- the model ---------------------------------------------------------------------------
 
+    def _model(self, frame: int, other: int) -> NDArray[np.float64]:
+        """Affine parameters from ``frame`` to ``other``."""
+        back = self._known.get((other, frame))
+        if back is not None:  # fitted the other way round already: only polish it
+            return self._fit(frame, other, _inverse(back), _POLISH)[0]
+        start = min(self._guesses(frame, other), key=lambda p: self._cost(frame, other, p))
+        parameters, inliers = self._fit(frame, other, start, _FROM_SCRATCH)
+        if inliers > 0.5:
+            self._last[other - frame] = self._known[frame, other] = parameters
+        return parameters
+
     def _fit(
-        self, frame: int, other: int, start: NDArray[np.float64]
+        self,
+        frame: int,
+        other: int,
+        start: NDArray[np.float64],
+        plan: tuple[tuple[int, int], ...],
     ) -> tuple[NDArray[np.float64], float]:
-        """Affine parameters from ``frame`` to ``other``, and the share of points they explain."""
+        """``start`` improved level by level, and the share of points that it explains."""
         parameters, inliers = start.copy(), 0.0
-        for scale, steps in ((_COARSE, 6), (1, 4)):
+        for scale, steps in plan:
             if self._levels[scale][frame].points.size < 60:
                 continue
             found = self._fit_level(frame, other, parameters, scale=scale, steps=steps)
@@ -338,3 +352,11 @@ def _solve(
         normal[[first, first + 1], [first, first + 1]] += linear
         normal[first + 2, first + 2] += 1e-3
     return np.linalg.solve(normal, -(weighted.T @ error))
+
+
+def _inverse(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The model of the way back."""
+    ax, bx, cx, ay, by, cy = parameters
+    back = np.linalg.inv(np.eye(2) + np.array([[ax, bx], [ay, by]]) / _NORM_PX)
+    linear, offset = (back - np.eye(2)) * _NORM_PX, -back @ [cx, cy]
+    return np.array([*linear[0], offset[0], *linear[1], offset[1]])

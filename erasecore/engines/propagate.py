@@ -27,10 +27,12 @@ from erasecore.engines.motion import Motion
 from erasecore.engines.sampling import sample, sample_stack
 from erasecore.engines.spatial import membrane, smooth_fill
 from erasecore.engines.trust import Candidate, judge
+from erasecore.video.color import plane_window
 
 _DOUBTFUL_LEVELS = 4.0  # expected error above which the surroundings have a say
 _DOUBTFUL_SHARE = 0.02  # of the hole's pixels
 _SPATIAL_STRICTNESS = 2.2  # how much worse a spatial fill is inside the hole than on its ring
+_FILM_ROUNDS = (40, 15, 15)  # for luma and the colour planes
 _SPATIAL_ERROR = 0.8  # what is known against it from the start
 
 
@@ -105,17 +107,23 @@ class _Fill:
     def _spatial(self, frame: int) -> Candidate:
         """The soap film over the hole, judged by how a smooth fill predicts the ring."""
         hole = self._hole(frame)
-        pictures = self._pictures(frame)
-        holes = [hole.mask, *[hole.colour_mask] * (len(pictures) - 1)]
-        rounds = [40, 15, 15]
-        films = [
-            membrane(picture, where, count)
-            for picture, where, count in zip(pictures, holes, rounds, strict=False)
+        layout = self._strip.layout
+        masks = [hole.mask, *[hole.colour_mask] * (len(self._strip.planes) - 1)]
+        windows = [plane_window(hole.zone, plane, layout) for plane in range(len(masks))]
+        pictures = [
+            stack[frame][window].astype(np.float32) / self._scale
+            for stack, window in zip(self._strip.planes, windows, strict=True)
         ]
-        values = [films[0][hole.rows_columns]]
-        values += [film[hole.colour_rows_columns] for film in films[1:]]
+        films = [
+            membrane(picture, mask[window], rounds)
+            for picture, mask, window, rounds in zip(
+                pictures, masks, windows, _FILM_ROUNDS, strict=False
+            )
+        ]
+        luma_places, colour_places = hole.in_zone
+        values = [films[0][luma_places], *[film[colour_places] for film in films[1:]]]
         known = np.ones(hole.inside.size, bool)
-        guess = smooth_fill(pictures[0], hole.hidden)[hole.rows_columns]
+        guess = smooth_fill(pictures[0], hole.hidden[windows[0]])[luma_places]
         against = np.full(known.size, _SPATIAL_ERROR, np.float32)
         judged = judge(
             hole,

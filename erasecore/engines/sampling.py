@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from erasecore.engines.base import Floats, Stack
 
-_GRID_COLUMNS = 1024
 _LARGEST_SIDE = 32_766  # cv2.remap's limit
 
 
@@ -23,13 +22,21 @@ def sample(picture: NDArray[np.float32] | Stack, x: Floats, y: Floats) -> Floats
     picture the values come rounded to whole levels, which spares copying it.
     """
     count = x.size
-    columns = min(_GRID_COLUMNS, max(count, 1))
+    if not count:
+        return np.zeros(0, np.float32)
+    columns = min(count, _LARGEST_SIDE)
     padding = -count % columns
-    grid_x = np.pad(x.astype(np.float32, copy=False), (0, padding)).reshape(-1, columns)
-    grid_y = np.pad(y.astype(np.float32, copy=False), (0, padding)).reshape(-1, columns)
-    values = cv2.remap(picture, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    flat: Floats = values.ravel()[:count].astype(np.float32, copy=False)
-    return flat
+    grid_x, grid_y = x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
+    if padding:
+        grid_x, grid_y = np.pad(grid_x, (0, padding)), np.pad(grid_y, (0, padding))
+    values = cv2.remap(
+        picture,
+        grid_x.reshape(-1, columns),
+        grid_y.reshape(-1, columns),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(values, np.float32).ravel()[:count]
 
 
 def sample_stack(stack: Stack, frame: NDArray[np.intp], x: Floats, y: Floats) -> Floats:
@@ -39,12 +46,12 @@ def sample_stack(stack: Stack, frame: NDArray[np.intp], x: Floats, y: Floats) ->
     y = np.clip(y, 0, height - 1)
     values = np.empty(x.size, np.float32)
     per_slab = max(1, _LARGEST_SIDE // height)
-    slab_of = frame // per_slab
-    for slab in np.unique(slab_of):
-        here = np.flatnonzero(slab_of == slab)
-        first, last = int(frame[here].min()), int(frame[here].max())
-        tall = stack[first : last + 1].reshape(-1, width)
-        values[here] = sample(tall, x[here], y[here] + (frame[here] - first) * height)
+    first, last = int(frame.min(initial=0)), int(frame.max(initial=0))
+    for start in range(first, last + 1, per_slab):
+        here = (frame >= start) & (frame < start + per_slab)
+        tall = stack[start : start + per_slab].reshape(-1, width)
+        row = y[here] + ((frame[here] - start) * height).astype(np.float32)
+        values[here] = sample(tall, x[here], row)
     return values
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from erasecore.engines.base import Bools, Floats
 from erasecore.engines.holes import Hole
 from erasecore.engines.sampling import soft
+from erasecore.video.color import plane_window
 
 _NARROW_PX, _WIDE_PX, _COLOUR_PX = 9, 41, 7
 _MOST_LUMA, _MOST_COLOUR = 16.0, 10.0  # largest correction, in levels
@@ -63,10 +64,9 @@ def judge(
 def _luma(
     hole: Hole, visible: Floats, proposal: Candidate, on_ring: Bools
 ) -> tuple[Floats, Floats]:
-    rows, columns = hole.rows_columns
+    (rows, columns), _ = hole.in_zone
     ring = rows[on_ring], columns[on_ring]
-    error = np.zeros(hole.hidden.shape, np.float32)
-    weight = np.zeros(hole.hidden.shape, np.float32)
+    error, weight = _maps(hole, 0)
     error[ring] = (visible - proposal.planes[0])[on_ring]
     weight[ring] = 1
     known = soft(weight, _NARROW_PX)
@@ -87,14 +87,9 @@ def _luma(
 
 
 def _colour(hole: Hole, visible: Floats, values: Floats, on_ring: Bools) -> Floats:
-    rows, columns = hole.colour_rows_columns
-    shape = (
-        -(-hole.hidden.shape[0] >> hole.layout.shift_y),
-        -(-hole.hidden.shape[1] >> hole.layout.shift_x),
-    )
+    _, (rows, columns) = hole.in_zone
     ring = rows[on_ring], columns[on_ring]
-    error = np.zeros(shape, np.float32)
-    weight = np.zeros(shape, np.float32)
+    error, weight = _maps(hole, 1)
     error[ring] = (visible - values)[on_ring]
     weight[ring] = 1
     known = soft(weight, _COLOUR_PX)
@@ -102,3 +97,10 @@ def _colour(hole: Hole, visible: Floats, values: Floats, on_ring: Bools) -> Floa
     offset[known < 0.02] = 0
     corrected: Floats = values + np.clip(offset[rows, columns], -_MOST_COLOUR, _MOST_COLOUR)
     return corrected
+
+
+def _maps(hole: Hole, plane: int) -> tuple[Floats, Floats]:
+    """Two empty maps of the hole's zone in plane ``plane``."""
+    rows, columns = plane_window(hole.zone, plane, hole.layout)
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
