@@ -17,7 +17,15 @@ from bench.cases import CLIPS, RECIPES, case_folder, load_case
 from bench.fonts import check_fonts
 from bench.media import BenchError
 from bench.quality import ALL_METHODS, OURS, QualityRow, run_case, run_clean, run_real
-from bench.report import markdown, print_results, summary, write_into
+from bench.report import (
+    COMPARISON_MARK,
+    RESULTS_MARK,
+    comparison,
+    markdown,
+    print_results,
+    summary,
+    write_into,
+)
 from bench.residual import TextJudge
 from bench.results import Results, bars, load_results, merged, save_results
 from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
@@ -28,6 +36,7 @@ MEMORY_HEIGHT_PX = 1080
 BUILD = Path("build/bench")
 OURS_FOLDER = BUILD / "out" / OURS
 PAGE = Path("docs/benchmarks.md")
+README = Path("README.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,8 @@ def main(words: list[str]) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     print_results(results, console)
-    write_into(PAGE, markdown(results))
+    write_into(PAGE, RESULTS_MARK, markdown(results))
+    write_into(README, COMPARISON_MARK, comparison(results) + "\n")
     console.print(f"rows: {BUILD / 'results.json'}   page: {PAGE}")
     return 0 if all(bar.reached for bar in bars(results)) else 1
 

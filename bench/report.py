@@ -10,11 +10,12 @@ from statistics import fmean
 from rich.console import Console
 from rich.table import Table
 
+from bench.media import BenchError
 from bench.quality import ALL_METHODS, QualityRow
 from bench.results import Results, bars
 
-BEGIN = "<!-- results: written by make bench -->"
-END = "<!-- end of results -->"
+RESULTS_MARK = "results"
+COMPARISON_MARK = "comparison"
 
 
 _MEANS = "Methods, means over the cases"
@@ -91,12 +92,25 @@ def markdown(results: Results) -> str:
     return "\n".join(lines)
 
 
-def write_into(page: Path, text: str) -> None:
+def comparison(results: Results) -> str:
+    """The methods' means as a short markdown table."""
+    lines = [_line(("method", "text area", "text left", "signs damaged", "CPU"))]
+    lines.append(_line((":---", *["---:"] * 4)))
+    for method, _, mask_db, *_, residual, damage, _, cpu_ratio in _means(list(results.quality)):
+        cells = (method, f"{mask_db} dB", residual, damage, f"{cpu_ratio} x")
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def write_into(page: Path, mark: str, text: str) -> None:
     """Put ``text`` between the two marks of a page, in place of what stood there."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
+    begin, end = f"<!-- {mark}: written by make bench -->", f"<!-- end of {mark} -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise BenchError(f"{page}: no place for the {mark}; put back {begin} and {end}")
     unfinished = page.with_suffix(".unfinished")
-    unfinished.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+    unfinished.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
     unfinished.replace(page)
 
 

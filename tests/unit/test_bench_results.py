@@ -11,7 +11,7 @@ import pytest
 from bench.measure import Cost, measure
 from bench.media import BenchError
 from bench.quality import OURS, CleanRow, QualityRow, Timing
-from bench.report import BEGIN, END, markdown, write_into
+from bench.report import RESULTS_MARK, comparison, markdown, write_into
 from bench.results import Results, bars, load_results, merged, save_results
 from bench.score import Score
 
@@ -69,13 +69,14 @@ def test_nothing_measured_is_no_bar() -> None:
 def test_page_keeps_what_stands_around_the_results(tmp_path: Path) -> None:
     """Only what stands between the two marks is written anew, however often."""
     page = tmp_path / "page.md"
-    page.write_text(f"# Title\n\n{BEGIN}\n\nold\n{END}\n\ntail\n")
+    begin, end = "<!-- results: written by make bench -->", "<!-- end of results -->"
+    page.write_text(f"# Title\n\n{begin}\n\nold\n{end}\n\ntail\n")
     results = Results("machine", "today", (row("a", OURS, 30.0),))
     for _ in range(2):
-        write_into(page, markdown(results))
+        write_into(page, RESULTS_MARK, markdown(results))
     text = page.read_text()
-    assert text.startswith(f"# Title\n\n{BEGIN}\n\nLast run: today, on machine.\n")
-    assert text.endswith(f"{END}\n\ntail\n")
+    assert text.startswith(f"# Title\n\n{begin}\n\nLast run: today, on machine.\n")
+    assert text.endswith(f"{end}\n\ntail\n")
     assert "old" not in text
     assert text.count("| a | ours | 30.00 | 30.00 |") == 1
 
@@ -103,3 +104,22 @@ def test_scores_without_text_still_make_a_row() -> None:
     plain = row("a", OURS, 30.0)
     unread = replace(plain, score=replace(plain.score, residual=None, scene_dmg=None))
     assert "| a | ours | 30.00 |" in markdown(Results(quality=(unread,)))
+
+
+def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
+    """Where the marks are missing the page stays as it is, and the error says what to put back."""
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n")
+    with pytest.raises(BenchError, match="end of results"):
+        write_into(page, RESULTS_MARK, "text")
+    assert page.read_text() == "# Title\n"
+
+
+def test_comparison_has_a_line_for_each_method() -> None:
+    """The short table shows each method's means over its cases, ours last."""
+    rows = (row("a", OURS, 30.0), row("b", OURS, 40.0, residual=0.1), row("a", "oracle", 25.0))
+    lines = comparison(Results(quality=rows)).splitlines()
+    assert lines[2:] == [
+        "| oracle | 25.00 dB | 0.00 | 0.00 | 2.0 x |",
+        "| ours | 35.00 dB | 0.05 | 0.00 | 2.0 x |",
+    ]
