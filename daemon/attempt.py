@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from daemon.faults import fault_point
@@ -47,6 +48,7 @@ class Channel:
         self._commands = commands
         self._answers = answers
         self._last_sign = 0.0
+        self._lock = Lock()  # signs of life may come from any thread
 
     def starts(self) -> Iterator[Start]:
         """The attempts that the daemon asks for, until it closes its end."""
@@ -58,8 +60,10 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Tell the daemon."""
-        self._answers.write(encode(message))
-        self._answers.flush()
+        line = encode(message)
+        with self._lock:
+            self._answers.write(line)
+            self._answers.flush()
 
     def sign_of_life(self, job_id: str, progress: Progress | None) -> None:
         """Tell the daemon that we are at it, not more often than it cares for."""

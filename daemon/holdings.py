@@ -16,7 +16,7 @@ from daemon.config import Config
 from daemon.faults import fault_point
 from daemon.files import Tick, no_tick, remove_tree
 from daemon.history import History
-from daemon.inbox import Candidate, Settling, stamp_of
+from daemon.inbox import Candidate, Settling, stamp_of, writer_has
 from daemon.jobs import (
     JOB_FILE,
     LOG_FILE,
@@ -104,7 +104,7 @@ class Holdings:
             source = folder / job.source
             stamp = stamp_of(source.lstat())
             still = self._settling.observe(source, stamp, now=now)
-            if not claims.untouched(folder, job) and not (still and not claims.writer_has(source)):
+            if not claims.untouched(folder, job) and not (still and not writer_has(source)):
                 continue
             self._settling.forget(source)
             base, inbox = self.config.erase, self.config.folders.inbox
@@ -117,9 +117,10 @@ class Holdings:
         ready = [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
         return min(ready, key=lambda job: (-job.settings.priority, job.job_id), default=None)
 
-    def due_at(self) -> float | None:
-        """When the next queued job may go, in seconds since 1970."""
-        return min((job.not_before for job in self.states(JobState.QUEUED)), default=None)
+    def due_in(self, *, wall: float) -> float | None:
+        """In how many seconds the next job that has to wait may go; nothing if none waits."""
+        waits = (job.not_before - wall for job in self.states(JobState.QUEUED))
+        return min((seconds for seconds in waits if seconds > 0), default=None)
 
     def begin(self, job: Job, *, wall: float) -> Start:
         """What the worker is to be told about ``job``, whose attempt is counted from now on."""

@@ -183,10 +183,9 @@ class Settling:
         """When ``path`` was first looked at."""
         return self._seen[path].first_seen
 
-    def settles_at(self) -> float | None:
-        """When the next file may be settled, if none changes; nothing if none is waited for."""
-        since = (sighting.since for sighting in self._seen.values())
-        return min((one + self.settle_seconds for one in since), default=None)
+    def settles_at(self, path: Path) -> float:
+        """When ``path`` is settled, if it does not change."""
+        return self._seen[path].since + self.settle_seconds
 
     def forget(self, path: Path) -> None:
         """Remember nothing of ``path``."""
@@ -213,7 +212,8 @@ class Inbox:
         self.rescan_seconds = settings.rescan_seconds if self.events else settings.poll_seconds
         self._rules = Rules(settings)
         self._complained: set[Path] = set()
-        self.waiting = 0
+        self.waiting = 0  # films that are not settled
+        self.settles_at: float | None = None  # when the first of them may be
 
     def scan(self, *, now: float) -> list[Candidate]:
         """The settled films, the oldest first; ``waiting`` says how many are not settled yet.
@@ -235,7 +235,9 @@ class Inbox:
                 settled.append(replace(found, has_settings=has_settings))
         self.settling.keep_only(present)
         self._complained &= refused
-        self.waiting = len(present) - len(settled)
+        waiting = present - {one.path for one in settled}
+        self.waiting = len(waiting)
+        self.settles_at = min((self.settling.settles_at(one) for one in waiting), default=None)
         return sorted(settled, key=lambda one: (one.first_seen, one.stamp.mtime_ns, one.path))
 
     def _settled(self, path: Path, status: os.stat_result, *, now: float) -> bool:

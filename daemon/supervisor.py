@@ -151,6 +151,8 @@ class Supervisor:
             return message
         if isinstance(message, Failed) and not message.job_id:
             return self._broken(message.fault.sentence)
+        if isinstance(message, Advanced) and message.job_id != self.job_id:
+            return message  # a last word from another thread, of an attempt that has ended
         if message.job_id != self.job_id:
             raise WireError(f"{type(message).__name__} about a job that it was not given")
         if isinstance(message, Advanced):

@@ -1,0 +1,151 @@
+"""The command line: what may be asked for, and how the answer looks.
+
+Exit codes: 0 well, 1 some job failed, 2 usage, 78 bad configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from daemon.commands import COMMANDS, Asked
+from daemon.config import find_config, load_config, read_environment
+from daemon.logs import configure
+from daemon.names import shown
+from erasecore import __version__
+from erasecore.errors import ConfigError, EraseError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
+
+_EPILOG = """\
+examples:
+  subtitle-eraser erase film.mp4 clean.mp4      one film, here and now
+  subtitle-eraser once --root ~/films           everything in ~/films/inbox, then leave
+  subtitle-eraser run --config config.yaml      the daemon, in the foreground
+  subtitle-eraser status                        what it is at
+
+exit codes: 0 well, 1 some film failed, 2 wrong usage, 78 wrong configuration
+configuration: --config, else $SUBTITLE_ERASER_CONFIG, else /etc/subtitle-eraser/config.yaml,
+else ./config.yaml, else the defaults; config.example.yaml explains every key
+"""
+
+_HELP: dict[str, tuple[str, str]] = {
+    "run": (
+        "watch the inbox and erase what comes, until asked to leave",
+        "Watches the inbox. A film that has finished arriving is erased: the result goes to\n"
+        "done/, its source to originals/; what cannot be done goes to failed/, explained.\n\n"
+        "SIGTERM or Ctrl-C: finish the current film if that is quick, else go on with it at the\n"
+        "next start. A second one: leave at once. SIGHUP: read the configuration again.\n\n"
+        "example: subtitle-eraser run --root /srv/films",
+    ),
+    "once": (
+        "erase everything in the inbox, then leave",
+        "Like run, but leaves once the inbox is empty; films that are still being copied are\n"
+        "waited for. Exit code 1 if some film failed.\n\n"
+        "example: subtitle-eraser once --root /srv/films",
+    ),
+    "erase": (
+        "erase one film, without inbox and folders",
+        "Writes IN without its burned-in subtitles to OUT, which appears whole or not at all.\n"
+        "OUT may be a folder.\n\n"
+        "examples:\n"
+        "  subtitle-eraser erase film.mp4 clean.mp4\n"
+        "  subtitle-eraser erase --engine propagate --crf 18 film.mkv done/",
+    ),
+    "status": (
+        "show what the daemons are at and what was done",
+        "Shows every daemon that shares the work folder, the film it is at, what waits, and the\n"
+        "last jobs.\n\nexample: subtitle-eraser status --json",
+    ),
+    "requeue": (
+        "put films from failed/ back into the inbox",
+        "NAME is the path of a film below failed/, or the id of its job. The explanation of its\n"
+        "failure is removed.\n\n"
+        "examples:\n"
+        "  subtitle-eraser requeue film.mp4 series/02.mkv\n"
+        "  subtitle-eraser requeue --all",
+    ),
+    "doctor": (
+        "check configuration, folders, ffmpeg and the worker",
+        "Tries everything that a film will need, and says what to do where something is wrong.\n\n"
+        "example: subtitle-eraser doctor --config /etc/subtitle-eraser/config.yaml",
+    ),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line that we understand."""
+    parser = argparse.ArgumentParser(
+        prog="subtitle-eraser",
+        description="Erases burned-in subtitles from films that are dropped into a folder.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (short, long) in _HELP.items():
+        command = commands.add_parser(
+            name,
+            help=short,
+            description=long,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_common(command)
+        _add_own(name, command)
+    return parser
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="PATH", help="the configuration file")
+    command.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="use DIR/inbox, DIR/work, DIR/done, DIR/failed, DIR/originals, DIR/state",
+    )
+
+
+def _add_own(name: str, command: argparse.ArgumentParser) -> None:
+    if name == "erase":
+        command.add_argument("source", type=Path, metavar="IN", help="the film")
+        command.add_argument("result", type=Path, metavar="OUT", help="the new film, or a folder")
+        command.add_argument("--force", action="store_true", help="replace OUT if it is there")
+        command.add_argument("--engine", help="auto, propagate or diffueraser")
+        command.add_argument("--crf", type=float, help="quality, 0 to 51; lower is better")
+    if name == "status":
+        command.add_argument("--json", action="store_true", help="for machines")
+        command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
+    if name == "requeue":
+        command.add_argument("names", nargs="*", metavar="NAME", help="film or job id")
+        command.add_argument("--all", action="store_true", help="every film in failed/")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what was asked for; the exit code."""
+    options = build_parser().parse_args(arguments)
+    environment = read_environment()
+    try:
+        path = find_config(options.config, environment)
+        config = load_config(path, options.root)
+        overrides = {}
+        if getattr(options, "engine", None):
+            overrides["engine"] = options.engine
+        erase = replace(config.erase, **overrides)
+        if getattr(options, "crf", None) is not None:
+            erase = replace(erase, encode=replace(erase.encode, crf=options.crf))
+        config = replace(config, erase=erase)
+        configure(config.log)
+        asked = Asked(config, path, options.root, environment, options)
+        return COMMANDS[options.command](asked)
+    except ConfigError as error:
+        return _complain(error, EXIT_CONFIG)
+    except EraseError as error:
+        return _complain(error, EXIT_FAILED)
+
+
+def _complain(error: EraseError, code: int) -> int:
+    print(f"subtitle-eraser: {shown(str(error))}", file=sys.stderr)
+    return code

@@ -1,0 +1,164 @@
+"""``erase IN OUT``: one film through the same worker process, without inbox and folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ulid import ULID
+
+from daemon.config import Config
+from daemon.files import rename_new, sync_folder
+from daemon.inbox import kind_of
+from daemon.jobs import Fault
+from daemon.names import shown
+from daemon.owners import WORKER_LOG
+from daemon.retry import Next, decide
+from daemon.supervisor import WORKER_COMMAND, Report, Supervisor, WorkerBroken
+from daemon.wake import Wake
+from daemon.wire import Failed, Finished, Hello, Start
+from erasecore.errors import EraseError, FolderError, HostError, InputError, UnsafeFile
+from erasecore.reports import EraseReport, Progress
+
+Observe = Callable[[Progress | None], None]
+LOOK_SECONDS = 0.5
+
+
+class Stopped(Exception):
+    """The user did not want to wait."""
+
+
+class AttemptFailed(EraseError):
+    """The film could not be done; the text is the worker's own sentence."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault.sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One film to be erased, and where it is to go."""
+
+    source: Path
+    result: Path
+    force: bool = False  # whether a film that has the result's name may be replaced
+
+
+def erase_file(
+    errand: Errand,
+    config: Config,
+    observe: Observe,
+    *,
+    worker_command: Sequence[str] = WORKER_COMMAND,
+) -> EraseReport:
+    """What was done to ``errand.source``; the film without subtitles is ``errand.result`` then.
+
+    The result appears whole or not at all; the work is done in a hidden folder beside it.
+
+    Raises:
+        EraseError: why not, as a sentence.
+        Stopped: the user interrupted it; nothing is left behind.
+    """
+    _check(errand)
+    folder = errand.result.parent / f".{str(ULID())[-10:].lower()}.erase.part"
+    wake = Wake()
+    try:
+        folder.mkdir()
+        supervisor = Supervisor(config.worker, folder / WORKER_LOG, worker_command)
+        with wake.signals():
+            try:
+                report = _attempts(errand, folder, config, supervisor, wake, observe=observe)
+            finally:
+                supervisor.dismiss()
+        _keep(folder / report.result, errand)
+    except OSError as error:
+        sentence = f"{error.strerror or error}; choose another place or mend it."
+        raise FolderError(errand.result.parent, sentence) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        wake.close()
+    return report
+
+
+def _check(errand: Errand) -> None:
+    try:
+        mode = errand.source.stat().st_mode
+    except OSError as error:
+        raise InputError(errand.source, f"cannot be read ({error.strerror}).") from error
+    if not stat.S_ISREG(mode):
+        raise UnsafeFile(errand.source, kind_of(mode))
+    if os.path.lexists(errand.result):
+        if errand.result.exists() and errand.result.samefile(errand.source):
+            raise FolderError(errand.result, "is the source itself; name another file.")
+        if not errand.force:
+            raise FolderError(errand.result, "is there already; name another file, or use --force.")
+
+
+def _attempts(
+    errand: Errand,
+    folder: Path,
+    config: Config,
+    supervisor: Supervisor,
+    wake: Wake,
+    *,
+    observe: Observe,
+) -> EraseReport:
+    """Try until it is done, or there is no point in trying again."""
+    number = 0
+    while True:
+        number += 1
+        start = Start(
+            job_id="erase",
+            attempt=number,
+            source=str(errand.source.resolve()),
+            folder=str(folder.resolve()),
+            shown_as=shown(errand.source.name),
+            log="",
+            settings=config.erase,
+        )
+        outcome = _attempt(start, supervisor, wake, observe)
+        if isinstance(outcome, Finished):
+            return outcome.report
+        if decide(outcome.fault.remedy, number, config.retry).next is not Next.REQUEUE:
+            raise AttemptFailed(outcome.fault)
+
+
+def _attempt(
+    start: Start, supervisor: Supervisor, wake: Wake, observe: Observe
+) -> Finished | Failed:
+    if supervisor.pid is None:
+        supervisor.spawn(now=time.monotonic())
+        while not any(isinstance(one, Hello) for one in _hear(supervisor, wake)):
+            observe(None)
+    supervisor.begin(start, now=time.monotonic())
+    while True:
+        for report in _hear(supervisor, wake):
+            if isinstance(report, Finished | Failed):
+                return report
+        observe(supervisor.progress)
+
+
+def _hear(supervisor: Supervisor, wake: Wake) -> list[Report]:
+    wake.sleep(LOOK_SECONDS, supervisor.fileno())
+    if wake.stops:
+        raise Stopped
+    reports = supervisor.step(now=time.monotonic())
+    for report in reports:
+        if isinstance(report, WorkerBroken):
+            raise HostError(f"the worker cannot work: {report.sentence}")
+    return reports
+
+
+def _keep(made: Path, errand: Errand) -> None:
+    """Give the result its name, replacing nothing that must not be."""
+    if errand.force:
+        os.replace(made, errand.result)
+    else:
+        rename_new(made, errand.result)
+    sync_folder(errand.result.parent)

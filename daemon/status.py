@@ -1,0 +1,111 @@
+"""What the daemons are at, for ``status``: each writes a snapshot into its folder below work/."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.files import write_whole
+from daemon.jobs import Job
+from daemon.names import shown
+from daemon.owners import STATUS_FILE, NoOwner, Owner, Standing, owner_of, standing
+from daemon.records import as_json, read_record
+from erasecore.reports import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The film that is being worked on."""
+
+    job_id: str
+    film: str
+    attempt: int
+    started_at: float  # seconds since 1970
+    stage: str = ""
+    share: float = 0.0  # 0 to 1 of the job
+    frames_done: int = 0
+    frames_total: int = 0
+
+    @classmethod
+    def of(cls, job: Job, progress: Progress | None) -> Current:
+        """What is known of a running job."""
+        attempt = job.attempts[-1]
+        about = cls(job.job_id, shown(job.name), attempt.number, attempt.started_at)
+        if progress is None:
+            return about
+        return cls(
+            job_id=about.job_id,
+            film=about.film,
+            attempt=about.attempt,
+            started_at=about.started_at,
+            stage=progress.stage.value,
+            share=round(progress.job_share, 4),
+            frames_done=progress.frames_done,
+            frames_total=progress.frames_total,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one daemon is at."""
+
+    pid: int
+    worker: str
+    trouble: str
+    leaving: bool
+    current: Current | None
+    queued: int
+    settled: int  # films in the inbox that may be taken
+    settling: int  # films in the inbox that may still be written to
+    written_at: float  # seconds since 1970
+
+    def sentence(self) -> str:
+        """It all in one line."""
+        if self.trouble:
+            return f"Paused: {self.trouble}"
+        if self.current is not None:
+            stage = f", {self.current.stage}" if self.current.stage else ""
+            return f"{self.current.film}: {self.current.share:.0%}{stage}"
+        waiting = self.queued + self.settled + self.settling
+        return f"Waiting; {waiting} in the inbox." if waiting else "Waiting for films."
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonView:
+    """One daemon as seen from outside."""
+
+    instance: str
+    standing: Standing
+    snapshot: Snapshot | None
+
+
+def write_snapshot(instance: Path, snapshot: Snapshot) -> None:
+    """Show others what we are at; it need not survive a power cut."""
+    write_whole(instance / STATUS_FILE, as_json(snapshot).encode(), durable=False)
+
+
+class _Unreadable(Exception):
+    pass
+
+
+def daemons(work: Path, me: Owner) -> list[DaemonView]:
+    """The daemons that have a folder below ``work``."""
+    views = []
+    for instance in sorted(work.iterdir()):
+        if instance.name.startswith(".") or not instance.is_dir():
+            continue
+        try:
+            what = standing(owner_of(instance), me)
+        except NoOwner:
+            what = Standing.FOREIGN
+        views.append(DaemonView(instance.name, what, _snapshot_in(instance)))
+    return views
+
+
+def _snapshot_in(instance: Path) -> Snapshot | None:
+    try:
+        raw = json.loads((instance / STATUS_FILE).read_bytes())
+        return read_record(Snapshot, raw, error=_Unreadable)
+    except (OSError, ValueError, _Unreadable):
+        return None
