@@ -65,8 +65,8 @@ def _union(one: Traits, other: Traits) -> Traits:
     span = Span(
         start=min(first.start, second.start),
         stop=max(first.stop, second.stop),
-        full_start=min(first.full_start, second.full_start),
-        full_stop=max(first.full_stop, second.full_stop),
+        full_start=main.span.full_start,
+        full_stop=main.span.full_stop,
         comes=first.comes if first.start <= second.start else second.comes,
         goes=first.goes if first.stop >= second.stop else second.goes,
     )

@@ -18,7 +18,8 @@ from erasecore.detect.tracks import Piece, Track
 
 _BRIDGE = 3  # frames of doubt that are crossed when the text is there again behind them
 _STILL = 4  # frames in which the gain stays where it is, once the text is gone
-_FULL = 0.85  # of the template's strokes: fully opaque
+_FULL = 0.94  # of the gain inside: fully opaque
+_CLEAN = 0.1  # a gain no larger is noise of the picture behind
 _FAINT = 0.03  # of the gain: the least that counts as ink, in a film without noise
 
 
@@ -79,7 +80,7 @@ def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
 def _best(track: Track, *, latest: bool = False) -> tuple[Piece, Presence]:
     """The earliest (or latest) sample that shows all of the line, and the look of it."""
     samples = [(piece, track.look(track.pattern(piece))) for piece in track.samples]
-    level = _FULL * float(np.median([look.gain for _, look in samples]))
+    level = 0.85 * float(np.median([look.gain for _, look in samples]))
     full = [sample for sample in samples if sample[1].gain >= level]
     return full[-1] if latest else full[0]
 
@@ -143,32 +144,36 @@ def _end(track: Track, walk: _Walk, max_ramp: int) -> _End:
         return _End(steps[-1].piece.index, steps[-1].piece.index, Edge.UNKNOWN)
     bare = walk.walk_outside(max_ramp)
     gains = np.array(walk.gains)
-    full = max((k for k in range(there + 1) if gains[k] > _FULL * gains.max()), default=0)
+    full = _full(gains, there)
     alone = track.changed_alone(steps[bare].piece, steps[full].piece)
-    if alone:  # what stays behind the text is taken away, so that only ink is measured
+    if alone and abs(gains[bare]) > _CLEAN:  # what stays behind the text has strokes of its own
         ink = track.ink_gain(steps[full].pattern, steps[bare].pattern)
         gains = np.array([ink(step.pattern) for step in steps])
-    else:
-        alone = track.changed_alone(steps[there + 1].piece, steps[there].piece)
+    alone = alone or track.changed_alone(steps[there + 1].piece, steps[there].piece)
     edge = Edge.ALONE if alone else Edge.TOGETHER
-    visible = _visible(gains, there, float(gains[bare]))
+    visible = _visible(gains, there, bare)
     if visible == there and gains[there] > 0.75:
         return _End(steps[there].piece.index, steps[there].piece.index, edge)
-    full = max((k for k in range(there + 1) if gains[k] > _FULL), default=0)
     visible = min(visible + 1, len(steps) - 1)  # a fade's faintest frame is below any threshold
-    return _End(steps[visible].piece.index, steps[full].piece.index, edge)
+    return _End(steps[visible].piece.index, steps[_full(gains, there)].piece.index, edge)
 
 
-def _visible(gains: NDArray[np.float64], there: int, floor: float) -> int:
+def _full(gains: NDArray[np.float64], there: int) -> int:
+    """The last step, up to ``there``, that shows all of the text."""
+    level = _FULL * float(np.median(gains[gains > 0.85 * gains[: there + 1].max()]))
+    return max((k for k in range(there + 1) if gains[k] > level), default=0)
+
+
+def _visible(gains: NDArray[np.float64], there: int, bare: int) -> int:
     """The last step that shows any ink: the end of the ramp behind ``there``, if there is one.
 
     Text that switches leaves its template's gain at another text's or the picture's own level
     from one frame to the next, which may be above the floor but goes no further down.
     """
-    rest = gains[there + 1 :] - floor
-    noise = 1.5 * float(np.median(np.abs(rest - np.median(rest))))
-    faint = max(_FAINT, min(3 * noise, 0.2))
-    before, after = gains[there] - floor, np.append(rest[1:], rest[-1:])
+    rest = gains[there + 1 :] - gains[bare]
+    still = rest[bare - there - 1 :]
+    faint = max(_FAINT, min(4.5 * float(np.median(np.abs(still - np.median(still)))), 0.2))
+    before, after = gains[there] - gains[bare], np.append(rest[1:], rest[-1:])
     if before > 0.75 and (rest[0] < 3 * _FAINT or after[0] > 0.75 * rest[0]):
         return there
     visible, previous = there, float(before)
