@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import av.container
 import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -20,6 +22,8 @@ from erasecore.video.opening import open_film
 from erasecore.video.probe import VideoInfo
 from erasecore.video.streams import AnyPacket, Target, add_streams, copied, copy_header
 from erasecore.video.timeline import Timeline
+
+_TO_START_CODES = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def _pictures(
     pts, begun, decoded = timeline.pts, 0, 0
     for path, ranks in zip(segments, shape.ranks, strict=True):
         with open_film(path) as container:
-            packets = _filled(container)
+            packets = _filled(container, target.stream)
             for packet, rank in zip(packets, ranks, strict=True):
                 frame, early = begun + int(rank), decoded - shape.reorder_frames
                 packet.time_base = target.time_base
@@ -134,8 +138,15 @@ def _pictures(
         begun += len(ranks)
 
 
-def _filled(container: av.container.InputContainer) -> Iterator[AnyPacket]:
-    return (p for p in container.demux(*container.streams.video[:1]) if p.size)
+def _filled(container: av.container.InputContainer, target: Stream) -> Iterator[AnyPacket]:
+    """A segment's packets, in the form that the result's container wants."""
+    stream = container.streams.video[0]
+    packets = (packet for packet in container.demux(stream) if packet.size)
+    to_start_codes = _TO_START_CODES.get(stream.codec_context.codec.canonical_name)
+    if target.container.format.name != "avi" or to_start_codes is None:
+        return packets
+    bitstream = BitStreamFilterContext(to_start_codes, in_stream=stream)  # other muxers do it
+    return (made for packet in packets for made in bitstream.filter(packet))
 
 
 def _duration(timeline: Timeline, frame: int) -> int:

@@ -33,7 +33,6 @@ _BY_DEMUXER = {
     "live_flv": ("flv", ".flv"),
     "asf": ("asf", ".wmv"),
     "asf_o": ("asf", ".wmv"),
-    "ogg": ("ogg", ".ogv"),
     "mxf": ("mxf", ".mxf"),
     "nut": ("nut", ".nut"),
 }
@@ -67,19 +66,23 @@ def muxer_of(demuxer: str, suffix: str) -> tuple[str, str]:
 
 def holds(muxer: str, encoder: str) -> bool:
     """Whether ``muxer`` takes what ``encoder`` makes."""
-    return av.codec.Codec(encoder, "w").canonical_name in codecs_of(muxer)
+    return takes(muxer, av.codec.Codec(encoder, "w").canonical_name)
 
 
-@lru_cache
-def codecs_of(muxer: str) -> frozenset[str]:
-    """The codec names that ``muxer`` takes."""
+@lru_cache(maxsize=256)
+def takes(muxer: str, codec: str) -> bool:
+    """Whether ``muxer`` takes ``codec``, as far as FFmpeg knows."""
     with av.open(os.devnull, "w", format=muxer) as container:  # nothing is written to it
-        return frozenset(container.supported_codecs)
+        try:
+            container.add_mux_stream(codec)
+        except ValueError:
+            return False
+    return True
 
 
 def muxer_for(muxer: str, codec: str) -> str:
     """The muxer of the result: the film's own where that takes ``codec``, else Matroska."""
-    return muxer if codec in codecs_of(muxer) else "matroska"
+    return muxer if takes(muxer, codec) else "matroska"
 
 
 def mux_options(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
 import av.codec
 
-from erasecore.errors import UnknownCodec
 from erasecore.settings import Codec, EncodeSettings
 from erasecore.video.containers import holds
 from erasecore.video.formats import planar_format
@@ -43,7 +42,8 @@ _FAMILY = {
     "v210": "v210",
     "rawvideo": "rawvideo",
 }
-_OTHERWISE = ("libx264", "libvpx-vp9", "libvpx", "mpeg4", "mpeg2video")
+# For codecs that can be read but not written, per container; the first that the container takes.
+_OTHERWISE = {"asf": ("wmv2",), "webm": ("libvpx-vp9",), "mxf": ("dnxhd", "mpeg2video")}
 _QSCALE = {
     "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "flv", "h263",
     "mjpeg",
@@ -88,10 +88,18 @@ def choose_encoder(video: VideoInfo, settings: EncodeSettings) -> str:
     if settings.codec is not Codec.SOURCE:
         return _rgb(video, _FAMILY[settings.codec.value])
     own = _rgb(video, _FAMILY.get(video.codec, "libx264"))
-    for encoder in (own, *_OTHERWISE):
+    known = video.codec in _FAMILY
+    for encoder in (*((own,) if known else ()), *_OTHERWISE.get(video.muxer, ("libx264", "mpeg4"))):
         if holds(video.muxer, encoder):
             return encoder
-    raise UnknownCodec(video.path, f"{video.codec}, which we can read but not write")
+    return own
+
+
+def fit_container(video: VideoInfo, settings: EncodeSettings) -> VideoInfo:
+    """The same film, its result's container changed to Matroska if it cannot hold the codec."""
+    if holds(video.muxer, choose_encoder(video, settings)):
+        return video
+    return replace(video, muxer="matroska", suffix=".mkv")
 
 
 def _rgb(video: VideoInfo, encoder: str) -> str:
@@ -100,14 +108,15 @@ def _rgb(video: VideoInfo, encoder: str) -> str:
 
 def _nearest_format(encoder: str, wanted: str) -> str:
     """The pixel format nearest to ``wanted`` that the encoder takes."""
-    offered = [form.name for form in av.codec.Codec(encoder, "w").video_formats or ()]
+    offered = [str(form.name) for form in av.codec.Codec(encoder, "w").video_formats or ()]
     if not offered or wanted in offered:
         return wanted
     plain = wanted.replace("yuvj", "yuv")
     if plain in offered:
         return plain
     form = av.VideoFormat(wanted, 64, 64)
-    return min(offered, key=lambda name: _distance(form, av.VideoFormat(name, 64, 64)))
+    nearest: str = min(offered, key=lambda name: _distance(form, av.VideoFormat(name, 64, 64)))
+    return nearest
 
 
 def _distance(wanted: av.VideoFormat, other: av.VideoFormat) -> tuple[int, ...]:
@@ -138,7 +147,7 @@ def _nearest_rate(encoder: str, rate: Fraction) -> Fraction:
 
 def _options(encoder: str, video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     if encoder in _QSCALE:
-        return _quantiser_options(encoder, settings)
+        return _quantiser_options(settings)
     makers = {
         "libx264": _x264_options,
         "libx264rgb": _x264_options,
@@ -158,13 +167,11 @@ def _speed(preset: str, table: tuple[int, ...]) -> int:
     return table[_PRESETS.index(preset)] if preset in _PRESETS else table[5]
 
 
-def _quantiser_options(encoder: str, settings: EncodeSettings) -> dict[str, str]:
+def _quantiser_options(settings: EncodeSettings) -> dict[str, str]:
     """A constant quantiser: 2 (all but invisible) at crf 16, one more for every 6."""
     quantiser = str(min(31, max(1, round((settings.crf - 4) / 6))))
-    options = {"qmin": quantiser, "qmax": quantiser, "b": "200M", "bf": "0"}
-    if encoder in ("mpeg1video", "mpeg2video"):
-        options["flags"] = "+cgop"
-    return options
+    # No B-frames: at this quality they save little, and AVI cannot say when they are shown.
+    return {"qmin": quantiser, "qmax": quantiser, "b": "200M", "bf": "0"}
 
 
 def _x264_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:

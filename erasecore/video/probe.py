@@ -156,10 +156,12 @@ def _first_frame(
             raise EncryptedVideo(path)
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError:
-            frames = []
         except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
             raise UnknownCodec(path, stream.codec_context.name) from error
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
+            frames = []
         for frame in frames:
             return frame
         if seen > _PACKETS_TO_FIRST_FRAME:

@@ -207,7 +207,7 @@ class FrameReader:
                 self._video.limits.max_frames,
                 "limits.max_frames",
             )
-        return self._draft.add(picture, self._video)
+        return self._draft.add(picture, self._video, self._need_film().first_dts)
 
     def _check_same(self, picture: av.VideoFrame) -> None:
         video = self._video
@@ -227,11 +227,19 @@ class _Draft:
         self._sums = array("L")
         self._made_up = 0
         self._last_duration = 0
+        self._lag = 0
+        self._reordered = False
 
-    def add(self, picture: av.VideoFrame, video: VideoInfo) -> int:
+    def add(self, picture: av.VideoFrame, video: VideoInfo, first_dts: int) -> int:
         """The stamp of the next frame: its own if that is later than the last one's."""
         last = self._pts[-1] if self._pts else None
         pts = picture.pts
+        if video.container == "avi" and picture.dts is not None:
+            # It stores decoding stamps only; FFmpeg's guess at the others fails with B-frames.
+            if not self._pts:
+                self._lag = picture.dts - first_dts
+            pts = picture.dts - self._lag
+            self._reordered = self._reordered or pts != picture.pts
         if pts is None:
             self._made_up += 1
             pts = 0 if last is None else last + max(1, round(1 / (video.rate * video.time_base)))
@@ -256,7 +264,7 @@ class _Draft:
             keyframes=np.array(self._keys, dtype=np.int64),
             key_sums=np.array(self._sums, dtype=np.uint32),
             last_duration=self._last_duration,
-            seekable=not self._made_up,
+            seekable=not self._made_up and not self._reordered,
             warnings=tuple(warnings),
         )
 
@@ -280,6 +288,7 @@ class _Film:
         self._broken = False
         self._packet_count = 0
         self._undecodable = 0
+        self.first_dts = 0  # of the stream's first packet
         self._end_seconds = 0.0
         self._depth = 0
 
@@ -332,7 +341,10 @@ class _Film:
         """Where the container says that its last packet ends; ``None`` where it only guesses."""
         if self._video.container not in _HONEST or not self._container.duration:
             return None
-        return ((self._container.start_time or 0) + self._container.duration) / 1_000_000
+        start = self._container.start_time or 0
+        if self._video.container == "matroska,webm":
+            start = min(0, start)  # there a film's length may count from zero
+        return (start + self._container.duration) / 1_000_000
 
     def _decode_more(self) -> None:
         try:
@@ -345,10 +357,14 @@ class _Film:
         self._note_end(packet)
         if packet.stream.index != self._video.stream_index:  # the final empty ones say 0
             return
+        if not self._packet_count:
+            self.first_dts = packet.dts or 0
         self._packet_count += bool(packet.size)
         try:
             self._waiting.extend(self._stream.decode(packet))
-        except av.error.InvalidDataError:
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
             self._undecodable += 1
 
     def _note_end(self, packet: Packet[Stream] | Packet[VideoStream]) -> None:

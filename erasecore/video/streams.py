@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TypeAlias
 
 import av
 import av.container
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from erasecore.video.containers import MADE_TAGS, MOV_FAMILY
+from erasecore.video.opening import open_film
 from erasecore.video.probe import VideoInfo
 
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3", "apch", "apcn", "apcs", "apco", "ap4h", "ap4x")
@@ -46,17 +48,38 @@ def add_streams(
         video: the same film, probed.
         model: the first segment's stream.
     """
-    targets = {}
+    targets, covers = {}, []
     for stream in source.streams:
         if stream.index == video.stream_index:
             made: Stream = _add_film(output, stream, video, model)
+        elif is_matroska_cover(stream, output.format.name):
+            covers.append(stream)
+            continue
         elif can_be_copied(stream, output.format.name):
             made = output.add_stream_from_template(stream, opaque=True)
         else:
             continue
         _copy_stream_facts(made, stream, video)
         targets[stream.index] = Target(made, stream.time_base or video.time_base)
+    for cover in covers:
+        _attach_cover(output, cover)
     return targets
+
+
+def is_matroska_cover(stream: Stream, muxer: str) -> bool:
+    """Whether the stream is a picture attached to a Matroska file: a file in it, no packets."""
+    attached = bool(stream.disposition & Disposition.attached_pic)
+    return attached and muxer in ("matroska", "webm")
+
+
+def _attach_cover(output: av.container.OutputContainer, stream: Stream) -> None:
+    name = stream.metadata.get("filename", "cover")
+    mimetype = stream.metadata.get("mimetype", "image/jpeg")
+    with open_film(Path(stream.container.name.removeprefix("file:"))) as film:
+        for packet in film.demux(film.streams[stream.index]):
+            if packet.size:
+                output.add_attachment(name, mimetype, bytes(packet))
+                return
 
 
 def can_be_copied(stream: Stream, muxer: str) -> bool:
@@ -117,8 +140,10 @@ def _add_film(
     context.bit_rate = 0
     context.pix_fmt = model.codec_context.pix_fmt
     made.time_base = video.time_base
-    if same and output.format.name in MOV_FAMILY and stream.codec_context.codec_tag in _KEPT_TAGS:
-        context.codec_tag = stream.codec_context.codec_tag
+    tag = stream.codec_context.codec_tag
+    mov = output.format.name in MOV_FAMILY
+    if same and ((mov and tag in _KEPT_TAGS) or video.codec == "rawvideo"):
+        context.codec_tag = tag
     if video.sample_aspect is not None:
         context.sample_aspect_ratio = video.sample_aspect
     if not same and video.rotation:

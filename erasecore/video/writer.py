@@ -45,8 +45,8 @@ class SegmentWriter:
         self._stream: VideoStream | None = None
 
     def __enter__(self) -> Self:
-        # Matroska holds nearly all; NUT the few codecs (raw and rare ones) that it does not.
-        muxer = "matroska" if holds("matroska", self._plan.encoder) else "nut"
+        # Matroska holds nearly all codecs, players read it, and a torn one is told at once.
+        muxer = next(m for m in ("matroska", "nut", "mov") if holds(m, self._plan.encoder))
         self._container = av.open(str(self._part.absolute()), "w", format=muxer)
         self._stream = _add_encoder(self._container, self._plan, self._video, self._threads)
         return self
