@@ -45,8 +45,7 @@ class References:
         if index not in self._frames or not path.exists():
             return None
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        luma: Plane | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        return luma
+        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)  # type: ignore[return-value]
 
     def _path(self, index: int) -> Path:
         return self._folder / f"reference-{index:08d}.png"

@@ -20,9 +20,8 @@ from erasecore.segments import Film, erase_segments
 from erasecore.settings import EraseSettings
 from erasecore.summary import hardest_previews, report_events, seconds_at
 from erasecore.video.assemble import assemble
-from erasecore.video.color import Planes
 from erasecore.video.probe import VideoInfo, probe
-from erasecore.video.reader import FrameReader
+from erasecore.video.reader import Frame, FrameReader
 from erasecore.video.timeline import Timeline
 from erasecore.video.verify import verify
 from erasecore.windows import plan_segments
@@ -157,10 +156,10 @@ def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> tuple[i
     search = ResidualSearch(film.video, events, job.tools.detector)
     fidelity = FidelityCheck(workspace.references(frames), events, film.video.layout)
 
-    def look(index: int, planes: Planes) -> None:
-        search.look(index, planes)
-        fidelity.look(index, planes)
-        job.teller.tell(Stage.VERIFY, index + 1, frames)
+    def look(frame: Frame) -> None:
+        search.look(frame.index, frame.planes)
+        fidelity.look(frame.index, frame.planes)
+        job.teller.tell(Stage.VERIFY, frame.index + 1, frames)
 
     verify(film.video, result, film.timeline, on_frame=look)
     psnr = fidelity.check(result)

@@ -132,8 +132,7 @@ def reduce_mask(mask: Bools, layout: PlaneLayout) -> Bools:
     height, width = mask.shape
     padded = np.pad(mask, ((0, -height % rows), (0, -width % columns)))
     blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
-    reduced: Bools = blocks.any(axis=(1, 3))
-    return reduced
+    return np.asarray(blocks.any(axis=(1, 3)), np.bool_)
 
 
 def check_filled(engine: str, strip: Strip, filled: Filled) -> None:

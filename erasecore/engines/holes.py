@@ -35,15 +35,15 @@ class Hole:
     @cached_property
     def zone(self) -> Box:
         """The rectangle that matters to the hole: its hidden pixels and some around them."""
-        rows, columns = self.hidden.any(axis=1).nonzero()[0], self.hidden.any(axis=0).nonzero()[0]
+        rows, columns = self.rows_columns
         if not rows.size:
             return 0, 0, 0, 0
         step_x, step_y = 1 << self.layout.shift_x, 1 << self.layout.shift_y
         height, width = self.hidden.shape
-        left = max(0, int(columns[0]) - _ZONE_PX) // step_x * step_x
-        top = max(0, int(rows[0]) - _ZONE_PX) // step_y * step_y
-        right = min(width, -(-(int(columns[-1]) + 1 + _ZONE_PX) // step_x) * step_x)
-        bottom = min(height, -(-(int(rows[-1]) + 1 + _ZONE_PX) // step_y) * step_y)
+        left = max(0, int(columns.min()) - _ZONE_PX) // step_x * step_x
+        top = max(0, int(rows.min()) - _ZONE_PX) // step_y * step_y
+        right = min(width, -(-(int(columns.max()) + 1 + _ZONE_PX) // step_x) * step_x)
+        bottom = min(height, -(-(int(rows.max()) + 1 + _ZONE_PX) // step_y) * step_y)
         return left, top, right, bottom
 
     @cached_property

@@ -7,6 +7,8 @@ around the hole; the result is their mean, weighted by expected error.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,16 @@ _DOUBTFUL_SHARE = 0.02  # of the hole's pixels
 _SPATIAL_STRICTNESS = 2.2  # how much worse a spatial fill is inside the hole than on its ring
 _FILM_ROUNDS = (40, 15, 15)  # for luma and the colour planes
 _SPATIAL_ERROR = 0.8  # what is known against it from the start
+
+
+@dataclass(frozen=True, slots=True)
+class _Blend:
+    """The weighted mean of a frame's candidates, in the order of the hole's lists."""
+
+    luma: Floats
+    colours: list[Floats]
+    weight: Floats  # behind each luma sample
+    real_weight: Floats  # how much of it real pixels have
 
 
 class PropagateEngine:
@@ -96,9 +108,10 @@ class _Fill:
         first = hole.colour_to_luma
         colour_rows, colour_columns = hole.colour_rows_columns
         layout = self._strip.layout
-        x = colour_columns + (sources.x[first] - columns[first]) / (1 << layout.shift_x)
-        y = colour_rows + (sources.y[first] - rows[first]) / (1 << layout.shift_y)
-        x, y = x.astype(np.float32), y.astype(np.float32)
+        shift_x = (sources.x[first] - columns[first]) / (1 << layout.shift_x)
+        shift_y = (sources.y[first] - rows[first]) / (1 << layout.shift_y)
+        x = np.asarray(colour_columns + shift_x, np.float32)
+        y = np.asarray(colour_rows + shift_y, np.float32)
         return [
             sample_stack(plane, frames[first], x, y) / self._scale
             for plane in self._strip.planes[1:]
@@ -145,11 +158,11 @@ class _Fill:
         candidates = list(real)
         if hole.inside.any() and doubtful[hole.inside].mean() > _DOUBTFUL_SHARE:
             candidates.append(self._spatial(frame))
-        luma, colours, weight, real_weight = self._mean(hole, candidates, len(real))
-        lost = hole.inside & (weight <= 1e-4)
-        planes = self._finish(frame, luma, colours, lost)
+        blend = self._mean(hole, candidates, len(real))
+        planes = self._finish(frame, blend)
         inside = hole.inside
-        origin = np.where(real_weight > 0.5 * weight, Origin.PROPAGATED, Origin.INVENTED)
+        is_real = blend.real_weight > 0.5 * blend.weight
+        origin = np.where(is_real, Origin.PROPAGATED, Origin.INVENTED)
         return FilledFrame(
             (
                 self._native(planes[0][hole.mask], 0),
@@ -159,42 +172,35 @@ class _Fill:
             best[inside],
         )
 
-    def _mean(
-        self, hole: Hole, candidates: list[Candidate], real: int
-    ) -> tuple[Floats, list[Floats], Floats, Floats]:
-        """Luma, colours, the weight behind each luma sample and how much of it is real pixels."""
+    def _mean(self, hole: Hole, candidates: list[Candidate], real: int) -> _Blend:
+        """The candidates' mean, those expected to err less weighing more."""
         count = hole.inside.size
         first = hole.colour_to_luma if len(self._strip.planes) > 1 else np.zeros(0, np.intp)
         luma, weight, real_weight = (np.zeros(count, np.float32) for _ in range(3))
         colours = [np.zeros(first.size, np.float32) for _ in self._strip.planes[1:]]
         for place, candidate in enumerate(candidates):
-            share = candidate.known / (1.0 + candidate.error**2) ** 1.5
+            share = np.asarray(candidate.known / (1.0 + candidate.error**2) ** 1.5, np.float32)
             luma += share * candidate.planes[0]
             weight += share
             if place < real:
                 real_weight += share
             for total, values in zip(colours, candidate.planes[1:], strict=True):
                 total += share[first] * values
-        safe = np.maximum(weight, 1e-9)
-        return luma / safe, [total / safe[first] for total in colours], weight, real_weight
+        safe = np.maximum(weight, np.float32(1e-9))
+        means = [np.asarray(total / safe[first], np.float32) for total in colours]
+        return _Blend(np.asarray(luma / safe, np.float32), means, weight, real_weight)
 
-    def _finish(
-        self, frame: int, luma: Floats, colours: list[Floats], lost: Bools
-    ) -> tuple[Floats, ...]:
+    def _finish(self, frame: int, blend: _Blend) -> tuple[Floats, ...]:
         """Whole planes with the hole filled; what no candidate reaches follows the last frame."""
         hole = self._hole(frame)
         pictures = self._pictures(frame)
-        keep = hole.inside
-        rows, columns = hole.rows_columns
-        pictures[0][rows[keep], columns[keep]] = luma[keep]
-        colour_rows, colour_columns = hole.colour_rows_columns
-        inside = hole.colour_inside
-        for picture, values in zip(pictures[1:], colours, strict=True):
-            picture[colour_rows[inside], colour_columns[inside]] = values[inside]
+        pictures[0][hole.mask] = blend.luma[hole.inside]
+        for picture, values in zip(pictures[1:], blend.colours, strict=True):
+            picture[hole.colour_mask] = values[hole.colour_inside]
+        lost = np.zeros(hole.mask.shape, bool)
+        lost[hole.mask] = blend.weight[hole.inside] <= 1e-4
         if lost.any():
-            where = np.zeros(hole.mask.shape, bool)
-            where[rows[lost], columns[lost]] = True
-            self._close(frame, pictures, where)
+            self._close(frame, pictures, lost)
         self._previous = tuple(pictures)
         return self._previous
 
@@ -213,13 +219,14 @@ class _Fill:
             shift_x, shift_y = (layout.shift_x, layout.shift_y) if index else (0, 0)
             rows, columns = np.nonzero(where)
             x, y = flow.follow(rows << shift_y, columns << shift_x)
-            x, y = x / (1 << shift_x), y / (1 << shift_y)
+            x = np.asarray(x / (1 << shift_x), np.float32)
+            y = np.asarray(y / (1 << shift_y), np.float32)
             picture[rows, columns] = sample(self._previous[index], x, y)
 
     # -- views of the strip ------------------------------------------------------------------
 
     def _hole(self, frame: int) -> Hole:
-        return self._holes[self._strip.mask_of[frame]]
+        return self._holes[int(self._strip.mask_of[frame])]
 
     def _pictures(self, frame: int) -> list[Floats]:
         """The frame's planes as new float32 arrays in 8-bit levels."""
@@ -233,17 +240,18 @@ class _Fill:
         return tuple(value.astype(np.float32) / self._scale for value in values)
 
     def _native(self, values: Floats, plane: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        stack = self._strip.planes[plane]
         levels = np.clip(np.rint(values * self._scale), 0, self._strip.layout.peak)
-        return levels.astype(stack.dtype)
+        if self._strip.planes[plane].dtype == np.uint8:
+            return np.asarray(levels, np.uint8)
+        return np.asarray(levels, np.uint16)
 
 
 def _packed(candidate: Candidate) -> Candidate:
     """The candidate at half the memory: an eighth of a level is precise enough to wait in."""
     return Candidate(
-        tuple(plane.astype(np.float16) for plane in candidate.planes),  # type: ignore[misc]
+        tuple(plane.astype(np.float16) for plane in candidate.planes),
         candidate.known,
-        candidate.error.astype(np.float16),  # type: ignore[arg-type]
+        candidate.error.astype(np.float16),
     )
 
 

@@ -39,6 +39,17 @@ def sample(picture: NDArray[np.float32] | Stack, x: Floats, y: Floats) -> Floats
     return np.asarray(values, np.float32).ravel()[:count]
 
 
+def sample_grid(
+    picture: NDArray[np.uint8], where: Floats, interpolation: int, edge: int, value: int
+) -> NDArray[np.uint8]:
+    """``picture`` at the points ``where`` ``(H, W, 2)``, as a new picture of that size."""
+    rows, columns = where[..., 1], where[..., 0]
+    return np.asarray(
+        cv2.remap(picture, columns, rows, interpolation, borderMode=edge, borderValue=value),
+        np.uint8,
+    )
+
+
 def sample_stack(stack: Stack, frame: NDArray[np.intp], x: Floats, y: Floats) -> Floats:
     """``stack`` ``(T, H, W)`` at frame numbers ``frame`` and points ``x, y``, bilinear."""
     _frames, height, width = stack.shape
@@ -59,5 +70,5 @@ def soft(picture: Floats, size_px: int) -> Floats:
     """``picture`` blurred twice with a box of ``size_px``: close to a Gaussian, and fast."""
     size = (size_px, size_px)
     once = cv2.blur(picture, size, borderType=cv2.BORDER_REPLICATE)
-    twice: Floats = cv2.blur(once, size, borderType=cv2.BORDER_REPLICATE)
-    return twice
+    twice = cv2.blur(once, size, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(twice, np.float32)

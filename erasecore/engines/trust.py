@@ -83,7 +83,7 @@ def _luma(
         offset[deep] = offset_wide[rows, columns][deep]
         spread[deep] = spread_wide[rows, columns][deep]
     corrected = proposal.planes[0] + np.clip(offset, -_MOST_LUMA, _MOST_LUMA)
-    return corrected, spread + 0.3 * np.abs(offset)
+    return corrected, spread + np.float32(0.3) * np.abs(offset)
 
 
 def _colour(hole: Hole, visible: Floats, values: Floats, on_ring: Bools) -> Floats:

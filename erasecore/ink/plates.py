@@ -92,22 +92,13 @@ def find_plate(
     before, after = without[0], with_ink[0]
     if np.mean(after < before - 4) < 0.75 and np.mean(after > before + 4) < 0.75:
         return None
-    fitted = _check_style(style, before, after) if style else None
-    if fitted is None and style is None:
-        fitted = _fit(before, after, black=0.0 if full_range else 16.0)
-    if fitted is None:
-        return None
-    scale, offset = fitted
-    if style:
-        offsets = style.offsets
+    if style is not None:
+        found = style if _obeys(style, before, after) else None
     else:
-        # Colour planes have their zero at 128, and a gray plate moves them towards it.
-        colours = [
-            float(np.median(with_ink[k] - scale * without[k])) for k in range(1, len(without))
-        ]
-        offsets = (offset, *colours)
-    box = _extent(changes, scale, offset, letters, text_box)
-    return Plate(scale, offsets, box)
+        found = _fit_plate(without, with_ink, black=0.0 if full_range else 16.0)
+    if found is None:
+        return None
+    return replace(found, box=_extent(changes, found, letters, text_box))
 
 
 def share_style(plates: list[Plate]) -> Plate | None:
@@ -154,13 +145,22 @@ def _inner(letters: NDArray[np.float32], text_box: Box) -> NDArray[np.bool_]:
     return inner
 
 
-def _check_style(
-    style: Plate, before: NDArray[np.float32], after: NDArray[np.float32]
-) -> tuple[float, float] | None:
+def _obeys(style: Plate, before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
     error = float(np.median(np.abs(style.scale * before + style.offsets[0] - after)))
-    if error > min(25.0, 0.5 * float(np.median(np.abs(before - after)))):
+    return error <= min(25.0, 0.5 * float(np.median(np.abs(before - after))))
+
+
+def _fit_plate(
+    without: NDArray[np.float32], with_ink: NDArray[np.float32], *, black: float
+) -> Plate | None:
+    """Opacity from luma, then what each colour plane gets added; its box is not known yet."""
+    fitted = _fit(without[0], with_ink[0], black=black)
+    if fitted is None:
         return None
-    return style.scale, style.offsets[0]
+    scale, offset = fitted
+    colours = zip(without[1:], with_ink[1:], strict=True)
+    added = [float(np.median(after - scale * before)) for before, after in colours]
+    return Plate(scale, (offset, *added), (0, 0, 0, 0))
 
 
 def _fit(
@@ -183,16 +183,12 @@ def _fit(
 
 
 def _extent(
-    changes: list[Change],
-    scale: float,
-    offset: float,
-    letters: NDArray[np.float32],
-    text_box: Box,
+    changes: list[Change], plate: Plate, letters: NDArray[np.float32], text_box: Box
 ) -> Box:
     """Grow (or shrink) the text's box while its rows and columns obey the plate's arithmetic."""
     obeys = np.mean(
         [
-            np.abs(scale * c.without[0] + offset - c.with_ink[0])
+            np.abs(plate.scale * c.without[0] + plate.offsets[0] - c.with_ink[0])
             < np.abs(c.with_ink[0] - c.without[0])
             for c in changes
         ],

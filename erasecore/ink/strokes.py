@@ -56,7 +56,9 @@ def find_ink(
     mask = np.zeros((height, width), bool)
     if not letters.any():
         return Ink(event, mask, None)
-    distance = cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5)
+    distance = np.asarray(
+        cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5), np.float32
+    )
     changes, quiet = _changes(cutout, event, others, view)
     plate = None
     if quiet:
@@ -124,7 +126,7 @@ def _seeds(
     frames = np.unique(np.linspace(start, stop - 1, _SAMPLES).astype(int))
     planes = np.stack([cutout.levels(int(frame))[:, view[0], view[1]] for frame in frames])
     size = int(0.42 * event.text_height_px) // 2 * 2 + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    kernel = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
     inside = _inside(text_box, planes.shape[2:])
     if not inside.any():
         return inside
