@@ -105,10 +105,9 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
             discard(folder)
         return None
     own = film_settings_file(came_from)
-    with suppress(FileNotFoundError):
-        if stat.S_ISREG(own.lstat().st_mode):
-            os.rename(own, folder / SETTINGS_FILE)
-            sync_folder(folder)
+    if os.path.lexists(own) and stat.S_ISREG(own.lstat().st_mode):
+        os.rename(own, folder / SETTINGS_FILE)
+        sync_folder(folder)
     fault_point("claim.after_sidecar")
     job = claimed(job, size_bytes=job.size_bytes, mtime_ns=job.mtime_ns)
     save_job(folder, job)
@@ -164,7 +163,7 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
         job = load_job(folder)
     except BrokenJob as error:
         return _salvage(folder, error, wall=wall)
-    present = _exists(folder / job.source)
+    present = os.path.lexists(folder / job.source)
     if job.state is JobState.CLAIMING:
         if present:
             return complete_claim(folder, job, inbox / job.relative)
@@ -217,14 +216,6 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
     )
     save_job(folder, job)
     return job
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def job_folders(instance: Path) -> list[Path]:

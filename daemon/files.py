@@ -61,13 +61,20 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make ``folder`` and the folders above it that are missing, durably."""
+    """Make ``folder`` and the folders above it that are missing, durably.
+
+    Raises:
+        NotADirectoryError: something else has one of the names.
+    """
     missing = []
     while not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
     for one in reversed(missing):
-        one.mkdir(exist_ok=True)
+        try:
+            one.mkdir(exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(one)) from error
         sync_folder(one.parent)
 
 

@@ -38,6 +38,7 @@ from daemon.publish import publish, reject, sidecar_of, target
 from daemon.retry import Decision, Next, decide
 from daemon.sidecars import write_error, write_report
 from daemon.wire import Finished, Start
+from erasecore.errors import Remedy
 
 log = structlog.get_logger(__name__)
 
@@ -184,13 +185,14 @@ class Holdings:
         return decision
 
     def _log_failure(self, job: Job, fault: Fault, decision: Decision) -> None:
-        facts = {"film": shown(job.name), "attempt": job.attempts[-1].number}
-        say = log.warning
         if fault.detail:
             log.debug("attempt.traceback", detail=fault.detail)
+        # Only our own faults are errors: the others are for senders and for time to mend.
+        say = log.error if fault.remedy is Remedy.FIX_CODE else log.warning
         say(
             "attempt.failed",
-            **facts,
+            film=shown(job.name),
+            attempt=job.attempts[-1].number,
             error=fault.error,
             remedy=fault.remedy.value,
             sentence=fault.sentence,

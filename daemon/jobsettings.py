@@ -6,6 +6,7 @@ film, never where files are, what the limits are, or which code is run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ def settings_for(
     files.append((own or film_settings_file(film), film_settings_file(film)))
     settings = base
     for file, shown_as in files:
-        if file.is_symlink() or file.exists():
+        if os.path.lexists(file):
             settings = overridden(settings, file, shown_as=shown_as)
     return settings
 

@@ -1,0 +1,147 @@
+"""A root folder with real daemons at work in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.conftest import wait_for
+
+REPOSITORY = Path(__file__).parents[2]
+FAST: dict[str, dict[str, Any]] = {
+    "inbox": {"settle_local_seconds": 0.2, "rescan_seconds": 0.3, "poll_seconds": 0.3},
+    "worker": {"stall_seconds": 60.0, "drain_seconds": 20.0},
+    "retry": {"delay_seconds": 0.1, "pause_seconds": 0.3},
+    "claims": {"heartbeat_seconds": 0.2, "lease_seconds": 1.5},
+    "folders": {"min_free_mb": 0, "free_factor": 0.0},
+    "log": {"format": "json", "level": "debug"},
+}
+
+
+class Daemon:
+    """A daemon process and its log."""
+
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **environment},
+            )
+
+    def events(self) -> list[dict[str, Any]]:
+        """What it has logged."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The records of one event."""
+        return [one for one in self.events() if one.get("event") == event]
+
+    def wait(self, seconds: float = 60.0) -> int:
+        """Its exit code, once it has left."""
+        return self.process.wait(timeout=seconds)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60.0) -> int:
+        """Its exit code, after a signal."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def end(self) -> None:
+        """Leave nothing of it behind, frozen or not."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class House:
+    """Five folders, a configuration, and daemons."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.daemons: list[Daemon] = []
+        for name in ("inbox", "work", "done", "failed", "originals", "state"):
+            (root / name).mkdir(exist_ok=True)
+            setattr(self, name, root / name)
+        self.configure()
+
+    inbox: Path
+    work: Path
+    done: Path
+    failed: Path
+    originals: Path
+    state: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.root / "config.yaml"
+
+    def configure(self, **changes: Mapping[str, Any]) -> None:
+        """Write the configuration: fast, and with ``changes`` section by section."""
+        names = ("inbox", "work", "done", "failed", "originals", "state")
+        raw: dict[str, dict[str, Any]] = {key: dict(value) for key, value in FAST.items()}
+        raw["folders"].update({name: str(self.root / name) for name in names})
+        for section, keys in changes.items():
+            raw.setdefault(section, {}).update(keys)
+        self.config.write_text(yaml.safe_dump(raw))
+
+    def drop(self, name: str, content: str | bytes = "segments 2\n") -> Path:
+        """Put a film into the inbox at once."""
+        path = self.inbox / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(".dropped.part")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.rename(path)
+        return path
+
+    def start(self, command: str = "run", *, quick: bool = True, **environment: str) -> Daemon:
+        """A daemon at work, with the quick worker or with the real one."""
+        program = ["-m", "tests.process.quick_daemon"] if quick else ["-m", "daemon"]
+        argv = [sys.executable, *program, command, "--config", str(self.config)]
+        log = self.root / f"daemon-{len(self.daemons)}.log"
+        daemon = Daemon(argv, log, environment)
+        self.daemons.append(daemon)
+        return daemon
+
+    def once(self, *, quick: bool = True, seconds: float = 60.0, **environment: str) -> int:
+        """The exit code of a daemon that drains the inbox."""
+        return self.start("once", quick=quick, **environment).wait(seconds)
+
+    def wait(self, condition: Callable[[], object], seconds: float = 40.0) -> None:
+        """Return once ``condition`` holds."""
+        wait_for(condition, seconds, tell=self.tell)
+
+    def tell(self) -> str:
+        """The last that each daemon said."""
+        return "\n".join(one.log.read_text("utf-8", "replace")[-3000:] for one in self.daemons)
+
+    def files(self, folder: str) -> list[str]:
+        """The names of the files below one of the folders."""
+        root = self.root / folder
+        return sorted(str(one.relative_to(root)) for one in root.rglob("*") if not one.is_dir())
+
+    def films(self, folder: str) -> list[str]:
+        """The names of the films below one of the folders."""
+        return [name for name in self.files(folder) if name.endswith((".mp4", ".mkv"))]
+
+    def work_is_empty(self) -> bool:
+        """Whether no daemon has left anything behind."""
+        return not any(self.work.iterdir())
+
+    def close(self) -> None:
+        """End every daemon."""
+        for daemon in self.daemons:
+            daemon.end()

@@ -1,0 +1,27 @@
+"""The real daemon, in all but its worker: ``quick_daemon.py run|once --config PATH``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from daemon.config import load_config, read_environment
+from daemon.logs import configure
+from daemon.service import Service
+
+QUICK_WORKER = (sys.executable, "-m", "tests.process.quick_worker")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve."""
+    command, path = arguments[0], Path(arguments[2])
+    config = load_config(path)
+    configure(config.log)
+    service = Service(
+        config, read_environment(), lambda: load_config(path), worker_command=QUICK_WORKER
+    )
+    return service.run(until_drained=command == "once")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""A worker that speaks the real protocol and erases nothing: a film is a list of orders.
+
+The film's text says what the attempt does, one order a line: ``hang``, ``die``, ``exit``,
+``print``, ``garbage``, ``raise RETRY`` ..., ``segments N`` (N files, resumed if there), ``wait``
+(until a file ``go`` lies in the inbox's parent), ``spawn`` (a grandchild). What is left is copied.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from daemon.attempt import Channel, Observe, die_with_parent, serve
+from daemon.config import read_environment
+from daemon.faults import arm
+from daemon.wire import Start
+from erasecore import errors
+from erasecore.reports import EraseReport, Progress, Stage
+
+
+def erase(start: Start, observe: Observe, answers: int) -> EraseReport:
+    """Obey the film."""
+    source, folder = Path(start.source), Path(start.folder)
+    resumed = segments = 0
+    text = source.read_bytes()
+    if not text:
+        raise errors.EmptyFile(source)
+    for line in text.decode("utf-8", "replace").splitlines():
+        order, _, rest = line.partition(" ")
+        if order == "segments":
+            segments = int(rest)
+            resumed = _segments(folder, segments, observe)
+        else:
+            _obey(order, rest, start, observe, answers)
+    result = folder / f"result{source.suffix}"
+    shutil.copyfile(source, result)
+    (folder / "preview.jpg").write_bytes(b"a picture")
+    return EraseReport(
+        untouched=False,
+        result=result.name,
+        engine=start.settings.engine,
+        width=320,
+        height=180,
+        frames=25,
+        duration_seconds=1.0,
+        video_codec="h264",
+        segments=segments,
+        segments_resumed=resumed,
+    )
+
+
+def _segments(folder: Path, count: int, observe: Observe) -> int:
+    """Finish the segments that are not, each with a sign of life; how many there were."""
+    (folder / "segments").mkdir(exist_ok=True)
+    resumed = 0
+    for number in range(count):
+        segment = folder / "segments" / f"{number:04d}.mkv"
+        if segment.exists():
+            resumed += 1
+            continue
+        time.sleep(0.02)
+        segment.with_suffix(".part").write_bytes(b"segment")
+        segment.with_suffix(".part").rename(segment)
+        with (folder.parents[2] / "made").open("a") as made:
+            made.write(f"{folder.name} {number}\n")
+        observe(Progress(Stage.ERASE, number / count, number / count, number, count))
+    return resumed
+
+
+def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -> None:
+    orders: dict[str, Callable[[], object]] = {
+        "hang": lambda: time.sleep(3600),
+        "die": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "exit": lambda: os._exit(0),
+        "print": lambda: print("a library says something", flush=True),  # noqa: T201 - the test
+        "garbage": lambda: (os.write(answers, b"this is no message\n"), time.sleep(3600)),
+        "spawn": lambda: subprocess.Popen(["sleep", "3600"]),
+        "raise": lambda: _raise(rest, start),
+        "wait": lambda: _wait(Path(start.folder).parents[2] / "go", observe),
+    }
+    orders.get(order, lambda: None)()
+
+
+def _wait(go: Path, observe: Observe) -> None:
+    while not go.exists():
+        observe(Progress(Stage.ERASE, 0.5, 0.5, 1, 2))
+        time.sleep(0.02)
+
+
+def _raise(what: str, start: Start) -> NoReturn:
+    faults: dict[str, Exception] = {
+        "RETRY": errors.OutOfMemory("memory ran out."),
+        "FIX_INPUT": errors.TruncatedVideo(Path(start.source), "it ends early"),
+        "FIX_HOST": errors.DiskFull(Path(start.folder)),
+        "FIX_CODE": errors.VerifyFailed(Path(start.source), "frames are missing"),
+        "MEMORY": MemoryError(),
+        "SPACE": OSError(28, "No space left on device"),
+        "UNKNOWN": ZeroDivisionError("division by zero"),
+    }
+    raise faults[what]
+
+
+def main(arguments: list[str]) -> None:
+    """Serve."""
+    commands, answers, parent_pid, _nice = (int(one) for one in arguments)
+    die_with_parent(parent_pid)
+    arm(read_environment().fault_at)
+    with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:
+        serve(
+            Channel(reader, writer),
+            {"quick": "1"},
+            lambda start, observe: erase(start, observe, answers),
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,268 @@
+"""Films go through the daemon as a process: where everything ends up, for every ending."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.process.house import House
+
+
+def test_done(house: House) -> None:
+    """A film comes out in done/ with its sidecars, its source in originals/, sub-folders kept."""
+    house.drop("a/b/film.mp4")
+    assert house.once() == 0
+    assert house.files("done") == [
+        "a/b/film.mp4",
+        "a/b/film.mp4.log",
+        "a/b/film.mp4.preview.jpg",
+        "a/b/film.mp4.report.json",
+    ]
+    assert house.files("originals") == ["a/b/film.mp4"]
+    assert house.films("inbox") == []
+    assert house.work_is_empty()
+    report = json.loads((house.done / "a/b/film.mp4.report.json").read_bytes())
+    assert report["source"] == "a/b/film.mp4"
+    assert report["versions"] == {"quick": "1"}
+    assert "attempt.finished" in (house.done / "a/b/film.mp4.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("orders", "error", "attempts"),
+    [
+        ("raise FIX_INPUT", "TruncatedVideo", 1),  # trying again would change nothing
+        ("raise FIX_CODE", "VerifyFailed", 1),  # nor here
+        ("raise UNKNOWN", "ZeroDivisionError", 1),  # a bug is no reason to try again
+        ("raise RETRY", "OutOfMemory", 3),  # a quieter moment may do, three times
+        ("raise MEMORY", "OutOfMemory", 3),  # Python's own word for it
+        ("die", "WorkerLost", 3),  # as by the kernel, when memory runs out
+        ("exit", "WorkerLost", 3),  # without a word
+        ("garbage", "WorkerLost", 3),  # a worker that lies is not to be relied upon
+        ("", "EmptyFile", 1),  # zero bytes
+    ],
+)
+def test_failed(house: House, orders: str, error: str, attempts: int) -> None:
+    """A film that cannot be done lies in failed/, explained, after as many tries as make sense."""
+    house.drop("film.mp4", orders)
+    house.drop("well.mp4")
+    assert house.once() == 1
+    assert house.films("failed") == ["film.mp4"]
+    assert (house.failed / "film.mp4").read_text() == orders
+    explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
+    assert explained["error"] == error
+    assert explained["sentence"]
+    assert len(explained["attempts"]) == attempts
+    assert house.films("done") == ["well.mp4"]
+    assert house.work_is_empty()
+
+
+def test_stall(house: House) -> None:
+    """A worker that gives no sign of life is ended with everything it started."""
+    house.configure(worker={"stall_seconds": 0.6}, retry={"max_attempts": 2})
+    house.drop("film.mp4", "spawn\nhang")
+    assert house.once() == 1
+    explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
+    assert "no sign of life for 0.6 seconds" in explained["sentence"]
+    assert len(explained["attempts"]) == 2
+
+
+def test_output_of_libraries(house: House) -> None:
+    """What is printed in the worker is in the film's log, and disturbs nothing."""
+    house.drop("film.mp4", "print\nsegments 1")
+    assert house.once() == 0
+    assert "a library says something" in (house.done / "film.mp4.log").read_text()
+
+
+def test_host_trouble_pauses(house: House) -> None:
+    """A fault of the host fails no film: the queue waits, says why, and goes on by itself."""
+    house.drop("film.mp4", "raise FIX_HOST")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("host.trouble"))
+    # More tries than a film has attempts.
+    house.wait(lambda: len(daemon.said("attempt.failed")) > 4)
+    assert house.films("failed") == []
+    assert daemon.stop() == 0
+    (source,) = house.work.rglob("source.mp4")
+    source.write_text("segments 1")
+    assert house.once() == 0
+    assert house.films("done") == ["film.mp4"]
+
+
+def test_same_name_twice(house: House) -> None:
+    """A second film of the same name becomes ``film (2)``, with all its sidecars."""
+    for text in ("segments 1", "segments 2"):
+        house.drop("film.mp4", text)
+        assert house.once() == 0
+    assert house.films("done") == ["film (2).mp4", "film.mp4"]
+    assert house.films("originals") == ["film (2).mp4", "film.mp4"]
+    assert (house.done / "film.mp4").read_text() == "segments 1"
+    assert (house.done / "film (2).mp4.report.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"new\nline.mp4",
+        b"-y.mp4",
+        "\N{CLAPPER BOARD} Film.mp4".encode(),
+        b"latin \xe9.mp4",
+        b"x" * 251 + b".mp4",
+        b"ffconcat:a|b.mp4",
+        b" leading and trailing .MP4",
+    ],
+)
+def test_names(house: House, name: bytes) -> None:
+    """Any name that a folder can hold is taken as found, and nothing of it is lost."""
+    house.drop(os.fsdecode(name))
+    assert house.once() == 0
+    assert len([one for one in house.files("originals") if one.lower().endswith(".mp4")]) == 1
+    assert house.work_is_empty()
+
+
+def test_not_a_regular_file(house: House) -> None:
+    """Links, pipes and folders named like films are left where they are."""
+    secret = house.root / "secret.mp4"
+    secret.write_text("segments 1")
+    (house.inbox / "link.mp4").symlink_to(secret)
+    os.mkfifo(house.inbox / "pipe.mp4")
+    (house.inbox / "folder.mp4").mkdir()
+    house.drop("film.mp4")
+    daemon = house.start("once")
+    assert daemon.wait() == 0
+    assert house.films("done") == ["film.mp4"]
+    assert house.films("inbox") == ["link.mp4", "pipe.mp4"]
+    assert {one["kind"] for one in daemon.said("inbox.refused")} == {"a symbolic link", "a pipe"}
+
+
+def test_ignored_names(house: House) -> None:
+    """Unfinished copies, system files and other kinds of files are never touched."""
+    names = ["film.mp4.part", ".hidden.mp4", "~$film.mp4", "notes.txt", "@eaDir/film.mp4"]
+    for name in names:
+        house.drop(name)
+    assert house.once() == 0
+    assert house.files("inbox") == sorted(names)
+
+
+def test_slow_copy(house: House) -> None:
+    """A film is not taken while somebody writes to it, however long he pauses."""
+    daemon = house.start()
+    with (house.inbox / "film.mp4").open("wb") as film:
+        film.write(b"segments 1\n")
+        film.flush()
+        looks = len(daemon.said("service.started"))
+        house.wait(lambda: len(daemon.said("service.started")) >= looks)
+        house.drop("other.mp4")  # goes through meanwhile: many settle times pass
+        house.wait(lambda: house.films("done") == ["other.mp4"])
+        assert (house.inbox / "film.mp4").exists()
+    house.wait(lambda: house.films("done") == ["film.mp4", "other.mp4"])
+    assert daemon.stop() == 0
+
+
+def test_still_written_after_the_claim(house: House) -> None:
+    """A film that changes under an attempt is done again, from its final state."""
+    house.drop("film.mp4", "wait\n")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("attempt.started"))
+    (source,) = house.work.rglob("source.mp4")
+    source.write_text("segments 3\n")
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert (house.done / "film.mp4").read_text() == "segments 3\n"
+    assert daemon.stop() == 0
+
+
+def test_vanishes(house: House) -> None:
+    """A film that is removed while it settles is forgotten."""
+    house.configure(inbox={"settle_local_seconds": 1.0})
+    film = house.drop("film.mp4")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("service.started"))
+    film.unlink()
+    house.drop("other.mp4")
+    house.wait(lambda: house.films("done") == ["other.mp4"])
+    assert daemon.stop() == 0
+    assert house.films("failed") == []
+
+
+def test_settings_beside_a_film(house: House) -> None:
+    """A film's own settings override its folder's; they go where the film goes."""
+    house.drop("a/.erase.yaml", "engine: propagate\nencode: {crf: 20}")
+    house.drop("a/film.mp4.erase.yaml", "encode: {crf: 21}")
+    house.drop("a/film.mp4")
+    assert house.once() == 0
+    settings = json.loads((house.done / "a/film.mp4.report.json").read_bytes())["settings"]
+    assert settings["engine"] == "propagate"
+    assert settings["encode"]["crf"] == 21
+    assert (house.originals / "a/film.mp4.erase.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("engin: auto", "no such key"),
+        ("engine: os:system", "must be one of"),
+        ("limits: {max_streams: 1000}", "no such key"),
+        ("a: [", "not YAML"),
+        ("x: " + "y" * 100_000, "larger than"),
+    ],
+)
+def test_bad_settings(house: House, text: str, word: str) -> None:
+    """Settings that say what they must not fail their film, with the reason."""
+    house.drop("film.mp4.erase.yaml", text)
+    house.drop("film.mp4")
+    assert house.once() == 1
+    explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
+    assert explained["error"] == "BadSidecar"
+    assert word in explained["sentence"]
+    assert "film.mp4.erase.yaml" in explained["sentence"]
+    assert (house.failed / "film.mp4.erase.yaml").exists()
+
+
+def test_originals_may_be_deleted(house: House) -> None:
+    """Without keep_originals a source goes once its result is published."""
+    house.configure(folders={"keep_originals": False})
+    house.drop("film.mp4")
+    assert house.once() == 0
+    assert house.films("done") == ["film.mp4"]
+    assert house.files("originals") == []
+
+
+def test_priority(house: House) -> None:
+    """The most urgent film goes first, then the oldest."""
+    for number, name in enumerate(["b.mp4", "a.mp4", "c.mp4"]):
+        os.utime(house.drop(name), (1000 + number, 1000 + number))
+    house.drop("c.mp4.erase.yaml", "priority: 5")
+    daemon = house.start("once")
+    assert daemon.wait() == 0
+    assert [one["film"] for one in daemon.said("job.claimed")] == ["c.mp4", "b.mp4", "a.mp4"]
+
+
+def test_done_is_read_only(house: House) -> None:
+    """When results cannot be published nothing is lost; it goes on once that is mended."""
+    house.drop("film.mp4", "wait\nsegments 2\n")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("attempt.started"))
+    blocked = house.root / "elsewhere"
+    house.done.rename(blocked)
+    house.done.write_text("not a folder")
+    (house.root / "go").touch()
+    house.wait(lambda: daemon.said("host.trouble"))
+    house.done.unlink()
+    blocked.rename(house.done)
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert daemon.stop(signal.SIGINT) == 0
+    assert daemon.said("host.mended")
+
+
+def test_requeue_path_is_free(house: House, tmp_path: Path) -> None:
+    """A failed film that is put back into the inbox by hand is a new job."""
+    house.drop("film.mp4", "raise FIX_INPUT")
+    assert house.once() == 1
+    (house.failed / "film.mp4").write_text("segments 1")
+    (house.failed / "film.mp4").rename(house.inbox / "film.mp4")
+    assert house.once() == 0
+    assert house.films("done") == ["film.mp4"]
