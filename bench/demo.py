@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from bench.cases import Case, Recipe, build_case, load_case
 from bench.fonts import DEMO_FONT, write_demo_font
@@ -57,14 +56,15 @@ def main() -> int:
     try:
         _fetch_clip()
         case = _prepare()
+        transcode_seconds = _transcode(case)
         console.rule("the daemon")
         _run_daemon()
-        figures = _measure(case)
+        figures = _measure(case, transcode_seconds)
     except BenchError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     console.rule("what came out")
-    _show(console, figures)
+    _show(figures)
     return 0
 
 
@@ -98,48 +98,50 @@ def _run_daemon() -> None:
         raise BenchError(f"`subtitle-eraser once` ended with {ended.returncode}; see {ROOT}/failed")
 
 
-def _measure(case: Case) -> Figures:
+def _transcode(case: Case) -> float:
+    """Seconds that plainly encoding the film takes, at the crf the product uses."""
+    result = ROOT / "transcode.mp4"
+    argv = transcode_argv(case.hardsub, result, EncodeSettings().crf)
+    cost = measure(argv, ROOT / "transcode.log")
+    result.unlink()
+    return cost.wall_seconds
+
+
+def _measure(case: Case, transcode_seconds: float) -> Figures:
     result = ROOT / "done" / NAME
     if not result.is_file():
         raise BenchError(f"{result}: not there, although the daemon ended well")
     report = json.loads(result.with_name(f"{NAME}.report.json").read_text(encoding="utf-8"))
-    again = ROOT / "transcode.mp4"
-    argv = transcode_argv(case.hardsub, again, EncodeSettings().crf)
-    transcode = measure(argv, ROOT / "transcode.log")
-    again.unlink()
     event = case.events[0]
     middle = (event.start + event.stop) // 2
-    save_side_by_side(case.hardsub, result, middle, ROOT / "before_after.jpg")
+    save_side_by_side(case.hardsub, result, middle, event.box, ROOT / "before_after.jpg")
     judge = TextJudge()
     return Figures(
         frames=case.frames,
         seconds=sum(report["report"]["seconds"].values()),  # stage by stage
-        transcode_seconds=transcode.wall_seconds,
+        transcode_seconds=transcode_seconds,
         score=score_result(case, result, judge),
         before=score_result(case, case.hardsub, judge),
     )
 
 
-def _show(console: Console, figures: Figures) -> None:
-    done = ROOT / "done"
-    table = Table(show_header=False, box=None)
-    table.add_row("with subtitles", str(ROOT / "originals" / NAME))
-    table.add_row("clean film", str(done / NAME))
-    table.add_row("report", str(done / f"{NAME}.report.json"))
-    table.add_row("before and after", str(ROOT / "before_after.jpg"))
-    table.add_row("hardest places", str(done / f"{NAME}.preview.jpg"))
-    table.add_row("frames", str(figures.frames))
+def _show(figures: Figures) -> None:
+    done, score, before = ROOT / "done", figures.score, figures.before
     ratio = figures.seconds / figures.transcode_seconds
-    table.add_row("seconds", f"{figures.seconds:.1f}, {ratio:.1f} x a plain x264 medium transcode")
-    table.add_row(
-        "text area against the clean clip",
-        f"{figures.score.psnr_mask:.1f} dB PSNR (before: {figures.before.psnr_mask:.1f} dB)",
-    )
-    table.add_row(
-        "sampled subtitle frames with text left",
-        f"{figures.score.residual or 0:.0%} (before: {figures.before.residual or 0:.0%})",
-    )
-    console.print(table)
+    lines = {
+        "with subtitles": ROOT / "originals" / NAME,
+        "clean film": done / NAME,
+        "report": done / f"{NAME}.report.json",
+        "before and after": ROOT / "before_after.jpg",
+        "the hardest places": done / f"{NAME}.preview.jpg",
+        "frames": figures.frames,
+        "seconds": f"{figures.seconds:.1f}",
+        "over plain x264 transcoding": f"{ratio:.1f} x",
+        "text area, PSNR to clean clip": f"{score.psnr_mask:.1f} dB, was {before.psnr_mask:.1f}",
+        "frames with text left": f"{score.residual or 0:.0%}, was {before.residual or 0:.0%}",
+    }
+    for what, value in lines.items():
+        print(f"{what:32}{value}")
 
 
 if __name__ == "__main__":
