@@ -15,7 +15,7 @@ from daemon import claims
 from daemon.config import Config
 from daemon.faults import fault_point
 from daemon.files import Tick, no_tick, remove_tree
-from daemon.history import History
+from daemon.history import REPORT_ENDING, History
 from daemon.inbox import Candidate, Settling, stamp_of, writer_has
 from daemon.jobs import (
     JOB_FILE,
@@ -257,7 +257,8 @@ class Holdings:
         self._history.record_published(target(self.config.folders, placement), root)
         film = shown(job.name)
         if job.state is JobState.DONE:
-            log.info("job.done", job_id=job.job_id, film=film, result=shown(placement.name))
+            result = shown(placement.name.removesuffix(REPORT_ENDING))
+            log.info("job.done", job_id=job.job_id, film=film, result=result)
         else:
             sentence = job.fault.sentence if job.fault else ""
             log.warning("job.failed", job_id=job.job_id, film=film, sentence=sentence)

@@ -32,6 +32,8 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
         if console
         else structlog.processors.JSONRenderer(default=str)
     )
+    # On leaving it warns that it has left, which is what we asked it to do.
+    logging.getLogger("watchdog").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
