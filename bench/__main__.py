@@ -33,6 +33,7 @@ from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
 PARTS = ("cases", "quality", "clean", "real", "speed", "memory")
 DEFAULT_PARTS = ("quality", "speed", "memory")
 MEMORY_HEIGHT_PX = 1080
+TABLE_COLUMNS = 140  # what the widest table needs
 BUILD = Path("build/bench")
 OURS_FOLDER = BUILD / "out" / OURS
 PAGE = Path("docs/benchmarks.md")
@@ -52,7 +53,7 @@ class Plan:
 
 def main(words: list[str]) -> int:
     """1 when a bar is missed, 2 when the bench cannot run, else 0."""
-    console = Console()
+    console = Console(width=max(TABLE_COLUMNS, Console().width))
     try:
         plan = _parse(words)
         results = _run(plan, console)

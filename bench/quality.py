@@ -76,8 +76,11 @@ class RealRow:
 
 
 def ours_argv(source: Path, result: Path) -> list[str]:
-    """The product's own command for one film."""
-    return [sys.executable, "-m", "daemon", "erase", str(source), str(result)]
+    """The product's own command for one film, at its defaults whatever the machine's are."""
+    defaults = result.with_name("config.yaml")
+    defaults.touch()
+    argv = [sys.executable, "-m", "daemon", "erase", "--config", str(defaults)]
+    return [*argv, str(source), str(result)]
 
 
 def method_argv(method: str, case: Case, result: Path) -> list[str]:
