@@ -33,7 +33,7 @@ _BY_DEMUXER = {
     "live_flv": ("flv", ".flv"),
     "asf": ("asf", ".wmv"),
     "asf_o": ("asf", ".wmv"),
-    "mxf": ("mxf", ".mxf"),
+    "mxf": ("mov", ".mov"),  # same codecs; the muxer wants more than can be told it
     "nut": ("nut", ".nut"),
 }
 _BY_SUFFIX = {

@@ -43,7 +43,7 @@ _FAMILY = {
     "rawvideo": "rawvideo",
 }
 # For codecs that can be read but not written, per container; the first that the container takes.
-_OTHERWISE = {"asf": ("wmv2",), "webm": ("libvpx-vp9",), "mxf": ("dnxhd", "mpeg2video")}
+_OTHERWISE = {"asf": ("wmv2",), "webm": ("libvpx-vp9",)}
 _QSCALE = {
     "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "flv", "h263",
     "mjpeg",
@@ -88,11 +88,9 @@ def choose_encoder(video: VideoInfo, settings: EncodeSettings) -> str:
     if settings.codec is not Codec.SOURCE:
         return _rgb(video, _FAMILY[settings.codec.value])
     own = _rgb(video, _FAMILY.get(video.codec, "libx264"))
-    known = video.codec in _FAMILY
-    for encoder in (*((own,) if known else ()), *_OTHERWISE.get(video.muxer, ("libx264", "mpeg4"))):
-        if holds(video.muxer, encoder):
-            return encoder
-    return own
+    others = _OTHERWISE.get(video.muxer, ("libx264", "mpeg4"))
+    candidates = (own, *others) if video.codec in _FAMILY else others
+    return next((encoder for encoder in candidates if holds(video.muxer, encoder)), own)
 
 
 def fit_container(video: VideoInfo, settings: EncodeSettings) -> VideoInfo:

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import av
-import av.container
-import av.error
 import numpy as np
-from av.packet import Packet
-from av.stream import Stream
-from av.video.stream import VideoStream
 
 from erasecore.errors import ChangingVideo, LimitExceeded, TruncatedVideo
 from erasecore.video.color import Planes
+from erasecore.video.decoder import Decoder
 from erasecore.video.formats import views
-from erasecore.video.opening import open_film
 from erasecore.video.probe import VideoInfo
 from erasecore.video.timeline import Timeline
 
@@ -60,7 +54,7 @@ class FrameReader:
     def __init__(self, video: VideoInfo, timeline: Timeline | None = None) -> None:
         self._video = video
         self._known = timeline
-        self._film: _Film | None = None
+        self._film: Decoder | None = None
         self._position = 0  # index of the next frame to come
         self._linear = True  # everything since frame 0 was decoded, nothing skipped
         self._draft = _Draft()
@@ -107,7 +101,7 @@ class FrameReader:
 
     def _start_over(self) -> None:
         self._close()
-        self._film = _Film(self._video)
+        self._film = Decoder(self._video)
         self._position = 0
         self._linear = True
         self._draft = _Draft()
@@ -149,7 +143,7 @@ class FrameReader:
             return True
         return False
 
-    def _need_film(self) -> _Film:
+    def _need_film(self) -> Decoder:
         if self._film is None:
             raise RuntimeError("the reader is closed")
         return self._film
@@ -228,6 +222,7 @@ class _Draft:
         self._made_up = 0
         self._last_duration = 0
         self._lag = 0
+        self._damaged = 0
         self._reordered = False
 
     def add(self, picture: av.VideoFrame, video: VideoInfo, first_dts: int) -> int:
@@ -246,6 +241,7 @@ class _Draft:
         if last is not None and pts <= last:
             self._made_up += 1
             pts = last + 1
+        self._damaged += picture.is_corrupt
         if picture.key_frame:
             self._keys.append(len(self._pts))
             self._sums.append(_checksum(picture, video))
@@ -253,10 +249,12 @@ class _Draft:
         self._last_duration = picture.duration or 0
         return pts
 
-    def finish(self, video: VideoInfo, film: _Film) -> Timeline:
+    def finish(self, video: VideoInfo, film: Decoder) -> Timeline:
         """The whole timeline, after the film's end was found to be its true end."""
         film.check_complete(len(self._pts))
         warnings = list(film.warnings())
+        if self._damaged:
+            warnings.append(f"{self._damaged} pictures of the source are damaged")
         if self._made_up:
             warnings.append(f"{self._made_up} frames had no usable time stamp")
         return Timeline(
@@ -267,120 +265,6 @@ class _Draft:
             seekable=not self._made_up and not self._reordered,
             warnings=tuple(warnings),
         )
-
-
-class _Film:
-    """The open container and its decoder: pictures one after the other, faults counted."""
-
-    def __init__(self, video: VideoInfo) -> None:
-        self._video = video
-        self._container = open_film(video.path, video.limits)
-        stream = self._container.streams[video.stream_index]
-        assert isinstance(stream, VideoStream)
-        self._stream = stream
-        context = stream.codec_context
-        context.thread_type = av.codec.context.ThreadType.AUTO
-        pixels = video.limits.max_width_px * video.limits.max_height_px
-        context.options = {"max_pixels": str(pixels)}
-        self._packets: Iterator[Packet[Stream] | Packet[VideoStream]] = self._container.demux()
-        self._waiting: deque[av.VideoFrame] = deque()
-        self._ended = False
-        self._broken = False
-        self._packet_count = 0
-        self._undecodable = 0
-        self.first_dts = 0  # of the stream's first packet
-        self._end_seconds = 0.0
-        self._depth = 0
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._waiting.clear()
-        self._container.close()
-
-    def seek(self, pts: int) -> None:
-        """Go to the keyframe at or before ``pts`` (or where the container thinks it is)."""
-        self._depth = max(self._depth, self._stream.codec_context.reorder_depth)
-        self._container.seek(pts, stream=self._stream, backward=True)
-        # The decoder forgets how far it reorders; told, it drops no frame after the seek.
-        self._stream.codec_context.reorder_depth = self._depth
-        self._packets = self._container.demux(self._stream)
-        self._waiting.clear()
-        self._ended = False
-
-    def push_back(self, picture: av.VideoFrame) -> None:
-        """Have ``picture`` come next again."""
-        self._waiting.appendleft(picture)
-
-    def next_picture(self) -> av.VideoFrame | None:
-        """The next picture in presentation order, in the delivered format; ``None`` at the end."""
-        while not self._waiting and not self._ended:
-            self._decode_more()
-        return self._planar(self._waiting.popleft()) if self._waiting else None
-
-    def check_complete(self, frames: int) -> None:
-        """Nothing, if the film went on as long as its container promised."""
-        path = self._video.path
-        if not frames:
-            raise TruncatedVideo(path, "no picture could be decoded")
-        if self._undecodable > max(3, self._packet_count // 20):
-            share = f"{self._undecodable} of {self._packet_count} pictures cannot be decoded"
-            raise TruncatedVideo(path, share)
-        promised = self._promised_end()
-        if promised is None:
-            return
-        missing = promised - self._end_seconds
-        if missing > min(3.0, max(0.25, 0.02 * promised)):
-            raise TruncatedVideo(path, f"{missing:.1f} of {promised:.1f} seconds are missing")
-
-    def warnings(self) -> Iterator[str]:
-        """Sentences about faults that were small enough to live with."""
-        if self._undecodable:
-            yield f"{self._undecodable} pictures of the source could not be decoded"
-
-    def _promised_end(self) -> float | None:
-        """Where the container says that its last packet ends; ``None`` where it only guesses."""
-        if self._video.container not in _HONEST or not self._container.duration:
-            return None
-        start = self._container.start_time or 0
-        if self._video.container == "matroska,webm":
-            start = min(0, start)  # there a film's length may count from zero
-        return (start + self._container.duration) / 1_000_000
-
-    def _decode_more(self) -> None:
-        try:
-            packet = next(self._packets, None)
-        except av.error.InvalidDataError:
-            self._broken, packet = True, None
-        if packet is None:
-            self._ended = True
-            return
-        self._note_end(packet)
-        if packet.stream.index != self._video.stream_index:  # the final empty ones say 0
-            return
-        if not self._packet_count:
-            self.first_dts = packet.dts or 0
-        self._packet_count += bool(packet.size)
-        try:
-            self._waiting.extend(self._stream.decode(packet))
-        except av.error.MemoryError:
-            raise
-        except av.error.FFmpegError:
-            self._undecodable += 1
-
-    def _note_end(self, packet: Packet[Stream] | Packet[VideoStream]) -> None:
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is not None and packet.size:
-            end = float((stamp + (packet.duration or 0)) * packet.time_base)
-            self._end_seconds = max(self._end_seconds, end)
-
-    def _planar(self, picture: av.VideoFrame) -> av.VideoFrame:
-        wanted = self._video.layout.pix_fmt
-        if picture.format.name == wanted or picture.format.name != self._video.pix_fmt:
-            return picture
-        return picture.reformat(format=wanted)
-
-
-_HONEST = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "mxf", "nut")
 
 
 def _checksum(picture: av.VideoFrame, video: VideoInfo) -> int:

@@ -152,16 +152,17 @@ def _same_streams(
     after: av.container.InputContainer,
 ) -> Iterator[str]:
     """Sentences about streams that the container cannot take; all others must be there."""
+    roles = source.container == found.container  # another container has other defaults
     expected = []
     for stream in before.streams:
         cover = is_matroska_cover(stream, found.muxer)
         if stream.index == source.stream_index or cover or can_be_copied(stream, found.muxer):
-            expected.append(_facts(stream, film=stream.index == source.stream_index))
+            expected.append(_facts(stream, film=stream.index == source.stream_index, roles=roles))
         else:
             kind = f"stream {stream.index} ({stream.type})"
             yield f"{kind} was left out: {found.muxer} cannot hold it"
     present = [
-        _facts(stream, film=stream.index == found.stream_index)
+        _facts(stream, film=stream.index == found.stream_index, roles=roles)
         for stream in after.streams
         if stream.type != "data" or found.muxer == "mpegts"
     ]
@@ -169,11 +170,11 @@ def _same_streams(
         raise VerifyFailed(found.path, f"its streams are {present}, they were {expected}")
 
 
-def _facts(stream: Stream, *, film: bool) -> tuple[str, ...]:
+def _facts(stream: Stream, *, film: bool, roles: bool) -> tuple[str, ...]:
     """What must be the same of a stream, in words."""
     codec = (
         "" if film or stream.codec_context is None else stream.codec_context.codec.canonical_name
     )
     language = stream.metadata.get("language", "und")
     name = stream.metadata.get("filename", "")
-    return (stream.type, codec, language, name, str(int(stream.disposition)))
+    return (stream.type, codec, language, name, str(int(stream.disposition)) if roles else "")

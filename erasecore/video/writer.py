@@ -97,12 +97,14 @@ def writable(frame: Frame) -> tuple[av.VideoFrame, Planes]:
     picture = frame.picture
     graph = av.filter.Graph()
     graph.threads = 1
-    entry = graph.add_buffer(
-        width=picture.width,
-        height=picture.height,
-        format=picture.format,
-        time_base=picture.time_base or Fraction(1, 1000),
-    )
+    facts = {
+        "video_size": f"{picture.width}x{picture.height}",
+        "pix_fmt": picture.format.name,
+        "time_base": str(picture.time_base or Fraction(1, 1000)),
+        "colorspace": int(picture.colorspace),
+        "range": int(picture.color_range),
+    }
+    entry = graph.add("buffer", ":".join(f"{key}={value}" for key, value in facts.items()))
     copy, leave = graph.add("copy"), graph.add("buffersink")
     graph.link_nodes(entry, copy, leave).configure()
     graph.vpush(picture)
