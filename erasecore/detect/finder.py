@@ -15,12 +15,12 @@ import numpy as np
 
 from erasecore.detect.detector import Detector
 from erasecore.detect.events import Detection, Event
-from erasecore.detect.merging import merge
+from erasecore.detect.merging import attach, merge
 from erasecore.detect.pictures import Luma, LumaRing, Scaler
 from erasecore.detect.shots import ShotFinder
 from erasecore.detect.spans import measure_span
 from erasecore.detect.tracks import Box, Pace, Track
-from erasecore.detect.verdict import Film, Traits, refusal, second_look, traits_of
+from erasecore.detect.verdict import SHORT, Film, Traits, refusal, second_look, traits_of
 from erasecore.settings import DetectSettings
 from erasecore.video.color import PlaneLayout, Planes
 
@@ -77,7 +77,7 @@ class EventFinder:
             look_back=max(12, look_back),
             look_on=max(6, round(self._rate)),
         )
-        self._brief = max(2, round(0.8 * settings.min_seconds * self._rate))
+        self._brief = max(2, round(0.4 * settings.min_seconds * self._rate))
         self._step = max(1, round(settings.every_seconds * self._rate))
         self._shots = ShotFinder()
         self._live: list[Track] = []
@@ -113,7 +113,8 @@ class EventFinder:
             free=bool(self._settings.regions),
         )
         first = [(traits, refusal(traits, film)) for traits in self._lines]
-        lines = merge([traits for traits, why in first if not why])
+        brief = [traits for traits, why in first if why == SHORT]
+        lines = attach(merge([traits for traits, why in first if not why]), brief)
         second = list(zip(lines, second_look(lines, film), strict=True))
         refused = [(traits, why) for traits, why in (*first, *second) if why]
         events = sorted((self._event(traits) for traits, why in second if not why), key=_order)

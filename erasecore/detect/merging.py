@@ -25,6 +25,23 @@ def merge(lines: Sequence[Traits]) -> list[Traits]:
     return merged if len(merged) == len(lines) else merge(merged)
 
 
+def attach(lines: Sequence[Traits], brief: Sequence[Traits]) -> list[Traits]:
+    """The lines, longer by brief ones that go over into them: text that is typed bit by bit."""
+    grown = list(lines)
+    for part in sorted(brief, key=lambda traits: -traits.span.start):
+        grown = [_union(line, part) if _goes_over(part, line) else line for line in grown]
+    return grown
+
+
+def _goes_over(part: Traits, line: Traits) -> bool:
+    if part.vertical != line.vertical or not -2 <= line.span.start - part.span.stop <= 1:
+        return False
+    across = 0 if line.vertical else 1
+    same_rows = _overlap(part.box, line.box, across) > 0.7
+    inside = _overlap(part.box, line.box, 1 - across) > 0.8
+    return bool(same_rows and inside and part.text_height < 1.3 * line.text_height)
+
+
 def _belong(one: Traits, other: Traits) -> bool:
     shared = min(one.span.stop, other.span.stop) - max(one.span.start, other.span.start)
     shorter, longer = sorted(t.span.stop - t.span.start for t in (one, other))

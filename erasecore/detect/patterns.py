@@ -103,10 +103,10 @@ class Template:
         return Presence(gain, float(likeness), cells)
 
     def change(self, one: Luma, other: Luma) -> float:
-        """How far most of the strokes' pixels differ between two pieces, in levels."""
+        """How far the strokes' pixels that differ most do so between two pieces, in levels."""
         left, top, right, bottom = self._inner
         apart = cv2.absdiff(one[top:bottom, left:right], other[top:bottom, left:right])
-        return float(np.percentile(apart[self._strokes != 0], 70))
+        return float(np.percentile(apart[self._strokes != 0], 90))
 
     def shift(self, pattern: Pattern, *, reach: int = _SHIFT_PX) -> Shift:
         """Where the template fits best within ``reach`` pixels of its place."""

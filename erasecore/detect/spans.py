@@ -152,10 +152,15 @@ def _end(track: Track, walk: _Walk, max_ramp: int) -> _End:
     alone = alone or track.changed_alone(steps[there + 1].piece, steps[there].piece)
     edge = Edge.ALONE if alone else Edge.TOGETHER
     visible = _visible(gains, there, bare)
-    if visible == there and gains[there] > 0.75:
+    if visible == there and not _fading(gains, there):
         return _End(steps[there].piece.index, steps[there].piece.index, edge)
     visible = min(visible + 1, len(steps) - 1)  # a fade's faintest frame is below any threshold
     return _End(steps[visible].piece.index, steps[_full(gains, there)].piece.index, edge)
+
+
+def _fading(gains: NDArray[np.float64], there: int) -> bool:
+    """Whether the text is on its way out in the frames up to ``there``."""
+    return bool(gains[there] < 0.85 * np.median(gains[max(0, there - 4) : max(1, there)]))
 
 
 def _full(gains: NDArray[np.float64], there: int) -> int:
@@ -170,15 +175,21 @@ def _visible(gains: NDArray[np.float64], there: int, bare: int) -> int:
     Text that switches leaves its template's gain at another text's or the picture's own level
     from one frame to the next, which may be above the floor but goes no further down.
     """
-    rest = gains[there + 1 :] - gains[bare]
-    still = rest[bare - there - 1 :]
+    inside = float(np.median(gains[max(0, there - 4) : max(1, there)])) - gains[bare]
+    scaled = (gains - gains[bare]) / max(0.05, inside)
+    still = scaled[bare:]
     faint = max(_FAINT, min(4.5 * float(np.median(np.abs(still - np.median(still)))), 0.2))
-    before, after = gains[there] - gains[bare], np.append(rest[1:], rest[-1:])
-    if before > 0.75 and (rest[0] < 3 * _FAINT or after[0] > 0.75 * rest[0]):
+    if scaled[there] > 0.85 and _is_step(scaled[there + 1 :], 3 * faint):
         return there
-    visible, previous = there, float(before)
-    for gain in rest:
+    visible, previous = there, float(scaled[there])
+    for gain in scaled[there + 1 :]:
         if gain < faint or gain > previous + 0.03:
             break
         visible, previous = visible + 1, float(gain)
     return visible
+
+
+def _is_step(rest: NDArray[np.float64], faint: float) -> bool:
+    """Whether the gain falls at once and then stays, where it is or at nothing."""
+    after = rest[1] if len(rest) > 1 else rest[0]
+    return bool(rest[0] < faint or after > 0.75 * rest[0])

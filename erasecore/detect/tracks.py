@@ -168,12 +168,12 @@ class Track:
     def changed_alone(self, one: Piece, other: Piece) -> bool:
         """Whether the strokes differ between two frames, and their surroundings do not."""
         strokes_levels = self.template.change(one.luma, other.luma)
-        if strokes_levels < max(6.0, 0.3 * self.template.contrast):
+        if strokes_levels < max(8.0, 0.4 * self.template.contrast):
             return False
         around = self.around(())
         if not around.any():
             return False
-        return float(cv2.absdiff(one.luma, other.luma)[around].mean()) < 0.3 * strokes_levels
+        return float(cv2.absdiff(one.luma, other.luma)[around].mean()) < 0.2 * strokes_levels
 
     def around(self, others: Sequence[Box]) -> NDArray[np.bool_]:
         """The window's pixels away from the line and from ``others``."""

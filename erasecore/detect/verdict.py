@@ -18,6 +18,7 @@ from erasecore.detect.patterns import Pattern
 from erasecore.detect.spans import Edge, Span
 from erasecore.detect.tracks import Box, Track
 
+SHORT = "short"  # the reason that a line may be a part of a longer one despite
 _DRIFT_PX = 0.8  # in working pixels; burned text does not move at all
 _TILT_DEGREES = 7.0
 _FAINT_LEVELS = 7.0
@@ -117,7 +118,7 @@ def refusal(traits: Traits, film: Film) -> str:
     seconds = (traits.span.stop - traits.span.start) / film.rate
     short_side = min(film.width, film.height)
     checks = (
-        (seconds < film.min_seconds, "short"),
+        (seconds < film.min_seconds, SHORT),
         (traits.drift > _DRIFT_PX or traits.moved_on, "moves"),
         (traits.fit < 0.3, "does not keep its shape"),
         (traits.tilt > _TILT_DEGREES, "tilted"),
@@ -151,6 +152,8 @@ def in_caption_place(traits: Traits, film: Film) -> bool:
         return True
     if film.portrait:
         return _centred(traits, film, 0.2) and 0.08 < row < 0.95
+    if row > 0.7 and Edge.ALONE in (traits.span.comes, traits.span.goes):
+        return True  # at the left or the right, as some do
     return _centred(traits, film, 0.3) and (row < 0.3 or row > 0.62)
 
 
