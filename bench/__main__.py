@@ -6,17 +6,20 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 
-from bench.cases import CLIPS, RECIPES, case_folder, load_case
+from bench.cases import CLIPS, RECIPES, Case, case_folder, load_case
 from bench.fonts import check_fonts
 from bench.media import BenchError
-from bench.quality import ALL_METHODS, OURS, QualityRow, run_case, run_clean, run_real
+from bench.quality import ALL_METHODS, OURS, run_case, run_clean, run_real
 from bench.report import (
     COMPARISON_MARK,
     RESULTS_MARK,
@@ -35,9 +38,13 @@ DEFAULT_PARTS = ("quality", "speed", "memory")
 MEMORY_HEIGHT_PX = 1080
 TABLE_COLUMNS = 140  # what the widest table needs
 BUILD = Path("build/bench")
+RESULTS = BUILD / "results.json"
 OURS_FOLDER = BUILD / "out" / OURS
 PAGE = Path("docs/benchmarks.md")
 README = Path("README.md")
+
+
+Step: TypeAlias = Callable[[], Results]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +59,21 @@ class Plan:
 
 
 def main(words: list[str]) -> int:
-    """1 when a bar is missed, 2 when the bench cannot run, else 0."""
+    """1 when a step failed or a bar is missed, 2 when the bench cannot run, else 0."""
     console = Console(width=max(TABLE_COLUMNS, Console().width))
     try:
         plan = _parse(words)
-        results = _run(plan, console)
+        _check(plan)
+        failures = _run(plan)
+        results = load_results(RESULTS)
+        print_results(results, console)
+        write_into(PAGE, RESULTS_MARK, markdown(results))
+        write_into(README, COMPARISON_MARK, comparison(results) + "\n")
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    print_results(results, console)
-    write_into(PAGE, RESULTS_MARK, markdown(results))
-    write_into(README, COMPARISON_MARK, comparison(results) + "\n")
-    console.print(f"rows: {BUILD / 'results.json'}   page: {PAGE}")
-    return 0 if all(bar.reached for bar in bars(results)) else 1
+    console.print(f"rows: {RESULTS}   page: {PAGE}")
+    return 0 if not failures and all(bar.reached for bar in bars(results)) else 1
 
 
 def _parse(words: list[str]) -> Plan:
@@ -91,68 +100,98 @@ def _choice(asked: str, known: tuple[str, ...], default: tuple[str, ...]) -> tup
     return chosen or default
 
 
-def _run(plan: Plan, console: Console) -> Results:
-    """Everything that is asked for; each row is saved as soon as it is there."""
-    path = BUILD / "results.json"
-    results = load_results(path)
-    for row in _rows(plan):
-        made = datetime.now(tz=UTC).date().isoformat()
-        results = merged(results, replace(row, machine=_machine(), made=made))
-        save_results(path, results)
-        print(summary(row), flush=True)
-    return results
-
-
-def _rows(plan: Plan) -> Iterator[Results]:
-    """Results of one row each."""
+def _check(plan: Plan) -> None:
     if not plan.clips_folder.is_dir():
         raise BenchError(f"{plan.clips_folder}: no such folder; name the clips with DATA=...")
     check_fonts()
+
+
+def _run(plan: Plan) -> int:
+    """How many steps failed; what the others gave is saved at once, each by itself."""
+    failures = 0
+    for step in _steps(plan):
+        try:
+            row = step()
+        except BenchError as error:
+            failures += 1
+            print(f"bench: {error}", file=sys.stderr, flush=True)
+            continue
+        made = datetime.now(tz=UTC).date().isoformat()
+        row = replace(row, machine=_machine(), made=made)
+        save_results(RESULTS, merged(load_results(RESULTS), row))
+        if text := summary(row):
+            print(text, flush=True)
+    return failures
+
+
+def _steps(plan: Plan) -> Iterator[Step]:
+    """Everything that is asked for, one row at a time, none of them begun yet."""
     if "cases" in plan.parts:
         for name in plan.cases:
-            case_folder(name, plan.clips_folder, BUILD / "cases")
+            yield partial(_build, plan, name)
     if "quality" in plan.parts:
-        yield from (Results(quality=(row,)) for row in _quality(plan))
+        judge = TextJudge()
+        for name, method in product(plan.cases, plan.methods):
+            yield partial(_quality, plan, name, method, judge)
     if OURS in plan.methods:
-        yield from _ours_rows(plan)
+        yield from _clip_steps(plan)
+        yield from _long_steps(plan)
 
 
-def _quality(plan: Plan) -> Iterator[QualityRow]:
-    judge = TextJudge()
-    for name in plan.cases:
-        case = load_case(case_folder(name, plan.clips_folder, BUILD / "cases"))
-        for method in plan.methods:
-            yield run_case(case, method, BUILD / "out" / method, judge)
-
-
-def _ours_rows(plan: Plan) -> Iterator[Results]:
-    """The parts that only the product itself goes through."""
+def _clip_steps(plan: Plan) -> Iterator[Step]:
+    """Clips that only the product itself goes through."""
     if {"quality", "clean"} & set(plan.parts):
         for clip in CLIPS:
-            row = run_clean(plan.clips_folder / f"{clip}.mp4", OURS_FOLDER / "clean")
-            yield Results(clean=(row,))
+            yield partial(_clean, plan.clips_folder / f"{clip}.mp4")
     if {"quality", "real"} & set(plan.parts):
         judge = TextJudge()
         for film in sorted((plan.clips_folder / "hardsub").glob("*.mp4")):
-            yield Results(real=(run_real(film, OURS_FOLDER / "real", judge),))
-    yield from _long_rows(plan)
+            yield partial(_real, film, judge)
 
 
-def _long_rows(plan: Plan) -> Iterator[Results]:
-    """The parts that take minutes."""
+def _long_steps(plan: Plan) -> Iterator[Step]:
+    """Films that take minutes."""
     if "speed" in plan.parts:
         for height_px in HEIGHTS_PX:
-            row = run_speed(_joined(plan, height_px, 1), OURS_FOLDER / "speed")
-            yield Results(speed=(row,))
+            yield partial(_speed, plan, height_px)
     if "memory" in plan.parts:
         for minutes in plan.minutes:
-            film = _joined(plan, MEMORY_HEIGHT_PX, minutes)
-            yield Results(memory=(run_memory(film, OURS_FOLDER / "memory"),))
+            yield partial(_memory, plan, minutes)
+
+
+def _case(plan: Plan, name: str) -> Case:
+    return load_case(case_folder(name, plan.clips_folder, BUILD / "cases"))
+
+
+def _build(plan: Plan, name: str) -> Results:
+    _case(plan, name)
+    return Results()
+
+
+def _quality(plan: Plan, name: str, method: str, judge: TextJudge) -> Results:
+    row = run_case(_case(plan, name), method, BUILD / "out" / method, judge)
+    return Results(quality=(row,))
+
+
+def _clean(clip: Path) -> Results:
+    return Results(clean=(run_clean(clip, OURS_FOLDER / "clean"),))
+
+
+def _real(film: Path, judge: TextJudge) -> Results:
+    return Results(real=(run_real(film, OURS_FOLDER / "real", judge),))
+
+
+def _speed(plan: Plan, height_px: int) -> Results:
+    return Results(speed=(run_speed(_joined(plan, height_px, 1), OURS_FOLDER / "speed"),))
+
+
+def _memory(plan: Plan, minutes: int) -> Results:
+    film = _joined(plan, MEMORY_HEIGHT_PX, minutes)
+    return Results(memory=(run_memory(film, OURS_FOLDER / "memory"),))
 
 
 def _joined(plan: Plan, height_px: int, minutes: int) -> Path:
-    cases = [case_folder(name, plan.clips_folder, BUILD / "cases") for name in JOINED]
-    films = [folder / "hardsub.mp4" for folder in cases]
+    films = [_case(plan, name).hardsub for name in JOINED]
     return joined_film(films, height_px, minutes, BUILD / "films")
 
 
