@@ -181,15 +181,21 @@ def _visible(gains: NDArray[np.float64], there: int, bare: int) -> int:
     faint = max(_FAINT, min(4.5 * float(np.median(np.abs(still - np.median(still)))), 0.2))
     if scaled[there] > 0.85 and _is_step(scaled[there + 1 :], 3 * faint):
         return there
-    visible, previous = there, float(scaled[there])
-    for gain in scaled[there + 1 :]:
-        if gain < faint or gain > previous + 0.03:
+    visible = there
+    for k in range(there + 1, len(scaled) - 1):
+        slope = float(np.median(-np.diff(scaled[max(0, k - 3) : k + 1])))
+        if scaled[k] < 0.5 * faint or scaled[k] - scaled[k + 1] < 0.3 * slope:
             break
-        visible, previous = visible + 1, float(gain)
+        visible = k
     return visible
 
 
 def _is_step(rest: NDArray[np.float64], faint: float) -> bool:
-    """Whether the gain falls at once and then stays, where it is or at nothing."""
+    """Whether the gain falls at once and then stays, where it is or at nothing.
+
+    Args:
+        rest: the gains behind the last frame that plainly shows the text, which has 1.
+        faint: a gain that may be noise.
+    """
     after = rest[1] if len(rest) > 1 else rest[0]
-    return bool(rest[0] < faint or after > 0.75 * rest[0])
+    return bool(rest[0] < faint or after > 0.75 * rest[0] or 1 - rest[0] > 8 * (rest[0] - after))
