@@ -172,7 +172,8 @@ def _failed_films(failed: Path) -> dict[str, Path]:
 
 
 def _find(name: str, films: dict[str, Path], failed: Path) -> Path:
-    return films.get(name.lower(), failed / name)
+    inside = ".." not in Path(name).parts
+    return films.get(name.lower(), failed / name if inside else failed)
 
 
 def doctor(asked: Asked) -> int:

@@ -51,12 +51,14 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / HISTORY_FILE
+        self.is_new = not self._path.exists()
         try:
             self._database = self._open()
         except sqlite3.DatabaseError:
             aside = self._path.with_suffix(".broken")
-            log.warning("history.broken", kept_as=str(aside), remedy="a new one was begun")
+            log.warning("history.broken", kept_as=str(aside), remedy="it is made anew")
             self._path.replace(aside)
+            self.is_new = True
             self._database = self._open()
 
     def _open(self) -> sqlite3.Connection:

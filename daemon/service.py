@@ -60,6 +60,8 @@ class Service:
         self._wake = Wake()
         self._troubles = Troubles()
         self._history = History(config.folders.state)
+        if self._history.is_new:
+            self._history.rebuild(config.folders.done, config.folders.failed)
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
         self._me = owners.this_process(config.claims.instance)
         self._leases = owners.Leases(config.claims.lease_seconds)

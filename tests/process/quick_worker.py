@@ -80,7 +80,7 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "die": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "exit": lambda: os._exit(0),
         "print": lambda: print("a library says something", flush=True),  # noqa: T201 - the test
-        "garbage": lambda: (os.write(answers, b"this is no message\n"), time.sleep(3600)),
+        "garbage": lambda: os.write(answers, b"this is no message\n"),
         "spawn": lambda: subprocess.Popen(["sleep", "3600"]),
         "raise": lambda: _raise(rest, start),
         "wait": lambda: _wait(Path(start.folder).parents[2] / "go", observe),

@@ -1,0 +1,182 @@
+"""Killed anywhere, the daemon goes on at its next start: nothing lost, doubled or torn."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from daemon.faults import FAULT_POINTS
+from tests.process.house import House
+
+FILM = "segments 4\n"
+
+
+def check_one_film(house: House, folder: str, sources: str) -> None:
+    """The film lies in ``folder`` once, whole, with its sidecars, and its source in ``sources``."""
+    assert house.films(folder) == ["film.mp4"]
+    assert house.films("inbox") == []
+    assert house.work_is_empty()
+    assert (house.root / sources / "film.mp4").read_text() == FILM or sources == "failed"
+    assert [one for one in house.files(folder) if one.startswith(".")] == []
+
+
+@pytest.mark.parametrize("point", [one for one in FAULT_POINTS if not one.startswith("reject.")])
+def test_killed_on_the_way_to_done(house: House, point: str) -> None:
+    """SIGKILL after any step of a film's way: a restart ends with one whole result."""
+    house.drop("film.mp4.erase.yaml", "encode: {crf: 20}")
+    house.drop("film.mp4", FILM)
+    first = house.start("once", FAULT_AT=point)
+    if point.startswith("worker."):
+        # The worker is the one that dies, again and again, like a film that kills it.
+        assert first.wait() == 1
+        assert house.films("failed") == ["film.mp4"]
+        return
+    assert first.wait() == -signal.SIGKILL
+    assert house.once() == 0
+    check_one_film(house, "done", "originals")
+    assert house.files("originals") == ["film.mp4", "film.mp4.erase.yaml"]
+    assert (house.done / "film.mp4").read_text() == FILM
+    assert json.loads((house.done / "film.mp4.report.json").read_bytes())["source"] == "film.mp4"
+    made = Counter((house.root / "made").read_text().splitlines())
+    assert len(made) == 4
+    assert set(made.values()) == {1}, "a finished segment was done again"
+
+
+@pytest.mark.parametrize("point", [one for one in FAULT_POINTS if one.startswith("reject.")])
+def test_killed_on_the_way_to_failed(house: House, point: str) -> None:
+    """SIGKILL after any step of giving up: a restart ends with one film in failed/, explained."""
+    house.drop("film.mp4.erase.yaml", "encode: {crf: 20}")
+    house.drop("film.mp4", "raise FIX_INPUT\n")
+    assert house.once(FAULT_AT=point) == -signal.SIGKILL
+    assert house.once() in (0, 1)
+    check_one_film(house, "failed", "failed")
+    assert house.files("failed") == [
+        "film.mp4",
+        "film.mp4.erase.yaml",
+        "film.mp4.error.json",
+        "film.mp4.log",
+    ]
+
+
+def test_killed_in_mid_film(house: House) -> None:
+    """A daemon killed in the middle of a film leaves no worker behind; the rest is done later."""
+    house.drop("film.mp4", "segments 2\nwait\nsegments 4\n")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("attempt.started"))
+    house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 2)
+    (worker,) = psutil.Process(daemon.process.pid).children()
+    daemon.process.kill()
+    daemon.wait()
+    house.wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    (house.root / "go").touch()
+    assert house.once() == 0
+    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    assert report["report"]["segments_resumed"] == 2
+    assert len(report["attempts"]) == 2
+
+
+def test_crashes_count(house: House) -> None:
+    """A film under which the daemon ends again and again is given up."""
+    house.configure(retry={"max_attempts": 2})
+    house.drop("film.mp4", FILM)
+    for _ in range(2):
+        assert house.once(FAULT_AT="attempt.after_begin") == -signal.SIGKILL
+    assert house.once() == 1
+    assert house.films("failed") == ["film.mp4"]
+
+
+def test_worker_killed_from_outside(house: House) -> None:
+    """A worker that is killed costs its film one attempt; a new one goes on where it was."""
+    house.drop("film.mp4", "segments 1\nwait\nsegments 3\n")
+    daemon = house.start()
+    house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 1)
+    (worker,) = psutil.Process(daemon.process.pid).children()
+    worker.kill()
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("done"))
+    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    assert [one["error"] for one in report["attempts"]] == ["WorkerLost", None]
+    assert daemon.stop() == 0
+
+
+def test_two_daemons(house: House) -> None:
+    """Two daemons on one inbox do every film exactly once."""
+    names = [f"film{number:02}.mp4" for number in range(12)]
+    for name in names:
+        house.drop(name, "segments 1\n")
+    daemons = [house.start(), house.start()]
+    house.wait(lambda: len(house.films("done")) == len(names) and house.films("inbox") == [])
+    assert [one.stop() for one in daemons] == [0, 0]
+    assert house.films("done") == house.films("originals") == names
+    claimed = [one["film"] for daemon in daemons for one in daemon.said("job.claimed")]
+    assert sorted(claimed) == names
+    assert house.work_is_empty()
+
+
+def test_takes_over_from_the_dead(house: House) -> None:
+    """What a killed daemon held is taken over by another that is at work."""
+    house.drop("film.mp4", "segments 1\nwait\n")
+    first = house.start()
+    house.wait(lambda: first.said("attempt.started"))
+    second = house.start()
+    house.wait(lambda: second.said("worker.ready"))
+    first.process.kill()
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert second.said("claims.taken_over")
+    assert second.stop() == 0
+    assert house.work_is_empty()
+
+
+def test_frozen_daemon_loses_its_claims(house: House) -> None:
+    """A daemon that was frozen for longer than its lease notices, and publishes nothing."""
+    house.drop("film.mp4", "segments 1\nwait\n")
+    first = house.start()
+    house.wait(lambda: first.said("attempt.started"))
+    workers = psutil.Process(first.process.pid).children()
+    for process in (*workers, psutil.Process(first.process.pid)):
+        process.suspend()
+    second = house.start()
+    house.wait(lambda: second.said("claims.taken_over"))
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    for process in (*workers, psutil.Process(first.process.pid)):
+        process.resume()
+    house.wait(lambda: first.said("claims.lost"))
+    house.drop("next.mp4", "segments 1\n")
+    house.wait(lambda: house.films("done") == ["film.mp4", "next.mp4"])
+    assert first.stop() == 0
+    assert second.stop() == 0
+    assert house.films("originals") == ["film.mp4", "next.mp4"]
+    assert house.work_is_empty()
+
+
+def test_half_made_claims_are_cleared(house: House) -> None:
+    """What a crash left in work/ without a film in it is removed at the next start."""
+    instance = house.work / "gone-0000000000"
+    (instance / "job").mkdir(parents=True)
+    (instance / ".gone-other" / "segments").mkdir(parents=True)
+    owner = {"host": os.uname().nodename, "boot_id": "before", "pid_namespace": 1}
+    (instance / "owner.json").write_text(json.dumps({**owner, "pid": 1, "start_time": 1}))
+    house.drop("film.mp4")
+    assert house.once() == 0
+    assert house.work_is_empty()
+
+
+@pytest.mark.errors_logged
+def test_unreadable_job_file(house: House, tmp_path: Path) -> None:
+    """A job whose job.json is damaged goes to failed/ with its film unharmed."""
+    house.drop("film.mp4", FILM)
+    assert house.once(FAULT_AT="claim.after_queued") == -signal.SIGKILL
+    (job,) = house.work.rglob("job.json")
+    job.write_text("{")
+    assert house.once() == 1
+    (film,) = house.films("failed")
+    assert (house.failed / film).read_text() == FILM
+    assert "job.json could not be read" in (house.failed / f"{film}.error.json").read_text()

@@ -1,0 +1,148 @@
+"""The real worker: real films, and engines that go wrong inside the real pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clips import clean_film, small_film
+from tests.process.house import REPOSITORY, House
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``text.mp4``, which has a subtitle, and ``clean.mp4``, which has none."""
+    folder = tmp_path_factory.mktemp("films")
+    small_film(folder / "text.mp4")
+    clean_film(folder / "clean.mp4")
+    return folder
+
+
+def error_of(house: House, name: str) -> dict[str, object]:
+    """Why a film failed."""
+    found: dict[str, object] = json.loads((house.failed / f"{name}.error.json").read_bytes())
+    return found
+
+
+def test_films_of_every_kind(house: House, films: Path) -> None:
+    """One daemon: a film with subtitles, one without, and things that are no films."""
+    text, clean = (films / "text.mp4").read_bytes(), (films / "clean.mp4").read_bytes()
+    house.drop("text.mp4", text)
+    house.drop("clean.mp4", clean)
+    house.drop("empty.mp4", b"")
+    house.drop("truncated.mp4", text[: len(text) // 2])
+    house.drop("playlist.mp4", "#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n")
+    house.drop("text.txt.mkv", b"these are words " * 1000)
+    assert house.once(quick=False, seconds=110) == 1
+    assert house.films("done") == ["clean.mp4", "text.mp4"]
+    assert house.films("originals") == ["clean.mp4", "text.mp4"]
+    report = json.loads((house.done / "text.mp4.report.json").read_bytes())
+    assert len(report["report"]["events"]) == 1
+    assert report["source_sha256"] == hashlib.sha256(text).hexdigest()
+    result = (house.done / "text.mp4").read_bytes()
+    assert report["result_sha256"] == hashlib.sha256(result).hexdigest()
+    assert (house.done / "text.mp4.preview.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert (house.done / "clean.mp4").read_bytes() == clean
+    assert json.loads((house.done / "clean.mp4.report.json").read_bytes())["untouched"] is True
+    errors = {name: error_of(house, name)["error"] for name in house.films("failed")}
+    assert errors["empty.mp4"] == "EmptyFile"
+    assert set(errors) == {"empty.mp4", "truncated.mp4", "playlist.mp4", "text.txt.mkv"}
+    assert all(error_of(house, name)["remedy"] == "fix-input" for name in errors)
+    assert house.work_is_empty()
+
+
+@pytest.mark.parametrize(
+    ("engine", "error"),
+    [
+        ("code", "VerifyFailed"),
+        ("unknown", "ZeroDivisionError"),
+        ("wrong_count", "EngineMisbehaved"),
+        ("memory", "OutOfMemory"),
+        ("killed", "WorkerLost"),
+        ("silent", "WorkerLost"),
+        ("hanging", "WorkerLost"),
+    ],
+)
+def test_faulty_engines(house: House, films: Path, engine: str, error: str) -> None:
+    """Whatever an engine does, its film ends in failed/ unharmed, and the daemon well."""
+    house.configure(
+        erase={"engine": f"tests.engines.faulty:{engine}"},
+        retry={"max_attempts": 1},
+        worker={"stall_seconds": 6.0},
+    )
+    film = (films / "text.mp4").read_bytes()
+    house.drop("film.mp4", film)
+    assert house.once(quick=False, seconds=100) == 1
+    assert error_of(house, "film.mp4")["error"] == error
+    assert (house.failed / "film.mp4").read_bytes() == film
+    assert house.work_is_empty()
+
+
+def test_chatty_engine(house: House, films: Path) -> None:
+    """What an engine prints goes to the film's log; the film comes out well."""
+    house.configure(erase={"engine": "tests.engines.faulty:chatty"})
+    house.drop("film.mp4", (films / "text.mp4").read_bytes())
+    assert house.once(quick=False, seconds=100) == 0
+    assert "an engine talks" in (house.done / "film.mp4.log").read_text()
+
+
+def test_engine_that_the_host_lacks(house: House, films: Path) -> None:
+    """An engine that cannot be built here fails no film; ``once`` says what to mend."""
+    house.configure(erase={"engine": "tests.engines.faulty:host"})
+    house.drop("film.mp4", (films / "text.mp4").read_bytes())
+    daemon = house.start("once", quick=False)
+    assert daemon.wait(100) == 1
+    assert "weights are missing" in daemon.said("host.trouble")[0]["sentence"]
+    assert house.films("failed") == []
+    assert len(list(house.work.rglob("source.mp4"))) == 1
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command, ended."""
+    return subprocess.run(
+        [sys.executable, "-m", "daemon", *map(str, arguments)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_erase_one_file(films: Path, tmp_path: Path) -> None:
+    """``erase IN OUT`` makes OUT, replaces nothing unasked, and leaves nothing else behind."""
+    result = tmp_path / "result.mp4"
+    done = run("erase", films / "text.mp4", result)
+    assert done.returncode == 0, done.stderr
+    assert "1 subtitles" in done.stderr
+    first = result.read_bytes()
+    again = run("erase", films / "clean.mp4", result)
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+    assert result.read_bytes() == first
+    forced = run("erase", "--force", films / "clean.mp4", result)
+    assert forced.returncode == 0
+    assert result.read_bytes() == (films / "clean.mp4").read_bytes()
+    assert [one.name for one in tmp_path.iterdir()] == ["result.mp4"]
+
+
+def test_erase_what_is_no_film(tmp_path: Path) -> None:
+    """One sentence that names the file as the user does, exit code 1, nothing written."""
+    (tmp_path / "words.mp4").write_bytes(b"words " * 1000)
+    done = run("erase", tmp_path / "words.mp4", tmp_path / "out.mp4")
+    assert done.returncode == 1
+    assert done.stderr.startswith("subtitle-eraser: words.mp4: ")
+    assert [one.name for one in tmp_path.iterdir()] == ["words.mp4"]
+
+
+def test_doctor(house: House) -> None:
+    """The doctor finds everything well on a machine where it is."""
+    done = run("doctor", "--config", house.config)
+    assert done.returncode == 0, done.stdout
+    for word in ("inbox", "ffmpeg", "worker: ready", "onnxruntime"):
+        assert word in done.stdout
