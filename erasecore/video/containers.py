@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from fractions import Fraction
 from functools import lru_cache
@@ -11,6 +12,7 @@ import av.codec
 import av.container
 from av.stream import Disposition
 
+_FINEST_SCALE = 100_000_000
 MOV_FAMILY = ("mp4", "mov", "3gp", "3g2")
 
 # Tags that a muxer makes anew; copied they would be wrong or doubled.
@@ -91,14 +93,27 @@ def mux_options(
     """Options under which ``muxer`` writes stamps as they are given, in ``time_base`` if it can."""
     options = {"avoid_negative_ts": "disabled"}
     if muxer in MOV_FAMILY:
-        scale = time_base.denominator
-        options["video_track_timescale"] = str(scale)
-        # Edit lists count in the movie's time scale: at 1000 a start of 1/24 s would be rounded.
-        options["movie_timescale"] = str(max(scale, 1000))
+        options["video_track_timescale"] = str(time_base.denominator)
+        options["movie_timescale"] = str(_movie_scale(source))
         options["movflags"] = "+faststart" + _own_tags(source)
     if muxer == "mpegts":
         options["mpegts_copyts"] = "1"
     return options
+
+
+def _movie_scale(source: av.container.InputContainer) -> int:
+    """Ticks a second in which every track begins at a whole number.
+
+    Edit lists, which say when each track begins, count in the movie's time scale: at the usual
+    1000 a start after 1/24 second would be rounded.
+    """
+    scale = 1000
+    for stream in source.streams:
+        if stream.time_base is None or not stream.start_time or stream.start_time < 0:
+            continue
+        finer = math.lcm(scale, (stream.start_time * stream.time_base).denominator)
+        scale = finer if finer <= _FINEST_SCALE else scale
+    return scale
 
 
 def _own_tags(source: av.container.InputContainer) -> str:

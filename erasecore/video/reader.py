@@ -229,14 +229,10 @@ class _Draft:
         """The stamp of the next frame: its own if that is later than the last one's."""
         last = self._pts[-1] if self._pts else None
         pts = picture.pts
-        if video.container == "avi" and picture.dts is not None:
-            # It stores decoding stamps only; FFmpeg's guess at the others fails with B-frames.
-            if not self._pts:
-                self._lag = picture.dts - first_dts
-            pts = picture.dts - self._lag
-            self._reordered = self._reordered or pts != picture.pts
+        if video.container == "avi":
+            pts = self._avi_stamp(picture, first_dts)
         if pts is None:
-            self._made_up += 1
+            self._made_up += not self._reordered
             pts = 0 if last is None else last + max(1, round(1 / (video.rate * video.time_base)))
         if last is not None and pts <= last:
             self._made_up += 1
@@ -247,6 +243,16 @@ class _Draft:
             self._sums.append(_checksum(picture, video))
         self._pts.append(pts)
         self._last_duration = picture.duration or 0
+        return pts
+
+    def _avi_stamp(self, picture: av.VideoFrame, first_dts: int) -> int | None:
+        """AVI stores decoding stamps only; FFmpeg's guess at the others fails with B-frames."""
+        if picture.dts is None:  # the last few of a film with B-frames
+            return None if self._reordered else picture.pts
+        if not self._pts:
+            self._lag = picture.dts - first_dts
+        pts = picture.dts - self._lag
+        self._reordered = self._reordered or pts != picture.pts
         return pts
 
     def finish(self, video: VideoInfo, film: Decoder) -> Timeline:
