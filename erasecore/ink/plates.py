@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from erasecore.cutout import Stack
 from erasecore.video.color import Box, PlaneLayout
 
+_LEAST_LIKENESS = 0.3  # correlation of the same place before and after: no other scene
 _EDGE_PX = 2  # on both sides of a plate's border, where it is neither full nor absent
 
 
@@ -166,20 +167,46 @@ def _fit_plate(
 def _fit(
     before: NDArray[np.float32], after: NDArray[np.float32], *, black: float
 ) -> tuple[float, float] | None:
-    """Opacity from the change itself: a line through (before, after), outliers left out."""
+    """Scale and offset of the line through (before, after), outliers left out.
+
+    A regression takes what moves between the two frames for noise in ``before`` and comes out too
+    flat; the ratio of the spreads (reduced major axis) does not.
+    """
+    darker = float(np.median(after - before)) < 0
+    same_way = (after < before) if darker else (after > before)  # letters go the other way
+    before, after = before[same_way], after[same_way]
+    if before.size < 80:
+        return None
     if before.std() < 6:  # a flat background tells no slope: take the plate for black
         scale = float(np.median((after - black) / np.maximum(before - black, 8)))
         offset = black * (1 - scale)
-        error = np.abs(scale * before + offset - after)
     else:
-        keep = np.ones(before.size, bool)
-        for _ in range(5):
-            scale, offset = (float(v) for v in np.polyfit(before[keep], after[keep], 1))
-            error = np.abs(scale * before + offset - after)
-            keep = error <= max(3.0, float(np.percentile(error, 65)))
-    if not 0.15 < scale < 0.9 or float(np.median(error)) > 6:
+        line = _robust_line(before, after)
+        if line is None:
+            return None
+        scale, offset = line
+    error = np.abs(scale * before + offset - after)
+    if not 0.15 < scale < 0.9 or float(np.median(error)) > 10:
         return None
     return (scale, offset) if -4 < offset / (1 - scale) < 259 else None
+
+
+def _robust_line(
+    before: NDArray[np.float32], after: NDArray[np.float32]
+) -> tuple[float, float] | None:
+    """The line that most of the points lie on; ``None`` where they lie on none."""
+    keep = np.ones(before.size, bool)
+    scale = offset = 0.0
+    for _ in range(6):
+        x, y = before[keep], after[keep]
+        likeness = float(np.corrcoef(x, y)[0, 1])
+        if not likeness > _LEAST_LIKENESS:
+            return None
+        scale = float(y.std() / x.std())
+        offset = float(y.mean() - scale * x.mean())
+        error = np.abs(scale * before + offset - after)
+        keep = error <= max(3.0, float(np.percentile(error, 65)))
+    return scale, offset
 
 
 def _extent(
