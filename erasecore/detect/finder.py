@@ -13,19 +13,21 @@ from typing import Protocol
 
 import numpy as np
 
-from erasecore.detect.detector import Detector
+from erasecore.detect.detector import Detector, TextBox
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.merging import attach, merge
 from erasecore.detect.pictures import Luma, LumaRing, Scaler
+from erasecore.detect.plan import Part, SearchPlan, in_pixels
 from erasecore.detect.shots import ShotFinder
 from erasecore.detect.spans import measure_span
 from erasecore.detect.tracks import Box, Pace, Track
 from erasecore.detect.verdict import SHORT, Film, Traits, refusal, second_look, traits_of
-from erasecore.settings import DetectSettings
+from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import PlaneLayout, Planes
 
 _RING_BYTES = 96_000_000
 _LOOK_BACK_SECONDS = 2.8
+_LEAST_SIDE_PX = 480.0  # of a searched picture, unless the film's is smaller
 _GONE_SECONDS = 0.4
 _RAMP_SECONDS = 1.2  # the longest fade
 
@@ -79,6 +81,7 @@ class EventFinder:
         )
         self._brief = max(2, round(0.4 * settings.min_seconds * self._rate))
         self._step = max(1, round(settings.every_seconds * self._rate))
+        self._plan = SearchPlan(settings.regions, portrait=size[1] > size[0])
         self._shots = ShotFinder()
         self._live: list[Track] = []
         self._lines: list[Traits] = []
@@ -132,23 +135,27 @@ class EventFinder:
                 self._close(track)
         self._live = alive
         if self._wanted(index):
-            for sighting in self._search(frame):
-                self._assign(index, sighting)
+            for part in self._plan.parts(luma):
+                for sighting in self._search(part, frame):
+                    self._assign(index, sighting)
 
     def _wanted(self, index: int) -> bool:
         seconds = index / self._rate
         times = self._settings.times
         return not times or any(t.start_seconds <= seconds < t.stop_seconds for t in times)
 
-    def _search(self, frame: Pictured) -> list[_Sighting]:
+    def _search(self, part: Part, frame: Pictured) -> list[_Sighting]:
         width, height = self._scaler.width, self._scaler.height
-        scale = min(1.0, self._settings.side_px / max(width, height))
-        picture = self._scaler.bgr(frame.planes, (0, 0, width, height), scale)
-        to_work = 1.0 / (scale * self._scaler.factor)
-        found = self._detector.find(picture)
+        rectangle = in_pixels(part.region, width, height)
+        left, top, right, bottom = rectangle
+        picture = self._scaler.bgr(frame.planes, rectangle, self._scale(part.region))
+        step_x, step_y = (right - left) / picture.shape[1], (bottom - top) / picture.shape[0]
+        scale = np.array([step_x, step_y, step_x, step_y]) / self._scaler.factor
+        corner = np.array([left, top, left, top]) / self._scaler.factor
         sightings = [
-            _Sighting(np.array(box.box_xyxy) * to_work, box.score, box.tilt_degrees)
-            for box in found
+            _Sighting(np.array(box.box_xyxy) * scale + corner, box.score, box.tilt_degrees)
+            for box in self._detector.find(picture)
+            if not _cut_off(box, picture.shape[0], part.region)
         ]
         return [one for one in sightings if self._in_region(one.box) and self._may_be(one)]
 
@@ -158,6 +165,15 @@ class EventFinder:
         thickness = min(right - left, bottom - top)
         short_side = min(self._scaler.work_width, self._scaler.work_height)
         return bool(0.014 * short_side < thickness < 0.19 * short_side and sighting.tilt < 12)
+
+    def _scale(self, region: Region) -> float:
+        """How much smaller the detector sees a part: finer, if only a part is of interest."""
+        longer = max(self._scaler.width, self._scaler.height)
+        side = min(self._settings.side_px, max(_LEAST_SIDE_PX, 0.75 * longer))
+        if self._settings.regions:
+            sides = region.right - region.left, region.bottom - region.top
+            longer = max(sides[0] * self._scaler.width, sides[1] * self._scaler.height)
+        return float(min(1.0, side / max(1, longer)))
 
     def _in_region(self, box: Box) -> bool:
         x = (box[0] + box[2]) / 2 / self._scaler.work_width
@@ -184,7 +200,11 @@ class EventFinder:
         others = [other.box for other in self._live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
         self._past = [*self._past[-11:], (span.start, span.stop, track.box)]
-        self._lines.append(traits_of(track, span, others))
+        traits = traits_of(track, span, others)
+        self._lines.append(traits)
+        if traits.keeps_still:
+            height = self._scaler.work_height
+            self._plan.learn(float(traits.box[1]) / height, float(traits.box[3]) / height)
 
     def _event(self, traits: Traits) -> Event:
         factor = self._scaler.factor
@@ -205,6 +225,12 @@ def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
     for frame in frames:
         finder.add(frame)
     return finder.finish()
+
+
+def _cut_off(box: TextBox, rows: int, region: Region) -> bool:
+    """Whether a box touches an edge of the part that is not the picture's own."""
+    at_top = region.top > 0 and box.box_xyxy[1] <= 1
+    return at_top or (region.bottom < 1 and box.box_xyxy[3] >= rows - 1)
 
 
 def _same_place(one: Box, other: Box) -> bool:

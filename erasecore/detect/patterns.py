@@ -57,7 +57,8 @@ def strokes(luma: Luma, text_height: float) -> Pattern:
     """The stroke pattern of a piece of luma, float32, same shape, in levels."""
     values = luma.astype(np.float32)
     fine = cv2.GaussianBlur(values, (0, 0), max(0.6, 0.03 * text_height))
-    coarse = cv2.GaussianBlur(values, (0, 0), max(2.0, 0.2 * text_height))
+    side = 2 * round(max(2.0, 0.2 * text_height)) + 1  # two box blurs stand for a slow Gaussian
+    coarse = cv2.blur(cv2.blur(values, (side, side)), (side, side))
     return np.asarray(fine - coarse, np.float32)
 
 
@@ -77,8 +78,8 @@ class Template:
         self._axis = 0 if vertical else 1
         left, top, right, bottom = inner
         stack = np.stack([pattern[top:bottom, left:right] for pattern in patterns])
-        self._raw = np.ascontiguousarray(np.median(stack, axis=0), np.float32)
-        strong = self._own(self._raw)
+        strong = self._own(np.asarray(np.median(stack, axis=0), np.float32))
+        self._whole = np.ascontiguousarray(strong)
         level = float(np.percentile(np.abs(strong), 98))
         self.contrast = level
         self._strokes = np.where(np.abs(strong) > 0.25 * level, strong, 0.0).astype(np.float32)
@@ -114,8 +115,8 @@ class Template:
         height, width = pattern.shape
         x0, y0 = max(0, left - reach), max(0, top - reach)
         x1, y1 = min(width, right + reach), min(height, bottom + reach)
-        around = np.ascontiguousarray(pattern[y0:y1, x0:x1])
-        fits = np.asarray(cv2.matchTemplate(around, self._raw, cv2.TM_CCOEFF_NORMED), np.float32)
+        around = np.ascontiguousarray(self._own(pattern[y0:y1, x0:x1]))
+        fits = np.asarray(cv2.matchTemplate(around, self._whole, cv2.TM_CCOEFF_NORMED), np.float32)
         row, column = np.unravel_index(int(np.argmax(fits)), fits.shape)
         dx = column - (left - x0) + _between(fits[row, :], int(column))
         dy = row - (top - y0) + _between(fits[:, column], int(row))

@@ -68,6 +68,10 @@ def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
     shown = _best(track)
     head = [piece for piece in track.head if piece.index <= max(track.birth, shown[0].index)]
     begin = _end(track, _Walk(track, head[::-1], shown), max_ramp)
+    if begin.visible > track.birth:  # it has grown since: its first words come before its last
+        early = track.as_first_seen()
+        head = [piece for piece in track.head if piece.index <= track.birth]
+        begin = _end(early, _Walk(early, head[::-1], _best(early)), max_ramp)
     shown = _best(track, latest=True)
     tail = [piece for piece in track.tail if piece.index >= min(track.last_there, shown[0].index)]
     end = _end(track, _Walk(track, tail, shown), max_ramp)

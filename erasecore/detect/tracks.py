@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import cv2
@@ -69,6 +70,7 @@ class Track:
         self.birth = index
         self.doubtful = False
         self.boxes = [box]
+        self._first_box = box
         self.scores = [seen[0]]
         self.tilts = [seen[1]]
         self._pace = pace
@@ -118,6 +120,14 @@ class Track:
     def pattern(self, piece: Piece) -> Pattern:
         """The strokes of one piece."""
         return strokes(piece.luma, self.text_height)
+
+    def as_first_seen(self) -> Track:
+        """The track as its first sighting alone would have it."""
+        early = copy(self)
+        first = next(piece for piece in self.head if piece.index == self.birth)
+        early.boxes, early.samples = [self._first_box], [first]
+        early._patterns, early._template = [self.pattern(first)], None
+        return early
 
     def add(self, index: int, luma: Luma) -> None:
         """Keep the window of one more frame."""

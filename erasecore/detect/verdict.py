@@ -20,6 +20,7 @@ from erasecore.detect.tracks import Box, Track
 
 SHORT = "short"  # the reason that a line may be a part of a longer one despite
 _DRIFT_PX = 0.8  # in working pixels; burned text does not move at all
+_FIT = 0.3  # of the template at its place, at least
 _TILT_DEGREES = 7.0
 _FAINT_LEVELS = 7.0
 _STAYS_SECONDS = 20.0  # nobody reads one subtitle for longer: a logo, a banner
@@ -41,6 +42,11 @@ class Traits:
     moved_on: bool  # the same line is found beside its place before or after
     tilt: float  # degrees
     moving: float  # share of sample pairs between which the surroundings moved; -1 unknown
+
+    @property
+    def keeps_still(self) -> bool:
+        """Whether the line stays at its pixels, in the shape it has."""
+        return self.drift <= _DRIFT_PX and not self.moved_on and self.fit >= _FIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def refusal(traits: Traits, film: Film) -> str:
     checks = (
         (seconds < film.min_seconds, SHORT),
         (traits.drift > _DRIFT_PX or traits.moved_on, "moves"),
-        (traits.fit < 0.3, "does not keep its shape"),
+        (traits.fit < _FIT, "does not keep its shape"),
         (traits.tilt > _TILT_DEGREES, "tilted"),
         (traits.contrast < _FAINT_LEVELS, "faint"),
         (not 0.014 * short_side < traits.text_height < 0.17 * short_side, "size"),

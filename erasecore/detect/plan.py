@@ -1,0 +1,130 @@
+"""Which part of a sampled frame is searched for text: searching costs more than all the rest.
+
+The whole picture is searched once a second; in between only the rows where captions stand, as
+the film has shown so far, and only if anything there has changed since they were searched last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.detect.pictures import Luma
+from erasecore.settings import Region
+
+_WHOLE_EVERY = 4  # samples
+_LOOK_AGAIN = 16  # samples after which a still picture is searched once more
+_SETTLED_LINES = 3  # lines in the same rows after which the usual rows need no search
+_LOOK_SIDE_PX = 8  # of a block that is compared
+_CHANGED_LEVELS = 3.0
+_USUAL_ROWS = (0.64, 1.0)  # of a picture's height, where captions are expected
+_USUAL_ROWS_PORTRAIT = (0.42, 0.92)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A rectangle of the picture, in fractions of it, and a name to remember it by."""
+
+    name: str
+    region: Region
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows in which lines of text have stood, in fractions of the height."""
+
+    top: float
+    bottom: float
+    lines: int = 1
+
+
+class SearchPlan:
+    """Says for each sampled frame which parts of it to search.
+
+    Args:
+        regions: where text may be at all; empty for everywhere.
+        portrait: whether the picture is taller than wide.
+    """
+
+    def __init__(self, regions: Sequence[Region], *, portrait: bool) -> None:
+        self._regions = regions
+        self._usual = _USUAL_ROWS_PORTRAIT if portrait else _USUAL_ROWS
+        self._known: list[_Rows] = []
+        self._seen: dict[str, tuple[int, NDArray[np.float32]]] = {}
+        self._sample = -1
+
+    def learn(self, top: float, bottom: float) -> None:
+        """Note that a line of burned-in text has stood in these rows (fractions)."""
+        for rows in self._known:
+            if min(rows.bottom, bottom) > max(rows.top, top):
+                rows.top, rows.bottom = min(rows.top, top), max(rows.bottom, bottom)
+                rows.lines += 1
+                return
+        self._known = [*self._known[-3:], _Rows(top, bottom)]
+
+    def parts(self, luma: Luma) -> list[Part]:
+        """The parts of the next sampled frame that are worth a search; ``luma`` is its own."""
+        self._sample += 1
+        return [part for part in self._due() if self._changed(part, luma)]
+
+    def _due(self) -> list[Part]:
+        if self._regions:
+            return [Part(f"region {k}", region) for k, region in enumerate(self._regions)]
+        if self._sample % _WHOLE_EVERY == 0:
+            return [Part("whole", Region(0.0, 0.0, 1.0, 1.0))]
+        spans = [] if self._settled() else [self._usual]
+        for rows in self._known:
+            pad = 1.6 * (rows.bottom - rows.top) if rows.bottom - rows.top < 0.1 else 0.06
+            spans.append((max(0.0, rows.top - pad), min(1.0, rows.bottom + pad)))
+        return [
+            Part(f"rows {top:.2f}", Region(0.0, top, 1.0, bottom)) for top, bottom in _join(spans)
+        ]
+
+    def _settled(self) -> bool:
+        low, high = self._usual
+        return any(
+            rows.lines >= _SETTLED_LINES and low < rows.bottom and rows.top < high
+            for rows in self._known
+        )
+
+    def _changed(self, part: Part, luma: Luma) -> bool:
+        left, top, right, bottom = in_pixels(part.region, luma.shape[1], luma.shape[0])
+        look = _blocks(luma[top:bottom, left:right])
+        seen = self._seen.get(part.name)
+        if seen is not None:
+            at, before = seen
+            still = look.shape == before.shape and float(np.abs(look - before).max()) < (
+                _CHANGED_LEVELS
+            )
+            if still and self._sample - at < _LOOK_AGAIN:
+                return False
+        self._seen[part.name] = (self._sample, look)
+        return True
+
+
+def in_pixels(region: Region, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a region of a picture, at least one pixel each way."""
+    left, right = int(region.left * width), round(region.right * width)
+    top, bottom = int(region.top * height), round(region.bottom * height)
+    left, top = min(left, width - 1), min(top, height - 1)
+    return left, top, max(left + 1, min(right, width)), max(top + 1, min(bottom, height))
+
+
+def _join(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    joined: list[tuple[float, float]] = []
+    for top, bottom in sorted(spans):
+        if joined and top <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(bottom, joined[-1][1]))
+        else:
+            joined.append((top, bottom))
+    return joined
+
+
+def _blocks(luma: Luma) -> NDArray[np.float32]:
+    height, width = luma.shape
+    size = (max(1, width // _LOOK_SIDE_PX), max(1, height // _LOOK_SIDE_PX))
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
