@@ -1,4 +1,4 @@
-"""Simpler ways to get rid of subtitles, each given more help than a user could give it.
+"""Simpler ways to get rid of subtitles; delogo and oracle are told the truth.
 
 usage: python -m bench.baselines METHOD CASE_FOLDER RESULT
 
