@@ -14,11 +14,12 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from erasecore.errors import TruncatedVideo
-from erasecore.video.opening import open_film
+from erasecore.video.opening import ends_inside_a_box, open_film
 from erasecore.video.probe import VideoInfo
 
+_MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 # Containers that state their length, rather than have it guessed from size or the last stamps.
-_HONEST = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "mxf", "nut")
+_HONEST = (_MOV, "matroska,webm", "avi", "asf", "mxf", "nut")
 
 
 class Decoder:
@@ -77,7 +78,9 @@ class Decoder:
         if self._undecodable > max(3, self._packet_count // 20):
             share = f"{self._undecodable} of {self._packet_count} pictures cannot be decoded"
             raise TruncatedVideo(path, share)
-        listed = self._listed_packets()
+        if self._video.container == _MOV and ends_inside_a_box(path):
+            raise TruncatedVideo(path, "its last part is incomplete")
+        listed = len(self._stream.index_entries) if self._video.container == _MOV else 0
         if self._packet_count < listed:
             share = f"{listed - self._packet_count} of {listed} pictures are missing"
             raise TruncatedVideo(path, share)
@@ -85,7 +88,7 @@ class Decoder:
         if promised is None:
             return
         missing = promised - self._end_seconds
-        if missing > min(3.0, max(0.25, 0.02 * promised)):
+        if missing > min(3.0, max(0.1, 0.02 * promised)):
             raise TruncatedVideo(path, f"{missing:.1f} of {promised:.1f} seconds are missing")
 
     def warnings(self) -> Iterator[str]:
@@ -93,16 +96,10 @@ class Decoder:
         if self._undecodable:
             yield f"{self._undecodable} pictures of the source could not be decoded"
 
-    def _listed_packets(self) -> int:
-        """How many pictures the container's index lists; 0 where it keeps none, or not reliably."""
-        if self._video.container == "mov,mp4,m4a,3gp,3g2,mj2":
-            return len(self._stream.index_entries)
-        if self._video.container == "avi":  # its writers miscount a little
-            return round(0.95 * self._stream.frames)
-        return 0
-
     def _promised_end(self) -> float | None:
         """Where the container says that its last packet ends; ``None`` where it only guesses."""
+        if self._video.container == "avi":  # counts ticks, those without a picture too
+            return float(self._stream.frames * self._video.time_base) or None
         if self._video.container not in _HONEST or not self._container.duration:
             return None
         start = self._container.start_time or 0

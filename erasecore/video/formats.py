@@ -58,11 +58,10 @@ def planar_format(pix_fmt: str) -> str:
     if pix_fmt in _PLANAR:
         return _PLANAR[pix_fmt]
     form = av.VideoFormat(pix_fmt, 16, 16)
-    if form.is_big_endian and form.is_planar:
+    if form.is_big_endian and (form.is_planar or len(form.components) == 1):
         return planar_format(pix_fmt.removesuffix("be") + "le")
-    if form.name.startswith("gray") and form.components[0].bits in range(8, 17):
-        return form.name
-    if form.is_planar and not form.is_bayer and _one_component_a_plane(form):
+    plain = form.is_planar or form.name.startswith("gray")
+    if plain and not form.is_bayer and _one_component_a_plane(form):
         return form.name
     return "gbrp"
 

@@ -103,6 +103,22 @@ def _why_not(path: Path, error: Exception, limits: LimitSettings | None) -> Inpu
     return NotAVideo(path)
 
 
+def ends_inside_a_box(path: Path) -> bool:
+    """Whether an MP4 or QuickTime file stops before its last top-level box does."""
+    size, place = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while place + 8 <= size:
+            file.seek(place)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:  # 0: to the end of the file; else not a box
+                return False
+            place += length
+    return place > size
+
+
 def looks_like_film(head: bytes) -> bool:
     """Whether the first 16 bytes are those of MP4, Matroska, AVI, FLV, ASF or Ogg."""
     return (

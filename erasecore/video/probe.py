@@ -109,6 +109,8 @@ def probe(path: Path, limits: LimitSettings) -> VideoInfo:
         _check_size(path, stream.width, stream.height, limits)
         _check_length(path, container, stream, limits)
         first = _first_frame(path, container, stream, limits)
+        if first is None:
+            raise _why_no_frame(path, stream, limits)
         _check_size(path, first.width, first.height, limits)
         return _describe(path, container, first, limits=limits)
 
@@ -148,8 +150,8 @@ def _first_frame(
     container: av.container.InputContainer,
     stream: VideoStream,
     limits: LimitSettings,
-) -> av.VideoFrame:
-    """The first picture that can be decoded."""
+) -> av.VideoFrame | None:
+    """The first picture that can be decoded, ``None`` if the first many packets hold none."""
     stream.codec_context.options = {"max_pixels": str(limits.max_width_px * limits.max_height_px)}
     for seen, packet in enumerate(container.demux(stream)):
         if packet.has_sidedata("encryption_info"):
@@ -162,11 +164,17 @@ def _first_frame(
             raise
         except av.error.FFmpegError:
             frames = []
-        for frame in frames:
-            return frame
-        if seen > _PACKETS_TO_FIRST_FRAME:
-            break
-    raise TruncatedVideo(path, "no picture could be decoded")
+        if frames or seen > _PACKETS_TO_FIRST_FRAME:
+            return frames[0] if frames else None
+    return None
+
+
+def _why_no_frame(path: Path, stream: VideoStream, limits: LimitSettings) -> TruncatedVideo:
+    if stream.width:
+        return TruncatedVideo(path, "no picture could be decoded")
+    # FFmpeg does not tell sizes above max_pixels.
+    limit = f"{limits.max_width_px}x{limits.max_height_px}"
+    return TruncatedVideo(path, f"its picture size is unreadable or above the limit of {limit}")
 
 
 def _check_size(path: Path, width: int, height: int, limits: LimitSettings) -> None:
