@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class MemoryRow:
 
 
 def joined_film(cases: Sequence[Path], height_px: int, minutes: int, folder: Path) -> Path:
-    """A film of at least that many minutes; one minute is encoded, the rest are copies of it.
+    """A film of at least that many minutes: the cases one after the other, again and again.
 
     Args:
         cases: the hard-subtitled films to join, one size and rate.
@@ -60,27 +61,21 @@ def joined_film(cases: Sequence[Path], height_px: int, minutes: int, folder: Pat
         folder: where it is kept for the next run.
     """
     film = folder / f"{height_px}p_{minutes}min.mp4"
-    if film.is_file():
-        return film
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"unfinished_{film.name}"
-    if minutes == 1:
-        _encode_minute(cases, height_px, unfinished)
-    else:
-        minute = joined_film(cases, height_px, 1, folder)
-        copies = ("-stream_loop", str(minutes - 1), "-i", minute)
-        run_ffmpeg(*copies, "-map", "0", "-c", "copy", unfinished)
-    unfinished.rename(film)
+    if not film.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        once, unfinished = folder / f"once_{film.name}", folder / f"unfinished_{film.name}"
+        _join(cases, height_px, once)
+        more = math.ceil(60 * minutes / _seconds(once)) - 1
+        run_ffmpeg("-stream_loop", str(more), "-i", once, "-c", "copy", unfinished)
+        once.unlink()
+        unfinished.rename(film)
     return film
 
 
-def _encode_minute(cases: Sequence[Path], height_px: int, result: Path) -> None:
-    """Join the cases, again and again, until a minute is full."""
-    round_seconds = sum(_seconds(case) for case in cases)
-    rounds = -(-60 // int(round_seconds))
+def _join(cases: Sequence[Path], height_px: int, result: Path) -> None:
+    """Encode the cases' pictures, scaled, one after the other."""
     pictures = [
         ffmpeg.input(str(case)).video.filter("scale", -2, height_px).filter("setsar", 1)
-        for _ in range(rounds)
         for case in cases
     ]
     graph = ffmpeg.concat(*pictures, v=1, a=0).output(

@@ -21,7 +21,7 @@ def rows(room: Path) -> Iterator[str]:
     for path in sorted(room.rglob("*.py"), key=lambda path: (len(path.parts), path)):
         sentence = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         if sentence and path.name != "__init__.py":
-            first = " ".join(sentence.partition("\n\n")[0].split())
+            first = " ".join(sentence.partition("\n\n")[0].replace("``", "`").split())
             yield f"| `{path.relative_to(room.parent)}` | {first} |"
 
 
