@@ -15,67 +15,52 @@ import numpy as np
 
 from erasecore.video.color import Plane, PlaneLayout, Planes
 
-_PLANAR = {
-    "nv12": "yuv420p",
-    "nv21": "yuv420p",
-    "nv16": "yuv422p",
-    "nv24": "yuv444p",
-    "nv42": "yuv444p",
-    "yuyv422": "yuv422p",
-    "uyvy422": "yuv422p",
-    "yvyu422": "yuv422p",
-    "uyyvyy411": "yuv411p",
-    "p010le": "yuv420p10le",
-    "p010be": "yuv420p10le",
-    "p012le": "yuv420p12le",
-    "p016le": "yuv420p16le",
-    "p210le": "yuv422p10le",
-    "p216le": "yuv422p16le",
-    "p410le": "yuv444p10le",
-    "p416le": "yuv444p16le",
-    "y210le": "yuv422p10le",
-    "v30xle": "yuv444p10le",
-    "xv30le": "yuv444p10le",
-    "x2rgb10le": "gbrp10le",
-    "x2bgr10le": "gbrp10le",
-    "rgb48le": "gbrp16le",
-    "rgb48be": "gbrp16le",
-    "bgr48le": "gbrp16le",
-    "rgba64le": "gbrap16le",
-    "rgba64be": "gbrap16le",
-    "rgba": "gbrap",
-    "argb": "gbrap",
-    "bgra": "gbrap",
-    "abgr": "gbrap",
-    "ya8": "gray",
-    "monow": "gray",
-    "monob": "gray",
-}
+_DEPTHS = (8, 9, 10, 12, 14, 16)
+_CHROMA = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 0): "411", (2, 2): "410"}
 
 
 def planar_format(pix_fmt: str) -> str:
     """The name of the planar little-endian format in which ``pix_fmt`` is delivered."""
-    if pix_fmt in _PLANAR:
-        return _PLANAR[pix_fmt]
-    form = av.VideoFormat(pix_fmt, 16, 16)
-    if form.is_big_endian and (form.is_planar or len(form.components) == 1):
-        return planar_format(pix_fmt.removesuffix("be") + "le")
-    plain = form.is_planar or form.name.startswith("gray")
-    if plain and not form.is_bayer and _one_component_a_plane(form):
+    form = av.VideoFormat(pix_fmt, 64, 64)
+    if _is_plain(form):
         return form.name
-    return "gbrp"
+    bits = next((depth for depth in _DEPTHS if depth >= form.components[0].bits), 16)
+    depth = "" if bits == 8 else f"{bits}le"
+    alpha = "a" if any(c.is_alpha for c in form.components) and not form.has_palette else ""
+    colors = [c for c in form.components if not c.is_alpha]
+    if form.is_rgb or form.has_palette or form.is_bayer or form.name.startswith("xyz"):
+        return f"gbr{alpha}p{depth}"
+    if len(colors) == 1:
+        return f"gray{depth}"
+    return f"yuv{alpha}{_CHROMA[_shifts(form)]}p{depth}"
+
+
+def _is_plain(form: av.VideoFormat) -> bool:
+    """Whether each colour has a plane of its own, 8 to 16 bits, the value in the low ones."""
+    planes = [c.plane for c in form.components]
+    odd = form.is_big_endian or form.has_palette or form.is_bayer or form.is_bit_stream
+    high = "msb" in form.name or form.name.endswith(("f16le", "f32le"))
+    deep = all(8 <= c.bits <= 16 for c in form.components)
+    return deep and not odd and not high and len(set(planes)) == len(planes)
+
+
+def _shifts(form: av.VideoFormat) -> tuple[int, int]:
+    """How far the second colour is reduced, as powers of two; of a form 64 pixels wide and high."""
+    colors = [c for c in form.components if not c.is_alpha]
+    chroma = colors[min(1, len(colors) - 1)]
+    return (64 // chroma.width).bit_length() - 1, (64 // chroma.height).bit_length() - 1
 
 
 def layout_of(pix_fmt: str, *, full_range: bool) -> PlaneLayout:
     """The layout in which frames of the planar format ``pix_fmt`` are seen."""
     form = av.VideoFormat(pix_fmt, 64, 64)
     colors = [c for c in form.components if not c.is_alpha]
-    chroma = colors[1] if len(colors) > 1 else colors[0]
+    shift_x, shift_y = _shifts(form)
     return PlaneLayout(
         pix_fmt=form.name,
         bits=form.components[0].bits,
-        shift_x=(64 // chroma.width).bit_length() - 1,
-        shift_y=(64 // chroma.height).bit_length() - 1,
+        shift_x=shift_x,
+        shift_y=shift_y,
         planes=len(colors),
         full_range=full_range or form.name.startswith("yuvj") or form.is_rgb,
         rgb=form.is_rgb,
@@ -109,9 +94,3 @@ def _view(picture: av.VideoFrame, index: int, layout: PlaneLayout, *, writable: 
     view = cast(Plane, whole[:rows, :columns])
     view.setflags(write=writable)
     return view
-
-
-def _one_component_a_plane(form: av.VideoFormat) -> bool:
-    planes = [c.plane for c in form.components]
-    in_depth = all(8 <= c.bits <= 16 for c in form.components)
-    return in_depth and len(set(planes)) == len(planes) and "f" not in form.name[-5:]
