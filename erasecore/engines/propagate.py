@@ -34,7 +34,7 @@ from erasecore.video.color import plane_window
 _DOUBTFUL_LEVELS = 4.0  # expected error above which the surroundings have a say
 _DOUBTFUL_SHARE = 0.02  # of the hole's pixels
 _SPATIAL_STRICTNESS = 2.2  # how much worse a spatial fill is inside the hole than on its ring
-_FILM_ROUNDS = (40, 15, 15)  # for luma and the colour planes
+_FILM_ROUNDS = (12, 6, 6)  # for luma and the colour planes
 _SPATIAL_ERROR = 0.8  # what is known against it from the start
 
 
