@@ -85,7 +85,8 @@ def _boxes(
     """The boxes in the network's map, put back to the picture's scale."""
     solid = cv2.dilate((ink > _INK_LEVEL).astype(np.uint8), np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    found = (_box(ink, outline, (scale_x, scale_y), size) for outline in outlines)
+    scale = (scale_x, scale_y)
+    found = (_box(ink, np.asarray(outline, np.int32), scale, size) for outline in outlines)
     return [box for box in found if box is not None]
 
 
@@ -95,10 +96,11 @@ def _box(
     scale: tuple[float, float],
     size: tuple[int, int],
 ) -> TextBox | None:
-    centre, sides, angle = cv2.minAreaRect(outline)
+    centre, (wide, high), angle = cv2.minAreaRect(outline)
+    sides = (wide, high)
     if min(sides) < _MIN_SIDE_PX:
         return None
-    score = _score(ink, cv2.boxPoints((centre, sides, angle)))
+    score = _score(ink, np.asarray(cv2.boxPoints((centre, sides, angle)), np.float32))
     if score < _SCORE_LEVEL:
         return None
     grow = 2 * sides[0] * sides[1] * _GROWTH / (2 * (sides[0] + sides[1]))

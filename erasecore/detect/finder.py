@@ -168,12 +168,12 @@ class EventFinder:
 
     def _scale(self, region: Region) -> float:
         """How much smaller the detector sees a part: finer, if only a part is of interest."""
-        longer = max(self._scaler.width, self._scaler.height)
+        longer = float(max(self._scaler.width, self._scaler.height))
         side = min(self._settings.side_px, max(_LEAST_SIDE_PX, 0.75 * longer))
         if self._settings.regions:
             sides = region.right - region.left, region.bottom - region.top
             longer = max(sides[0] * self._scaler.width, sides[1] * self._scaler.height)
-        return float(min(1.0, side / max(1, longer)))
+        return float(min(1.0, side / max(1.0, longer)))
 
     def _in_region(self, box: Box) -> bool:
         x = (box[0] + box[2]) / 2 / self._scaler.work_width

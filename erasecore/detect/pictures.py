@@ -64,7 +64,7 @@ class Scaler:
         shift_x, shift_y = (self._layout.shift_x, self._layout.shift_y) if index else (0, 0)
         rows = slice(top >> shift_y, -(-bottom >> shift_y))
         columns = slice(left >> shift_x, -(-right >> shift_x))
-        return cast(Plane, planes[index][rows, columns])
+        return planes[index][rows, columns]
 
     def _eight_bits(self, plane: Plane) -> Luma:
         if plane.dtype == np.uint8:
