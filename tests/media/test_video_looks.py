@@ -6,12 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from erasecore.settings import Codec, EncodeSettings
 from erasecore.video.probe import Mastering
+from erasecore.video.reader import FrameReader
 from tests.clips import Coding, draw, ffmpeg, write
-from tests.media.journeys import travel
+from tests.media.journeys import Journey, travel
 
 PICTURES = draw(160, 96, 30).shown
 X264 = {"preset": "ultrafast", "crf": "12"}
@@ -102,6 +104,7 @@ def test_hdr10_of_the_container_is_kept(tmp_path: Path) -> None:
 
 X265 = {"preset": "ultrafast", "crf": "16", "x265-params": "log-level=none"}
 VPX = {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "2M"}
+LOSSLESS = ("ffv1", "huffyuv", "rawvideo")
 QUANT = {"qmin": "2", "qmax": "2", "b": "20M"}
 
 
@@ -145,6 +148,19 @@ def test_codec_and_depth_are_the_source_s(
     before, after = journey.source, journey.video
     assert (after.codec, after.pix_fmt) == (before.codec, before.pix_fmt)
     assert (after.container, after.suffix) == (before.container, before.suffix)
+    assert worst_psnr(journey) > (99 if codec in LOSSLESS else 36)
+
+
+def worst_psnr(journey: Journey) -> float:
+    """The lowest PSNR of any plane of any frame against the source, in dB; 100 if all are equal."""
+    worst = 100.0
+    with FrameReader(journey.source) as before, FrameReader(journey.video) as after:
+        for was, now in zip(before, after, strict=True):
+            for a, b in zip(was.planes, now.planes, strict=True):
+                error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+                peak = journey.source.layout.peak
+                worst = min(worst, 10 * np.log10(peak**2 / error) if error else 100.0)
+    return worst
 
 
 @pytest.mark.parametrize("size", [(161, 97), (159, 95)])
