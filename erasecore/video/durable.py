@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from erasecore.errors import DiskFull
 
 
 @contextmanager
@@ -13,13 +16,18 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to; it becomes ``path`` when the block ends well.
 
     When the block raises, nothing is left behind.
+
+    Raises:
+        DiskFull: there was no room left for it.
     """
     part = path.with_name(f".{path.name}.part")
     try:
         yield part
         publish(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(path.parent) from error
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -9,13 +10,14 @@ from typing import Self
 
 import av
 import av.container
+import av.error
 from av.codec.context import Flags, ThreadType
 from av.video.stream import VideoStream
 
 from erasecore.settings import EncodeSettings
 from erasecore.video.color import Planes
 from erasecore.video.containers import holds
-from erasecore.video.durable import publish
+from erasecore.video.durable import whole_file
 from erasecore.video.encoders import EncoderPlan, plan_encoder
 from erasecore.video.formats import layout_of, views
 from erasecore.video.probe import VideoInfo
@@ -36,18 +38,19 @@ class SegmentWriter:
 
     def __init__(self, path: Path, like: VideoInfo, settings: EncodeSettings) -> None:
         self._path = path
-        self._part = path.with_name(f".{path.name}.part")
         self._video = like
         self._threads = settings.threads
         self._plan = plan_encoder(like, settings)
         self._count = 0
+        self._file = ExitStack()
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
 
     def __enter__(self) -> Self:
+        part = self._file.enter_context(whole_file(self._path))
         # Matroska holds nearly all codecs, players read it, and a torn one is told at once.
         muxer = next(m for m in ("matroska", "nut", "mov") if holds(m, self._plan.encoder))
-        self._container = av.open(str(self._part.absolute()), "w", format=muxer)
+        self._container = av.open(str(part.absolute()), "w", format=muxer)
         self._stream = _add_encoder(self._container, self._plan, self._video, self._threads)
         return self
 
@@ -57,17 +60,14 @@ class SegmentWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if error is None:
-                self._finish()
-        finally:
-            if self._container is not None:
-                self._container.close()
-            self._stream = self._container = None
+        with self._file:  # on any error that leaves this block the file is removed
+            try:
+                if error is None:
+                    self._finish()
+            finally:
+                self._close(broken=error is not None)
             if error is not None:
-                self._part.unlink(missing_ok=True)
-        if error is None:
-            publish(self._part, self._path)
+                raise error
 
     def write(self, picture: av.VideoFrame) -> None:
         """Append one picture, in presentation order. Its stamp and picture type are overwritten."""
@@ -80,6 +80,16 @@ class SegmentWriter:
         picture.pict_type = 0  # the encoder chooses; the source's type would be an order
         self._count += 1
         self._container.mux(self._stream.encode(picture))
+
+    def _close(self, *, broken: bool) -> None:
+        container, self._container, self._stream = self._container, None, None
+        if container is None:
+            return
+        try:
+            container.close()
+        except av.error.FFmpegError:
+            if not broken:  # else it is the same fault again, and the first one counts
+                raise
 
     def _finish(self) -> None:
         assert self._container is not None

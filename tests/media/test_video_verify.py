@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from erasecore.errors import Remedy, VerifyFailed
+from erasecore.errors import DiskFull, Remedy, VerifyFailed
 from erasecore.settings import EncodeSettings
 from erasecore.video.assemble import assemble
 from erasecore.video.reader import Frame
@@ -147,3 +148,19 @@ def test_a_segment_without_frames_is_a_mistake(tmp_path: Path, film: Path) -> No
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_the_operator_s_to_mend(tmp_path: Path, film: Path) -> None:
+    """No room for a segment or a result: the folder is named, and nothing is left in it."""
+    video, timeline = look(film)
+    full = tmp_path / "full"
+    full.mkdir()
+    lossless = replace(video, codec="ffv1", muxer="matroska")
+    (full / ".0000.mkv.part").symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match="no space left"):
+        encode(lossless, timeline, full, segments=1, settings=QUICK)
+    parts = encode(video, timeline, tmp_path, segments=1, settings=QUICK)
+    (full / ".result.mp4.part").symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match="no space left"):
+        assemble(video, parts, timeline, full / "result.mp4")
+    assert list(full.iterdir()) == []
