@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from erasecore.video.containers import MADE_TAGS, MOV_FAMILY
+from erasecore.video.containers import MADE_TAGS, MOV_FAMILY, takes
 from erasecore.video.opening import open_film
 from erasecore.video.probe import VideoInfo
 
@@ -92,7 +92,8 @@ def can_be_copied(stream: Stream, muxer: str) -> bool:
         return muxer in ("matroska", "webm")
     if stream.type == "data":
         return muxer == "mpegts"
-    return stream.codec_context is not None
+    known = stream.codec_context is not None  # the stub denies that it may be None
+    return known and takes(muxer, stream.codec_context.codec.canonical_name)
 
 
 def copied(

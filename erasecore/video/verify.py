@@ -12,6 +12,7 @@ from av.stream import Stream
 
 from erasecore.errors import InputError, VerifyFailed
 from erasecore.settings import LimitSettings
+from erasecore.video.containers import MOV_FAMILY
 from erasecore.video.opening import open_film
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame, FrameReader
@@ -152,22 +153,31 @@ def _same_streams(
     after: av.container.InputContainer,
 ) -> Iterator[str]:
     """Sentences about streams that the container cannot take; all others must be there."""
-    roles = source.container == found.container  # another container has other defaults
-    expected = []
+    roles = (
+        source.container == found.container
+    )  # other containers, other words for languages and defaults
+    kept: list[Stream] = []
+    left_out: list[Stream] = []
     for stream in before.streams:
+        film = stream.index == source.stream_index
         cover = is_matroska_cover(stream, found.muxer)
-        if stream.index == source.stream_index or cover or can_be_copied(stream, found.muxer):
-            expected.append(_facts(stream, film=stream.index == source.stream_index, roles=roles))
-        else:
-            kind = f"stream {stream.index} ({stream.type})"
-            yield f"{kind} was left out: {found.muxer} cannot hold it"
+        fits = film or cover or can_be_copied(stream, found.muxer)
+        (kept if fits else left_out).append(stream)
+    expected = [_facts(s, film=s.index == source.stream_index, roles=roles) for s in kept]
     present = [
-        _facts(stream, film=stream.index == found.stream_index, roles=roles)
-        for stream in after.streams
-        if stream.type != "data" or found.muxer == "mpegts"
+        _facts(s, film=s.index == found.stream_index, roles=roles)
+        for s in after.streams
+        if s.type != "data" or found.muxer == "mpegts"
     ]
     if expected != present:
         raise VerifyFailed(found.path, f"its streams are {present}, they were {expected}")
+    remade = len(after.streams.data) if found.muxer in MOV_FAMILY else 0  # time code, chapters
+    for stream in left_out:
+        if stream.type == "data" and remade:
+            remade -= 1
+            continue
+        kind = f"stream {stream.index} ({stream.type})"
+        yield f"{kind} was left out: {found.muxer} cannot hold it"
 
 
 def _facts(stream: Stream, *, film: bool, roles: bool) -> tuple[str, ...]:
@@ -175,6 +185,6 @@ def _facts(stream: Stream, *, film: bool, roles: bool) -> tuple[str, ...]:
     codec = (
         "" if film or stream.codec_context is None else stream.codec_context.codec.canonical_name
     )
-    language = stream.metadata.get("language", "und")
+    language = stream.metadata.get("language", "und") if roles else ""
     name = stream.metadata.get("filename", "")
     return (stream.type, codec, language, name, str(int(stream.disposition)) if roles else "")

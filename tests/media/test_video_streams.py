@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import av
 import pytest
 from av.stream import AttachmentStream
 
+from erasecore.video.assemble import assemble
+from erasecore.video.verify import verify
 from tests.clips import Coding, draw, ffmpeg, write
-from tests.media.journeys import travel
+from tests.media.journeys import QUICK, encode, look, travel
 
 PICTURES = draw(160, 96, 30).shown
 X264 = {"preset": "ultrafast", "crf": "12"}
@@ -73,6 +76,7 @@ def test_sound_subtitles_chapters_and_tags_are_kept(
     """Two sound tracks, soft subtitles, chapters and tags come through, packet by packet."""
     make_rich(rich, tmp_path / name, subtitles)
     journey = travel(tmp_path / name, tmp_path)
+    assert journey.verified.left_out == ()
     assert streams_of(journey.result) == streams_of(tmp_path / name)
     assert [kind for kind, *_ in streams_of(journey.result)].count("audio") == 2
     for kind, index in (("audio", 0), ("audio", 1), ("subtitle", 0)):
@@ -88,12 +92,20 @@ def test_sound_subtitles_chapters_and_tags_are_kept(
             assert lowered[key] == {k.lower(): v for k, v in before.metadata.items()}[key]
 
 
-def payload(path: Path, kind: str, index: int) -> list[tuple[Fraction, bytes]]:
-    """Every packet of one stream: when, and what."""
+def payload(path: Path, kind: str, index: int) -> list[tuple[Fraction, Fraction, bytes]]:
+    """Every packet of one stream: when, how long (of subtitles), and what."""
     with av.open(str(path)) as container:
         stream = [s for s in container.streams if s.type == kind][index]
         packets = [p for p in container.demux(stream) if p.size]
-        return [((p.pts or 0) * p.time_base, bytes(p)) for p in packets]
+        shown = kind == "subtitle"
+        return [
+            (
+                (p.pts or 0) * p.time_base,
+                Fraction(p.duration or 0) * p.time_base * shown,
+                bytes(p),
+            )
+            for p in packets
+        ]
 
 
 def test_attachments_are_kept(tmp_path: Path, rich: Path) -> None:
@@ -130,6 +142,30 @@ def test_cover_art_is_kept_and_is_not_the_film(tmp_path: Path, rich: Path, suffi
         assert len(covers) == 1
         (packet,) = [p for p in container.demux(covers[0]) if p.size]
         assert bytes(packet) == (tmp_path / "cover.png").read_bytes()
+
+
+def test_what_cannot_be_kept_is_said(tmp_path: Path, rich: Path) -> None:
+    """A stream that the container cannot hold is left out, and the check says so."""
+    film = tmp_path / "film.avi"
+    make_rich(rich, tmp_path / "film.mkv", "srt", "-map_chapters", "-1")
+    video, timeline = look(tmp_path / "film.mkv")
+    moved = replace(video, muxer="avi", suffix=".avi")
+    parts = encode(moved, timeline, tmp_path, segments=2, settings=QUICK)
+    assemble(moved, parts, timeline, film)
+    found = verify(moved, film, timeline)
+    assert len(found.left_out) == 1
+    assert "subtitle" in found.left_out[0]
+
+
+def test_time_code_is_kept(tmp_path: Path, rich: Path) -> None:
+    """The time code track of a QuickTime film is made anew with the same start."""
+    film = tmp_path / "film.mov"
+    ffmpeg("-i", rich / "silent.mp4", "-c", "copy", "-timecode", "01:02:03:04", film)
+    journey = travel(film, tmp_path)
+    assert journey.verified.left_out == ()
+    with av.open(str(journey.result)) as container:
+        assert container.streams.video[0].metadata["timecode"] == "01:02:03:04"
+        assert len(container.streams.data) == 1
 
 
 def test_a_camera_s_own_tags_are_kept(tmp_path: Path, rich: Path) -> None:
