@@ -29,6 +29,7 @@ def save_side_by_side(before: Path, after: Path, frame: int, box: PixelBox, pict
 
 
 def _small(picture: Bgr) -> Bgr:
+    """The picture scaled to the width; as it is when it has it."""
     height = round(picture.shape[0] * WIDTH_PX / picture.shape[1])
     small = cv2.resize(picture, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
     return small.astype(np.uint8, copy=False)
@@ -39,7 +40,7 @@ def _close_up(picture: Bgr, box: PixelBox) -> Bgr:
     height, width = picture.shape[:2]
     left = max(0, min(width - WIDTH_PX, (box[0] + box[2] - WIDTH_PX) // 2))
     top, bottom = max(0, box[1] - MARGIN_PX), min(height, box[3] + MARGIN_PX)
-    return picture[top:bottom, left : left + WIDTH_PX]
+    return _small(picture[top:bottom, left : left + WIDTH_PX])
 
 
 def _above(upper: Bgr, lower: Bgr) -> Bgr:
