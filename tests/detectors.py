@@ -26,7 +26,9 @@ class BrightTextDetector:
         """The drawn lines of text in the picture."""
         gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         bright = (gray > 200).astype(np.uint8)
-        joined = cv2.dilate(bright, np.ones((3, 13), np.uint8))
+        solid = cv2.erode(bright, np.ones((6, 6), np.uint8))  # no stroke is as thick
+        strokes = bright & (1 - cv2.dilate(solid, np.ones((14, 14), np.uint8)))
+        joined = cv2.dilate(strokes, np.ones((3, 13), np.uint8))
         count, _, stats, _ = cv2.connectedComponentsWithStats(joined)
         boxes = []
         for left, top, width, height, _ in stats[1:count].tolist():

@@ -95,13 +95,13 @@ def traits_of(track: Track, span: Span, others: Sequence[Box]) -> Traits:
 
 
 def _moved_on(track: Track, span: Span) -> bool:
-    """Whether the line is found beside its place right before or right after its span."""
+    """Whether the line is found beside its place at the ends of its span or right behind them."""
     reach = max(4, round(0.55 * track.text_height))
-    near = [p for p in track.head if span.start - 4 <= p.index < span.start]
-    near += [p for p in track.tail if span.stop <= p.index < span.stop + 4]
+    near = [p for p in track.head if span.start - 4 <= p.index < span.start + 2]
+    near += [p for p in track.tail if span.stop - 2 <= p.index < span.stop + 4]
     for piece in near:
         shift = track.template.shift(track.pattern(piece), reach=reach)
-        if shift.fit > 0.6 and shift.length > 1.2:
+        if shift.length > (0.5 if shift.fit > 0.85 else 1.2) and shift.fit > 0.6:
             return True
     return False
 
