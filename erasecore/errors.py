@@ -117,6 +117,17 @@ class ChangingVideo(InputError):
         )
 
 
+class JumpingTimes(InputError):
+    """The time stamps fall back in the middle of the film: several recordings in one file."""
+
+    def __init__(self, path: Path, frame: int, back_seconds: float) -> None:
+        super().__init__(
+            path,
+            f"its time stamps jump back by {back_seconds:.1f} seconds at frame {frame}; "
+            "split the recording there, or remux it into one run of times.",
+        )
+
+
 class UnsafeFile(InputError):
     """Not a plain regular file: a link, a device, a pipe, a folder."""
 
