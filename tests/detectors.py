@@ -27,7 +27,8 @@ class BrightTextDetector:
         gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         bright = (gray > 200).astype(np.uint8)
         solid = cv2.erode(bright, np.ones((6, 6), np.uint8))  # no stroke is as thick
-        strokes = bright & (1 - cv2.dilate(solid, np.ones((14, 14), np.uint8)))
+        blocks = np.asarray(cv2.dilate(solid, np.ones((14, 14), np.uint8)), np.uint8)
+        strokes = bright & (1 - blocks)
         joined = cv2.dilate(strokes, np.ones((3, 13), np.uint8))
         count, _, stats, _ = cv2.connectedComponentsWithStats(joined)
         boxes = []

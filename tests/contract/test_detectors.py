@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from tests.clips import Caption, draw
@@ -19,7 +20,7 @@ def detector(request: pytest.FixtureRequest) -> Detector:
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def picture() -> NDArray[np.uint8]:
     """A line of white text in the lower part of a scene, blue first."""
     film = draw(320, 180, 1, captions=[Caption("Where are you?", 0, 1, size_px=20)])
     return np.ascontiguousarray(film.shown[0][..., ::-1])
@@ -28,7 +29,7 @@ def picture() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 class TestDetector:
     """The protocol of ``erasecore.detect.detector``."""
 
-    def test_finds_line(self, detector: Detector, picture: np.ndarray) -> None:  # type: ignore[type-arg]
+    def test_finds_line(self, detector: Detector, picture: NDArray[np.uint8]) -> None:
         """A drawn line is found, its hull around the ink within a few pixels."""
         film = draw(320, 180, 1, captions=[Caption("Where are you?", 0, 1, size_px=20)])
         rows, columns = np.nonzero(film.alpha[0] > 0.5)
@@ -38,7 +39,7 @@ class TestDetector:
         assert abs(left - columns.min()) < 12 and abs(right - columns.max()) < 12
         assert abs(top - rows.min()) < 10 and abs(bottom - rows.max()) < 10
 
-    def test_boxes_are_sound(self, detector: Detector, picture: np.ndarray) -> None:  # type: ignore[type-arg]
+    def test_boxes_are_sound(self, detector: Detector, picture: NDArray[np.uint8]) -> None:
         """Boxes lie inside the picture, the right way round, with a score from 0 to 1."""
         for box in detector.find(picture):
             left, top, right, bottom = box.box_xyxy
@@ -58,7 +59,7 @@ class TestDetector:
         noise = random.integers(60, 120, (*size, 3)).astype(np.uint8)
         assert isinstance(detector.find(noise), list)
 
-    def test_picture_is_kept(self, detector: Detector, picture: np.ndarray) -> None:  # type: ignore[type-arg]
+    def test_picture_is_kept(self, detector: Detector, picture: NDArray[np.uint8]) -> None:
         """The picture is not modified, and the same picture gives the same boxes."""
         before = picture.copy()
         first = detector.find(picture)
