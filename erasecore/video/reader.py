@@ -17,7 +17,7 @@ from typing import Self
 import av
 import numpy as np
 
-from erasecore.errors import ChangingVideo, LimitExceeded, TruncatedVideo
+from erasecore.errors import ChangingVideo, JumpingTimes, LimitExceeded, TruncatedVideo
 from erasecore.video.color import Planes
 from erasecore.video.decoder import Decoder
 from erasecore.video.formats import views
@@ -26,6 +26,8 @@ from erasecore.video.timeline import Timeline
 
 __all__ = ["Frame", "FrameReader", "Timeline"]
 
+_JUMP_SECONDS = 1.0  # stamps that fall back further are not a slip
+_RUN_UP_SECONDS = 2
 _NEAR_FRAMES = 48  # decoding on is cheaper than a seek over so few
 
 
@@ -127,14 +129,17 @@ class FrameReader:
 
     def _seek(self, key: int) -> bool:
         """Whether a seek led to frame ``key``, which is then the next to come."""
+        # Transport and program streams are searched by decoding stamps: they need a run-up.
+        run_ups = (0, round(_RUN_UP_SECONDS / self._video.time_base))
+        return any(self._lands_on(key, run_up) for run_up in run_ups)
+
+    def _lands_on(self, key: int, run_up: int) -> bool:
         known, film = self.timeline(), self._need_film()
-        film.seek(int(known.pts[key]))
+        film.seek(int(known.pts[key]) - run_up)
         while (picture := film.next_picture()) is not None:
-            if picture.pts is None or picture.is_corrupt:
-                return False
-            if picture.pts < known.pts[key]:
-                continue
-            if picture.pts != known.pts[key]:
+            if picture.pts is not None and picture.pts < known.pts[key]:
+                continue  # shown before the keyframe, decoded after it: not whole here
+            if picture.pts != known.pts[key] or picture.is_corrupt:
                 return False
             if _checksum(picture, self._video) != known.sum_of(key):
                 return False
@@ -235,6 +240,9 @@ class _Draft:
             self._made_up += not self._reordered
             pts = 0 if last is None else last + max(1, round(1 / (video.rate * video.time_base)))
         if last is not None and pts <= last:
+            back_seconds = float((last - pts) * video.time_base)
+            if back_seconds > _JUMP_SECONDS:
+                raise JumpingTimes(video.path, len(self._pts), back_seconds)
             self._made_up += 1
             pts = last + 1
         self._damaged += picture.is_corrupt

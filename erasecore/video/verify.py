@@ -97,6 +97,7 @@ def _compare(
         open_film(found.path, _limits(source)) as after,
     ):
         _same_chapters(found.path, before, after)
+        _same_sound_starts(found.path, before, after)
         yield from _same_streams(source, found, before, after)
 
 
@@ -146,6 +147,30 @@ def _same_chapters(
             raise VerifyFailed(path, "a chapter has moved")
 
 
+def _same_sound_starts(
+    path: Path, before: av.container.InputContainer, after: av.container.InputContainer
+) -> None:
+    """Each sound track must begin when it did: lips and voices stay together."""
+    same = before.format.name == after.format.name
+    slack = Fraction(2 if same else 50, 1000)  # not every container can begin before zero
+    starts = zip(_sound_starts(before), _sound_starts(after), strict=False)
+    for number, (was, now) in enumerate(starts):
+        if abs(was - now) > slack:
+            raise VerifyFailed(path, f"sound track {number} begins {float(now - was):+.3f} s off")
+
+
+def _sound_starts(film: av.container.InputContainer) -> list[Fraction]:
+    """When the first packet of every sound track is played, in seconds."""
+    starts: dict[int, Fraction] = {}
+    tracks = film.streams.audio
+    for packet in film.demux(*tracks) if tracks else ():
+        if packet.pts is not None:
+            starts.setdefault(packet.stream.index, packet.pts * packet.time_base)
+        if len(starts) == len(tracks):
+            break
+    return [starts[index] for index in sorted(starts)]
+
+
 def _same_streams(
     source: VideoInfo,
     found: VideoInfo,
@@ -153,9 +178,7 @@ def _same_streams(
     after: av.container.InputContainer,
 ) -> Iterator[str]:
     """Sentences about streams that the container cannot take; all others must be there."""
-    roles = (
-        source.container == found.container
-    )  # other containers, other words for languages and defaults
+    roles = source.container == found.container  # each has its own words
     kept: list[Stream] = []
     left_out: list[Stream] = []
     for stream in before.streams:

@@ -15,6 +15,7 @@ from erasecore.errors import (
     EmptyFile,
     EncryptedVideo,
     InputError,
+    JumpingTimes,
     LimitExceeded,
     NotAVideo,
     NoVideoStream,
@@ -267,6 +268,16 @@ def test_a_film_that_changes_size_is_refused(tmp_path: Path) -> None:
     assert "160x96" in str(error)
     assert "192x112" in str(error)
     assert "frame 10" in str(error)
+
+
+def test_times_that_jump_back_are_refused(tmp_path: Path) -> None:
+    """Two recordings pasted together restart the clock; that is said, not papered over."""
+    write(tmp_path / "a.ts", PICTURES[:50], QUICK)
+    path = tmp_path / "film.ts"
+    path.write_bytes((tmp_path / "a.ts").read_bytes() * 2)
+    error = refusal(path)
+    assert isinstance(error, JumpingTimes)
+    assert "frame 50" in str(error)
 
 
 # --- too much ---------------------------------------------------------------------------------

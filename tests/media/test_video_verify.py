@@ -53,6 +53,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (("-map", "0", "-c", "copy", "-bsf:v", "h264_metadata=matrix_coefficients=9"), "matrix"),
         (("-map", "0", "-c", "copy", "-aspect", "2"), "aspect"),
+        (("-map", "0", "-c:v", "copy", "-af", "asetpts=PTS+0.1/TB"), "sound track 0"),
         (("-map", "0", "-c:a", "copy", "-vf", "scale=152:96"), "size"),
     ],
 )
