@@ -78,7 +78,7 @@ def plan_encoder(video: VideoInfo, settings: EncodeSettings) -> EncoderPlan:
         pix_fmt=_nearest_format(encoder, video.layout.pix_fmt),
         rate=_nearest_rate(encoder, video.rate),
         options=_options(encoder, video, settings),
-        gop_frames=min(300, max(12, round(video.rate * 5))),
+        gop_frames=min(250, max(12, round(video.rate * 10))),
         interlaced=video.top_field_first is not None and encoder in _INTERLACED,
     )
 
@@ -173,7 +173,7 @@ def _quantiser_options(settings: EncodeSettings) -> dict[str, str]:
 
 
 def _x264_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
-    params = ["open-gop=0", "force-cfr=1"]
+    params = ["open-gop=0"]
     if video.mastering is not None and video.codec == "h264":
         params += [f"{k}={v}" for k, v in x265_hdr(video, "mastering-display", "cll").items()]
     options = {"preset": settings.preset, "crf": f"{settings.crf:g}"}

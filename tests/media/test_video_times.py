@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from erasecore.video.timeline import Timeline
@@ -126,3 +128,26 @@ def test_a_timeline_can_be_stored(tmp_path: Path) -> None:
     assert list(loaded.key_sums) == list(timeline.key_sums)
     assert loaded.last_duration == timeline.last_duration > 0
     assert (loaded.seekable, loaded.warnings) == (True, ())
+
+
+def test_a_single_frame_is_a_film(tmp_path: Path) -> None:
+    """The shortest film goes all the way."""
+    film = write(tmp_path / "film.mp4", PICTURES[:1], Coding(options=X264))
+    journey = travel(film, tmp_path, segments=1)
+    assert len(journey.verified.timeline) == 1
+    assert exactly_kept(journey)
+
+
+def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
+    """Ten times as many frames and segments take no more than a few megabytes more."""
+    peaks = []
+    for times in (1, 10):
+        coding = Coding(codec="mjpeg", pix_fmt="yuvj420p", options={"qmin": "2", "qmax": "2"})
+        film = write(tmp_path / f"{times}.mkv", np.concatenate([PICTURES] * times), coding)
+        folder = tmp_path / str(times)
+        folder.mkdir()
+        tracemalloc.start()
+        travel(film, folder, segments=3 * times)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2_000_000
