@@ -23,6 +23,8 @@ _LOOK_SIDE_PX = 8  # of a block that is compared
 _CHANGED_LEVELS = 3.0
 _USUAL_ROWS = (0.64, 1.0)  # of a picture's height, where captions are expected
 _USUAL_ROWS_PORTRAIT = (0.42, 0.92)
+_OTHER_ROWS = (0.0, 0.24)  # where they stand now and then: searched half-way to the next whole
+_OTHER_ROWS_PORTRAIT = (0.1, 0.42)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class SearchPlan:
     def __init__(self, regions: Sequence[Region], *, portrait: bool) -> None:
         self._regions = regions
         self._usual = _USUAL_ROWS_PORTRAIT if portrait else _USUAL_ROWS
+        self._other = _OTHER_ROWS_PORTRAIT if portrait else _OTHER_ROWS
         self._known: list[_Rows] = []
         self._seen: dict[str, tuple[int, NDArray[np.float32]]] = {}
         self._sample = -1
@@ -77,6 +80,8 @@ class SearchPlan:
         if self._sample % _WHOLE_EVERY == 0:
             return [Part("whole", Region(0.0, 0.0, 1.0, 1.0))]
         spans = [] if self._settled() else [self._usual]
+        if self._sample % _WHOLE_EVERY == _WHOLE_EVERY // 2:
+            spans.append(self._other)
         for rows in self._known:
             pad = 1.6 * (rows.bottom - rows.top) if rows.bottom - rows.top < 0.1 else 0.06
             spans.append((max(0.0, rows.top - pad), min(1.0, rows.bottom + pad)))
