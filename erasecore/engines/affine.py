@@ -114,8 +114,10 @@ class AffineFitter:
             if inside.sum() < _FEWEST_POINTS * 2 // 3:
                 return None
             error = sample(there.luma, x, y) - here.luma[places]
-            error -= np.median(error[inside])  # a change of brightness is no motion
-            spread = float(np.clip(1.4826 * np.median(np.abs(error[inside])), 1.0, 10.0))
+            some = error[inside][::3]  # enough for a median
+            offset = np.median(some)  # a change of brightness is no motion
+            error -= offset
+            spread = float(np.clip(1.4826 * np.median(np.abs(some - offset)), 1.0, 10.0))
             weight = inside / (1 + (error / (2 * spread)) ** 2) ** 2
             slope_x = (here.slope_x[places] + sample(there.slope_x, x, y)) / (2 * scale)
             slope_y = (here.slope_y[places] + sample(there.slope_y, x, y)) / (2 * scale)
@@ -160,7 +162,8 @@ class AffineFitter:
         """Textured pixels, ``most`` at most, drawn at random."""
         strength[:2] = strength[-2:] = 0
         strength[:, :2] = strength[:, -2:] = 0
-        textured = np.flatnonzero(strength > max(1.0, float(np.percentile(strength, 55))))
+        usual = float(np.percentile(strength[::3, ::3], 55))
+        textured = np.flatnonzero(strength > max(1.0, usual))
         if textured.size > most:
             textured = self._random.choice(textured, most, replace=False)
         rows, columns = np.divmod(textured, strength.shape[1])

@@ -18,6 +18,7 @@ from erasecore.engines.holes import Hole
 from erasecore.engines.motion import Motion
 
 LONG_HOP = 8  # frames
+_FAR_EVERY = 2  # frames from which long hops are tried
 _HOP_COST = 0.03  # levels of expected error for each hop
 _RESIDUAL_COST = 0.15  # and for each level of the flow's residual
 
@@ -68,7 +69,9 @@ class ChainWalker:
         sources = Sources.none(rows.size)
         if rows.size:
             near = self._hop(frame, 1, rows, columns)
-            far = self._hop(frame, LONG_HOP, rows, columns)
+            far = None
+            if frame % _FAR_EVERY == 0:  # the frames between reach one of these in a short hop
+                far = self._hop(frame, LONG_HOP, rows, columns)
             sources = _better(near, far) or sources
         self._behind.appendleft((sources, self._places[index]))
         return sources

@@ -6,26 +6,36 @@ import cv2
 import numpy as np
 
 from erasecore.engines.base import Bools, Floats
-from erasecore.engines.sampling import soft
 
-_WIDTHS_PX = (5, 11, 23, 47, 95)
+_SMALLEST_PX = 3  # where the pyramid ends
 
 
 def smooth_fill(picture: Floats, hole: Bools) -> Floats:
-    """``picture`` with its hole filled from ever wider averages of what surrounds it."""
-    filled = picture.copy()
+    """``picture`` with its hole filled smoothly from what surrounds it, near and far.
+
+    Push-pull: the visible pixels' means on ever smaller copies, brought back up where nothing finer
+    is known (Gortler et al., "The Lumigraph", 1996).
+    """
     weight = (~hole).astype(np.float32)
-    known, missing = picture * weight, hole.copy()
-    for size_px in _WIDTHS_PX:
-        if not missing.any():
-            break
-        share = soft(weight, size_px)
-        reached = missing & (share > 0.03)
-        filled[reached] = (soft(known, size_px) / np.maximum(share, 1e-6))[reached]
-        missing &= ~reached
-    if missing.any():
-        filled[missing] = float(known.sum() / max(float(weight.sum()), 1.0))
-    return filled
+    filled = _push_pull(picture * weight, weight)
+    return np.where(hole, filled, picture)
+
+
+def _push_pull(weighted: Floats, weight: Floats) -> Floats:
+    """The picture whose samples times ``weight`` are given, without gaps."""
+    height, width = weight.shape
+    known = np.asarray(weighted / np.maximum(weight, np.float32(1e-6)), np.float32)
+    if float(weight.min()) > 0.5 or min(height, width) <= _SMALLEST_PX:
+        mean = float(weighted.sum() / max(float(weight.sum()), 1e-6))
+        return np.where(weight > 0, known, np.float32(mean))
+    size = (-(-width // 2), -(-height // 2))
+    coarse = _push_pull(
+        np.asarray(cv2.resize(weighted, size, interpolation=cv2.INTER_AREA), np.float32),
+        np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32),
+    )
+    below = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    trust = np.minimum(1.0, 2 * weight)
+    return np.asarray(trust * known + (1 - trust) * below, np.float32)
 
 
 def membrane(picture: Floats, hole: Bools, rounds: int = 40) -> Floats:

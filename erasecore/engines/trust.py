@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from erasecore.engines.base import Bools, Floats
 from erasecore.engines.holes import Hole
-from erasecore.engines.sampling import soft
+from erasecore.engines.sampling import sample, soft
 from erasecore.video.color import plane_window
 
 _NARROW_PX, _WIDE_PX, _COLOUR_PX = 9, 41, 7
+_WIDE_REDUCED = 4
+_MEAN_OF_NORMAL = 0.8  # mean absolute deviation for one standard deviation
 _MOST_LUMA, _MOST_COLOUR = 16.0, 10.0  # largest correction, in levels
 
 
@@ -75,15 +79,31 @@ def _luma(
     offset, spread, known = offset[rows, columns], spread[rows, columns], known[rows, columns]
     deep = known < 0.03  # deep inside dense glyphs: ask a wider ring
     if deep.any():
-        known_wide = soft(weight, _WIDE_PX)
-        offset_wide = soft(error, _WIDE_PX) / (known_wide + 1e-4)
-        spread_wide = soft(np.abs(error - offset_wide) * weight, _WIDE_PX) / (known_wide + 1e-4)
-        nothing = known_wide < 0.004
-        offset_wide[nothing], spread_wide[nothing] = 0, 8
-        offset[deep] = offset_wide[rows, columns][deep]
-        spread[deep] = spread_wide[rows, columns][deep]
+        offset[deep], spread[deep] = _ask_wide(error, weight, rows[deep], columns[deep])
     corrected = proposal.planes[0] + np.clip(offset, -_MOST_LUMA, _MOST_LUMA)
     return corrected, spread + np.float32(0.3) * np.abs(offset)
+
+
+def _ask_wide(
+    error: Floats, weight: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """Offset and spread at the given places from a wide surrounding, on reduced maps."""
+    height, width = weight.shape
+    size = (max(1, width // _WIDE_REDUCED), max(1, height // _WIDE_REDUCED))
+    small_weight, small_error, small_square = (
+        np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
+        for one in (weight, error * weight, error * error * weight)
+    )
+    blur = max(3, _WIDE_PX // _WIDE_REDUCED)
+    known = soft(small_weight, blur)
+    offset = soft(small_error, blur) / (known + np.float32(1e-4))
+    square = soft(small_square, blur) / (known + np.float32(1e-4))
+    spread = np.float32(_MEAN_OF_NORMAL) * np.sqrt(np.maximum(square - offset * offset, 0))
+    nothing = known < 0.004
+    offset[nothing], spread[nothing] = 0, 8
+    x = ((columns + 0.5) * (size[0] / width) - 0.5).astype(np.float32)
+    y = ((rows + 0.5) * (size[1] / height) - 0.5).astype(np.float32)
+    return sample(offset, x, y), sample(spread, x, y)
 
 
 def _colour(hole: Hole, visible: Floats, values: Floats, on_ring: Bools) -> Floats:
