@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from erasecore.errors import VerifyFailed
 from erasecore.video.containers import mux_options, muxer_for
 from erasecore.video.durable import whole_file
-from erasecore.video.opening import open_film
+from erasecore.video.opening import AnyPacket, open_film
 from erasecore.video.probe import VideoInfo
-from erasecore.video.streams import AnyPacket, Target, add_streams, copied, copy_header
+from erasecore.video.streams import Target, add_streams, copied, copy_header
 from erasecore.video.timeline import Timeline
 
 _TO_START_CODES = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}

@@ -9,12 +9,9 @@ import av
 import av.codec.context
 import av.container
 import av.error
-from av.packet import Packet
-from av.stream import Stream
-from av.video.stream import VideoStream
 
 from erasecore.errors import TruncatedVideo
-from erasecore.video.opening import ends_inside_a_box, open_film
+from erasecore.video.opening import AnyPacket, ends_inside_a_box, open_film, packets
 from erasecore.video.probe import VideoInfo
 
 _MOV = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -28,17 +25,18 @@ class Decoder:
     def __init__(self, video: VideoInfo) -> None:
         self._video = video
         self._container = open_film(video.path, video.limits)
-        stream = self._container.streams[video.stream_index]
-        assert isinstance(stream, VideoStream)
+        films = [s for s in self._container.streams.video if s.index == video.stream_index]
+        if not films:
+            raise TruncatedVideo(video.path, "its streams are not the same at every look")
+        stream = films[0]
         self._stream = stream
         context = stream.codec_context
         context.thread_type = av.codec.context.ThreadType.AUTO
         pixels = video.limits.max_width_px * video.limits.max_height_px
         context.options = {"max_pixels": str(pixels)}
-        self._packets: Iterator[Packet[Stream] | Packet[VideoStream]] = self._container.demux()
+        self._packets: Iterator[AnyPacket | None] = packets(video.path, self._container)
         self._waiting: deque[av.VideoFrame] = deque()
         self._ended = False
-        self._broken = False
         self._packet_count = 0
         self._undecodable = 0
         self.first_dts = 0  # of the stream's first packet
@@ -56,7 +54,7 @@ class Decoder:
         self._container.seek(pts, stream=self._stream, backward=True)
         # The decoder forgets how far it reorders; told, it drops no frame after the seek.
         self._stream.codec_context.reorder_depth = self._depth
-        self._packets = self._container.demux(self._stream)
+        self._packets = packets(self._video.path, self._container, self._stream)
         self._waiting.clear()
         self._ended = False
 
@@ -108,10 +106,7 @@ class Decoder:
         return (start + self._container.duration) / 1_000_000
 
     def _decode_more(self) -> None:
-        try:
-            packet = next(self._packets, None)
-        except av.error.InvalidDataError:
-            self._broken, packet = True, None
+        packet = next(self._packets, None)
         if packet is None:
             self._ended = True
             return
@@ -128,7 +123,7 @@ class Decoder:
         except av.error.FFmpegError:
             self._undecodable += 1
 
-    def _note_end(self, packet: Packet[Stream] | Packet[VideoStream]) -> None:
+    def _note_end(self, packet: AnyPacket) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None and packet.size:
             end = float((stamp + (packet.duration or 0)) * packet.time_base)

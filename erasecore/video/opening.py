@@ -7,16 +7,23 @@ protocol list alone does not stop that, so demuxers are taken from an allow-list
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import av.container
 import av.error
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
 
 from erasecore.errors import (
     EmptyFile,
+    EncryptedVideo,
     InputError,
     LimitExceeded,
     NotAVideo,
@@ -24,6 +31,8 @@ from erasecore.errors import (
     UnsafeFile,
 )
 from erasecore.settings import LimitSettings
+
+AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
 
 DEMUXERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,live_flv,asf,asf_o,ogg,mxf,nut,dv,wtv"
 
@@ -56,7 +65,7 @@ def open_film(path: Path, limits: LimitSettings | None = None) -> av.container.I
             metadata_errors="surrogateescape",
         )
     except (av.error.FFmpegError, ValueError) as error:
-        raise _why_not(path, error, limits) from error
+        raise _why_not(path, error) from error
     if limits is not None and len(container.streams) > limits.max_streams:
         found = len(container.streams)
         container.close()
@@ -64,6 +73,33 @@ def open_film(path: Path, limits: LimitSettings | None = None) -> av.container.I
             path, "the number of streams", found, limits.max_streams, "limits.max_streams"
         )
     return container
+
+
+def packets(
+    path: Path, container: av.container.InputContainer, *streams: VideoStream
+) -> Iterator[AnyPacket | None]:
+    """All packets, or those of ``streams``; ``None`` where the structure breaks, then no more.
+
+    Raises:
+        EncryptedVideo: the container says that it may not be read.
+        OSError: the file itself cannot be read on.
+    """
+    source: Iterator[AnyPacket] = container.demux(*streams)
+    while True:
+        try:
+            packet = next(source, None)
+        except av.error.PermissionError as error:
+            raise EncryptedVideo(path) from error
+        except (av.error.FFmpegError, IndexError) as error:
+            # IndexError: a stream that was not announced. MemoryError: a packet that claims
+            # gigabytes; memory that is truly short shows in decoding.
+            if _is_host_fault(path, error):
+                raise
+            yield None
+            return
+        if packet is None:
+            return
+        yield packet
 
 
 def check_regular(path: Path) -> None:
@@ -92,15 +128,32 @@ def _options(limits: LimitSettings | None) -> dict[str, str]:
     return options
 
 
-def _why_not(path: Path, error: Exception, limits: LimitSettings | None) -> InputError:
+def _why_not(path: Path, error: Exception) -> InputError:
     """The error class for a container that could not be opened."""
-    if isinstance(error, av.error.MemoryError | av.error.PermissionError):
+    if isinstance(error, av.error.PermissionError):
+        return EncryptedVideo(path)  # the file itself was readable a moment ago
+    if _is_host_fault(path, error):
         raise error
     with path.open("rb") as file:
         head = file.read(16)
     if looks_like_film(head):
         return TruncatedVideo(path, "its index is missing or unreadable")
     return NotAVideo(path)
+
+
+def _is_host_fault(path: Path, error: Exception) -> bool:
+    """Whether the disk or the share failed, rather than the film's structure.
+
+    FFmpeg says "input/output error" for both; if the file can be read plainly it is the structure.
+    """
+    if not isinstance(error, OSError):
+        return False
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for share in range(9):
+            file.seek(max(0, size * share // 8 - 65536))
+            file.read(65536)  # raises if the fault is the host's
+    return error.errno not in (errno.EIO, errno.ENOENT)
 
 
 def ends_inside_a_box(path: Path) -> bool:

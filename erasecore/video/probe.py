@@ -6,11 +6,14 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import av
 import av.container
 import av.error
+from av.packet import Packet
 from av.sidedata.sidedata import SideData, Type
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -26,7 +29,7 @@ from erasecore.settings import LimitSettings
 from erasecore.video.color import PlaneLayout
 from erasecore.video.containers import muxer_of
 from erasecore.video.formats import layout_of, planar_format
-from erasecore.video.opening import open_film
+from erasecore.video.opening import AnyPacket, open_film, packets
 
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _COMMON_RATES = tuple(
@@ -34,7 +37,7 @@ _COMMON_RATES = tuple(
     for n, d in [(r * 1000, 1001) for r in (24, 30, 48, 60, 120)]
     + [(r, 1) for r in (12, 15, 24, 25, 30, 48, 50, 60, 100, 120)]
 )
-_PACKETS_TO_FIRST_FRAME = 500  # a stream whose first picture comes later is damaged
+_PACKETS_TO_FIRST_FRAME = 2000  # of all streams; where none is a picture, the film is damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +156,27 @@ def _first_frame(
 ) -> av.VideoFrame | None:
     """The first picture that can be decoded, ``None`` if the first many packets hold none."""
     stream.codec_context.options = {"max_pixels": str(limits.max_width_px * limits.max_height_px)}
-    for seen, packet in enumerate(container.demux(stream)):
+    for packet in islice(packets(path, container), _PACKETS_TO_FIRST_FRAME):
+        if packet is None:
+            return None
+        if packet.stream.index != stream.index:
+            continue
         if packet.has_sidedata("encryption_info"):
             raise EncryptedVideo(path)
-        try:
-            frames = packet.decode()
-        except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
-            raise UnknownCodec(path, stream.codec_context.name) from error
-        except av.error.MemoryError:
-            raise
-        except av.error.FFmpegError:
-            frames = []
-        if frames or seen > _PACKETS_TO_FIRST_FRAME:
-            return frames[0] if frames else None
+        for frame in _decode(path, stream, packet):
+            return frame
     return None
+
+
+def _decode(path: Path, stream: VideoStream, packet: AnyPacket) -> list[av.VideoFrame]:
+    try:
+        return stream.decode(cast("Packet[VideoStream]", packet))
+    except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
+        raise UnknownCodec(path, stream.codec_context.name) from error
+    except av.error.MemoryError:
+        raise
+    except av.error.FFmpegError:
+        return []  # perhaps the next one
 
 
 def _why_no_frame(path: Path, stream: VideoStream, limits: LimitSettings) -> TruncatedVideo:

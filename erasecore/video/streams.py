@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
 
 import av
 import av.container
@@ -21,9 +20,6 @@ from erasecore.video.probe import VideoInfo
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3", "apch", "apcn", "apcs", "apco", "ap4h", "ap4x")
 # What mkvmerge and FFmpeg noted about the old packets of the film.
 _STALE = ("_STATISTICS", "BPS", "NUMBER_OF_", "DURATION", "ENCODER", "ENCODER_OPTIONS", "encoder")
-
-
-AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("film.mkv", "-cluster_time_limit", "200"),
         ("film.ts",),
         ("film.avi", "-c:a", "libmp3lame"),
+        ("film.flv", "-c:a", "aac"),
+        ("film.wmv", "-c:v", "wmv2", "-c:a", "wmav2"),
     ):
         ffmpeg("-i", folder / "silent.mp4", *sound, *more, folder / name)
     return folder
@@ -242,9 +244,17 @@ def test_one_corrupt_picture_is_lived_with(tmp_path: Path, good: Path) -> None:
 def test_random_damage_ends_in_an_input_error_or_a_film(tmp_path: Path, good: Path) -> None:
     """Whatever bytes are broken, nothing else than an InputError is raised."""
     random = np.random.default_rng(7)
-    for name in ("fast.mp4", "film.mkv", "film.ts", "film.avi"):
+    for name in (
+        "fast.mp4",
+        "pieces.mp4",
+        "film.mkv",
+        "film.ts",
+        "film.avi",
+        "film.flv",
+        "film.wmv",
+    ):
         whole = np.frombuffer((good / name).read_bytes(), np.uint8)
-        for trial in range(8):
+        for trial in range(10):
             broken = whole.copy()
             head = 4096 if trial % 2 else len(broken)
             places = random.integers(0, head, 40)
