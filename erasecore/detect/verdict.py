@@ -129,7 +129,7 @@ def refusal(traits: Traits, film: Film) -> str:
         (traits.fit < _FIT, "does not keep its shape"),
         (traits.tilt > _TILT_DEGREES, "tilted"),
         (traits.contrast < _FAINT_LEVELS, "faint"),
-        (not 0.014 * short_side < traits.text_height < 0.17 * short_side, "size"),
+        (not 0.014 * short_side < traits.text_height < 0.2 * short_side, "size"),
         (not film.free and seconds > _STAYS_SECONDS, "stays too long"),
         (not film.free and _is_logo(traits, film), "never appears or disappears"),
     )

@@ -57,6 +57,20 @@ class Plate:
         edge[top + grow : bottom - grow, left + grow : right - grow] = False
         return edge
 
+    def moved(self, right: int, down: int) -> Plate:
+        """The same plate in coordinates whose origin lies so far to the left and above."""
+        x0, y0, x1, y1 = self.box
+        return replace(self, box=(x0 + right, y0 + down, x1 + right, y1 + down))
+
+    def take_away(self, change: Change) -> Change:
+        """``change`` as it would be if only the letters had been drawn."""
+        left, top, right, bottom = self.box
+        with_ink = change.with_ink.copy()
+        window = with_ink[:, top:bottom, left:right]
+        offsets = np.array(self.offsets, np.float32)[:, None, None]
+        window[:] = (window - offsets) / np.float32(self.scale)
+        return Change(change.without, with_ink, np.abs(with_ink - change.without).max(axis=0))
+
     def undo(
         self, plane: NDArray[np.uint8] | NDArray[np.uint16], index: int, layout: PlaneLayout
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -64,14 +64,15 @@ def find_ink(
     if quiet:
         full_range = cutout.layout.full_range
         plate = find_plate(quiet, distance, text_box, style=style, full_range=full_range)
+    moments = quiet or changes
     if plate is not None:
-        mask[view] = (distance <= 2.6) | plate.edge(distance.shape)
-        x0, y0, x1, y1 = plate.box
-        moved = Plate(plate.scale, plate.offsets, (x0 + left, y0 + top, x1 + left, y1 + top))
-        return Ink(event, mask, moved)
+        moments = [plate.take_away(change) for change in moments]
     quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
-    mask[view] = _grow(distance, quiet_zone, quiet or changes, event)
-    return Ink(event, mask, None)
+    mask[view] = _grow(distance, quiet_zone, moments, event)
+    if plate is None:
+        return Ink(event, mask, None)
+    mask[view] |= plate.edge(distance.shape)
+    return Ink(event, mask, plate.moved(left, top))
 
 
 def region_of(event: Event, cutout: Cutout) -> Box:
