@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from erasecore.detect.events import Event
 from erasecore.errors import VerifyFailed
-from erasecore.video.color import Plane, PlaneLayout, Planes
+from erasecore.video.color import Plane, Planes
 from erasecore.video.durable import whole_file
 
 MOST_REFERENCES = 48
@@ -55,9 +55,15 @@ class FidelityCheck:
     """Compares frames of the result with the references, away from the ink."""
 
     def __init__(
-        self, references: References, events: tuple[Event, ...], layout: PlaneLayout
+        self,
+        references: References,
+        events: tuple[Event, ...],
+        source_scale: int,
+        result_scale: int,
     ) -> None:
-        self._references, self._events, self._layout = references, events, layout
+        """Take the references and the samples' levels for one level at 8 bits on both sides."""
+        self._references, self._events = references, events
+        self._source_scale, self._result_scale = source_scale, result_scale
         self._squares, self._samples = 0.0, 0
 
     def look(self, index: int, planes: Planes) -> None:
@@ -65,7 +71,8 @@ class FidelityCheck:
         reference = self._references.load(index)
         if reference is None:
             return
-        difference = (planes[0].astype(np.float32) - reference) / self._layout.scale
+        found = planes[0].astype(np.float32) / np.float32(self._result_scale)
+        difference = found - reference.astype(np.float32) / np.float32(self._source_scale)
         kept = difference[self._outside(index, reference.shape)]
         self._squares += float((kept**2).sum())
         self._samples += kept.size

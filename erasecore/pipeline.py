@@ -20,6 +20,7 @@ from erasecore.segments import Film, erase_segments
 from erasecore.settings import EraseSettings
 from erasecore.summary import hardest_previews, report_events, seconds_at
 from erasecore.video.assemble import assemble
+from erasecore.video.encoders import fit_container
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame, FrameReader
 from erasecore.video.timeline import Timeline
@@ -28,6 +29,7 @@ from erasecore.windows import plan_segments
 from erasecore.workspace import Workspace, copy_durably
 
 PREVIEW = "preview.jpg"
+_NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
 
 
 @dataclass(slots=True)
@@ -76,7 +78,7 @@ def erase(
     job = _Job(source, folder, settings, tools, ProgressTeller(observe))
     engine = tools.engine(settings.engine)
     with job.clock.stage(Stage.PROBE):
-        video = probe(source, settings.limits)
+        video = fit_container(probe(source, settings.limits), settings.encode)
         workspace = Workspace(folder, source, settings)
     with job.clock.stage(Stage.DETECT):
         detection, timeline = _find_text(job, video, workspace)
@@ -138,32 +140,46 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
         assemble(video, parts, timeline, result)
         save_preview(hardest_previews(records, workspace.segments), job.folder / PREVIEW)
     with job.clock.stage(Stage.VERIFY):
-        left, psnr = _check(job, film, workspace, result)
+        checked = _check(job, film, workspace, result)
+    report = _report(film, result, job)
     return replace(
-        _report(film, result, job),
+        report,
         untouched=False,
         events=report_events(detection.events, records, timeline, video.time_base),
         segments=len(segments),
         segments_resumed=resumed,
-        residual_events=left,
-        psnr_outside=psnr,
+        residual_events=checked.residual_events,
+        psnr_outside=checked.psnr_outside,
+        warnings=(*report.warnings, *checked.warnings),
     )
 
 
-def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> tuple[int, float | None]:
-    """How many events left text behind, and how near the rest is to the source, in dB."""
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What a look at the whole result has told."""
+
+    residual_events: int
+    psnr_outside: float | None  # dB
+    warnings: tuple[str, ...]
+
+
+def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> _Checked:
+    """Whether text is left, how near the rest is to the source, what could not be kept."""
     events, frames = film.detection.events, film.detection.frames
-    search = ResidualSearch(film.video, events, job.tools.detector)
-    fidelity = FidelityCheck(workspace.references(frames), events, film.video.layout)
+    made = probe(result, film.video.limits)
+    search = ResidualSearch(made, events, job.tools.detector)
+    scales = film.video.layout.scale, made.layout.scale
+    fidelity = FidelityCheck(workspace.references(frames), events, *scales)
 
     def look(frame: Frame) -> None:
         search.look(frame.index, frame.planes)
         fidelity.look(frame.index, frame.planes)
         job.teller.tell(Stage.VERIFY, frame.index + 1, frames)
 
-    verify(film.video, result, film.timeline, on_frame=look)
+    verified = verify(film.video, result, film.timeline, on_frame=look)
     psnr = fidelity.check(result)
-    return len(search.left()), None if psnr is None else round(psnr, 2)
+    psnr = None if psnr is None else round(psnr, 2)
+    return _Checked(len(search.left()), psnr, verified.left_out)
 
 
 def _report(film: Film, result: Path, job: _Job) -> EraseReport:
@@ -181,5 +197,5 @@ def _report(film: Film, result: Path, job: _Job) -> EraseReport:
         segments=0,
         segments_resumed=0,
         seconds=dict(job.clock.seconds),
-        warnings=timeline.warnings,
+        warnings=timeline.warnings + ((_NO_DOLBY,) if video.dolby_vision else ()),
     )

@@ -56,6 +56,8 @@ class Scaler:
         small = [self._eight_bits(_resize(plane, size)) for plane in parts]
         if len(small) < 3:
             return np.asarray(cv2.cvtColor(small[0], cv2.COLOR_GRAY2BGR), np.uint8)
+        if self._layout.rgb:  # green, blue, red
+            return np.asarray(cv2.merge((small[1], small[0], small[2])), np.uint8)
         merged = cv2.merge((small[0], small[2], small[1]))
         return np.asarray(cv2.cvtColor(merged, cv2.COLOR_YCrCb2BGR), np.uint8)
 
