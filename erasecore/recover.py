@@ -13,6 +13,7 @@ from erasecore.detect.events import Event
 from erasecore.engines.base import (
     Engine,
     Filled,
+    FilledFrame,
     Origin,
     Strip,
     Tick,
@@ -21,6 +22,7 @@ from erasecore.engines.base import (
 )
 from erasecore.ink.plates import share_style, undo_plates
 from erasecore.ink.strokes import Ink, find_ink
+from erasecore.video.color import Box
 from erasecore.windows import Clip
 
 _STYLE_SHARE = 0.4  # of a clip's subtitles on a plate, for all to be taken as being on one
@@ -121,26 +123,40 @@ def _patches(
     filled: Filled,
     undone: dict[int, NDArray[np.bool_]],
 ) -> dict[int, Patch]:
-    patches = {}
+    patches: dict[int, Patch] = {}
+    masks: dict[tuple[int, bytes], tuple[NDArray[np.bool_], ...]] = {}  # most frames share theirs
     for offset, frame_filled in enumerate(filled.frames):
         index = strip.fill_start + offset
         frame = cutout.start + index
         hole, plate = strip.mask(index), undone.get(frame)
         if plate is None and not hole.any():
             continue
-        luma_masks = hole, plate if plate is not None else np.zeros_like(hole)
-        masks, samples = [], []
-        for plane, stack in enumerate(strip.planes):
-            inside, solved = luma_masks
-            if plane:
-                inside, solved = (reduce_mask(mask, strip.layout) for mask in luma_masks)
-            picture = stack[index].copy()
-            picture[inside] = frame_filled.planes[plane]
-            touched = inside | solved
-            masks.append(touched)
-            samples.append(picture[touched])
-        patches[frame] = Patch(clip.box, tuple(masks), tuple(samples))
+        key = int(strip.mask_of[index]), b"" if plate is None else np.packbits(plate).tobytes()
+        if key not in masks:
+            touched = hole if plate is None else hole | plate
+            masks[key] = _per_plane(touched, strip)
+        patches[frame] = _patch(clip.box, strip, index, frame_filled, masks[key])
     return patches
+
+
+def _patch(
+    box: Box, strip: Strip, index: int, filled: FilledFrame, masks: tuple[NDArray[np.bool_], ...]
+) -> Patch:
+    """The new samples of one frame: filled in the hole, solved for under plates."""
+    samples = []
+    for stack, hole, mask, values in zip(
+        strip.planes, _per_plane(strip.mask(index), strip), masks, filled.planes, strict=True
+    ):
+        picture = stack[index].copy()
+        picture[hole] = values
+        samples.append(picture[mask])
+    return Patch(box, masks, tuple(samples))
+
+
+def _per_plane(mask: NDArray[np.bool_], strip: Strip) -> tuple[NDArray[np.bool_], ...]:
+    """``mask`` for each plane."""
+    colours = len(strip.planes) - 1
+    return (mask, *[reduce_mask(mask, strip.layout)] * colours) if colours else (mask,)
 
 
 def _shares(
@@ -160,7 +176,7 @@ def _shares(
             frame = filled.frames[offset]
             of_ink = ink.mask[strip.mask(strip.fill_start + offset)]
             origins += np.bincount(frame.origin[of_ink], minlength=origins.size)
-            error = frame.error[of_ink] / _CONFIDENT_LEVELS
+            error = frame.error[of_ink].astype(np.float32) / _CONFIDENT_LEVELS
             trust += float((1 / (1 + error**2)).sum())
         count = int(origins.sum())
         plate_px = _plate_px(ink) * (last - first)

@@ -7,18 +7,18 @@ other feeds the encoder. Recovering the next segment and encoding this one overl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from erasecore.composite import Patch, composite
-from erasecore.cutout import Cutout, CutoutCollector
+from erasecore.cutout import CutoutCollector
 from erasecore.detect.events import Detection
-from erasecore.engines.base import Engine
+from erasecore.engines.base import Engine, Tick
+from erasecore.memory import give_back_memory
 from erasecore.preview import Snapshots
 from erasecore.progress import ProgressTeller
-from erasecore.recover import EventShare, recover
+from erasecore.recover import EventShare, Recovery, recover
 from erasecore.reports import Stage
 from erasecore.settings import EncodeSettings
 from erasecore.video.probe import VideoInfo
@@ -119,9 +119,8 @@ def _recover_segment(film: Film, segment: Segment, scout: FrameReader, meter: _M
     length = segment.stop - segment.start
     clips = plan_clips(segment, detection.events, picture, frames=detection.frames, context=context)
     for clip in clips:
-        cutout = _collect(film, clip, scout)
-        worth = length / len(clips)
-        recovery = recover(cutout, clip, detection.cuts, film.engine, _ticker(meter, worth))
+        recovery = _recover_clip(film, clip, scout, _ticker(meter, length / len(clips)))
+        give_back_memory()
         for frame, patch in recovery.patches.items():
             patches[frame].append(patch)
         shares.extend(recovery.shares)
@@ -130,7 +129,7 @@ def _recover_segment(film: Film, segment: Segment, scout: FrameReader, meter: _M
     return _Recovered(segment, patches, tuple(shares))
 
 
-def _ticker(meter: _Meter, worth: float) -> Callable[[float], None]:
+def _ticker(meter: _Meter, worth: float) -> Tick:
     told = 0.0
 
     def tick(share: float) -> None:
@@ -141,11 +140,12 @@ def _ticker(meter: _Meter, worth: float) -> Callable[[float], None]:
     return tick
 
 
-def _collect(film: Film, clip: Clip, scout: FrameReader) -> Cutout:
+def _recover_clip(film: Film, clip: Clip, scout: FrameReader, tick: Tick) -> Recovery:
+    """Its pixels are held only in here."""
     collector = CutoutCollector(clip.start, clip.stop, clip.box, film.video.layout)
     for frame in scout.read(clip.start, clip.stop):
         collector.add(frame.index, frame.planes)
-    return collector.finish()
+    return recover(collector.finish(), clip, film.detection.cuts, film.engine, tick)
 
 
 def _store(

@@ -14,7 +14,7 @@ from erasecore.video.color import Box, PlaneLayout
 
 _SHORTEST, _LONGEST = 2 / 3, 4 / 3  # of the wished length of a segment
 _NEIGHBOUR_FRAMES = 12  # events closer than this share a clip
-CUTOUT_BYTES = 192 * 1024 * 1024
+CUTOUT_BYTES = 128 * 1024 * 1024
 """The most a clip's pixels may take; longer ones are worked on in overlapping parts."""
 
 

@@ -81,12 +81,12 @@ class FilledFrame:
         planes: per plane the new samples, ``(n,)``, same type as the strip's plane; a colour
             plane's hole is every sample that touches the luma hole.
         origin: uint8 ``(n,)`` of ``Origin`` values, one for each luma sample of the hole.
-        error: float32 ``(n,)``; the expected error of each luma sample, in 8-bit levels.
+        error: float16 ``(n,)``; the expected error of each luma sample, in 8-bit levels.
     """
 
     planes: tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]
     origin: NDArray[np.uint8]
-    error: Floats
+    error: NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True)

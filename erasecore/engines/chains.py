@@ -58,7 +58,7 @@ class ChainWalker:
     def __init__(self, strip: Strip, holes: list[Hole], motion: Motion, step: int) -> None:
         """Take the direction the sources lie in: ``step`` -1 for the past, 1 for the future."""
         self._strip, self._holes, self._motion, self._step = strip, holes, motion, step
-        self._behind: deque[tuple[Sources, NDArray[np.intp]]] = deque(maxlen=LONG_HOP)
+        self._behind: deque[tuple[Sources, NDArray[np.int32]]] = deque(maxlen=LONG_HOP)
         self._places = [_places(hole) for hole in holes]
 
     def walk(self, frame: int) -> Sources:
@@ -110,9 +110,9 @@ class ChainWalker:
         return not any(first < cut <= last for cut in self._strip.cuts)
 
 
-def _places(hole: Hole) -> NDArray[np.intp]:
-    places = np.full(hole.hidden.shape, -1, np.intp)
-    places[hole.rows_columns] = np.arange(hole.rows_columns[0].size)
+def _places(hole: Hole) -> NDArray[np.int32]:
+    places = np.full(hole.hidden.shape, -1, np.int32)
+    places[hole.rows_columns] = np.arange(hole.rows_columns[0].size, dtype=np.int32)
     return places
 
 

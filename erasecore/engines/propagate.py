@@ -169,7 +169,7 @@ class _Fill:
                 *[self._native(plane[hole.colour_mask], 1) for plane in planes[1:]],
             ),
             origin[inside].astype(np.uint8),
-            best[inside],
+            best[inside].astype(np.float16),
         )
 
     def _mean(self, hole: Hole, candidates: list[Candidate], real: int) -> _Blend:

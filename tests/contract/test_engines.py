@@ -85,7 +85,7 @@ class Mean:
             )
             count = int(mask.sum())
             origin = np.full(count, Origin.INVENTED, np.uint8)
-            frames.append(FilledFrame(planes, origin, np.ones(count, np.float32)))
+            frames.append(FilledFrame(planes, origin, np.ones(count, np.float16)))
         return Filled(tuple(frames))
 
 
