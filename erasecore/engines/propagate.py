@@ -29,7 +29,7 @@ from erasecore.engines.motion import Motion
 from erasecore.engines.sampling import sample, sample_stack
 from erasecore.engines.spatial import membrane, smooth_fill
 from erasecore.engines.trust import Candidate, judge
-from erasecore.video.color import plane_window
+from erasecore.video.color import Plane, as_plane, plane_window
 
 _DOUBTFUL_LEVELS = 4.0  # expected error above which the surroundings have a say
 _DOUBTFUL_SHARE = 0.02  # of the hole's pixels
@@ -165,8 +165,8 @@ class _Fill:
         origin = np.where(is_real, Origin.PROPAGATED, Origin.INVENTED)
         return FilledFrame(
             (
-                self._native(planes[0][hole.mask], 0),
-                *[self._native(plane[hole.colour_mask], 1) for plane in planes[1:]],
+                self._native(planes[0][hole.mask]),
+                *[self._native(plane[hole.colour_mask]) for plane in planes[1:]],
             ),
             origin[inside].astype(np.uint8),
             best[inside].astype(np.float16),
@@ -232,18 +232,15 @@ class _Fill:
         """The frame's planes as new float32 arrays in 8-bit levels."""
         return [plane[frame].astype(np.float32) / self._scale for plane in self._strip.planes]
 
+    def _native(self, values: Floats) -> Plane:
+        return as_plane(values * self._scale, self._strip.layout)
+
     def _visible(self, frame: int) -> tuple[Floats, ...]:
         hole = self._hole(frame)
         luma, *colours = self._strip.planes
         values = [luma[frame][hole.rows_columns]]
         values += [plane[frame][hole.colour_rows_columns] for plane in colours]
         return tuple(value.astype(np.float32) / self._scale for value in values)
-
-    def _native(self, values: Floats, plane: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        levels = np.clip(np.rint(values * self._scale), 0, self._strip.layout.peak)
-        if self._strip.planes[plane].dtype == np.uint8:
-            return np.asarray(levels, np.uint8)
-        return np.asarray(levels, np.uint16)
 
 
 def _packed(candidate: Candidate) -> Candidate:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.cutout import Stack
-from erasecore.video.color import Box, PlaneLayout
+from erasecore.video.color import Box, PlaneLayout, as_plane
 
 _LEAST_LIKENESS = 0.3  # correlation of the same place before and after: no other scene
 _EDGE_PX = 2  # on both sides of a plate's border, where it is neither full nor absent
@@ -77,9 +77,7 @@ class Plate:
         """``plane`` number ``index`` with the plate's arithmetic undone everywhere in it."""
         values = np.arange(layout.peak + 1, dtype=np.float32)
         offset = self.offsets[index] * layout.scale
-        table = np.clip(np.rint((values - offset) / self.scale), 0, layout.peak)
-        undone: NDArray[np.uint8] | NDArray[np.uint16] = table.astype(plane.dtype)[plane]
-        return undone
+        return as_plane((values - offset) / self.scale, layout)[plane]
 
 
 def find_plate(

@@ -60,3 +60,11 @@ def plane_window(box: Box, index: int, layout: PlaneLayout) -> tuple[slice, slic
         return np.s_[top:bottom, left:right]
     x, y = layout.shift_x, layout.shift_y
     return np.s_[top >> y : -(-bottom >> y), left >> x : -(-right >> x)]
+
+
+def as_plane(values: NDArray[np.floating] | NDArray[np.integer], layout: PlaneLayout) -> Plane:
+    """``values``, rounded and clipped, as samples of the layout's depth."""
+    levels = np.clip(np.rint(values), 0, layout.peak)
+    if layout.bits == 8:
+        return np.asarray(levels, np.uint8)
+    return np.asarray(levels, np.uint16)

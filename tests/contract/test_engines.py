@@ -17,7 +17,7 @@ from erasecore.engines.base import (
 from erasecore.engines.choose import make_engine
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import EngineMisbehaved, EngineMissing, Remedy
-from erasecore.video.color import PlaneLayout
+from erasecore.video.color import Plane, PlaneLayout, as_plane
 
 LAYOUTS = [
     PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False),
@@ -35,17 +35,16 @@ def make_strip(
     size: tuple[int, int] = (48, 96),
     hole: bool = True,
     cuts: tuple[int, ...] = (),
-) -> tuple[Strip, list[np.ndarray]]:
+) -> tuple[Strip, list[Plane]]:
     """A panning random scene with a hole that is open in the first and last frame; its truth."""
     height, width = size
     random = np.random.default_rng(7)
-    kind = np.uint8 if layout.bits == 8 else np.uint16
-    truth = []
+    truth: list[Plane] = []
     for plane in range(layout.planes):
         rows, columns = layout.plane_size(plane, width, height)
         coarse = random.uniform(40, 210, (rows // 4 + 8, columns // 4 + 8))
         wide = coarse.repeat(4, axis=0).repeat(4, axis=1) * layout.scale
-        truth.append(np.stack([wide[:rows, :columns] for _ in range(frames)]).astype(kind))
+        truth.append(as_plane(np.stack([wide[:rows, :columns]] * frames), layout))
     masks = np.zeros((2, height, width), bool)
     if hole:
         masks[1, height // 3 : height // 2, width // 4 : width // 2] = True
@@ -177,7 +176,7 @@ def test_an_engine_that_breaks_its_contract_is_named() -> None:
     assert caught.value.remedy is Remedy.FIX_CODE
     first = good.frames[0]
     wrong = FilledFrame(
-        tuple(plane.astype(np.float32) for plane in first.planes),  # type: ignore[arg-type]
+        tuple(plane.astype(np.float32) for plane in first.planes),  # type: ignore[misc]
         first.origin,
         first.error,
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from erasecore.composite import Patch, composite
 from erasecore.engines.base import reduce_mask
-from erasecore.video.color import PlaneLayout, Planes, plane_window
+from erasecore.video.color import PlaneLayout, Planes, as_plane, plane_window
 
 LAYOUTS = {
     "8 bit 4:2:0": PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False),
@@ -24,9 +24,8 @@ LAYOUTS = {
 
 def noise(layout: PlaneLayout, width: int, height: int, random: np.random.Generator) -> Planes:
     """Planes of random samples."""
-    kind = np.uint8 if layout.bits == 8 else np.uint16
     sizes = [layout.plane_size(k, width, height) for k in range(layout.planes)]
-    return tuple(random.integers(0, layout.peak + 1, size).astype(kind) for size in sizes)
+    return tuple(as_plane(random.integers(0, layout.peak + 1, size), layout) for size in sizes)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
@@ -43,8 +42,7 @@ def test_outside_the_mask_every_bit_stays(
     mask = random.random((height - box[1], width - box[0])) < 0.3
     masks = (mask, *[reduce_mask(mask, layout)] * (layout.planes - 1))
     samples = tuple(
-        random.integers(0, layout.peak + 1, int(m.sum())).astype(plane.dtype)
-        for m, plane in zip(masks, planes, strict=True)
+        as_plane(random.integers(0, layout.peak + 1, int(m.sum())), layout) for m in masks
     )
     composite(planes, [Patch(box, masks, samples)], layout)
     for index, (plane, old) in enumerate(zip(planes, before, strict=True)):

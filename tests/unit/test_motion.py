@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from erasecore.engines.affine import inverse, shifted, to_matrix
 from erasecore.engines.base import Strip
@@ -15,14 +16,15 @@ LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)
 HEIGHT, WIDTH = 96, 256
 
 
-def texture(seed: int) -> np.ndarray:
+def texture(seed: int) -> NDArray[np.float32]:
     """A large smooth random picture, 0 to 255."""
     noise = np.random.default_rng(seed).uniform(0, 255, (400, 700)).astype(np.float32)
-    blurred = cv2.GaussianBlur(noise, (0, 0), 3)
-    return cv2.normalize(blurred, None, 0, 255, cv2.NORM_MINMAX)
+    blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.float32)
+    low, high = float(blurred.min()), float(blurred.max())
+    return np.asarray((blurred - low) * (255 / (high - low)), np.float32)
 
 
-def view(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def view(picture: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
     """What a camera sees whose pixel ``p`` shows ``picture`` at ``matrix @ p``, uint8."""
     seen = cv2.warpAffine(
         picture, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -30,7 +32,7 @@ def view(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
 
 
-def strip_of(frames: list[np.ndarray]) -> Strip:
+def strip_of(frames: list[NDArray[np.uint8]]) -> Strip:
     """A strip with a hole across its middle."""
     stack = np.stack(frames)
     hole = np.zeros((2, HEIGHT, WIDTH), bool)
@@ -53,9 +55,7 @@ def strip_of(frames: list[np.ndarray]) -> Strip:
 def test_a_pan_is_found_to_a_tenth_of_a_pixel(dx: float, dy: float) -> None:
     """Whole and broken numbers of pixels, far and near; stillness is exactly still."""
     picture = texture(1)
-    frames = [
-        view(picture, np.float32([[1, 0, 200 - k * dx], [0, 1, 150 - k * dy]])) for k in (0, 1)
-    ]
+    frames = [view(picture, np.array([[1, 0, 200 - k * dx], [0, 1, 150 - k * dy]])) for k in (0, 1)]
     strip = strip_of(frames)
     flow = Motion(strip, strip.masks).flow(0, 1)
     assert flow is not None
@@ -89,7 +89,7 @@ def test_a_zoom_with_rotation_is_found_and_the_way_back_too() -> None:
 
 def test_frames_of_two_scenes_have_no_flow() -> None:
     """Nothing may be copied between pictures that show different things."""
-    here = np.float32([[1, 0, 200], [0, 1, 150]])
+    here = np.array([[1.0, 0, 200], [0, 1, 150]])
     strip = strip_of([view(texture(3), here), 255 - view(texture(4), here) // 3])
     assert Motion(strip, strip.masks).flow(0, 1) is None
 

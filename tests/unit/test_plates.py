@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from erasecore.ink.plates import Change, Plate, find_plate, share_style, undo_plates
-from erasecore.video.color import PlaneLayout
+from erasecore.video.color import Box, PlaneLayout, as_plane
 
 LAYOUTS = (
     PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False),
@@ -14,7 +15,7 @@ LAYOUTS = (
 )
 
 
-def scene(seed: int, height: int = 80, width: int = 240) -> np.ndarray:
+def scene(seed: int, height: int = 80, width: int = 240) -> NDArray[np.float32]:
     """A smooth random picture with texture, all planes at luma size, 8-bit levels."""
     random = np.random.default_rng(seed)
     coarse = random.uniform(60, 200, (3, 5, 9))
@@ -25,8 +26,8 @@ def scene(seed: int, height: int = 80, width: int = 240) -> np.ndarray:
 
 
 def under_plate(
-    picture: np.ndarray, alpha: float, ink: tuple[float, ...], box: tuple
-) -> np.ndarray:
+    picture: NDArray[np.float32], alpha: float, ink: tuple[float, ...], box: Box
+) -> NDArray[np.float32]:
     """``picture`` with a plate over ``box``."""
     left, top, right, bottom = box
     seen = picture.copy()
@@ -70,14 +71,13 @@ def test_undoing_a_plate_gives_the_background_back(layout: PlaneLayout) -> None:
     sizes = [layout.plane_size(k, width, height) for k in range(3)]
     clean = [random.uniform(30, 220, size) for size in sizes]
     plate = Plate(0.5, (8.0, 64.0, 64.0), (10, 8, 50, 32))
-    kind = np.uint8 if layout.bits == 8 else np.uint16
     stacks = []
     for index, plane in enumerate(clean):
         seen = plane.copy()
         x, y = (layout.shift_x, layout.shift_y) if index else (0, 0)
         window = np.s_[8 >> y : 32 >> y, 10 >> x : 50 >> x]
         seen[window] = plate.scale * seen[window] + plate.offsets[index]
-        stacks.append(np.rint(seen[None] * layout.scale).astype(kind))
+        stacks.append(as_plane(seen[None] * layout.scale, layout))
     before = [stack.copy() for stack in stacks]
     done = undo_plates(tuple(stacks), 0, [plate, plate], layout)
     assert done.sum() == 40 * 24
