@@ -51,6 +51,24 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
     )
 
 
+def configure_worker() -> None:
+    """Make every later log line a readable one on standard output, wherever that leads then.
+
+    The worker's output goes to the log of the job it is at.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=False),
+            structlog.processors.format_exc_info,
+            lambda _logger, _method, event: readable(event),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+
+
 @contextmanager
 def job_bound(job_id: str, log: Path, **fields: object) -> Iterator[None]:
     """Within it every line names the job, and also goes to its log file while that is there."""

@@ -17,6 +17,7 @@ from daemon.attempt import Channel, Observe, die_with_parent, serve
 from daemon.config import read_environment
 from daemon.faults import arm
 from daemon.jobs import Fault
+from daemon.logs import configure_worker
 from daemon.wire import Failed, Start
 from erasecore.errors import EraseError
 from erasecore.pipeline import Tools, erase
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> int:
     """Serve the daemon until it closes its end; the exit code."""
     commands, answers, parent_pid, nice = (int(one) for one in arguments)
     prepare(parent_pid, nice)
+    configure_worker()
     with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:
         channel = Channel(reader, writer)
         try:

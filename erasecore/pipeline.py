@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import structlog
+
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.events import Detection
 from erasecore.detect.finder import EventFinder
@@ -28,7 +30,10 @@ from erasecore.video.verify import verify
 from erasecore.windows import plan_segments
 from erasecore.workspace import Workspace, copy_durably
 
+log = structlog.get_logger(__name__)
+
 PREVIEW = "preview.jpg"
+_TOLD_REFUSALS = 40  # lines of text left alone that the log names
 _NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
 
 
@@ -80,6 +85,14 @@ def erase(
     with job.clock.stage(Stage.PROBE):
         video = fit_container(probe(source, settings.limits), settings.encode)
         workspace = Workspace(folder, source, settings)
+        log.info(
+            "film.probed",
+            container=video.container,
+            codec=video.codec,
+            size=f"{video.width}x{video.height}",
+            pix_fmt=video.pix_fmt,
+            rate=str(video.rate),
+        )
     with job.clock.stage(Stage.DETECT):
         detection, timeline = _find_text(job, video, workspace)
     film = Film(video, timeline, detection, settings.encode, engine)
@@ -103,6 +116,7 @@ class _Job:
 def _find_text(job: _Job, video: VideoInfo, workspace: Workspace) -> tuple[Detection, Timeline]:
     """The film's subtitles and time stamps, from one pass over it (or an earlier attempt's)."""
     if (stored := workspace.load_detection()) is not None:
+        log.info("text.known", events=len(stored[0].events), reason="found by an earlier attempt")
         return stored
     finder = EventFinder(
         video.layout,
@@ -118,7 +132,21 @@ def _find_text(job: _Job, video: VideoInfo, workspace: Workspace) -> tuple[Detec
         timeline = reader.timeline()
     detection = finder.finish()
     workspace.save_detection(detection, timeline)
+    _log_detection(detection, float(video.rate))
     return detection, timeline
+
+
+def _log_detection(detection: Detection, rate: float) -> None:
+    log.info(
+        "text.found",
+        events=len(detection.events),
+        left_alone=len(detection.rejected),
+        cuts=len(detection.cuts),
+        frames=detection.frames,
+    )
+    for event, why in detection.rejected[:_TOLD_REFUSALS]:
+        box = [round(side) for side in event.box_xyxy]
+        log.info("text.left_alone", why=why, at_seconds=round(event.start / rate, 2), box_xyxy=box)
 
 
 def _copy_untouched(job: _Job, film: Film) -> EraseReport:
@@ -179,7 +207,9 @@ def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> _Checke
     verified = verify(film.video, result, film.timeline, on_frame=look)
     psnr = fidelity.check(result)
     psnr = None if psnr is None else round(psnr, 2)
-    return _Checked(len(search.left()), psnr, verified.left_out)
+    left = len(search.left())
+    log.info("result.verified", residual_events=left, psnr_outside=psnr)
+    return _Checked(left, psnr, verified.left_out)
 
 
 def _report(film: Film, result: Path, job: _Job) -> EraseReport:

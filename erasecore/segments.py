@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from erasecore.composite import Patch, composite
 from erasecore.cutout import CutoutCollector
 from erasecore.detect.events import Detection
@@ -27,6 +29,8 @@ from erasecore.video.timeline import Timeline
 from erasecore.video.writer import SegmentWriter, writable
 from erasecore.windows import Clip, Picture, Segment, plan_clips
 from erasecore.workspace import SegmentRecord, ShareRecord, Workspace
+
+log = structlog.get_logger(__name__)
 
 _SCOUT_SHARE = 0.5  # of a segment's progress; encoding is the rest
 
@@ -171,6 +175,13 @@ def _store(
             meter.encoded(1)
     record = _record(recovered, snapshots, workspace.segments)
     workspace.save_segment(record)
+    log.info(
+        "segment.stored",
+        number=segment.number,
+        start=segment.start,
+        stop=segment.stop,
+        events=len(record.shares),
+    )
     return record
 
 
