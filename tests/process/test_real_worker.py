@@ -47,6 +47,9 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
     result = (house.done / "text.mp4").read_bytes()
     assert report["result_sha256"] == hashlib.sha256(result).hexdigest()
     assert (house.done / "text.mp4.preview.jpg").read_bytes().startswith(b"\xff\xd8")
+    told = (house.done / "text.mp4.log").read_text("utf-8")
+    for event in ("film.probed", "text.found events=1", "segment.stored", "result.verified"):
+        assert event in told
     assert (house.done / "clean.mp4").read_bytes() == clean
     assert json.loads((house.done / "clean.mp4.report.json").read_bytes())["untouched"] is True
     errors = {name: error_of(house, name)["error"] for name in house.films("failed")}
