@@ -132,8 +132,8 @@ def _same_file(one: Path, other: Path) -> bool:
 def move_new(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> None:
     """Move ``source`` to ``target``, which nothing else may have, to wherever that lies.
 
-    Doing it again after a crash in the middle ends well: a target that is already our file
-    (or our copy) is kept.
+    Doing it again after a crash in the middle ends well: a target that is already our file, or on
+    another filesystem a copy of it, is kept.
 
     Args:
         source: a file of ours.
@@ -146,10 +146,6 @@ def move_new(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> 
     """
     try:
         rename_new(source, target)
-    except FileExistsError:
-        if not same_content(source, target, tick):
-            raise
-        source.unlink()
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise

@@ -5,7 +5,8 @@ file moves by one step that never overwrites. So after a crash anywhere the same
 worked through again: what is not in the job's folder any more has been published.
 
 A name that is taken in one of the folders is taken for all: ``film (2).mp4`` and its sidecars keep
-together. The film itself comes last in its folder, so whoever sees it finds its sidecars.
+together. The report, which bears the job's id and so is like no other file, goes first and reserves
+the name; the film itself comes last, so whoever sees it finds its sidecars.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
         OSError: a folder cannot be written to; the same call may be made again.
     """
     items = [
-        _Item(LOG_FILE, Place.DONE, ".log"),
         _Item(REPORT_FILE, Place.DONE, REPORT_ENDING),
+        _Item(LOG_FILE, Place.DONE, ".log"),
         _Item(PREVIEW_FILE, Place.DONE, ".preview.jpg"),
         _Item(job.result, Place.DONE),
     ]
@@ -72,8 +73,8 @@ def reject(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_t
         OSError: a folder cannot be written to; the same call may be made again.
     """
     items = [
-        _Item(LOG_FILE, Place.FAILED, ".log"),
         _Item(ERROR_FILE, Place.FAILED, ERROR_ENDING),
+        _Item(LOG_FILE, Place.FAILED, ".log"),
         _Item(SETTINGS_FILE, Place.FAILED, FILM_SETTINGS_SUFFIX),
         _Item(job.source, Place.FAILED),
     ]
