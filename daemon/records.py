@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import reprlib
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
@@ -94,8 +95,7 @@ def _plain_complaint(kind: Any, raw: Any, path: str) -> str:  # noqa: ANN401 - a
 
 
 def _shown(raw: object) -> str:
-    text = repr(raw)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return reprlib.repr(raw)
 
 
 def as_json(record: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - any dataclass
@@ -122,7 +122,7 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
     if len(text) > MAX_YAML_BYTES:
         raise error(f"{path}: larger than {MAX_YAML_BYTES} bytes; shorten it.")
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, Loader=_PlainLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         place = " ".join(str(fault).split())[:300]
         raise error(f"{path}: not YAML ({place}); correct it.") from fault
@@ -131,6 +131,15 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise error(f"{path}: must be 'key: value' lines; see config.example.yaml.")
     return raw
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Plain values only, and no aliases: a few lines of them can stand for more than memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", None)
+        return super().compose_node(parent, index)
 
 
 def _read_regular(path: Path) -> bytes:

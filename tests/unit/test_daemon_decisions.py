@@ -1,0 +1,376 @@
+"""The daemon's decisions, each as a table or for every input: retries, states, names, settling."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.config import InboxSettings, RetrySettings
+from daemon.folders import Mount, filesystem_of, is_network, mounts
+from daemon.inbox import Inbox, Rules, Settling, Stamp, writer_has
+from daemon.jobs import (
+    LEGAL,
+    BrokenJob,
+    Fault,
+    IllegalMove,
+    Job,
+    JobState,
+    begun,
+    finished,
+    handed_back,
+    load_job,
+    moved,
+    requeued,
+    save_job,
+)
+from daemon.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
+from daemon.owners import Leases, Owner, Standing, standing, start_time_of, this_process
+from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide
+from daemon.troubles import Troubles
+from daemon.wire import Advanced, Finished, Hello, Lines, Start, WireError, decode, encode
+from erasecore.errors import Remedy
+from erasecore.reports import EraseReport, Progress, Stage
+from erasecore.settings import EraseSettings, Region
+
+RETRY = RetrySettings(max_attempts=3, delay_seconds=30.0, pause_seconds=60.0)
+JOB = Job("id", "a/film.mp4", "source.mp4", 10, 20, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("remedy", "attempt", "decision"),
+    [
+        (Remedy.RETRY, 1, Decision(Next.REQUEUE, 30.0)),  # a quieter moment may do
+        (Remedy.RETRY, 2, Decision(Next.REQUEUE, 60.0)),  # twice as long each time
+        (Remedy.RETRY, 3, Decision(Next.FAIL)),  # enough is enough
+        (Remedy.RETRY, 9, Decision(Next.FAIL)),  # the limit was lowered meanwhile
+        (Remedy.FIX_INPUT, 1, Decision(Next.FAIL)),  # the same film fails the same way
+        (Remedy.FIX_CODE, 1, Decision(Next.FAIL)),  # and the same program, too
+        (Remedy.FIX_HOST, 1, Decision(Next.PAUSE, 60.0)),  # no film is to blame
+        (Remedy.FIX_HOST, 99, Decision(Next.PAUSE, 60.0)),  # however long it takes
+    ],
+)
+def test_decide(remedy: Remedy, attempt: int, decision: Decision) -> None:
+    """What follows from a remedy and the number of the attempt."""
+    assert decide(remedy, attempt, RETRY) == decision
+
+
+@given(st.integers(1, 500))
+def test_delays_are_bounded(attempt: int) -> None:
+    """No delay grows beyond an hour."""
+    patient = replace(RETRY, max_attempts=1000)
+    assert decide(Remedy.RETRY, attempt, patient).delay_seconds <= MAX_DELAY_SECONDS
+
+
+@given(st.sampled_from(JobState), st.sampled_from(JobState))
+def test_legal_moves(before: JobState, after: JobState) -> None:
+    """A job moves along the listed ways and no other."""
+    job = replace(JOB, state=before)
+    if after in LEGAL[before]:
+        assert moved(job, after).state is after
+    else:
+        with pytest.raises(IllegalMove):
+            moved(job, after)
+
+
+def test_attempts_are_counted_first() -> None:
+    """An attempt counts from before it starts, unless it is handed back."""
+    fault = Fault("OutOfMemory", Remedy.RETRY, "memory ran out.")
+    job = begun(replace(JOB, state=JobState.QUEUED), now=1.0)
+    assert job.counted == 1
+    job = requeued(job, fault, now=2.0, delay_seconds=30.0, counted=True)
+    assert (job.counted, job.not_before) == (1, 32.0)
+    job = handed_back(begun(job, now=3.0), now=4.0)
+    assert (job.counted, len(job.attempts)) == (1, 2)
+    job = finished(begun(job, now=5.0), "result.mp4", now=6.0)
+    assert [one.number for one in job.attempts] == [1, 2, 3]
+    assert job.counted == 2
+
+
+names = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=[]), min_size=1, max_size=80
+).filter(lambda name: name not in (".", ".."))
+
+
+@given(
+    st.binary(min_size=1, max_size=200).filter(lambda name: b"/" not in name and b"\0" not in name)
+)
+def test_job_file_keeps_any_name(name: bytes) -> None:
+    """Any bytes of a name come back from job.json as they were."""
+    job = replace(JOB, name=os.fsdecode(name), settings=EraseSettings(priority=3))
+    with tempfile.TemporaryDirectory() as folder:
+        save_job(Path(folder), job)
+        assert load_job(Path(folder)) == job
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"job_id": 1}', '{"odd": 1}', "null"])
+def test_broken_job_file(tmp_path: Path, text: str) -> None:
+    """Whatever else a job.json holds is one kind of error."""
+    (tmp_path / "job.json").write_text(text)
+    with pytest.raises(BrokenJob):
+        load_job(tmp_path)
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+@given(names, st.integers(1, 99))
+def test_results_have_room_for_sidecars(name: str, number: int) -> None:
+    """A result's name, numbered and with the longest ending, fits into a folder."""
+    made = numbered(output_name(PurePosixPath("a", name)), number)
+    assert made.parent == PurePosixPath("a")
+    longest = made.name + ".preview.jpg"
+    assert len(os.fsencode(longest.encode("utf-8", "surrogatepass").decode("utf-8", "replace")))
+    if not any("\ud800" <= c <= "\udfff" for c in made.name):
+        assert len(longest.encode()) <= MAX_NAME_BYTES
+
+
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("film.mp4", "source.mp4"),
+        ("FILM.MKV", "source.mkv"),
+        ("no ending", "source"),
+        ("film.mp4;rm -rf", "source"),
+        ("film.\N{SNOWMAN}", "source"),
+        ("film.toolong", "source"),
+    ],
+)
+def test_work_names(name: str, work: str) -> None:
+    """Nothing of a sender's name but a tame ending is used for the file we work on."""
+    assert work_name(PurePosixPath(name)) == work
+
+
+def test_output_names_are_composed() -> None:
+    """Names that a Mac has decomposed come out composed, as Windows shares need them."""
+    assert str(output_name(PurePosixPath("Cafe\u0301/e\u0301.mp4"))) == "Caf\xe9/\xe9.mp4"
+
+
+def test_numbered() -> None:
+    """The number stands before the ending."""
+    assert str(numbered(PurePosixPath("a/film.mp4"), 2)) == "a/film (2).mp4"
+
+
+def test_fitted_cuts_at_characters() -> None:
+    """A name is cut between characters and keeps its ending."""
+    cut = fitted("\N{CLAPPER BOARD}" * 100 + ".mp4", 50)
+    assert cut.endswith("\N{CLAPPER BOARD}.mp4")
+    assert len(cut.encode()) <= 50
+
+
+def test_shown() -> None:
+    """Nothing that a terminal would obey is printed."""
+    assert shown(os.fsdecode(b"a\x1b[31m\n\xff")) == r"a\x1b[31m\n\xff"
+
+
+# --- the inbox ----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.floats(0.1, 10.0)), max_size=30))
+def test_settling(looks: list[tuple[int, float]]) -> None:
+    """A file is settled only after it looked the same for the whole settle time."""
+    settling, now, changed_at, last = Settling(5.0), 0.0, 0.0, -1
+    for size, wait in looks:
+        now += wait
+        if size != last:
+            changed_at, last = now, size
+        settled = settling.observe(Path("film.mp4"), Stamp(size, 0, 0, 0), now=now)
+        assert settled == (now - changed_at >= 5.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"size_bytes": 2}, False),  # it grows
+        ({"mtime_ns": 2}, False),  # it was pre-allocated and is being filled
+        ({"ctime_ns": 2}, False),  # its sender sets the old date at the end
+        ({"inode": 2}, False),  # it was replaced by another of the same size
+    ],
+)
+def test_what_unsettles(change: dict[str, int], same: bool) -> None:
+    """Any change starts the wait anew, also one back into the past."""
+    settling, stamp = Settling(1.0), Stamp(1, 1, 1, 1)
+    settling.observe(Path("film.mp4"), stamp, now=0.0)
+    assert settling.observe(Path("film.mp4"), replace(stamp, **change), now=1.0) is same
+
+
+@pytest.mark.parametrize(
+    ("name", "film"),
+    [
+        ("film.mp4", True),
+        ("FILM.MP4", True),
+        ("film.mp4.part", False),
+        (".film.mp4", False),
+        ("~$film.mp4", False),
+        ("film.txt", False),
+        ("film", False),
+        ("Thumbs.db", False),
+        ("-y.mp4", True),
+        ("[a].mp4", True),
+    ],
+)
+def test_rules(name: str, film: bool) -> None:
+    """What is taken for a film by its name."""
+    assert Rules(InboxSettings()).film(name) is film
+
+
+def test_scan_orders_by_age(tmp_path: Path) -> None:
+    """Of the films that were there at the first look the oldest goes first."""
+    for age, name in enumerate(["c.mp4", "a.mp4", "d/b.mp4"]):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.utime(path, (age + 1, age + 1))
+    inbox = Inbox(tmp_path, InboxSettings(settle_local_seconds=0.0))
+    assert [one.path.name for one in inbox.scan(now=0.0)] == ["c.mp4", "a.mp4", "b.mp4"]
+
+
+@pytest.mark.skipif(os.getuid() != 0 and not hasattr(os, "O_NOATIME"), reason="no leases here")
+def test_writer_has(tmp_path: Path) -> None:
+    """A file that somebody has open for writing is known to be, and one for reading is not."""
+    path = tmp_path / "film.mp4"
+    path.touch()
+    with path.open("ab"):
+        assert writer_has(path)
+    with path.open("rb"):
+        assert not writer_has(path)
+    assert not writer_has(tmp_path / "gone.mp4")
+
+
+def test_filesystem_of() -> None:
+    """The longest mount point that holds a path says its type; the last mount there wins."""
+    table = (Mount("/", "ext4"), Mount("/srv", "ext4"), Mount("/srv", "cifs"), Mount("/s", "nfs"))
+    assert filesystem_of(Path("/srv/films"), table) == "cifs"
+    assert filesystem_of(Path("/elsewhere"), table) == "ext4"
+    assert filesystem_of(Path("/x"), ()) == ""
+
+
+def test_mount_table(tmp_path: Path) -> None:
+    """The kernel's escapes in mount points are undone."""
+    table = tmp_path / "mountinfo"
+    table.write_text(r"36 35 98:0 / /mnt/my\040films rw master:1 - cifs //nas/films rw" + "\n")
+    assert mounts(table) == (Mount("/mnt/my films", "cifs"),)
+    assert mounts(tmp_path / "none") == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [("ext4", False), ("xfs", False), ("cifs", True), ("nfs4", True), ("fuse.sshfs", True)],
+)
+def test_is_network(kind: str, network: bool) -> None:
+    """On which filesystems changes come without events."""
+    assert is_network(kind) is network
+
+
+# --- owners and leases --------------------------------------------------------------------------
+
+ME = this_process()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({}, Standing.SELF),
+        ({"host": "another"}, Standing.FOREIGN),  # only its heartbeat tells
+        ({"boot_id": "before"}, Standing.DEAD),  # this host has been restarted since
+        ({"pid_namespace": 1}, Standing.FOREIGN),  # in another container
+        ({"pid": 2**22 + 1}, Standing.DEAD),  # no such process
+        ({"start_time": 1}, Standing.DEAD),  # the process id was given to another
+        ({"pid": os.getppid(), "start_time": start_time_of(os.getppid())}, Standing.ALIVE),
+    ],
+)
+def test_standing(change: dict[str, object], what: Standing) -> None:
+    """Who is alive, as seen from us."""
+    assert standing(replace(ME, **change), ME) is what  # type: ignore[arg-type]
+
+
+def test_owner_fields() -> None:
+    """An owner is a process that never was before."""
+    assert isinstance(ME, Owner)
+    assert ME.pid == os.getpid()
+    assert start_time_of(2**22 + 1) is None
+
+
+def test_leases() -> None:
+    """A lease runs on our clock, from when we saw the heartbeat change, wherever that clock is."""
+    leases, other = Leases(10.0), Path("other")
+    assert not leases.expired(other, 5, now=100.0)  # however old it may be already
+    assert not leases.expired(other, 5, now=109.0)
+    assert not leases.expired(other, 3, now=109.5)  # its clock was set back: it lives
+    assert not leases.expired(other, 3, now=119.0)
+    assert leases.expired(other, 3, now=119.5)
+
+
+def test_troubles(log_records: list[dict[str, object]]) -> None:
+    """A trouble blocks until it is to be tried again, and is known until it is mended."""
+    troubles = Troubles()
+    assert not troubles.blocked(now=0.0)
+    with_error = len(log_records)
+    troubles.report("space", "the disk is full.", now=0.0, pause_seconds=5.0)
+    troubles.report("space", "the disk is full.", now=1.0, pause_seconds=5.0)
+    assert len(log_records) == with_error + 1  # said once
+    log_records.clear()
+    assert troubles.blocked(now=5.9)
+    assert not troubles.blocked(now=6.1)
+    assert troubles.sentence() == "the disk is full."
+    troubles.clear("space")
+    assert troubles.sentence() == ""
+
+
+# --- the wire -----------------------------------------------------------------------------------
+
+REPORT = EraseReport(True, "result.mp4", "none", 1, 2, 3, 0.5, "h264", 0, 0, seconds={"erase": 1.0})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Hello({"av": "1"}),
+        Start(
+            job_id="id",
+            attempt=1,
+            source=os.fsdecode(b"/a/\xff.mp4"),
+            folder="/a",
+            shown_as="film",
+            log="",
+            settings=EraseSettings(),
+        ),
+        Advanced("id", Progress(Stage.DETECT, 0.5, 0.25, 1, 2)),
+        Advanced("id", None),
+        Finished("id", REPORT, "a", "b"),
+    ],
+)
+def test_messages_come_back(message: Hello | Start | Advanced | Finished) -> None:
+    """What is sent is what arrives."""
+    assert decode(encode(message)) == message
+
+
+def test_settings_come_back() -> None:
+    """Settings arrive as deep as they go."""
+    settings = EraseSettings()
+    settings = replace(settings, detect=replace(settings.detect, regions=(Region(0, 0.5, 1, 1),)))
+    start = Start("id", 1, "/s", "/f", shown_as="s", log="", settings=settings)
+    assert decode(encode(start)) == start
+
+
+@given(st.binary(max_size=200))
+def test_no_message(line: bytes) -> None:
+    """Whatever else a worker writes is one kind of error."""
+    with pytest.raises(WireError):
+        decode(line)
+
+
+@given(st.lists(st.binary(max_size=20).filter(lambda b: b"\n" not in b)), st.integers(1, 7))
+def test_lines(lines: list[bytes], step: int) -> None:
+    """Lines arrive whole, however the pipe has cut them."""
+    stream = b"".join(line + b"\n" for line in lines)
+    feed, found = Lines(), list[bytes]()
+    for start in range(0, len(stream), step):
+        found += feed.feed(stream[start : start + step])
+    assert found == lines

@@ -1,0 +1,239 @@
+"""The write discipline, history, log and notifications, on real files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import structlog
+
+from daemon import files
+from daemon.config import LogFormat, LogLevel, LogSettings
+from daemon.faults import FAULT_POINTS, arm, fault_point
+from daemon.files import make_folder, move_new, remove_tree, rename_new, write_whole
+from daemon.history import Entry, History
+from daemon.logs import configure, job_bound
+from daemon.publish import requeue
+from erasecore.errors import ConfigError
+
+SHM = Path("/dev/shm")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A file and a free name."""
+    source = tmp_path / "source"
+    source.write_text("film")
+    return source, tmp_path / "target"
+
+
+def test_rename_new(pair: tuple[Path, Path]) -> None:
+    """A file gets its new name."""
+    rename_new(*pair)
+    assert (pair[0].exists(), pair[1].read_text()) == (False, "film")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dead link"])
+def test_rename_new_overwrites_nothing(pair: tuple[Path, Path], kind: str) -> None:
+    """Whatever has the name keeps it."""
+    source, target = pair
+    if kind == "file":
+        target.write_text("another")
+    elif kind == "folder":
+        target.mkdir()
+    else:
+        target.symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        rename_new(source, target)
+    assert source.read_text() == "film"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_filesystems_that_can_do_less(
+    pair: tuple[Path, Path], links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without RENAME_NOREPLACE, and even without links, nothing is overwritten."""
+
+    def cannot(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not on this filesystem")
+
+    # What such a filesystem answers, on one that is at hand.
+    monkeypatch.setattr(files, "_rename_noreplace", cannot)
+    if not links:
+        monkeypatch.setattr(os, "link", cannot)
+    source, target = pair
+    target.write_text("another")
+    with pytest.raises(FileExistsError):
+        rename_new(source, target)
+    target.unlink()
+    rename_new(source, target)
+    assert (source.exists(), target.read_text()) == (False, "film")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another filesystem."""
+    folder = SHM / f"subtitle-eraser-test-{os.getpid()}"
+    if not SHM.is_dir() or SHM.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second filesystem here")
+    folder.mkdir()
+    yield folder
+    remove_tree(folder)
+
+
+def test_move_to_another_filesystem(pair: tuple[Path, Path], elsewhere: Path) -> None:
+    """A file is copied, checked, named and removed, in that order; no part is left."""
+    ticks: list[int] = []
+    os.utime(pair[0], (5, 5))
+    move_new(pair[0], elsewhere / "film", part=".part", tick=lambda: ticks.append(1))
+    assert not pair[0].exists()
+    assert (elsewhere / "film").read_text() == "film"
+    assert (elsewhere / "film").stat().st_mtime == 5
+    assert [one.name for one in elsewhere.iterdir()] == ["film"]
+    assert ticks
+
+
+def test_move_again_after_a_crash(pair: tuple[Path, Path], elsewhere: Path) -> None:
+    """A copy that was complete before a crash is not made again under another name."""
+    (elsewhere / "film").write_text("film")
+    (elsewhere / ".part").write_text("fi")
+    move_new(pair[0], elsewhere / "film", part=".part")
+    assert not pair[0].exists()
+    assert [one.name for one in elsewhere.iterdir()] == ["film"]
+
+
+def test_move_overwrites_nothing_elsewhere(pair: tuple[Path, Path], elsewhere: Path) -> None:
+    """Another file of that name stays, and so does ours."""
+    (elsewhere / "film").write_text("another")
+    with pytest.raises(FileExistsError):
+        move_new(pair[0], elsewhere / "film", part=".part")
+    assert pair[0].exists()
+    assert (elsewhere / "film").read_text() == "another"
+
+
+def test_write_whole(tmp_path: Path) -> None:
+    """New content replaces the old at once, and no part is left."""
+    for text in (b"one", b"two"):
+        write_whole(tmp_path / "file", text)
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("file", b"two")]
+
+
+def test_make_folder(tmp_path: Path) -> None:
+    """Missing folders are made; a file in the way is not mistaken for a taken name."""
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        make_folder(tmp_path / "file" / "b")
+
+
+def test_requeue_overwrites_nothing(tmp_path: Path) -> None:
+    """A film in the inbox is not replaced by one from failed/."""
+    inbox, failed = tmp_path / "inbox", tmp_path / "failed"
+    for folder in (inbox, failed):
+        folder.mkdir()
+        (folder / "film.mp4").write_text(folder.name)
+    with pytest.raises(FileExistsError):
+        requeue(failed / "film.mp4", failed, inbox)
+    assert (inbox / "film.mp4").read_text() == "inbox"
+
+
+# --- history ------------------------------------------------------------------------------------
+
+
+def entry(job_id: str, outcome: str = "done") -> Entry:
+    """A job that ended."""
+    return Entry(job_id, "film\udcff.mp4", outcome, "film.mp4", 5.0, 1, 2.0, 3, 4, "")
+
+
+def test_history(tmp_path: Path) -> None:
+    """Jobs are remembered once, the newest first, across restarts."""
+    for _ in range(2):
+        history = History(tmp_path)
+        history.record(entry("a"))
+        history.record(entry("b", "failed"))
+        history.close()
+    history = History(tmp_path)
+    assert not history.is_new
+    assert history.counts() == {"done": 1, "failed": 1}
+    assert history.recent(1)[0].name == r"film\xff.mp4"
+    history.close()
+
+
+def test_history_is_made_anew(tmp_path: Path) -> None:
+    """What was published is enough to make the history again."""
+    done = tmp_path / "done" / "a"
+    done.mkdir(parents=True)
+    fields = {name: getattr(entry("a"), name) for name in Entry.__slots__}
+    report = {"history": {**fields, "name": "film.mp4"}}
+    (done / "film.mp4.report.json").write_text(json.dumps(report))
+    (done / "odd.mp4.report.json").write_text("{}")
+    (tmp_path / "history.sqlite3").write_bytes(b"no database" * 1000)
+    history = History(tmp_path)
+    assert history.is_new
+    history.rebuild(tmp_path / "done", tmp_path / "failed")
+    assert [one.published_as for one in history.recent(9)] == ["a/film.mp4"]
+    history.close()
+    assert (tmp_path / "history.broken").exists()
+
+
+def test_history_is_read_while_written(tmp_path: Path) -> None:
+    """Status may look while the daemon writes."""
+    history = History(tmp_path)
+    history.record(entry("a"))
+    reader = sqlite3.connect(tmp_path / "history.sqlite3")
+    assert reader.execute("SELECT COUNT(*) FROM entry").fetchone() == (1,)
+    reader.close()
+    history.close()
+
+
+# --- log and fault points -----------------------------------------------------------------------
+
+
+def test_json_lines_and_job_log(tmp_path: Path) -> None:
+    """A job's lines are JSON for machines, and readable in its own log while that is there."""
+    stream, log = StringIO(), tmp_path / "log"
+    log.touch()
+    configure(LogSettings(LogLevel.INFO, LogFormat.JSON), stream)
+    say = structlog.get_logger()
+    with job_bound("id", log):
+        say.info("attempt.started", film="a.mp4")
+        say.debug("not.wanted")
+        log.rename(tmp_path / "published.log")
+        say.info("job.done")
+    say.info("service.stopped")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [one["event"] for one in lines] == ["attempt.started", "job.done", "service.stopped"]
+    assert [one.get("job_id") for one in lines] == ["id", "id", None]
+    text = (tmp_path / "published.log").read_text()
+    assert text.count("\n") == 1
+    assert text.endswith("info    attempt.started film=a.mp4\n")
+    assert not log.exists()
+    logging.getLogger("watchdog").setLevel(logging.NOTSET)
+
+
+def test_fault_points() -> None:
+    """Only the armed point acts, and only points that exist can be armed."""
+    acted: list[str] = []
+    arm("publish.after_link", lambda: acted.append("here"))
+    for point in FAULT_POINTS:
+        fault_point(point)
+    arm("")
+    fault_point("publish.after_link")
+    assert acted == ["here"]
+    with pytest.raises(ConfigError, match="no fault point"):
+        arm("publish.after_lunch")
+
+
+def test_every_fault_point_is_passed() -> None:
+    """The list of fault points is the list of those in the code."""
+    code = "".join(one.read_text() for one in Path("daemon").glob("*.py") if one.stem != "faults")
+    for point in FAULT_POINTS:
+        step = point.partition(".")[2]
+        assert f'"{point}"' in code or f'{{step}}.{step}"' in code, point
