@@ -36,6 +36,8 @@ AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
 
 DEMUXERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,live_flv,asf,asf_o,ogg,mxf,nut,dv,wtv"
 
+_BOXES_WITH_FILM = (b"mdat", b"moov", b"moof")
+
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a folder"),
@@ -157,19 +159,22 @@ def _is_host_fault(path: Path, error: Exception) -> bool:
 
 
 def ends_inside_a_box(path: Path) -> bool:
-    """Whether an MP4 or QuickTime file stops before its last top-level box does."""
-    size, place = path.stat().st_size, 0
+    """Whether an MP4 or QuickTime file stops in the middle of a box that holds film.
+
+    Bytes after the film's end that look like the head of some box are no fault of the film's.
+    """
+    size, place, kind = path.stat().st_size, 0, b""
     with path.open("rb") as file:
         while place + 8 <= size:
             file.seek(place)
             head = file.read(16)
-            length = int.from_bytes(head[:4], "big")
+            length, kind = int.from_bytes(head[:4], "big"), head[4:8]
             if length == 1:
                 length = int.from_bytes(head[8:16], "big")
             if length < 8:  # 0: to the end of the file; else not a box
                 return False
             place += length
-    return place > size
+    return place > size and kind in _BOXES_WITH_FILM
 
 
 def looks_like_film(head: bytes) -> bool:

@@ -219,3 +219,13 @@ def test_stamps_that_fall_together_are_spread(tmp_path: Path) -> None:
     assert list(np.diff(timeline.pts) > 0) == [True] * 4
     assert not timeline.seekable
     assert timeline.warnings
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts"])
+def test_bytes_after_the_film_are_no_fault_of_the_film(tmp_path: Path, suffix: str) -> None:
+    """Recorders and recovery tools leave junk at the end; every frame is there, so it is read."""
+    path = write(tmp_path / f"film{suffix}", draw(64, 48, frames=12).shown)
+    junk = b"\xea\x73\x98\x1a\x91@Ma" + np.random.default_rng(1).bytes(4000)
+    path.write_bytes(path.read_bytes() + junk)
+    with FrameReader(probe(path, LimitSettings())) as reader:
+        assert len(list(reader)) == 12
