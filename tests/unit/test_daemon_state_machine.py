@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -291,4 +292,4 @@ Daemons.TestCase.settings = settings(
     derandomize=True,
     phases=[Phase.generate],  # shrinking takes longer than a test may
 )
-TestDaemons = Daemons.TestCase
+TestDaemons = pytest.mark.errors_logged(Daemons.TestCase)  # some of the faults are our own
