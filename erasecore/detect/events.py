@@ -17,7 +17,7 @@ class Event:
     full_start: int  # [full_start, full_stop): it is as opaque as it gets
     full_stop: int
     box_xyxy: BoxXyxy  # pixels of the stored picture's luma
-    text_height_px: float  # of one line
+    text_height_px: float  # of one line's letters, from the top of a k to the bottom of a p
     score: float  # 0 to 1
 
 

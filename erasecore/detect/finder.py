@@ -29,6 +29,7 @@ _RING_BYTES = 96_000_000
 _LOOK_BACK_SECONDS = 2.8
 _LEAST_SIDE_PX = 480.0  # of a searched picture, unless the film's is smaller
 _GONE_SECONDS = 0.4
+_LETTERS = 0.7  # of a detected box's height: the detector leaves air around the letters
 _RAMP_SECONDS = 1.2  # the longest fade
 
 
@@ -215,7 +216,7 @@ class EventFinder:
             full_start=traits.span.full_start,
             full_stop=traits.span.full_stop,
             box_xyxy=(left, top, right, bottom),
-            text_height_px=traits.text_height * factor,
+            text_height_px=_LETTERS * traits.text_height * factor,
             score=traits.score,
         )
 

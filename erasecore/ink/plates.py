@@ -93,7 +93,7 @@ def find_plate(
     Args:
         changes: the moments at which the subtitle appears and vanishes.
         letters: float32 ``(H, W)``; distance of each pixel to the nearest letter, in pixels.
-        text_box: the text's box in the cutout.
+        text_box: the letters' box in the cutout with a little air, all of it on the plate.
         style: a plate whose opacity and colour are known already; only its extent is looked for.
         full_range: black is 0 instead of 16.
     """
@@ -151,9 +151,8 @@ def undo_plates(
 
 def _inner(letters: NDArray[np.float32], text_box: Box) -> NDArray[np.bool_]:
     left, top, right, bottom = text_box
-    margin = round(0.1 * (bottom - top))
     inner = np.zeros(letters.shape, bool)
-    inner[max(0, top + margin) : bottom - margin, max(0, left) : right] = True
+    inner[max(0, top) : bottom, max(0, left) : right] = True
     inner &= letters > 2.6 + 0.04 * (bottom - top)
     return inner
 

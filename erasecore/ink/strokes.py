@@ -59,16 +59,20 @@ def find_ink(
     distance = np.asarray(
         cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5), np.float32
     )
+    tight = _bounds(letters)
+    line = float(np.clip(tight[3] - tight[1], 0.5 * event.text_height_px, event.text_height_px))
     changes, quiet = _changes(cutout, event, others, view)
     plate = None
     if quiet:
         full_range = cutout.layout.full_range
-        plate = find_plate(quiet, distance, text_box, style=style, full_range=full_range)
+        air = round(1 + 0.15 * line)  # the least that any plate leaves around its letters
+        around = (tight[0] - air, tight[1] - air, tight[2] + air, tight[3] + air)
+        plate = find_plate(quiet, distance, around, style=style, full_range=full_range)
     moments = quiet or changes
     if plate is not None:
         moments = [plate.take_away(change) for change in moments]
     quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
-    mask[view] = _grow(distance, quiet_zone, moments, event)
+    mask[view] = _grow(distance, quiet_zone, moments, line)
     if plate is None:
         return Ink(event, mask, None)
     mask[view] |= plate.edge(distance.shape)
@@ -116,6 +120,12 @@ def _text_zone(
             zone |= _inside(_text_box(other, cutout, 0, 0), cutout.size)
     inside: NDArray[np.bool_] = zone[view]
     return inside
+
+
+def _bounds(mask: NDArray[np.bool_]) -> Box:
+    """The smallest box around what is set in ``mask``."""
+    rows, columns = np.nonzero(mask)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
 def _seeds(
@@ -200,13 +210,13 @@ def _grow(
     distance: NDArray[np.float32],
     quiet_zone: NDArray[np.bool_],
     changes: list[Change],
-    event: Event,
+    line: float,
 ) -> NDArray[np.bool_]:
     """The seeds grown by outline, shadow and halo, as far as the picture is seen to change.
 
-    How much the picture changes by itself at that moment is read off the ``quiet_zone``.
+    ``line`` is the letters' height in pixels. How much the picture changes by itself at that moment
+    is read off the ``quiet_zone``.
     """
-    line = event.text_height_px
     guess: NDArray[np.bool_] = distance <= max(2.0, 0.10 * line) + 1.5
     if not changes:
         return guess
