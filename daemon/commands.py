@@ -67,7 +67,8 @@ def erase(asked: Asked) -> int:
     except Stopped:
         console.print("stopped; nothing was written")
         return 1
-    what = "no subtitles found; copied" if report.untouched else f"{len(report.events)} subtitles"
+    count = len(report.events)
+    what = "no subtitles found; copied" if report.untouched else _counted(count, "subtitle")
     seconds = sum(report.seconds.values())
     console.print(f"{shown(str(result))}: {what}, {report.frames} frames in {seconds:.1f} s")
     for warning in report.warnings:
@@ -94,12 +95,18 @@ def status(asked: Asked) -> int:
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return 0
     console = Console(highlight=False, markup=False)
-    console.print(_daemon_table(views))
+    console.print(_daemon_table(views) if views else "no daemon is running")
     console.print(f"in the inbox: {waiting}   ", end="")
     console.print("   ".join(f"{outcome}: {count}" for outcome, count in sorted(counts.items())))
     if recent:
         console.print(_recent_table(recent))
+    for sentence in [entry.sentence for entry in recent if entry.sentence]:
+        console.print(sentence)
     return 0
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _past(state: Path, most: int) -> tuple[list[Entry], dict[str, int]]:
@@ -121,7 +128,7 @@ def _daemon_table(views: list[DaemonView]) -> Table:
 
 
 def _recent_table(entries: list[Entry]) -> Table:
-    table = Table("when", "film", "outcome", "attempts", "seconds", "subtitles", "why", title=None)
+    table = Table("when", "film", "outcome", "attempts", "seconds", "subtitles")
     for entry in entries:
         when = datetime.fromtimestamp(entry.stopped_at).astimezone()
         table.add_row(
@@ -131,7 +138,6 @@ def _recent_table(entries: list[Entry]) -> Table:
             str(entry.attempts),
             f"{entry.seconds:.1f}",
             str(entry.events),
-            entry.sentence,
         )
     return table
 

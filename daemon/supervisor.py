@@ -14,6 +14,7 @@ from pathlib import Path
 
 from daemon.config import WorkerSettings
 from daemon.jobs import Fault
+from daemon.names import shown
 from daemon.wire import (
     Advanced,
     Failed,
@@ -31,6 +32,7 @@ from erasecore.reports import Progress
 
 WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
 READ_BYTES = 1 << 20
+LAST_BYTES = 2000
 
 
 class WorkerState(StrEnum):
@@ -51,6 +53,18 @@ class WorkerBroken:
 
 
 Report = Finished | Failed | WorkerBroken | Advanced | Hello
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log that says anything, escaped; empty where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LAST_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    said = next((line for line in reversed(lines) if line.strip()), b"")
+    return shown(os.fsdecode(said.strip()))
 
 
 class Supervisor:
@@ -189,7 +203,9 @@ class Supervisor:
         self.kill()
         if state is WorkerState.BUSY:
             return Failed(job_id, Fault("WorkerLost", Remedy.RETRY, f"{sentence}."))
-        return WorkerBroken(f"{sentence}; see {self._log}.", loaded=state is WorkerState.IDLE)
+        said = last_words(self._log)
+        more = f"its last words were: {said}" if said else f"see {self._log}."
+        return WorkerBroken(f"{sentence}; {more}", loaded=state is WorkerState.IDLE)
 
     def _broken(self, sentence: str) -> WorkerBroken:
         self.kill()

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.config import load_config
+from daemon.onefile import Errand, erase_file
+from erasecore.errors import HostError
 from tests.clips import clean_film, small_film
 from tests.process.house import REPOSITORY, House
 
@@ -122,7 +125,7 @@ def test_erase_one_file(films: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.mp4"
     done = run("erase", films / "text.mp4", result)
     assert done.returncode == 0, done.stderr
-    assert "1 subtitles" in done.stderr
+    assert "1 subtitle," in done.stderr
     first = result.read_bytes()
     again = run("erase", films / "clean.mp4", result)
     assert again.returncode == 1
@@ -141,6 +144,15 @@ def test_erase_what_is_no_film(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("subtitle-eraser: words.mp4: ")
     assert [one.name for one in tmp_path.iterdir()] == ["words.mp4"]
+
+
+def test_a_worker_that_cannot_start_is_quoted(films: Path, tmp_path: Path) -> None:
+    """Its log goes with the hidden folder, so its last words are in the sentence."""
+    errand = Errand(films / "text.mp4", tmp_path / "out.mp4")
+    command = (sys.executable, "-c", "import sys; sys.exit('no such library: libfoo')")
+    with pytest.raises(HostError, match="no such library: libfoo"):
+        erase_file(errand, load_config(None), lambda _: None, worker_command=command)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_doctor(house: House) -> None:
