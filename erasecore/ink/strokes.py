@@ -18,6 +18,7 @@ from erasecore.detect.events import Event
 from erasecore.ink.plates import Change, Plate, find_plate
 from erasecore.video.color import Box
 
+_MOVING_LEVELS = 4.0  # spread of a picture that moves, in levels
 _SAMPLES = 9  # frames of an event that are looked at
 _HATS = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
 
@@ -52,7 +53,8 @@ def find_ink(
     left, top, right, bottom = region_of(event, cutout)
     view = np.s_[top:bottom, left:right]
     text_box = _text_box(event, cutout, left, top)
-    letters = _seeds(cutout, event, view, text_box)
+    samples = _samples(cutout, event, view)
+    letters = _seeds(samples, event, text_box)
     mask = np.zeros((height, width), bool)
     if not letters.any():
         return Ink(event, mask, None)
@@ -72,7 +74,8 @@ def find_ink(
     if plate is not None:
         moments = [plate.take_away(change) for change in moments]
     quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
-    mask[view] = _grow(distance, quiet_zone, moments, line)
+    least = _steady_px(distance, samples[:, 0].std(axis=0), quiet_zone, line)
+    mask[view] = _grow(distance, quiet_zone, moments, line) | (distance <= least)
     if plate is None:
         return Ink(event, mask, None)
     mask[view] |= plate.edge(distance.shape)
@@ -128,14 +131,16 @@ def _bounds(mask: NDArray[np.bool_]) -> Box:
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
-def _seeds(
-    cutout: Cutout, event: Event, view: tuple[slice, slice], text_box: Box
-) -> NDArray[np.bool_]:
-    """Pixels that are letter in (nearly) every sampled frame: bool of the region's size."""
+def _samples(cutout: Cutout, event: Event, view: tuple[slice, slice]) -> NDArray[np.float32]:
+    """Frames spread over the event while it is opaque: ``(N, P, H, W)`` of the region."""
     start = max(cutout.start, min(event.full_start, event.full_stop - 1))
     stop = min(cutout.stop, max(event.full_start + 1, event.full_stop))
     frames = np.unique(np.linspace(start, stop - 1, _SAMPLES).astype(int))
-    planes = np.stack([cutout.levels(int(frame))[:, view[0], view[1]] for frame in frames])
+    return np.stack([cutout.levels(int(frame))[:, view[0], view[1]] for frame in frames])
+
+
+def _seeds(planes: NDArray[np.float32], event: Event, text_box: Box) -> NDArray[np.bool_]:
+    """Pixels that are letter in (nearly) every sampled frame: bool of the region's size."""
     size = int(0.42 * event.text_height_px) // 2 * 2 + 1
     kernel = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
     inside = _inside(text_box, planes.shape[2:])
@@ -217,7 +222,7 @@ def _grow(
     ``line`` is the letters' height in pixels. How much the picture changes by itself at that moment
     is read off the ``quiet_zone``.
     """
-    guess: NDArray[np.bool_] = distance <= max(2.0, 0.10 * line) + 1.5
+    guess: NDArray[np.bool_] = distance <= max(3.0, 0.12 * line) + 1.5
     if not changes:
         return guess
     reach = max(4.0, 0.30 * line)
@@ -238,6 +243,31 @@ def _grow(
         mask |= solid & (distance <= width + 0.12 * line)
     grown: NDArray[np.bool_] = mask
     return grown
+
+
+def _steady_px(
+    distance: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    quiet_zone: NDArray[np.bool_],
+    line: float,
+) -> float:
+    """How far from the letters the picture stands still while everything around them moves.
+
+    ``spread`` is each pixel's standard deviation over the event, in levels. 0 where the scene
+    itself is still and so tells nothing.
+    """
+    reach = max(4.0, 0.30 * line)
+    far = (distance > reach + 2) & quiet_zone
+    usual = float(np.median(spread[far])) if far.any() else 0.0
+    if usual < _MOVING_LEVELS:
+        return 0.0
+    width = 0
+    for step in range(1, int(reach) + 1):
+        shell = (distance > step - 1) & (distance <= step)
+        if not shell.any() or float(np.median(spread[shell])) > 0.35 * usual:
+            break
+        width = step
+    return width + 1.1 if width else 0.0
 
 
 def _outline_px(
