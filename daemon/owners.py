@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -142,9 +143,8 @@ def heartbeat_of(instance: Path) -> int | None:
         return None
 
 
-def abandoned(work: Path, me: Owner, leases: Leases, *, now: float) -> list[Path]:
-    """The instances' folders below ``work`` whose owner is dead, or silent for a whole lease."""
-    found = []
+def instances(work: Path, me: Owner) -> Iterator[tuple[Path, Standing]]:
+    """Every daemon's folder below ``work``, and how its owner stands to us."""
     for instance in sorted(work.iterdir()):
         if instance.name.startswith(".") or not instance.is_dir():
             continue
@@ -152,6 +152,13 @@ def abandoned(work: Path, me: Owner, leases: Leases, *, now: float) -> list[Path
             what = standing(owner_of(instance), me)
         except NoOwner:
             what = Standing.FOREIGN
+        yield instance, what
+
+
+def abandoned(work: Path, me: Owner, leases: Leases, *, now: float) -> list[Path]:
+    """The instances' folders below ``work`` whose owner is dead, or silent for a whole lease."""
+    found = []
+    for instance, what in instances(work, me):
         if what is Standing.SELF:
             continue
         heartbeat = heartbeat_of(instance) or 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.files import write_whole
 from daemon.jobs import Job
 from daemon.names import shown
-from daemon.owners import STATUS_FILE, NoOwner, Owner, Standing, owner_of, standing
+from daemon.owners import STATUS_FILE, Owner, Standing, instances
 from daemon.records import as_json, read_record
 from erasecore.reports import Progress
 
@@ -91,16 +91,10 @@ class _Unreadable(Exception):
 
 def daemons(work: Path, me: Owner) -> list[DaemonView]:
     """The daemons that have a folder below ``work``."""
-    views = []
-    for instance in sorted(work.iterdir()):
-        if instance.name.startswith(".") or not instance.is_dir():
-            continue
-        try:
-            what = standing(owner_of(instance), me)
-        except NoOwner:
-            what = Standing.FOREIGN
-        views.append(DaemonView(instance.name, what, _snapshot_in(instance)))
-    return views
+    return [
+        DaemonView(instance.name, what, _snapshot_in(instance))
+        for instance, what in instances(work, me)
+    ]
 
 
 def _snapshot_in(instance: Path) -> Snapshot | None:
