@@ -66,9 +66,8 @@ def find_ink(
     changes, quiet = _changes(cutout, event, others, view)
     plate = None
     if quiet:
+        around = _with_air(tight, line)
         full_range = cutout.layout.full_range
-        air = round(1 + 0.15 * line)  # the least that any plate leaves around its letters
-        around = (tight[0] - air, tight[1] - air, tight[2] + air, tight[3] + air)
         plate = find_plate(quiet, distance, around, style=style, full_range=full_range)
     moments = quiet or changes
     if plate is not None:
@@ -129,6 +128,13 @@ def _bounds(mask: NDArray[np.bool_]) -> Box:
     """The smallest box around what is set in ``mask``."""
     rows, columns = np.nonzero(mask)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+def _with_air(letters: Box, line: float) -> Box:
+    """The letters' box with the least air that any plate leaves around them."""
+    air = round(1 + 0.15 * line)
+    left, top, right, bottom = letters
+    return left - air, top - air, right + air, bottom + air
 
 
 def _samples(cutout: Cutout, event: Event, view: tuple[slice, slice]) -> NDArray[np.float32]:
