@@ -66,9 +66,8 @@ def find_ink(
     changes, quiet = _changes(cutout, event, others, view)
     plate = None
     if quiet:
-        around = _with_air(tight, line)
-        full_range = cutout.layout.full_range
-        plate = find_plate(quiet, distance, around, style=style, full_range=full_range)
+        full = cutout.layout.full_range
+        plate = find_plate(quiet, distance, _with_air(tight, line), style=style, full_range=full)
     moments = quiet or changes
     if plate is not None:
         moments = [plate.take_away(change) for change in moments]
