@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -216,6 +216,9 @@ def check_config(config: Config) -> None:
     Raises:
         ConfigError: the text names the key.
     """
+    for item in fields(config.folders):
+        if "\0" in str(getattr(config.folders, item.name)):
+            raise ConfigError(f"folders.{item.name}: has a NUL character; write a plain path.")
     for key, least in AT_LEAST:
         section, name = key.split(".")
         found = getattr(getattr(config, section), name)

@@ -17,6 +17,9 @@ from erasecore.errors import BadSidecar
 from erasecore.settings import DetectSettings, EncodeSettings, EraseSettings
 
 BUILT_IN_ENGINES = ("auto", "propagate", "diffueraser")
+SENDERS_ENGINES = ("auto", "propagate")
+"""What a settings file beside a film may ask for: engines that no host can lack. A missing one
+pauses the queue, which is not for a sender to bring about."""
 FOLDER_SETTINGS = ".erase.yaml"
 FILM_SETTINGS_SUFFIX = ".erase.yaml"
 MAX_RANGES = 1000
@@ -75,8 +78,8 @@ def overridden(base: EraseSettings, file: Path, *, shown_as: Path) -> EraseSetti
 
     raw = read_yaml(file, error=complain)
     read_record(FilmSettings, raw, error=complain)
-    if raw.get("engine", "auto") not in BUILT_IN_ENGINES:
-        raise complain(f"engine: must be one of {', '.join(BUILT_IN_ENGINES)}")
+    if raw.get("engine", "auto") not in SENDERS_ENGINES:
+        raise complain(f"engine: must be one of {', '.join(SENDERS_ENGINES)}")
     settings = read_record(EraseSettings, _merged(asdict(base), raw), error=complain)
     check_erase(settings, prefix="", error=complain)
     return settings

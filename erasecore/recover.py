@@ -60,7 +60,7 @@ def recover(
         engine: fills the hole.
         tick: a sign of life.
     """
-    inks = find_inks(cutout, clip)
+    inks = find_inks(cutout, clip, cuts)
     undone = _undo_all(cutout, inks)
     strip = _strip(cutout, clip, inks, cuts)
     filled = engine.fill(strip, None, tick)
@@ -69,13 +69,15 @@ def recover(
     return Recovery(patches, _shares(clip, strip, filled, inks))
 
 
-def find_inks(cutout: Cutout, clip: Clip) -> tuple[Ink, ...]:
+def find_inks(cutout: Cutout, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
     """The ink of every event in sight; plates share one style where most have one."""
-    inks = [find_ink(cutout, event, clip.events) for event in clip.events]
+    inks = [find_ink(cutout, event, clip.events, cuts=cuts) for event in clip.events]
     plates = [ink.plate for ink in inks if ink.plate is not None]
     if plates and len(plates) >= _STYLE_SHARE * len(inks):
         style = share_style(plates)
-        inks = [find_ink(cutout, event, clip.events, style=style) for event in clip.events]
+        inks = [
+            find_ink(cutout, event, clip.events, style=style, cuts=cuts) for event in clip.events
+        ]
     return tuple(inks)
 
 

@@ -19,6 +19,7 @@ from erasecore.settings import Region
 _WHOLE_EVERY = 4  # samples
 _LOOK_AGAIN = 16  # samples after which a still picture is searched once more
 _SETTLED_LINES = 3  # lines in the same rows after which the usual rows need no search
+_ROOM_LINES = 2.2  # searched above and below known rows: the next caption may have one line more
 _LOOK_SIDE_PX = 8  # of a block that is compared
 _CHANGED_LEVELS = 3.0
 _USUAL_ROWS = (0.64, 1.0)  # of a picture's height, where captions are expected
@@ -41,6 +42,7 @@ class _Rows:
 
     top: float
     bottom: float
+    line: float  # height of the tallest single one
     lines: int = 1
 
 
@@ -65,9 +67,10 @@ class SearchPlan:
         for rows in self._known:
             if min(rows.bottom, bottom) > max(rows.top, top):
                 rows.top, rows.bottom = min(rows.top, top), max(rows.bottom, bottom)
+                rows.line = max(rows.line, bottom - top)
                 rows.lines += 1
                 return
-        self._known = [*self._known[-3:], _Rows(top, bottom)]
+        self._known = [*self._known[-3:], _Rows(top, bottom, bottom - top)]
 
     def parts(self, luma: Luma) -> list[Part]:
         """The parts of the next sampled frame that are worth a search; ``luma`` is its own."""
@@ -83,7 +86,7 @@ class SearchPlan:
         if self._sample % _WHOLE_EVERY == _WHOLE_EVERY // 2:
             spans.append(self._other)
         for rows in self._known:
-            pad = 1.6 * (rows.bottom - rows.top) if rows.bottom - rows.top < 0.1 else 0.06
+            pad = min(0.25, _ROOM_LINES * rows.line)
             spans.append((max(0.0, rows.top - pad), min(1.0, rows.bottom + pad)))
         return [
             Part(f"rows {top:.2f}", Region(0.0, top, 1.0, bottom)) for top, bottom in _join(spans)

@@ -16,6 +16,7 @@ from erasecore.cutout import Stack
 from erasecore.video.color import Box, PlaneLayout, as_plane
 
 _LEAST_LIKENESS = 0.3  # correlation of the same place before and after: no other scene
+_OPAQUE_SCALE = 0.15
 _EDGE_PX = 2  # on both sides of a plate's border, where it is neither full nor absent
 
 
@@ -48,14 +49,20 @@ class Plate:
     offsets: tuple[float, ...]
     box: Box
 
-    def edge(self, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """The pixels along its border that obey no arithmetic: bool ``size``."""
+    @property
+    def opaque(self) -> bool:
+        """Too little shows through for the background to be solved for."""
+        return self.scale <= _OPAQUE_SCALE
+
+    def hidden(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Where the background is not to be had: its border, or all of an opaque one."""
         left, top, right, bottom = self.box
-        edge = np.zeros(size, bool)
+        hidden = np.zeros(size, bool)
         grow = _EDGE_PX
-        edge[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
-        edge[top + grow : bottom - grow, left + grow : right - grow] = False
-        return edge
+        hidden[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
+        if not self.opaque:
+            hidden[top + grow : bottom - grow, left + grow : right - grow] = False
+        return hidden
 
     def moved(self, right: int, down: int) -> Plate:
         """The same plate in coordinates whose origin lies so far to the left and above."""
@@ -98,7 +105,7 @@ def find_plate(
         full_range: black is 0 instead of 16.
     """
     inner = _inner(letters, text_box)
-    if inner.sum() < 80:
+    if not changes or inner.sum() < 80:
         return None
     without = np.concatenate([change.without[:, inner] for change in changes], axis=1)
     with_ink = np.concatenate([change.with_ink[:, inner] for change in changes], axis=1)
@@ -188,6 +195,8 @@ def _fit(
     before, after = before[same_way], after[same_way]
     if before.size < 80:
         return None
+    if after.std() < 4 and after.std() < 0.25 * before.std():  # nothing shows through
+        return 0.0, float(np.median(after))
     if before.std() < 6:  # a flat background tells no slope: take the plate for black
         scale = float(np.median((after - black) / np.maximum(before - black, 8)))
         offset = black * (1 - scale)
@@ -197,7 +206,7 @@ def _fit(
             return None
         scale, offset = line
     error = np.abs(scale * before + offset - after)
-    if not 0.15 < scale < 0.9 or float(np.median(error)) > 10:
+    if not scale < 0.9 or float(np.median(error)) > 10:
         return None
     return (scale, offset) if -4 < offset / (1 - scale) < 259 else None
 

@@ -39,7 +39,12 @@ class Ink:
 
 
 def find_ink(
-    cutout: Cutout, event: Event, others: tuple[Event, ...], *, style: Plate | None = None
+    cutout: Cutout,
+    event: Event,
+    others: tuple[Event, ...],
+    *,
+    style: Plate | None = None,
+    cuts: tuple[int, ...] = (),
 ) -> Ink:
     """The ink of ``event``, estimated over its whole time.
 
@@ -48,36 +53,41 @@ def find_ink(
         event: the subtitle.
         others: the other events of the film that may reach into the cutout.
         style: the plate that the clip's other subtitles have.
+        cuts: of the film; frames on both sides of one are not compared.
     """
-    height, width = cutout.size
     left, top, right, bottom = region_of(event, cutout)
     view = np.s_[top:bottom, left:right]
-    text_box = _text_box(event, cutout, left, top)
     samples = _samples(cutout, event, view)
-    letters = _seeds(samples, event, text_box)
-    mask = np.zeros((height, width), bool)
+    letters = _seeds(samples, event, _text_box(event, cutout, left, top))
+    mask = np.zeros(cutout.size, bool)
     if not letters.any():
         return Ink(event, mask, None)
-    distance = np.asarray(
-        cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5), np.float32
-    )
-    tight = _bounds(letters)
-    line = float(np.clip(tight[3] - tight[1], 0.5 * event.text_height_px, event.text_height_px))
-    changes, quiet = _changes(cutout, event, others, view)
-    plate = None
-    if quiet:
-        full = cutout.layout.full_range
-        plate = find_plate(quiet, distance, _with_air(tight, line), style=style, full_range=full)
+    distance, line = _distance(letters), _line_px(letters, event)
+    changes, quiet = _changes(cutout, event, others, view, cuts=cuts)
+    full, around = cutout.layout.full_range, _with_air(_bounds(letters), line)
+    plate = find_plate(quiet, distance, around, style=style, full_range=full)
     moments = quiet or changes
-    if plate is not None:
+    if plate is not None and not plate.opaque:
         moments = [plate.take_away(change) for change in moments]
     quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
     least = _steady_px(distance, samples[:, 0].std(axis=0), quiet_zone, line)
     mask[view] = _grow(distance, quiet_zone, moments, line) | (distance <= least)
     if plate is None:
         return Ink(event, mask, None)
-    mask[view] |= plate.edge(distance.shape)
-    return Ink(event, mask, plate.moved(left, top))
+    mask[view] |= plate.hidden(distance.shape)
+    return Ink(event, mask, None if plate.opaque else plate.moved(left, top))
+
+
+def _distance(letters: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How far each pixel is from the nearest letter."""
+    apart = cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(apart, np.float32)
+
+
+def _line_px(letters: NDArray[np.bool_], event: Event) -> float:
+    """The letters' height, as far as it agrees with the event's."""
+    _, top, _, bottom = _bounds(letters)
+    return float(np.clip(bottom - top, 0.5 * event.text_height_px, event.text_height_px))
 
 
 def region_of(event: Event, cutout: Cutout) -> Box:
@@ -190,7 +200,12 @@ def _without_specks(seeds: NDArray[np.bool_], least_px: float) -> NDArray[np.boo
 
 
 def _changes(
-    cutout: Cutout, event: Event, others: tuple[Event, ...], view: tuple[slice, slice]
+    cutout: Cutout,
+    event: Event,
+    others: tuple[Event, ...],
+    view: tuple[slice, slice],
+    *,
+    cuts: tuple[int, ...],
 ) -> tuple[list[Change], list[Change]]:
     """The moments of appearing and vanishing; the second list only those without other text."""
     everything, quiet = [], []
@@ -199,6 +214,8 @@ def _changes(
         (event.full_stop - 1, event.stop),
     ):
         if not (cutout.start <= outside < cutout.stop and cutout.start <= inside < cutout.stop):
+            continue
+        if any(min(inside, outside) < cut <= max(inside, outside) for cut in cuts):
             continue
         without = cutout.levels(outside)[:, view[0], view[1]]
         with_ink = cutout.levels(inside)[:, view[0], view[1]]

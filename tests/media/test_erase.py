@@ -155,6 +155,15 @@ def test_the_background_under_a_translucent_plate_is_solved_for(
     assert ink_psnr(film, tmp_path / "job" / report.result) > 26
 
 
+def test_an_opaque_bar_goes_with_its_text(tmp_path: Path, tools: Tools) -> None:
+    """What other frames show comes back where the bar was, and no dark bar is left."""
+    source = tmp_path / "film.mp4"
+    film = make_film(source, [Caption("On a bar", 8, 30, plate_alpha=1.0)])
+    report = run(source, tmp_path / "job", tools)
+    assert report.events
+    assert ink_psnr(film, tmp_path / "job" / report.result) > 28
+
+
 def test_progress_rises_to_the_end(tmp_path: Path, tools: Tools) -> None:
     """Every stage is told, the share of the job never falls and ends at 1."""
     source, seen = tmp_path / "film.mp4", list[Progress]()

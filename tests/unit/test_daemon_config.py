@@ -68,6 +68,7 @@ def test_example_explains_every_key() -> None:
         ("folders: {keep_originals: 1}", "folders.keep_originals: must be true or false"),
         ("folders: {inbox: ''}", "folders.inbox: must be a path"),
         ("folders: 3", "folders: must be a group of keys"),
+        ('folders: {inbox: "/tmp/a\\0b"}', "folders.inbox: has a NUL character"),
         ("erase: {engine: magic}", "erase.engine: no engine 'magic'"),
         ("erase: {encode: {crf: 99}}", "erase.encode.crf: is 99, must be from 0 to 51"),
         ("erase: {encode: {preset: '-y'}}", "erase.encode.preset"),
@@ -189,6 +190,7 @@ def test_deeper_wins(tmp_path: Path) -> None:
     ("text", "word"),
     [
         ("engine: module:factory", "must be one of auto"),  # code is the operator's to choose
+        ("engine: diffueraser", "must be one of auto, propagate"),  # a host may lack it
         ("limits: {max_hours: 1000}", "no such key"),  # and so are limits
         ("folders: {done: /etc}", "no such key"),
         ("detect: {every_seconds: 0}", "every_seconds"),

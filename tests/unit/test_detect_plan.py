@@ -58,6 +58,17 @@ def test_settled_rows_replace_usual_ones() -> None:
     assert part.region.top > 0.7
 
 
+def test_settled_rows_leave_room_for_another_line() -> None:
+    """After captions of two lines the next may have three: a line more is searched above."""
+    plan = SearchPlan([], portrait=False)
+    for _ in range(3):
+        plan.learn(0.80, 0.86)
+        plan.learn(0.85, 0.92)
+    plan.parts(np.zeros((90, 160), np.uint8))
+    (part,) = plan.parts(np.full((90, 160), 99, np.uint8))
+    assert part.region.top <= 0.80 - 0.06
+
+
 def test_regions_are_all_that_is_searched() -> None:
     """With regions given nothing else is looked at."""
     region = Region(0.1, 0.2, 0.5, 0.6)
