@@ -58,13 +58,14 @@ def test_an_opaque_plate_hides_all_that_is_under_it() -> None:
     """Nothing shows through, so nothing is solved for: the whole box counts as hidden."""
     clean, box = scene(4), (30, 20, 210, 60)
     seen = under_plate(clean, 1.0, (20, 128, 128), box)
-    letters = np.full(clean.shape[1:], 50.0, np.float32)
+    letters = np.full((80, 240), 50.0, np.float32)
     change = Change(clean, seen, np.abs(seen - clean).max(axis=0))
     plate = find_plate([change], letters, (40, 26, 200, 54))
     assert plate is not None
     assert plate.opaque
-    assert plate.hidden(letters.shape)[20:60, 30:210].all()
-    assert not plate.hidden(letters.shape)[:14].any()
+    hidden = plate.hidden((80, 240))
+    assert hidden[20:60, 30:210].all()
+    assert not hidden[:14].any()
 
 
 def test_text_without_a_plate_has_none() -> None:
