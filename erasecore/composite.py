@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.video.color import Box, PlaneLayout, Planes, plane_window
-
-Samples = NDArray[np.uint8] | NDArray[np.uint16]
+from erasecore.video.color import Box, Plane, PlaneLayout, Planes, plane_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Patch:
 
     box: Box
     masks: tuple[NDArray[np.bool_], ...]
-    samples: tuple[Samples, ...]
+    samples: tuple[Plane, ...]
 
 
 def composite(planes: Planes, patches: list[Patch], layout: PlaneLayout) -> None:

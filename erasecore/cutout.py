@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.video.color import Box, PlaneLayout, Planes, plane_window
-
-Stack: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+from erasecore.video.color import Box, Plane, PlaneLayout, Planes, Stack, plane_window
 
 THUMB_COLUMNS = 240
 
@@ -95,7 +92,7 @@ class CutoutCollector:
         thumbs = np.stack(self._thumbs)
         return Cutout(self._start, self._box, planes, thumbs, self._thumb_scale, self._layout)
 
-    def _thumb(self, luma: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
+    def _thumb(self, luma: Plane) -> NDArray[np.float32]:
         height, width = luma.shape
         step = max(1, width // THUMB_COLUMNS)
         size = (max(8, width // step), max(8, height // step))

@@ -16,13 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.errors import EngineMisbehaved
-from erasecore.video.color import PlaneLayout
+from erasecore.video.color import Plane, PlaneLayout, Stack
 
 Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float32]
-Stack: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-"""One plane of every frame of a strip, ``(T, H, W)``, in the film's own depth."""
-
 Tick: TypeAlias = Callable[[float], None]
 """Called now and then with the share of the strip that is done, 0 to 1: a sign of life."""
 
@@ -84,7 +81,7 @@ class FilledFrame:
         error: float16 ``(n,)``; the expected error of each luma sample, in 8-bit levels.
     """
 
-    planes: tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]
+    planes: tuple[Plane, ...]
     origin: NDArray[np.uint8]
     error: NDArray[np.float16]
 

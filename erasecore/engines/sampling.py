@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Floats, Stack
+from erasecore.engines.base import Floats
+from erasecore.video.color import Stack
 
 _LARGEST_SIDE = 32_766  # cv2.remap's limit
 

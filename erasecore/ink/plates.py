@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.cutout import Stack
-from erasecore.video.color import Box, PlaneLayout, as_plane
+from erasecore.video.color import Box, Plane, PlaneLayout, Stack, as_plane
 
 _LEAST_LIKENESS = 0.3  # correlation of the same place before and after: no other scene
 _OPAQUE_SCALE = 0.15
@@ -78,9 +77,7 @@ class Plate:
         window[:] = (window - offsets) / np.float32(self.scale)
         return Change(change.without, with_ink, np.abs(with_ink - change.without).max(axis=0))
 
-    def undo(
-        self, plane: NDArray[np.uint8] | NDArray[np.uint16], index: int, layout: PlaneLayout
-    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def undo(self, plane: Plane, index: int, layout: PlaneLayout) -> Plane:
         """``plane`` number ``index`` with the plate's arithmetic undone everywhere in it."""
         values = np.arange(layout.peak + 1, dtype=np.float32)
         offset = self.offsets[index] * layout.scale

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Plane: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 """One plane, ``(H, W)``; uint8 for 8 bits, uint16 (value in the low bits) above."""
 
+Stack: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""One plane of a run of frames, ``(T, H, W)``, in the film's own depth."""
+
 Planes: TypeAlias = tuple[Plane, ...]
 """Luma first, then the two colour planes (one plane only for gray)."""
 
