@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 from bench.boxes import PixelBox
 from bench.media import I420, BenchError, Film, FilmWriter, open_film, read_burned, read_pictures
 from bench.metrics import Mask
-from bench.styles import STYLES, Cue, Style, ass_script, schedule
+from bench.styles import STYLES, Lane, Style, ass_script, schedule
+from bench.takes import PORTRAIT_CROP, Take, make_take
 
 CASE_CRF = 16
 CHANGED_LEVELS = 3  # a sample has changed when it differs by this much
+BESIDE_SECONDS = 0.4  # how much later a second style begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Recipe:
     style: str
     start_seconds: float  # when the first subtitle appears
     to_end: bool = False  # the last one stays until the film ends
+    beside: str = ""  # a second style, whose subtitles are on screen at the same time
+    take: Take = field(default_factory=Take)
 
 
 RECIPES = {
@@ -49,6 +54,24 @@ RECIPES = {
     "sample2_yellow": Recipe("pp_sample2", "yellow", 0.24),
     "sample2_karaoke": Recipe("pp_sample2", "karaoke", 0.0, to_end=True),
     "deex1_top": Recipe("de_ex1", "top", 0.24),
+    # One of each kind of text that films have; short, so that all of them can be run often.
+    "bbb_thin": Recipe("bigbuckbunny", "thin", 0.32, take=Take(2.0)),
+    "cartoon1_grey": Recipe("mm_cartoon1", "grey", 0.32, take=Take(0, 2.4)),
+    "deex1_arabic": Recipe("de_ex1", "arabic", 0.27, take=Take(1.0)),
+    "cartoon0_thai": Recipe("mm_cartoon0", "thai", 0.0, take=Take(0, 2.8)),
+    "sample1_cyrillic": Recipe("pp_sample1", "cyrillic", 0.24),
+    "cartoon1_vertical": Recipe("mm_cartoon1", "vertical", 0.0, to_end=True),
+    "bbb_portrait": Recipe(
+        "bigbuckbunny", "portrait", 0.32, take=Take(0, 3.6, PORTRAIT_CROP, logo=True)
+    ),
+    "deex1_always": Recipe("de_ex1", "always", 0.0, to_end=True, take=Take(0, 3.4, logo=True)),
+    "sample1_lines": Recipe("pp_sample1", "below", 0.2, beside="above"),
+    "cartoon0_plates": Recipe("mm_cartoon0", "plates", 0.24, take=Take(0, 2.9)),
+    "normal5_opaque": Recipe("mm_normal5", "opaque", 0.4, take=Take(0, 2.9, "scale=960:-2")),
+    "sample2_glow": Recipe("pp_sample2", "glow", 0.2),
+    "bbb_small": Recipe("bigbuckbunny", "small", 0.0, to_end=True, take=Take(0, 3.3)),
+    "cartoon0_large": Recipe("mm_cartoon0", "large", 0.24, to_end=True),
+    "deex1_dense": Recipe("de_ex1", "dense", 0.2, take=Take(1.2)),
 }
 CLIPS = tuple(sorted({recipe.clip for recipe in RECIPES.values()}))
 
@@ -61,6 +84,7 @@ class TrueEvent:
     stop: int
     box: PixelBox
     text: str
+    fades: bool = False
 
 
 class Masks:
@@ -124,16 +148,16 @@ class Case:
         """The changed pixels."""
         return Masks.load(self.folder / "masks.npz")
 
-    def event_at(self, frame: int) -> TrueEvent | None:
-        """The event on screen in a frame, if any."""
-        return next((e for e in self.events if e.start <= frame < e.stop), None)
+    def events_at(self, frame: int) -> tuple[TrueEvent, ...]:
+        """The events on screen in a frame."""
+        return tuple(e for e in self.events if e.start <= frame < e.stop)
 
 
 def load_case(folder: Path) -> Case:
     """The case that ``build_case`` has left in ``folder``."""
     facts = json.loads((folder / "events.json").read_text(encoding="utf-8"))
     events = (
-        TrueEvent(e["start"], e["end"], (*e["bbox"],), e["text"])  # four numbers
+        TrueEvent(e["start"], e["end"], (*e["bbox"],), e["text"], e.get("fades", False))
         for e in facts["events"]
     )
     return Case(
@@ -148,59 +172,92 @@ def load_case(folder: Path) -> Case:
 
 def case_folder(name: str, clips_folder: Path, cases_folder: Path) -> Path:
     """The folder of a named case, built first when it is not there yet."""
-    folder = cases_folder / name
-    if not (folder / "events.json").is_file():
-        recipe = RECIPES[name]
+    folder, recipe = cases_folder / name, RECIPES[name]
+    styles = [STYLES[style] for style in (recipe.style, recipe.beside) if style]
+    if not _is_built(folder, recipe, styles):
         clip = clips_folder / f"{recipe.clip}.mp4"
         if not clip.is_file():
             raise BenchError(f"{clip}: no such clip; name their folder with DATA=...")
-        build_case(folder, clip, recipe, STYLES[recipe.style])
+        build_case(folder, clip, recipe, styles)
     return folder
 
 
+def _is_built(folder: Path, recipe: Recipe, styles: Sequence[Style]) -> bool:
+    facts = folder / "events.json"
+    if not facts.is_file():
+        return False
+    made_from = json.loads(facts.read_text(encoding="utf-8")).get("made_from")
+    return bool(made_from == repr((recipe, styles)))
+
+
 def build_case(
-    folder: Path, clip: Path, recipe: Recipe, style: Style, fonts_folder: Path | None = None
+    folder: Path,
+    clip: Path,
+    recipe: Recipe,
+    styles: Sequence[Style],
+    fonts_folder: Path | None = None,
 ) -> None:
     """Fill ``folder`` with a case; ``events.json`` comes last and says that it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    film = open_film(clip)
-    film_seconds = float((film.frames_estimate or _count_frames(clip)) / film.rate)
-    cues = schedule(film_seconds, recipe.start_seconds, recipe.to_end, style.words)
-    (folder / "subs.ass").write_text(ass_script(film, style, cues), encoding="utf-8")
-    masks = _burn(film, folder, fonts_folder)
-    masks.save(folder / "masks.npz")
+    source = clip if recipe.take.whole else make_take(clip, recipe.take, folder)
+    film = open_film(source)
+    film_seconds = _count_frames(source) / float(film.rate)
+    starts = (recipe.start_seconds, recipe.start_seconds + BESIDE_SECONDS)
+    lanes = [
+        Lane(style, schedule(film_seconds, start, recipe.to_end, style))
+        for style, start in zip(styles, starts, strict=False)
+    ]
+    masks = _burn(film, folder, lanes, fonts_folder)
+    masks[-1].save(folder / "masks.npz")
+    events = [
+        event
+        for lane, own in zip(lanes, masks, strict=False)
+        for event in _describe(own, lane, float(film.rate))
+    ]
     facts = {
         "case": folder.name,
         "clip": recipe.clip,
-        "style": recipe.style,
+        "style": " ".join(filter(None, (recipe.style, recipe.beside))),
+        "made_from": repr((recipe, list(styles))),
         "width": film.width,
         "height": film.height,
-        "frames": len(masks),
+        "frames": len(masks[-1]),
         "fps": str(film.rate),
-        "events": _describe(masks, cues, float(film.rate)),
+        "events": sorted(events, key=lambda event: (event["start"], event["end"])),
     }
     written = json.dumps(facts, ensure_ascii=False, indent=1)
     (folder / "events.json").write_text(written, encoding="utf-8")
+    if source != clip:
+        source.unlink()
 
 
 def _count_frames(clip: Path) -> int:
     return sum(1 for _ in read_pictures(clip))
 
 
-def _burn(film: Film, folder: Path, fonts_folder: Path | None) -> Masks:
-    """Write both films of a case; returns the pixels in which they differ."""
-    bits = []
-    burned_pictures = read_burned(film, folder / "subs.ass", fonts_folder)
+def _burn(
+    film: Film, folder: Path, lanes: Sequence[Lane], fonts_folder: Path | None
+) -> list[Masks]:
+    """Write both films of a case; the pixels that each lane changes, and all of them last."""
+    everything = folder / "subs.ass"
+    scripts = {everything: lanes}
+    if len(lanes) > 1:  # each by itself, so that it is known which pixels are whose
+        scripts = {folder / f"lane{k}.ass": [lane] for k, lane in enumerate(lanes)} | scripts
+    for path, drawn in scripts.items():
+        path.write_text(ass_script(film.width, film.height, drawn), encoding="utf-8")
+    bits: list[list[NDArray[np.uint8]]] = [[] for _ in scripts]
+    burned_films = [read_burned(film, path, fonts_folder) for path in scripts]
     with (
         FilmWriter(folder / "clean.mp4", film, crf=CASE_CRF) as clean_writer,
         FilmWriter(folder / "hardsub.mp4", film, crf=CASE_CRF) as burned_writer,
     ):
-        for clean, burned in zip(read_pictures(film.path), burned_pictures, strict=True):
+        for clean, *burned in zip(read_pictures(film.path), *burned_films, strict=True):
             clean_writer.write(clean)
-            burned_writer.write(burned)
-            bits.append(np.packbits(changed_pixels(clean, burned), -1))
-    masks = Masks(np.stack(bits), film.width)
-    if not masks.union(0, len(masks)).any():
+            burned_writer.write(burned[-1])
+            for own, picture in zip(bits, burned, strict=True):
+                own.append(np.packbits(changed_pixels(clean, picture), -1))
+    masks = [Masks(np.stack(own), film.width) for own in bits]
+    if not all(own.union(0, len(own)).any() for own in masks):
         raise BenchError(f"{film.path}: libass drew nothing; is there a font?")
     return masks
 
@@ -216,8 +273,9 @@ def changed_pixels(clean: I420, burned: I420) -> Mask:
     return either
 
 
-def _describe(masks: Masks, cues: Sequence[Cue], rate: float) -> list[dict[str, object]]:
+def _describe(masks: Masks, lane: Lane, rate: float) -> list[dict[str, Any]]:
     """Each cue as an event, with the frames and the box that really changed."""
+    cues = lane.cues
     starts = [_first_frame(cue.start_seconds, rate) for cue in cues] + [len(masks)]
     events = []
     for number, cue in enumerate(cues):
@@ -233,6 +291,7 @@ def _describe(masks: Masks, cues: Sequence[Cue], rate: float) -> list[dict[str, 
                 "start": live[0],
                 "end": live[-1] + 1,
                 "text": cue.text,
+                "fades": lane.style.fades,
                 "bbox": [int(side) for side in box],
             }
         )

@@ -83,7 +83,7 @@ def _prepare() -> Case:
         shutil.rmtree(ROOT)
     truth = ROOT / "truth"
     fonts = write_demo_font(ROOT / "fonts")
-    build_case(truth, CLIP, Recipe("bigbuckbunny", "demo", 0.4), STYLE, fonts)
+    build_case(truth, CLIP, Recipe("bigbuckbunny", "demo", 0.4), [STYLE], fonts)
     case = load_case(truth)
     (ROOT / "inbox").mkdir()
     shutil.copyfile(case.hardsub, ROOT / "inbox" / NAME)

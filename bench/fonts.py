@@ -9,8 +9,17 @@ from PIL import ImageFont
 
 from bench.media import BenchError
 
-NEEDED = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif-Italic.ttf", "NotoSansCJK-Bold.ttc")
-PACKAGES = "fonts-dejavu-core fonts-dejavu-extra fonts-noto-cjk"
+NEEDED = (
+    "DejaVuSans.ttf",
+    "DejaVuSans-Bold.ttf",
+    "DejaVuSans-BoldOblique.ttf",
+    "DejaVuSans-ExtraLight.ttf",
+    "DejaVuSerif-Italic.ttf",
+    "NotoSansArabic-Bold.ttf",
+    "NotoSansCJK-Bold.ttc",
+    "NotoSansThai-Regular.ttf",
+)
+PACKAGES = "fonts-dejavu-core fonts-dejavu-extra fonts-noto-core fonts-noto-cjk"
 DEMO_FONT = "Aileron"  # the family name of the font inside Pillow
 
 

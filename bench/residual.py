@@ -89,8 +89,7 @@ class TextVerdict:
 
     def _look_at_scene(self, frame: int, result: I420, clean: I420) -> None:
         width, height = self._case.width, self._case.height
-        event = self._case.event_at(frame)
-        near = [grow(event.box, 8, width, height)] if event else []
+        near = [grow(event.box, 8, width, height) for event in self._case.events_at(frame)]
         for found in self._judge.pictures.find(to_bgr(clean)):
             if any(intersection(found, box) > 0 for box in near):
                 continue

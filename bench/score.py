@@ -26,6 +26,7 @@ from bench.metrics import Mask, MaskedError, detail_energy, motion_error, ssim
 from bench.residual import TextJudge
 
 BOX_MARGIN_PX = 8
+_NONE: I420 = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,33 +103,39 @@ class _Tally:
         self._ssims: list[float] = []
         self._flickers: list[float] = []
         self._detail_result = self._detail_clean = 0.0
-        self._before: tuple[TrueEvent | None, I420, I420] | None = None
+        self._before: tuple[tuple[TrueEvent, ...], I420, I420] = (), _NONE, _NONE
 
     def add(self, now: Instant) -> None:
         """Count one frame."""
-        event = self._case.event_at(now.frame)
+        events = self._case.events_at(now.frame)
         inside: Mask = np.zeros((self._case.height, self._case.width), bool)
-        if event is not None:
-            self._add_event(now, event, inside)
+        for event in events:
+            inside[self._where(event)] = True
+        if events:
+            self._in_mask.add(now.result, now.clean, self._masks[now.frame])
+            self._in_box.add(now.result, now.clean, inside)
+        for event in events:
+            self._add_event(now, event)
         self._outside.add(now.result, now.hardsub, ~inside)
         height = self._case.height
-        self._before = (event, now.result[:height], now.clean[:height])
+        self._before = (events, now.result[:height], now.clean[:height])
 
-    def _add_event(self, now: Instant, event: TrueEvent, inside: Mask) -> None:
-        case, mask = self._case, self._masks[now.frame]
+    def _where(self, event: TrueEvent) -> tuple[slice, slice]:
+        case = self._case
         left, top, right, bottom = grow(event.box, BOX_MARGIN_PX, case.width, case.height)
-        where = np.s_[top:bottom, left:right]
-        inside[where] = True
-        self._in_mask.add(now.result, now.clean, mask)
-        self._in_box.add(now.result, now.clean, inside)
-        luma_result, luma_clean = now.result[: case.height], now.clean[: case.height]
-        self._ssims.append(ssim(luma_result[where], luma_clean[where]))
-        self._detail_result += detail_energy(luma_result[where], mask[where])
-        self._detail_clean += detail_energy(luma_clean[where], mask[where])
-        if self._before and self._before[0] is event:
-            _, result_before, clean_before = self._before
+        return np.s_[top:bottom, left:right]
+
+    def _add_event(self, now: Instant, event: TrueEvent) -> None:
+        height, where = self._case.height, self._where(event)
+        mask = self._masks[now.frame][where]
+        result, clean = now.result[:height][where], now.clean[:height][where]
+        self._ssims.append(ssim(result, clean))
+        self._detail_result += detail_energy(result, mask)
+        self._detail_clean += detail_energy(clean, mask)
+        events_before, result_before, clean_before = self._before
+        if event in events_before and mask.any():
             self._flickers.append(
-                motion_error((result_before, luma_result), (clean_before, luma_clean), mask)
+                motion_error((result_before[where], result), (clean_before[where], clean), mask)
             )
 
     def score(self, audio_ok: bool) -> Score:

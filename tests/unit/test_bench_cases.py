@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from bench.cases import Masks, changed_pixels
-from bench.media import Film
-from bench.styles import LATIN, STYLES, Cue, Style, ass_script, schedule
-
-FILM = Film(Path("film.mp4"), 640, 360, Fraction(25), 100, has_audio=False, color_options=())
+from bench.styles import STYLES, Cue, Lane, Style, ass_script, schedule
 
 
 def test_cues_follow_each_other() -> None:
     """Cues never overlap, and the last one leaves a bare end unless it is asked to stay."""
     for seconds in (2.7, 3.3, 5.3, 20.0):
-        cues = schedule(seconds, 0.4, False, LATIN)
+        cues = schedule(seconds, 0.4, False, Style())
         ends = [cue.stop_seconds for cue in cues]
         assert all(ended <= cue.start_seconds for ended, cue in zip(ends, cues[1:], strict=False))
         assert ends[-1] <= seconds - 0.3
-    assert schedule(3.3, 0.0, True, LATIN)[-1].stop_seconds == 3.3
+    assert schedule(3.3, 0.0, True, Style())[-1].stop_seconds == 3.3
 
 
 def test_script_has_a_line_for_each_cue() -> None:
     """The ASS file speaks of hours, minutes and hundredths, and scales with the picture."""
-    script = ass_script(FILM, Style(), [Cue(0.4, 3661.25, "a"), Cue(4000, 4001, "b")])
-    assert "Dialogue: 0,0:00:00.40,1:01:01.25,S,,0,0,0,,a\n" in script
+    script = ass_script(640, 360, [Lane(Style(), [Cue(0.4, 3661.25, "a"), Cue(4000, 4001, "b")])])
+    assert "Dialogue: 0,0:00:00.40,1:01:01.25,S0,,0,0,0,,a\n" in script
     assert script.count("Dialogue:") == 2
     assert "PlayResY: 360" in script
-    assert "Style: S,DejaVu Sans,22.3," in script
+    assert "Style: S0,DejaVu Sans,22.3," in script
 
 
 def test_karaoke_words_share_the_time() -> None:
     """Each karaoke word gets its part of the cue, in hundredths of a second."""
-    script = ass_script(FILM, STYLES["karaoke"], [Cue(0, 2, "one two")])
+    script = ass_script(640, 360, [Lane(STYLES["karaoke"], [Cue(0, 2, "one two")])])
     assert r"{\k100}one {\k100}two" in script
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from bench.media import I420, BenchError, Film, open_film, read_pictures, write_
 from bench.pictures import save_side_by_side
 from bench.score import score_result
 from bench.speed import joined_film
-from bench.styles import Style
+from bench.styles import ALWAYS, Pace, Style
+from bench.takes import Take
 
 WIDTH, HEIGHT, FRAMES, RATE = 320, 180, 75, Fraction(25)
 RECIPE = Recipe("film", "plain", 0.4)
@@ -46,7 +48,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     folder = tmp_path_factory.mktemp("bench")
     write_clip(folder / "film.mp4")
     fonts = write_demo_font(folder / "fonts")
-    build_case(folder / "case", folder / "film.mp4", RECIPE, STYLE, fonts)
+    build_case(folder / "case", folder / "film.mp4", RECIPE, [STYLE], fonts)
     return load_case(folder / "case")
 
 
@@ -69,6 +71,41 @@ def test_events_begin_and_end_with_their_cues(case: Case) -> None:
         assert drawn.sum() == drawn[top:bottom, left:right].sum() > 100
     inside = {frame for e in case.events for frame in range(e.start, e.stop)}
     assert {frame for frame in range(len(masks)) if masks.any_at(frame)} == inside
+
+
+def test_two_subtitles_at_once_are_told_apart(tmp_path: Path) -> None:
+    """A line that stays and one that changes above it are events with boxes of their own."""
+    write_clip(tmp_path / "film.mp4")
+    styles = [
+        replace(STYLE, words=("It stays",), pace=ALWAYS),
+        replace(STYLE, words=("One", "Other"), pace=Pace((1.0,), (0,)), margin=0.4),
+    ]
+    fonts = write_demo_font(tmp_path / "fonts")
+    build_case(tmp_path / "case", tmp_path / "film.mp4", RECIPE, styles, fonts)
+    both = load_case(tmp_path / "case")
+    assert [(e.start, e.stop, e.text) for e in both.events] == [
+        (10, 68, "It stays"),
+        (20, 45, "One"),
+        (45, 68, "Other"),
+    ]
+    low, high = both.events[0].box, both.events[1].box
+    assert high[3] <= low[1]
+    assert both.events_at(30) == both.events[:2]
+    masks = both.masks()
+    assert masks[30][: high[3]].any() and masks[30][low[1] :].any()
+
+
+def test_a_case_can_be_part_of_a_clip(tmp_path: Path) -> None:
+    """A take is cut and cropped as asked, and the clean film shows just that, frame for frame."""
+    write_clip(tmp_path / "film.mp4")
+    fonts = write_demo_font(tmp_path / "fonts")
+    recipe = replace(RECIPE, take=Take(1.0, 1.6, "crop=160:180:80:0"))
+    build_case(tmp_path / "case", tmp_path / "film.mp4", recipe, [STYLE], fonts)
+    part = load_case(tmp_path / "case")
+    assert (part.width, part.height, part.frames) == (160, 180, 40)
+    wanted = list(read_pictures(tmp_path / "film.mp4"))[25:65]
+    for picture, whole in zip(read_pictures(part.clean), wanted, strict=True):
+        assert float(np.abs(picture[:180].astype(int) - whole[:180, 80:240]).mean()) < 2
 
 
 def test_the_clean_film_is_perfect(case: Case) -> None:
