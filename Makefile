@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 
 # Where the bench finds its clips, and what it runs; see docs/benchmarks.md
 DATA ?= ../shared/data
-PARTS ?= quality,speed,memory
+PARTS ?= detect,quality,speed,memory
 CASES ?=
 METHODS ?=
 

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from rich.console import Console
 
 from bench.cases import CLIPS, RECIPES, Case, case_folder, load_case
+from bench.detection import run_bare, run_detection
 from bench.fonts import check_fonts
 from bench.media import BenchError
 from bench.quality import ALL_METHODS, OURS, run_case, run_clean, run_real
@@ -32,9 +33,10 @@ from bench.report import (
 from bench.residual import TextJudge
 from bench.results import Results, bars, load_results, merged, save_results
 from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
+from erasecore.detect.detector import Detector, RapidOcrDetector
 
-PARTS = ("cases", "quality", "clean", "real", "speed", "memory")
-DEFAULT_PARTS = ("quality", "speed", "memory")
+PARTS = ("cases", "detect", "quality", "clean", "real", "speed", "memory")
+DEFAULT_PARTS = ("detect", "quality", "speed", "memory")
 MEMORY_HEIGHT_PX = 1080
 TABLE_COLUMNS = 140  # what the widest table needs
 BUILD = Path("build/bench")
@@ -129,6 +131,8 @@ def _steps(plan: Plan) -> Iterator[Step]:
     if "cases" in plan.parts:
         for name in plan.cases:
             yield partial(_build, plan, name)
+    if "detect" in plan.parts:
+        yield from _detect_steps(plan)
     if "quality" in plan.parts:
         judge = TextJudge()
         for name, method in product(plan.cases, plan.methods):
@@ -136,6 +140,19 @@ def _steps(plan: Plan) -> Iterator[Step]:
     if OURS in plan.methods:
         yield from _clip_steps(plan)
         yield from _long_steps(plan)
+
+
+def _detect_steps(plan: Plan) -> Iterator[Step]:
+    """The finder alone: the cases, then everything that has no subtitle."""
+    detector, judge = RapidOcrDetector(threads=1), TextJudge()
+    for name in plan.cases:
+        yield partial(_detect, plan, name, detector, judge)
+    for clip in CLIPS:
+        yield partial(_bare, f"{clip} (bare)", plan.clips_folder / f"{clip}.mp4", detector)
+    for name in plan.cases:
+        if RECIPES[name].take.logo:
+            clean = BUILD / "cases" / name / "clean.mp4"
+            yield partial(_bare, f"{name} (bare)", clean, detector)
 
 
 def _clip_steps(plan: Plan) -> Iterator[Step]:
@@ -171,6 +188,14 @@ def _build(plan: Plan, name: str) -> Results:
 def _quality(plan: Plan, name: str, method: str, judge: TextJudge) -> Results:
     row = run_case(_case(plan, name), method, BUILD / "out" / method, judge)
     return Results(quality=(row,))
+
+
+def _detect(plan: Plan, name: str, detector: Detector, judge: TextJudge) -> Results:
+    return Results(detection=(run_detection(_case(plan, name), detector, judge),))
+
+
+def _bare(name: str, film: Path, detector: Detector) -> Results:
+    return Results(detection=(run_bare(name, film, detector),))
 
 
 def _clean(clip: Path) -> Results:

@@ -60,6 +60,11 @@ def sheets(results: Results) -> Iterator[Sheet]:
             ("film", "frames looked at", "with text", "with text left", "wall ratio", "CPU ratio"),
             _real(results),
         ),
+        Sheet(
+            "Detection, against the truth",
+            ("film", "events", "missed", "false", "scene text", "borders", "fades", "CPU s"),
+            _detection(results),
+        ),
         Sheet(_BARS, ("demand", "found", "reached"), _bars(results)),
     )
     return (sheet for sheet in every if sheet.rows)
@@ -197,6 +202,22 @@ def _real(results: Results) -> tuple[tuple[str, ...], ...]:
             f"{row.timing.cpu_ratio:.1f}",
         )
         for row in results.real
+    )
+
+
+def _detection(results: Results) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            r.film,
+            str(r.events),
+            str(r.missed),
+            str(r.false),
+            str(r.scene_text),
+            str(max(r.borders, default="")),
+            str(max(r.fade_borders, default="")),
+            f"{r.cpu_seconds:.1f}",
+        )
+        for r in results.detection
     )
 
 

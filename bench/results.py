@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Protocol, TypeVar
 
 import dacite
 
+from bench.detection import DetectionRow
 from bench.quality import OURS, CleanRow, QualityRow, RealRow
 from bench.speed import MemoryRow, SpeedRow
 
@@ -29,6 +30,7 @@ Row = TypeVar("Row", bound=Keyed)
 MOST_BELOW_ORACLE_DB = -3.0
 MEAN_ABOVE_ORACLE_DB = 4.0
 MOST_RESIDUAL = 0.05
+MOST_BORDER_FRAMES, MOST_FADE_FRAMES = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Results:
     real: tuple[RealRow, ...] = ()
     speed: tuple[SpeedRow, ...] = ()
     memory: tuple[MemoryRow, ...] = ()
+    detection: tuple[DetectionRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def merged(old: Results, new: Results) -> Results:
         real=_merge_rows(old.real, new.real),
         speed=_merge_rows(old.speed, new.speed),
         memory=_merge_rows(old.memory, new.memory),
+        detection=_merge_rows(old.detection, new.detection),
     )
 
 
@@ -113,7 +117,25 @@ def bars(results: Results) -> list[Bar]:
         touched = [row.clip for row in results.clean if not row.untouched]
         text = ", ".join(touched) or "none touched"
         found.append(Bar("clean clips come back byte for byte", text, not touched))
-    return found
+    return found + (_detection_bars(results.detection) if results.detection else [])
+
+
+def _detection_bars(rows: Sequence[DetectionRow]) -> list[Bar]:
+    missed, false = sum(row.missed for row in rows), sum(row.false for row in rows)
+    borders = [error for row in rows for error in row.borders]
+    fades = [error for row in rows for error in row.fade_borders]
+    worst, worst_fade = max(borders, default=0), max(fades, default=0)
+    middle = median([*borders, *fades] or [0])
+    return [
+        Bar("no subtitle missed", f"{missed} of {sum(row.events for row in rows)}", not missed),
+        Bar("no event where there is no subtitle", f"{false} in {len(rows)} films", not false),
+        Bar("borders exact in the median", f"{middle:g} frames", middle == 0),
+        Bar(
+            f"borders off by at most {MOST_BORDER_FRAMES} frame, {MOST_FADE_FRAMES} for fades",
+            f"{worst}, {worst_fade}",
+            worst <= MOST_BORDER_FRAMES and worst_fade <= MOST_FADE_FRAMES,
+        ),
+    ]
 
 
 def _most(demand: str, values: dict[str, float], limit: float) -> Bar:
