@@ -92,8 +92,11 @@ def test_attempts_are_counted_first() -> None:
     assert job.counted == 2
 
 
+escaped = st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)  # bytes that are no UTF-8
 names = st.text(
-    st.characters(exclude_characters="/\0", exclude_categories=[]), min_size=1, max_size=80
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]) | escaped,
+    min_size=1,
+    max_size=80,
 ).filter(lambda name: name not in (".", ".."))
 
 
