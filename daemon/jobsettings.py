@@ -32,6 +32,7 @@ class FilmSettings:
     engine: str = "auto"
     priority: int = 0
     segment_seconds: float = 15.0
+    srt: bool = True
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
 

@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from daemon.jobs import Fault
 from daemon.names import shown
 from daemon.owners import WORKER_LOG
 from daemon.retry import Next, decide
+from daemon.sidecars import SRT_ENDING, SRT_FILE
 from daemon.supervisor import WORKER_COMMAND, Report, Supervisor, WorkerBroken
 from daemon.wake import Wake
 from daemon.wire import Failed, Finished, Hello, Start
@@ -49,6 +51,11 @@ class Errand:
     result: Path
     force: bool = False  # whether a film that has the result's name may be replaced
 
+    @property
+    def srt(self) -> Path:
+        """Where the erased text goes, unless something is there already."""
+        return self.result.with_name(self.result.name + SRT_ENDING)
+
 
 def erase_file(
     errand: Errand,
@@ -59,7 +66,8 @@ def erase_file(
 ) -> EraseReport:
     """What was done to ``errand.source``; the film without subtitles is ``errand.result`` then.
 
-    The result appears whole or not at all; the work is done in a hidden folder beside it.
+    The result appears whole or not at all, its subtitle file first; the work is done in a hidden
+    folder beside it.
 
     Raises:
         EraseError: why not, as a sentence.
@@ -76,6 +84,7 @@ def erase_file(
                 report = _attempts(errand, folder, config, supervisor, wake, observe=observe)
             finally:
                 supervisor.dismiss()
+        _keep_srt(folder / SRT_FILE, errand.srt)
         _keep(folder / report.result, errand)
     except OSError as error:
         sentence = f"{error.strerror or error}; choose another place or mend it."
@@ -153,6 +162,13 @@ def _hear(supervisor: Supervisor, wake: Wake) -> list[Report]:
         if isinstance(report, WorkerBroken):
             raise HostError(f"the worker cannot work: {report.sentence}")
     return reports
+
+
+def _keep_srt(made: Path, srt: Path) -> None:
+    """Give the erased text its name, unless there was none or something has the name."""
+    if made.exists():
+        with suppress(FileExistsError):
+            rename_new(made, srt)
 
 
 def _keep(made: Path, errand: Errand) -> None:

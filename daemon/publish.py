@@ -32,7 +32,7 @@ from daemon.jobs import (
 )
 from daemon.jobsettings import FILM_SETTINGS_SUFFIX
 from daemon.names import numbered, output_name
-from daemon.sidecars import ERROR_FILE, PREVIEW_FILE, REPORT_FILE
+from daemon.sidecars import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
         _Item(REPORT_FILE, Place.DONE, REPORT_ENDING),
         _Item(LOG_FILE, Place.DONE, ".log"),
         _Item(PREVIEW_FILE, Place.DONE, ".preview.jpg"),
+        _Item(SRT_FILE, Place.DONE, SRT_ENDING),
         _Item(job.result, Place.DONE),
     ]
     if folders.keep_originals:

@@ -16,6 +16,8 @@ from daemon.wire import Finished
 REPORT_FILE = "report.json"
 ERROR_FILE = "error.json"
 PREVIEW_FILE = "preview.jpg"
+SRT_FILE = "subtitles.srt"
+SRT_ENDING = ".srt"
 
 
 def write_report(folder: Path, job: Job, outcome: Finished, versions: dict[str, str]) -> None:

@@ -11,17 +11,20 @@ import structlog
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.events import Detection
 from erasecore.detect.finder import EventFinder
+from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.engines.base import Engine
 from erasecore.engines.choose import make_engine
 from erasecore.fidelity import FidelityCheck
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
-from erasecore.reports import EraseReport, Stage
+from erasecore.reports import EraseReport, EventReport, Stage
 from erasecore.residual import ResidualSearch
 from erasecore.segments import Film, erase_segments
 from erasecore.settings import EraseSettings
+from erasecore.subtitles import cues_of, srt_of
 from erasecore.summary import hardest_previews, report_events, seconds_at
 from erasecore.video.assemble import assemble
+from erasecore.video.durable import whole_file
 from erasecore.video.encoders import fit_container
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame, FrameReader
@@ -33,6 +36,7 @@ from erasecore.workspace import Workspace, copy_durably
 log = structlog.get_logger(__name__)
 
 PREVIEW = "preview.jpg"
+SUBTITLES = "subtitles.srt"
 _TOLD_REFUSALS = 40  # lines of text left alone that the log names
 _NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
 
@@ -43,11 +47,20 @@ class Tools:
 
     detector: Detector
     engines: dict[str, Engine] = field(default_factory=dict)
+    recognizer: Recognizer | None = None  # loaded for the first film that has text to be read
+    threads: int = 1  # for each network
 
     @classmethod
     def load(cls, *, threads: int = 0) -> Tools:
-        """The text detector, ready for work; engines are made when first asked for."""
-        return cls(RapidOcrDetector(threads=threads or os.cpu_count() or 1))
+        """The text detector, ready for work; all else is made when first asked for."""
+        threads = threads or os.cpu_count() or 1
+        return cls(RapidOcrDetector(threads=threads), threads=threads)
+
+    def reader(self) -> Recognizer:
+        """What reads lines of text."""
+        if self.recognizer is None:
+            self.recognizer = RapidOcrRecognizer(threads=self.threads)
+        return self.recognizer
 
     def engine(self, name: str) -> Engine:
         """The engine called ``name``.
@@ -63,7 +76,7 @@ class Tools:
 def erase(
     source: Path, folder: Path, settings: EraseSettings, *, tools: Tools, observe: Observe
 ) -> EraseReport:
-    """Make ``result`` and ``preview.jpg`` in ``folder`` from ``source``; says how it went.
+    """Make ``result``, ``preview.jpg`` and ``subtitles.srt`` in ``folder`` from ``source``.
 
     Works only inside ``folder`` and goes on from what an earlier attempt has finished there. A film
     in which no subtitle is found is copied byte for byte.
@@ -82,6 +95,7 @@ def erase(
     """
     job = _Job(source, folder, settings, tools, ProgressTeller(observe))
     engine = tools.engine(settings.engine)
+    _forget_sidecars(folder)
     with job.clock.stage(Stage.PROBE):
         video = fit_container(probe(source, settings.limits), settings.encode)
         workspace = Workspace(folder, source, settings)
@@ -111,6 +125,12 @@ class _Job:
     tools: Tools
     teller: ProgressTeller
     clock: Clock = field(default_factory=Clock)
+
+
+def _forget_sidecars(folder: Path) -> None:
+    """Remove what an earlier attempt has made, perhaps for another film."""
+    for name in (PREVIEW, SUBTITLES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _find_text(job: _Job, video: VideoInfo, workspace: Workspace) -> tuple[Detection, Timeline]:
@@ -157,6 +177,8 @@ def _copy_untouched(job: _Job, film: Film) -> EraseReport:
 
 def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
     video, timeline, detection = film.video, film.timeline, film.detection
+    if job.settings.srt:
+        film = replace(film, recognizer=job.tools.reader())
     with job.clock.stage(Stage.ERASE):
         length = max(1, round(job.settings.segment_seconds * float(video.rate)))
         segments = plan_segments(detection.frames, detection.events, detection.cuts, length=length)
@@ -170,10 +192,13 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
     with job.clock.stage(Stage.VERIFY):
         checked = _check(job, film, workspace, result)
     report = _report(film, result, job)
+    events = report_events(detection.events, records, timeline, video.time_base)
+    if job.settings.srt:
+        _keep_text(job, film, events)
     return replace(
         report,
         untouched=False,
-        events=report_events(detection.events, records, timeline, video.time_base),
+        events=events,
         segments=len(segments),
         segments_resumed=resumed,
         residual_events=checked.residual_events,
@@ -210,6 +235,16 @@ def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> _Checke
     left = len(search.left())
     log.info("result.verified", residual_events=left, psnr_outside=psnr)
     return _Checked(left, psnr, verified.left_out)
+
+
+def _keep_text(job: _Job, film: Film, events: tuple[EventReport, ...]) -> None:
+    """Make the subtitle file of what was erased, in the time that players go by."""
+    first = int(film.timeline.pts[0]) * film.video.time_base
+    cues = cues_of(events, shift_seconds=float(first - film.video.clock_zero))
+    with whole_file(job.folder / SUBTITLES) as part:
+        part.write_text(srt_of(cues), encoding="utf-8", newline="\n")
+    unreadable = sum(not event.text for event in events)
+    log.info("text.read", lines=len(events), unreadable=unreadable, cues=len(cues))
 
 
 def _report(film: Film, result: Path, job: _Job) -> EraseReport:

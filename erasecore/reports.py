@@ -40,6 +40,8 @@ class EventReport:
     share_propagated: float  # of its ink pixels: copied from other frames
     share_invented: float  # of its ink pixels: filled in space
     confidence: float  # 0 to 1
+    text: str = ""  # what it said; empty: not read, or in a script that cannot be read
+    text_score: float = 0.0  # 0 to 1: how sure the recogniser was
 
 
 @dataclass(frozen=True, slots=True)

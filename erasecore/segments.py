@@ -14,12 +14,14 @@ from pathlib import Path
 import structlog
 
 from erasecore.composite import Patch, composite
-from erasecore.cutout import CutoutCollector
-from erasecore.detect.events import Detection
+from erasecore.cutout import Cutout, CutoutCollector
+from erasecore.detect.events import Detection, Event
+from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
 from erasecore.engines.base import Engine, Tick
 from erasecore.memory import give_back_memory
 from erasecore.preview import Snapshots
 from erasecore.progress import ProgressTeller
+from erasecore.reading import read_event
 from erasecore.recover import EventShare, Recovery, recover
 from erasecore.reports import Stage
 from erasecore.settings import EncodeSettings
@@ -44,15 +46,17 @@ class Film:
     detection: Detection
     encode: EncodeSettings
     engine: Engine
+    recognizer: Recognizer | None = None  # none: what is erased is not read
 
 
 @dataclass(frozen=True, slots=True)
 class _Recovered:
-    """The patches of one segment by film frame, and how its events were recovered."""
+    """The patches of one segment by film frame, how its events were recovered, what they said."""
 
     segment: Segment
     patches: dict[int, list[Patch]]
     shares: tuple[EventShare, ...]
+    readings: tuple[Reading, ...]  # one for each share
 
 
 def erase_segments(
@@ -120,17 +124,19 @@ def _recover_segment(film: Film, segment: Segment, scout: FrameReader, meter: _M
     picture = Picture(video.width, video.height, video.layout)
     patches: dict[int, list[Patch]] = defaultdict(list)
     shares: list[EventShare] = []
+    readings: list[Reading] = []
     length = segment.stop - segment.start
     clips = plan_clips(segment, detection.events, picture, frames=detection.frames, context=context)
     for clip in clips:
-        recovery = _recover_clip(film, clip, scout, _ticker(meter, length / len(clips)))
+        said, recovery = _recover_clip(film, clip, scout, _ticker(meter, length / len(clips)))
         give_back_memory()
         for frame, patch in recovery.patches.items():
             patches[frame].append(patch)
         shares.extend(recovery.shares)
+        readings.extend(said.get(share.event, NOTHING) for share in recovery.shares)
     if not clips:
         meter.scouted(length)
-    return _Recovered(segment, patches, tuple(shares))
+    return _Recovered(segment, patches, tuple(shares), tuple(readings))
 
 
 def _ticker(meter: _Meter, worth: float) -> Tick:
@@ -144,12 +150,23 @@ def _ticker(meter: _Meter, worth: float) -> Tick:
     return tick
 
 
-def _recover_clip(film: Film, clip: Clip, scout: FrameReader, tick: Tick) -> Recovery:
-    """Its pixels are held only in here."""
+def _recover_clip(
+    film: Film, clip: Clip, scout: FrameReader, tick: Tick
+) -> tuple[dict[Event, Reading], Recovery]:
+    """What its events say, and what replaces them; its pixels are held only in here."""
     collector = CutoutCollector(clip.start, clip.stop, clip.box, film.video.layout)
     for frame in scout.read(clip.start, clip.stop):
         collector.add(frame.index, frame.planes)
-    return recover(collector.finish(), clip, film.detection.cuts, film.engine, tick)
+    cutout = collector.finish()
+    readings = _read(film.recognizer, cutout, clip) if film.recognizer else {}
+    return readings, recover(cutout, clip, film.detection.cuts, film.engine, tick)
+
+
+def _read(recognizer: Recognizer, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
+    """What the events say that are erased in this clip, before anything in it is changed."""
+    span = range(clip.fill_start, clip.fill_stop)
+    erased = (e for e in clip.events if e.start < span.stop and e.stop > span.start)
+    return {event: read_event(cutout, event, span, recognizer) for event in erased}
 
 
 def _store(
@@ -204,6 +221,7 @@ def _record(recovered: _Recovered, snapshots: Snapshots, folder: Path) -> Segmen
                 share.invented,
                 share.confidence,
                 name,
+                recovered.readings[number],
             )
         )
     return SegmentRecord(segment.number, segment.start, segment.stop, tuple(shares))

@@ -76,6 +76,7 @@ class EraseSettings:
     engine: str = "auto"
     priority: int = 0  # higher goes first
     segment_seconds: float = 15.0  # one resumable unit; a cut nearby moves its border
+    srt: bool = True  # whether the erased text is read and kept as a subtitle file
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

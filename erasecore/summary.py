@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from erasecore.detect.events import Event
+from erasecore.detect.recognizer import NOTHING, Reading
 from erasecore.reports import EventReport
+from erasecore.subtitles import legible
 from erasecore.video.timeline import Timeline
 from erasecore.workspace import SegmentRecord, ShareRecord
 
@@ -25,10 +28,19 @@ def report_events(
     for record in records:
         for share in record.shares:
             found[share.start, share.stop, share.box_xyxy].append(share)
-    return tuple(
-        _report(event, found[event.start, event.stop, event.box_xyxy], timeline, time_base)
-        for event in events
-    )
+    of_events = [found[event.start, event.stop, event.box_xyxy] for event in events]
+    readings = [_best_reading(shares) for shares in of_events]
+    reports = [
+        replace(_report(event, shares, timeline, time_base), text_score=round(reading.score, 4))
+        for event, shares, reading in zip(events, of_events, readings, strict=True)
+    ]
+    believed = zip(reports, readings, legible(readings), strict=True)
+    return tuple(replace(r, text=reading.text) if yes else r for r, reading, yes in believed)
+
+
+def _best_reading(shares: list[ShareRecord]) -> Reading:
+    """An event that goes on over several segments has been read in each of them."""
+    return max((share.reading for share in shares), key=lambda r: r.score, default=NOTHING)
 
 
 def _report(

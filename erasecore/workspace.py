@@ -12,14 +12,16 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from erasecore.detect.events import Detection
+from erasecore.detect.recognizer import NOTHING, Reading
 from erasecore.fidelity import References
 from erasecore.settings import EraseSettings
 from erasecore.video.durable import whole_file
 from erasecore.video.timeline import Timeline
 
-LAYOUT_VERSION = 1  # raised when what lies in the folder changes its meaning
+LAYOUT_VERSION = 2  # raised when what lies in the folder changes its meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class ShareRecord:
     invented: int
     confidence: float
     preview: str  # file name of its before-and-after picture, "" where none was made
+    reading: Reading = NOTHING  # what it says, as far as this segment shows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,7 @@ class Workspace:
         raw = json.loads(path.read_text("utf-8"))
         if (raw["start"], raw["stop"]) != (start, stop):
             return None
-        shares = (ShareRecord(**{**s, "box_xyxy": tuple(s["box_xyxy"])}) for s in raw["shares"])
-        return SegmentRecord(number, start, stop, tuple(shares))
+        return SegmentRecord(number, start, stop, tuple(map(_share, raw["shares"])))
 
     def save_segment(self, record: SegmentRecord) -> None:
         """Declare a segment finished; its video is in place already."""
@@ -108,6 +110,11 @@ class Workspace:
         shutil.rmtree(self.segments)
         self.segments.mkdir()
         _write(self._stamp_path, stamp)
+
+
+def _share(raw: dict[str, Any]) -> ShareRecord:
+    fields = {**raw, "box_xyxy": tuple(raw["box_xyxy"]), "reading": Reading(**raw["reading"])}
+    return ShareRecord(**fields)
 
 
 def copy_durably(source: Path, target: Path) -> None:

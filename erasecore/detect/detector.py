@@ -50,7 +50,7 @@ class RapidOcrDetector:
 
     def __init__(self, *, threads: int = 2) -> None:
         with as_file(files("rapidocr") / "models" / _MODEL) as path:
-            self._session = _open_session(path, threads)
+            self._session = open_session(path, threads)
         self._input = self._session.get_inputs()[0].name
 
     def find(self, bgr: Bgr) -> list[TextBox]:
@@ -65,7 +65,8 @@ class RapidOcrDetector:
         return _boxes(ink, scale_x, scale_y, (width, height))
 
 
-def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """The network at ``path``, on the CPU, its threads asleep while they wait."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -97,6 +97,7 @@ class VideoInfo:
     mastering: Mastering | None
     light: Light | None
     dolby_vision: bool  # its extra layer is lost when pictures are encoded again
+    clock_zero: Fraction  # seconds; where players begin to count: the first start of any stream
     limits: LimitSettings = field(repr=False)
 
 
@@ -261,6 +262,7 @@ def _describe(
         mastering=_mastering(first),
         light=_light(first),
         dolby_vision=side_bytes(first, Type.DOVI_METADATA) is not None,
+        clock_zero=Fraction(container.start_time or 0, av.time_base),
         limits=limits,
     )
 

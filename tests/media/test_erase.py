@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from erasecore.errors import EmptyFile
-from erasecore.pipeline import PREVIEW, Tools, erase
+from erasecore.pipeline import PREVIEW, SUBTITLES, Tools, erase
 from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EraseSettings
 from tests.clips import Caption, Coding, Film, clean_film, make_film
@@ -192,7 +192,10 @@ def test_a_second_attempt_goes_on_at_the_next_segment(tmp_path: Path, tools: Too
     reproducible to the bit on every processor.
     """
     source = tmp_path / "film.mp4"
-    captions = [Caption("First of all", 5, 28), Caption("And then some", 45, 70)]
+    captions = [
+        Caption("First of all", 5, 28, size_px=20),
+        Caption("And then some", 45, 70, size_px=20),
+    ]
     make_film(source, captions, frames=80)
     settings = EraseSettings(segment_seconds=1.2)
     whole = run(source, tmp_path / "whole", tools, settings)
@@ -213,6 +216,9 @@ def test_a_second_attempt_goes_on_at_the_next_segment(tmp_path: Path, tools: Too
     assert report.segments_resumed == len(done)
     assert {name: (folder / "segments" / name).stat().st_mtime_ns for name in done} == kept
     assert report.events == whole.events
+    assert [event.text for event in report.events] == ["First of all", "And then some"]
+    told = (folder / SUBTITLES).read_bytes()
+    assert told == (tmp_path / "whole" / SUBTITLES).read_bytes()
     pairs = zip(
         planes_of(folder / report.result), planes_of(tmp_path / "whole" / whole.result), strict=True
     )

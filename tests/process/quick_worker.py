@@ -24,6 +24,8 @@ from daemon.wire import Start
 from erasecore import errors
 from erasecore.reports import EraseReport, Progress, Stage
 
+SRT = "1\n00:00:00,000 --> 00:00:01,000\nHello there\n"
+
 
 def erase(start: Start, observe: Observe, answers: int) -> EraseReport:
     """Obey the film."""
@@ -42,6 +44,8 @@ def erase(start: Start, observe: Observe, answers: int) -> EraseReport:
     result = folder / f"result{source.suffix}"
     shutil.copyfile(source, result)
     (folder / "preview.jpg").write_bytes(b"a picture")
+    if start.settings.srt:
+        (folder / "subtitles.srt").write_text(SRT)
     return EraseReport(
         untouched=False,
         result=result.name,

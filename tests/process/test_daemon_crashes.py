@@ -13,6 +13,7 @@ import pytest
 
 from daemon.faults import FAULT_POINTS
 from tests.process.house import House
+from tests.process.quick_worker import SRT
 
 FILM = "segments 4\n"
 
@@ -42,6 +43,7 @@ def test_killed_on_the_way_to_done(house: House, point: str) -> None:
     check_one_film(house, "done", "originals")
     assert house.files("originals") == ["film.mp4", "film.mp4.erase.yaml"]
     assert (house.done / "film.mp4").read_text() == FILM
+    assert (house.done / "film.mp4.srt").read_text() == SRT
     assert json.loads((house.done / "film.mp4.report.json").read_bytes())["source"] == "film.mp4"
     made = Counter((house.root / "made").read_text().splitlines())
     assert len(made) == 4

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.house import House
+from tests.process.quick_worker import SRT
 
 
 def test_done(house: House) -> None:
@@ -21,6 +22,7 @@ def test_done(house: House) -> None:
         "a/b/film.mp4.log",
         "a/b/film.mp4.preview.jpg",
         "a/b/film.mp4.report.json",
+        "a/b/film.mp4.srt",
     ]
     assert house.files("originals") == ["a/b/film.mp4"]
     assert house.films("inbox") == []
@@ -90,6 +92,28 @@ def test_host_trouble_pauses(house: House) -> None:
     source.write_text("segments 1")
     assert house.once() == 0
     assert house.films("done") == ["film.mp4"]
+
+
+def test_subtitles_switched_off_beside_a_film(house: House) -> None:
+    """``srt: false`` in its own settings: no subtitle file for this film, one for the next."""
+    house.drop("mute.mp4.erase.yaml", "srt: false")
+    house.drop("mute.mp4")
+    house.drop("film.mp4")
+    assert house.once() == 0
+    assert house.films("done") == ["film.mp4", "mute.mp4"]
+    assert not (house.done / "mute.mp4.srt").exists()
+    assert (house.done / "film.mp4.srt").read_text() == SRT
+
+
+def test_a_taken_subtitle_name(house: House) -> None:
+    """Somebody else's ``film.mp4.srt`` in done/ stays as it is: ours take the next name."""
+    (house.done / "film.mp4.srt").write_text("a translator's work")
+    house.drop("film.mp4")
+    house.drop("film.srt", "the sender's own, in the inbox")
+    assert house.once() == 0
+    assert house.films("done") == ["film (2).mp4"]
+    assert (house.done / "film.mp4.srt").read_text() == "a translator's work"
+    assert (house.done / "film (2).mp4.srt").read_text() == SRT
 
 
 def test_same_name_twice(house: House) -> None:

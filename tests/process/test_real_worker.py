@@ -49,10 +49,18 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
     assert report["source_sha256"] == hashlib.sha256(text).hexdigest()
     result = (house.done / "text.mp4").read_bytes()
     assert report["result_sha256"] == hashlib.sha256(result).hexdigest()
+    assert (house.done / "text.mp4.srt").read_text("utf-8").endswith("\nHello there\n")
+    assert not (house.done / "clean.mp4.srt").exists()
     assert (house.done / "text.mp4.preview.jpg").read_bytes().startswith(b"\xff\xd8")
     told = (house.done / "text.mp4.log").read_text("utf-8")
-    for event in ("film.probed", "text.found events=1", "segment.stored", "result.verified"):
+    for event in (
+        "film.probed",
+        "text.found events=1",
+        "segment.stored",
+        "result.verified",
+    ):
         assert event in told
+    assert "text.read lines=1 unreadable=0 cues=1" in told
     assert (house.done / "clean.mp4").read_bytes() == clean
     assert json.loads((house.done / "clean.mp4.report.json").read_bytes())["untouched"] is True
     errors = {name: error_of(house, name)["error"] for name in house.films("failed")}
@@ -127,6 +135,8 @@ def test_erase_one_file(films: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "1 subtitle," in done.stderr
     first = result.read_bytes()
+    srt = (tmp_path / "result.mp4.srt").read_bytes()
+    assert b"Hello there" in srt
     again = run("erase", films / "clean.mp4", result)
     assert again.returncode == 1
     assert "is there already" in again.stderr
@@ -134,7 +144,8 @@ def test_erase_one_file(films: Path, tmp_path: Path) -> None:
     forced = run("erase", "--force", films / "clean.mp4", result)
     assert forced.returncode == 0
     assert result.read_bytes() == (films / "clean.mp4").read_bytes()
-    assert [one.name for one in tmp_path.iterdir()] == ["result.mp4"]
+    assert (tmp_path / "result.mp4.srt").read_bytes() == srt  # perhaps edited since: it stays
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["result.mp4", "result.mp4.srt"]
 
 
 def test_erase_what_is_no_film(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""The words of one line of text: the protocol, and RapidOCR's PP-OCR recogniser behind it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from erasecore.detect.detector import Bgr, open_session
+
+_MODEL = "PP-OCRv6_rec_small.onnx"
+_HEIGHT_PX = 48  # the network takes lines of this height and of any width
+_LEAST_WIDTH_PX, _MOST_WIDTH_PX = 32, 6400
+_REACH = 0.6  # of a line's height: how far a letter's own place reaches to both sides
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read in one picture of a line."""
+
+    text: str  # in the order of speech; no space at its ends
+    score: float  # 0 to 1, the mean over its letters
+    weakest: float  # 0 to 1, that of its least certain letter
+    covered: float  # 0 to 1: share of the line's width that lies near a letter it knows
+
+
+NOTHING = Reading("", 0.0, 0.0, 0.0)
+
+
+class Recognizer(Protocol):
+    """Reads lines of text."""
+
+    def read(self, line: Bgr) -> Reading:
+        """The words in ``line``, uint8 ``(H, W, 3)``: one line, left to right; not modified."""
+        ...
+
+
+class RapidOcrRecognizer:
+    """PP-OCRv6 (small) from the rapidocr wheel, on the CPU; the model is inside the wheel.
+
+    It knows Chinese, Japanese and the Latin script. Letters of other scripts it mostly leaves out,
+    sometimes it takes them for similar Latin ones: ``covered`` and ``score`` are low then.
+
+    Args:
+        threads: how many the network may use.
+    """
+
+    def __init__(self, *, threads: int = 2) -> None:
+        with as_file(files("rapidocr") / "models" / _MODEL) as path:
+            self._session = open_session(path, threads)
+        self._input = self._session.get_inputs()[0].name
+        known = self._session.get_modelmeta().custom_metadata_map["character"].split("\n")
+        self._letters = ["", *known, " "]  # the first stands for no letter
+
+    def read(self, line: Bgr) -> Reading:
+        """The words in ``line``."""
+        height, width = line.shape[:2]
+        if min(height, width) < 2:
+            return NOTHING
+        fitted = cv2.resize(line, (_fit(width / height), _HEIGHT_PX), interpolation=_way(height))
+        tensor = cv2.dnn.blobFromImage(fitted, 1 / 127.5, mean=(127.5, 127.5, 127.5))
+        chances = self._session.run(None, {self._input: tensor})[0][0]
+        return self._decode(chances, width / height)
+
+    def _decode(self, chances: NDArray[np.float32], aspect: float) -> Reading:
+        """The likeliest letter of each step; the same one twice in a row is one."""
+        best = chances.argmax(axis=1)
+        counts = best != 0
+        counts[1:] &= best[1:] != best[:-1]
+        steps = np.nonzero(counts)[0]
+        text = [self._letters[k] for k in best[steps]]
+        seen = np.array([bool(letter.strip()) for letter in text], bool)
+        if not seen.any():
+            return NOTHING
+        scores = chances[steps, best[steps]][seen]
+        places = (steps[seen] + 0.5) / len(chances) * aspect
+        words = " ".join("".join(text).split())
+        return Reading(words, float(scores.mean()), float(scores.min()), _covered(places, aspect))
+
+
+def _fit(aspect: float) -> int:
+    return min(_MOST_WIDTH_PX, max(_LEAST_WIDTH_PX, math.ceil(_HEIGHT_PX * aspect)))
+
+
+def _way(height: int) -> int:
+    return cv2.INTER_AREA if height > _HEIGHT_PX else cv2.INTER_CUBIC
+
+
+def _covered(places: NDArray[np.float64], aspect: float) -> float:
+    """Share of a line ``aspect`` heights long that lies within reach of one of ``places``."""
+    columns = np.linspace(0, aspect, 200)
+    return float((np.abs(columns[:, None] - places).min(axis=1) < _REACH).mean())

@@ -1,0 +1,145 @@
+"""What an erased line of text said: its best pictures, read several times if need be, and voted on.
+
+A subtitle stands still while the scene behind it moves, so the median of some of its frames shows
+the letters sharp and the scene blurred away. That picture is read first; where the recogniser is
+not sure of every letter, other crops and single frames are read, too, and the words that most
+readings agree on are taken.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from erasecore.cutout import Cutout
+from erasecore.detect.detector import Bgr
+from erasecore.detect.events import Event
+from erasecore.detect.pictures import Scaler
+from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
+from erasecore.video.color import Plane, plane_window
+
+_FRAMES = 9  # whose median is read
+_SURE = 0.85  # a reading whose weakest letter is as sure as this needs no second one
+_AIR = 0.2  # of the letters' height, before the first letter and after the last
+_UPRIGHT = 1.6  # a box so many times as high as wide is written from top to bottom
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One way to look at a line."""
+
+    air: float  # above and below the box, of the letters' height
+    stretch: float  # narrow letters are told apart better when they are wider
+    single: bool = False  # the middle frame alone, not the median
+
+
+_LOOKS = (
+    _Look(0.0, 1.15),
+    _Look(0.1, 1.3),
+    _Look(-0.1, 1.0, single=True),
+    _Look(0.05, 1.5),
+)
+
+
+def read_event(cutout: Cutout, event: Event, span: range, recognizer: Recognizer) -> Reading:
+    """What ``event`` says, as far as the frames ``span`` of the film show it at its clearest.
+
+    Args:
+        cutout: the pixels around it, ink and all; not modified.
+        event: one line of text.
+        span: frames of the film that may be looked at.
+        recognizer: reads a line.
+    """
+    first = max(event.full_start, span.start, cutout.start)
+    last = min(event.full_stop, span.stop, cutout.stop)
+    if first >= last:
+        return NOTHING
+    line = _Line(cutout, event, range(first, last))
+    readings: list[Reading] = []
+    for picture in line.pictures():
+        readings.append(recognizer.read(picture))
+        if readings[-1].weakest >= _SURE:
+            return readings[-1]
+    return most_agreed(readings)
+
+
+def is_upright(box_xyxy: tuple[float, float, float, float]) -> bool:
+    """Whether the line in this box is written from top to bottom."""
+    left, top, right, bottom = box_xyxy
+    return bottom - top > _UPRIGHT * (right - left)
+
+
+def most_agreed(readings: list[Reading]) -> Reading:
+    """The reading whose words have the most votes, each vote weighing its score."""
+    votes: dict[str, float] = defaultdict(float)
+    for reading in readings:
+        votes[reading.text] += reading.score
+    return max(readings, key=lambda r: (votes[r.text], r.score), default=NOTHING)
+
+
+class _Line:
+    """The pictures of one line of text."""
+
+    def __init__(self, cutout: Cutout, event: Event, frames: range) -> None:
+        self._cutout, self._event = cutout, event
+        left, top, right, bottom = event.box_xyxy
+        self._upright = is_upright(event.box_xyxy)
+        self._height = event.text_height_px
+        room = 0.3 * self._height
+        self._window = self._inside((left - room, top - room, right + room, bottom + room))
+        count = min(_FRAMES, len(frames))
+        places = np.linspace(0, len(frames) - 1, count + 2)[1:-1]
+        self._frames = [frames[round(place)] for place in places]
+
+    def pictures(self) -> Iterator[Bgr]:
+        """Every look at the line, the most promising first."""
+        median = self._picture(self._frames)
+        for look in _LOOKS:
+            picture = median
+            if look.single:
+                picture = self._picture(self._frames[len(self._frames) // 2 :][:1])
+            yield _stretched(self._cropped(picture, look.air), look.stretch)
+
+    def _picture(self, frames: list[int]) -> Bgr:
+        planes = tuple(self._median(index, frames) for index in range(len(self._cutout.planes)))
+        height, width = planes[0].shape
+        scaler = Scaler(width, height, self._cutout.layout)
+        return scaler.bgr(planes, (0, 0, width, height), 1.0)
+
+    def _median(self, index: int, frames: list[int]) -> Plane:
+        stack = self._cutout.planes[index]
+        rows, columns = plane_window(self._window, index, self._cutout.layout)
+        part = stack[[frame - self._cutout.start for frame in frames], rows, columns]
+        middle: Plane = np.sort(part, axis=0)[len(frames) // 2]
+        return middle
+
+    def _inside(self, box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+        """``box`` in the cutout's pixels, in whole colour samples, within its borders."""
+        layout = self._cutout.layout
+        height, width = self._cutout.size
+        step_x, step_y = 1 << layout.shift_x, 1 << layout.shift_y
+        left = max(0, int(box[0] - self._cutout.box[0]) // step_x * step_x)
+        top = max(0, int(box[1] - self._cutout.box[1]) // step_y * step_y)
+        right = min(width, int(box[2] - self._cutout.box[0]) + 1)
+        bottom = min(height, int(box[3] - self._cutout.box[1]) + 1)
+        return left, top, max(left + 1, right), max(top + 1, bottom)
+
+    def _cropped(self, picture: Bgr, air: float) -> Bgr:
+        """The line with so much air around it, from left to right."""
+        left, top, right, bottom = self._event.box_xyxy
+        x, y = self._cutout.box[0] + self._window[0], self._cutout.box[1] + self._window[1]
+        along, across = _AIR * self._height, air * self._height
+        pad_x, pad_y = (across, along) if self._upright else (along, across)
+        columns = slice(max(0, int(left - x - pad_x)), max(1, int(right - x + pad_x) + 1))
+        rows = slice(max(0, int(top - y - pad_y)), max(1, int(bottom - y + pad_y) + 1))
+        cropped = picture[rows, columns]
+        return np.rot90(cropped) if self._upright else cropped
+
+
+def _stretched(line: Bgr, times: float) -> Bgr:
+    size = max(1, round(line.shape[1] * times)), line.shape[0]
+    return np.asarray(cv2.resize(np.ascontiguousarray(line), size), np.uint8)
