@@ -14,7 +14,7 @@ from typing import Any
 
 from daemon.records import Complaint, read_record, read_yaml
 from erasecore.errors import BadSidecar
-from erasecore.settings import DetectSettings, EncodeSettings, EraseSettings
+from erasecore.settings import DetectSettings, EncodeSettings, EraseSettings, OnResidual
 
 BUILT_IN_ENGINES = ("auto", "propagate", "diffueraser")
 SENDERS_ENGINES = ("auto", "propagate")
@@ -33,6 +33,7 @@ class FilmSettings:
     priority: int = 0
     segment_seconds: float = 15.0
     srt: bool = True
+    on_residual: OnResidual = OnResidual.DONE
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
 

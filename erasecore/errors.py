@@ -135,6 +135,18 @@ class UnsafeFile(InputError):
         super().__init__(path, f"it is {kind}, not a regular file; copy the film itself.")
 
 
+class TextRemains(InputError):
+    """Text is still seen after the second pass, and ``on_residual`` is ``failed``."""
+
+    def __init__(self, path: Path, events: int, times: str) -> None:
+        places = "place" if events == 1 else "places"
+        super().__init__(
+            path,
+            f"text is still seen in {events} {places} (at {times}); name a mask or regions in a "
+            "settings file beside it, or set on_residual: done to have it with a warning.",
+        )
+
+
 class BadSidecar(InputError):
     """A settings file beside a film, or in its folder, cannot be used."""
 

@@ -14,15 +14,21 @@ from erasecore.detect.finder import EventFinder
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.engines.base import Engine
 from erasecore.engines.choose import make_engine
+from erasecore.errors import TextRemains
 from erasecore.fidelity import FidelityCheck
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
 from erasecore.reports import EraseReport, EventReport, Stage
-from erasecore.residual import ResidualSearch
 from erasecore.segments import Film, erase_segments
-from erasecore.settings import EraseSettings
+from erasecore.settings import EraseSettings, OnResidual
 from erasecore.subtitles import cues_of, srt_of
-from erasecore.summary import hardest_previews, report_events, seconds_at
+from erasecore.summary import (
+    clock_time,
+    hardest_previews,
+    report_events,
+    seconds_at,
+    warnings_of,
+)
 from erasecore.video.assemble import assemble
 from erasecore.video.durable import whole_file
 from erasecore.video.encoders import fit_container
@@ -37,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 PREVIEW = "preview.jpg"
 SUBTITLES = "subtitles.srt"
+_TOLD_TIMES = 6  # of places with text left that an error names
 _TOLD_REFUSALS = 40  # lines of text left alone that the log names
 _NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
 
@@ -109,7 +116,7 @@ def erase(
         )
     with job.clock.stage(Stage.DETECT):
         detection, timeline = _find_text(job, video, workspace)
-    film = Film(video, timeline, detection, settings.encode, engine)
+    film = Film(video, timeline, detection, settings.encode, engine, tools.detector)
     if not detection.events:
         return _copy_untouched(job, film)
     return _erase_text(job, film, workspace)
@@ -183,6 +190,8 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
         length = max(1, round(job.settings.segment_seconds * float(video.rate)))
         segments = plan_segments(detection.frames, detection.events, detection.cuts, length=length)
         records, resumed = erase_segments(film, segments, workspace, job.teller)
+    events = report_events(records, timeline, video.time_base)
+    _refuse_residual(job, events)
     result = job.folder / f"result{video.suffix}"
     with job.clock.stage(Stage.ASSEMBLE):
         job.teller.tell(Stage.ASSEMBLE, 0, detection.frames)
@@ -192,7 +201,6 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
     with job.clock.stage(Stage.VERIFY):
         checked = _check(job, film, workspace, result)
     report = _report(film, result, job)
-    events = report_events(detection.events, records, timeline, video.time_base)
     if job.settings.srt:
         _keep_text(job, film, events)
     return replace(
@@ -201,40 +209,44 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
         events=events,
         segments=len(segments),
         segments_resumed=resumed,
-        residual_events=checked.residual_events,
+        residual_events=sum(event.residual for event in events),
         psnr_outside=checked.psnr_outside,
-        warnings=(*report.warnings, *checked.warnings),
+        warnings=(*warnings_of(events), *report.warnings, *checked.warnings),
     )
+
+
+def _refuse_residual(job: _Job, events: tuple[EventReport, ...]) -> None:
+    """Raise if text is left and the settings do not want such a film."""
+    left = [event for event in events if event.residual]
+    if left and job.settings.on_residual is OnResidual.FAILED:
+        times = ", ".join(clock_time(event.start_seconds) for event in left[:_TOLD_TIMES])
+        raise TextRemains(job.source, len(left), times)
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
     """What a look at the whole result has told."""
 
-    residual_events: int
     psnr_outside: float | None  # dB
     warnings: tuple[str, ...]
 
 
 def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> _Checked:
-    """Whether text is left, how near the rest is to the source, what could not be kept."""
+    """How near the picture away from the ink is to the source, and what could not be kept."""
     events, frames = film.detection.events, film.detection.frames
     made = probe(result, film.video.limits)
-    search = ResidualSearch(made, events, job.tools.detector)
     scales = film.video.layout.scale, made.layout.scale
     fidelity = FidelityCheck(workspace.references(frames), events, *scales)
 
     def look(frame: Frame) -> None:
-        search.look(frame.index, frame.planes)
         fidelity.look(frame.index, frame.planes)
         job.teller.tell(Stage.VERIFY, frame.index + 1, frames)
 
     verified = verify(film.video, result, film.timeline, on_frame=look)
     psnr = fidelity.check(result)
     psnr = None if psnr is None else round(psnr, 2)
-    left = len(search.left())
-    log.info("result.verified", residual_events=left, psnr_outside=psnr)
-    return _Checked(left, psnr, verified.left_out)
+    log.info("result.verified", psnr_outside=psnr)
+    return _Checked(psnr, verified.left_out)
 
 
 def _keep_text(job: _Job, film: Film, events: tuple[EventReport, ...]) -> None:

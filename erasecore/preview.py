@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,18 +52,17 @@ class Snapshot:
 
 
 class Snapshots:
-    """The snapshots to be taken in one segment: of its hardest events, in their middle."""
+    """The snapshots to be taken in one segment: of every event, in its middle."""
 
     def __init__(self, by_share: dict[int, Snapshot]) -> None:
         self._by_share = by_share
 
     @staticmethod
     def of(shares: tuple[EventShare, ...], start: int, stop: int) -> Snapshots:
-        """Plan for the hardest of ``shares`` within the frames ``[start, stop)``."""
-        hardest = sorted(range(len(shares)), key=lambda k: shares[k].confidence)[:_PER_SEGMENT]
+        """Plan for ``shares`` within the frames ``[start, stop)``."""
         planned = {}
-        for number in hardest:
-            event = shares[number].event
+        for number, share in enumerate(shares):
+            event = share.event
             middle = (max(event.start, start) + min(event.stop, stop)) // 2
             planned[number] = Snapshot(middle, event.box_xyxy, 0.4 * event.text_height_px)
         return Snapshots(planned)
@@ -71,10 +71,22 @@ class Snapshots:
         """Those to be taken of ``frame``."""
         return [snapshot for snapshot in self._by_share.values() if snapshot.frame == frame]
 
-    def of_share(self, number: int) -> Snapshot | None:
-        """The one that was taken of share ``number``, if any."""
-        snapshot = self._by_share.get(number)
-        return snapshot if snapshot is not None and snapshot.pair is not None else None
+    def save_hardest(
+        self, ranks: Sequence[tuple[bool, float]], folder: Path, *, prefix: str
+    ) -> dict[int, str]:
+        """The file names in ``folder`` of the snapshots of the hardest shares, by share.
+
+        Args:
+            ranks: of each share, the lowest for the hardest.
+            folder: where they are stored.
+            prefix: of their names.
+        """
+        taken = [k for k, snapshot in self._by_share.items() if snapshot.pair is not None]
+        names = {}
+        for number in sorted(taken, key=lambda k: ranks[k])[:_PER_SEGMENT]:
+            names[number] = f"{prefix}.{number:02d}.png"
+            self._by_share[number].save(folder / names[number])
+        return names
 
 
 def save_preview(pairs: list[Path], path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +50,17 @@ class Recovery:
     shares: tuple[EventShare, ...]
 
 
+FindInks: TypeAlias = Callable[[Cutout, Clip, tuple[int, ...]], tuple[Ink, ...]]
+"""Tells the ink of every event in sight of a clip, given its pixels and the film's cuts."""
+
+
 def recover(
-    cutout: Cutout, clip: Clip, cuts: tuple[int, ...], engine: Engine, tick: Tick
+    cutout: Cutout,
+    clip: Clip,
+    cuts: tuple[int, ...],
+    engine: Engine,
+    tick: Tick,
+    find: FindInks | None = None,
 ) -> Recovery:
     """The patches for ``clip``: ink found, plates undone, the rest filled by ``engine``.
 
@@ -59,8 +70,9 @@ def recover(
         cuts: of the whole film.
         engine: fills the hole.
         tick: a sign of life.
+        find: tells the ink; ``find_inks`` unless there is a better guess.
     """
-    inks = find_inks(cutout, clip, cuts)
+    inks = (find or find_inks)(cutout, clip, cuts)
     undone = _undo_all(cutout, inks)
     strip = _strip(cutout, clip, inks, cuts)
     filled = engine.fill(strip, None, tick)
@@ -188,7 +200,7 @@ def _shares(
                 unblended=plate_px,
                 propagated=int(origins[Origin.PROPAGATED]),
                 invented=int(origins[Origin.INVENTED]),
-                confidence=trust / count if count else 1.0,
+                confidence=trust / count if count else float(plate_px > 0),
             )
         )
     return tuple(shares)

@@ -42,6 +42,9 @@ class EventReport:
     confidence: float  # 0 to 1
     text: str = ""  # what it said; empty: not read, or in a script that cannot be read
     text_score: float = 0.0  # 0 to 1: how sure the recogniser was
+    ink_found: bool = True  # False: nothing was told from the picture, and nothing changed
+    residual: bool = False  # text is still seen in its place
+    passes: int = 1  # 2: text was left after the first, and stronger hypotheses were tried
 
 
 @dataclass(frozen=True, slots=True)

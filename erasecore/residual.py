@@ -1,68 +1,297 @@
-"""Looking at the finished film with the detector's eyes: is any text left where events were?"""
+"""Looking at what was erased with the detector's eyes, before it is encoded: is any text left?
+
+Each event is looked at three times, in its own place and once in the rows around it. Text found
+there is held against the source before and after the event: what shows then as well is part of
+the scene, and came to light because the subtitle is gone.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from erasecore.detect.detector import Detector
-from erasecore.detect.events import BoxXyxy, Event
+import numpy as np
+
+from erasecore.detect.detector import Bgr, Detector
+from erasecore.detect.events import BoxXyxy, Detection, Event
 from erasecore.detect.pictures import Scaler
 from erasecore.video.color import Planes
-from erasecore.video.probe import VideoInfo
+from erasecore.windows import Picture
 
 _LOOKS = 3  # frames of each event that are looked at
-_OVERLAP = 0.3  # of the smaller box, for text to count as being in an event's place
+_BESIDE_FRAMES = 2  # before and after an event, where its ink is gone for certain
+_OVERLAP = 0.3  # of the smaller box, for text to count as being in a place
 _WIDEST_PX = 960  # strips are looked at no wider than this
+_ROWS_AROUND = 3.2  # letter heights above and below an event: room for two more lines
+_MIDDLE = (0.15, 0.85)  # of the picture's width: where a line that was missed may reach
+_LETTERS = 0.7  # of a detected box's height
 
 
-class ResidualSearch:
-    """Counts the events in whose place text is still found in the result."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the detector sees in a segment that should be free of subtitles.
 
-    def __init__(self, video: VideoInfo, events: tuple[Event, ...], detector: Detector) -> None:
-        self._detector = detector
-        self._scaler = Scaler(video.width, video.height, video.layout)
-        self._size = video.width, video.height
-        self._looks: dict[int, list[Event]] = defaultdict(list)
-        for event in events:
-            first, last = event.full_start, max(event.full_start, event.full_stop - 1)
-            for look in range(1, _LOOKS + 1):
-                self._looks[first + (last - first) * look // (_LOOKS + 1)].append(event)
-        self._hits: dict[Event, int] = defaultdict(int)
+    Attributes:
+        seen: for each event of which text was found in any look, where.
+        left: those of which it was found in most looks.
+        missed: lines that came and went with an event beside them, and that nobody had found.
+        hits: in how many looks there was text; the fewer, the better the segment.
+    """
 
-    def look(self, index: int, planes: Planes) -> None:
-        """Look at one frame of the result."""
-        for event in self._looks.get(index, []):
-            self._hits[event] += self._text_left(event, planes)
+    seen: dict[Event, tuple[BoxXyxy, ...]] = field(default_factory=dict)
+    left: frozenset[Event] = frozenset()
+    missed: tuple[Event, ...] = ()
+    hits: int = 0
 
-    def left(self) -> tuple[Event, ...]:
-        """The events of which text was found in most looks."""
-        return tuple(event for event, hits in self._hits.items() if 2 * hits > _LOOKS)
+    @property
+    def suspicious(self) -> bool:
+        """Whether a second pass is worth while."""
+        return bool(self.seen or self.missed)
 
-    def _text_left(self, event: Event, planes: Planes) -> bool:
+    def better_than(self, other: Findings) -> bool:
+        """Whether less text is left than ``other`` says."""
+        return self._rank() < other._rank()
+
+    def _rank(self) -> tuple[int, int]:
+        return len(self.left) + len(self.missed), self.hits
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """A part of one frame, in colour and scaled; ``left`` and ``top`` in the film's pixels."""
+
+    bgr: Bgr
+    left: int
+    top: int
+    scale: float
+
+    def text(self, detector: Detector, place: BoxXyxy | None = None) -> list[BoxXyxy]:
+        """The boxes of the text in it, or of that around ``place``, in the film's pixels."""
+        x0, y0 = 0, 0
+        bgr = self.bgr
+        if place is not None:
+            margin = max(32.0, 0.5 * (place[3] - place[1]))
+            x0 = max(0, int((place[0] - 2 * margin - self.left) * self.scale))
+            y0 = max(0, int((place[1] - 1.5 * margin - self.top) * self.scale))
+            x1 = int((place[2] + 2 * margin - self.left) * self.scale) + 1
+            y1 = int((place[3] + 1.5 * margin - self.top) * self.scale) + 1
+            bgr = np.ascontiguousarray(bgr[y0:y1, x0:x1])
+        corner = np.array((x0, y0, x0, y0)) / self.scale
+        corner += (self.left, self.top, self.left, self.top)
+        found = detector.find(bgr)
+        return [_box(np.array(box.box_xyxy) / self.scale + corner) for box in found]
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One event while its frames go by."""
+
+    event: Event
+    looks: dict[int, _Strip] = field(default_factory=dict)  # of the result
+    beside: list[_Strip] = field(default_factory=list)  # of the source, the event being absent
+    found: list[list[BoxXyxy]] = field(default_factory=list)  # text in its place, look by look
+    strays: list[BoxXyxy] = field(default_factory=list)  # text around it in the middle look
+
+
+class SegmentWatch:
+    """Looks at the frames of one segment on their way to the encoder."""
+
+    def __init__(
+        self, picture: Picture, detection: Detection, detector: Detector, span: tuple[int, int]
+    ) -> None:
+        """Plan the looks for the events in ``span``, a half-open range of frames."""
+        self._detection, self._detector = detection, detector
+        self._size = picture.width, picture.height
+        self._scaler = Scaler(picture.width, picture.height, picture.layout)
+        self._middle: set[tuple[int, Event]] = set()
+        self._looks: dict[int, list[_Watched]] = defaultdict(list)
+        self._beside: dict[int, list[_Watched]] = defaultdict(list)
+        self._open: list[_Watched] = []
+        self._seen: dict[Event, tuple[BoxXyxy, ...]] = {}
+        self._left: set[Event] = set()
+        self._missed: list[Event] = []
+        self._hits = 0
+        for event in detection.events:
+            if event.start < span[1] and event.stop > span[0]:
+                self._plan(_Watched(event), span)
+
+    def look(self, index: int, before: Planes, after: Planes) -> None:
+        """Look at frame ``index``, as the film had it and as it goes."""
+        for watched in self._beside.pop(index, []):
+            watched.beside.append(self._strip(watched.event, before))
+        for watched in self._looks.pop(index, []):
+            self._look(watched, index, after)
+        for watched in [one for one in self._open if index > one.event.stop + _BESIDE_FRAMES]:
+            self._close(watched)
+
+    def findings(self) -> Findings:
+        """What was seen, once every frame of the segment has gone by."""
+        for watched in list(self._open):
+            self._close(watched)
+        return Findings(dict(self._seen), frozenset(self._left), tuple(self._missed), self._hits)
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def _plan(self, watched: _Watched, span: tuple[int, int]) -> None:
+        event = watched.event
+        first = max(span[0], min(event.full_start, event.stop - 1))
+        last = max(first, min(span[1], event.full_stop) - 1)
+        frames = sorted(
+            {first + (last - first) * look // (_LOOKS + 1) for look in range(1, _LOOKS + 1)}
+        )
+        for frame in frames:
+            self._looks[frame].append(watched)
+        self._middle.add((frames[len(frames) // 2], event))
+        for frame, edge in (
+            (event.start - _BESIDE_FRAMES, event.start),
+            (event.stop - 1 + _BESIDE_FRAMES, event.stop - 1),
+        ):
+            tells = span[0] <= frame < span[1] and not self._cut_between(frame, edge)
+            if tells and not self._near_others(event, frame):
+                self._beside[frame].append(watched)
+        self._open.append(watched)
+
+    def _cut_between(self, one: int, other: int) -> bool:
+        first, last = min(one, other), max(one, other)
+        return any(first < cut <= last for cut in self._detection.cuts)
+
+    def _near_others(self, event: Event, frame: int) -> bool:
+        """Whether another event shows in the rows around ``event`` in that frame."""
+        zone = self._zone(event)
+        return any(
+            other.start <= frame < other.stop and _share(other.box_xyxy, zone) > 0
+            for other in self._detection.events
+            if other != event
+        )
+
+    def _look(self, watched: _Watched, index: int, after: Planes) -> None:
+        event = watched.event
+        strip = watched.looks[index] = self._strip(event, after)
+        wide = (index, event) in self._middle
+        found = strip.text(self._detector, None if wide else event.box_xyxy)
+        watched.found.append([box for box in found if self._is_left(box, event, index)])
+        if wide:
+            watched.strays = [box for box in found if self._is_stray(box, event, index)]
+
+    def _strip(self, event: Event, planes: Planes) -> _Strip:
+        left, top, right, bottom = (int(side) for side in self._zone(event))
+        scale = min(1.0, _WIDEST_PX / (right - left))
+        bgr = self._scaler.bgr(planes, (left, top, right, bottom), scale)
+        return _Strip(bgr, left, top, scale)
+
+    def _zone(self, event: Event) -> BoxXyxy:
+        """The rows around an event, in whole colour samples."""
         left, top, right, bottom = event.box_xyxy
-        margin = max(32.0, 0.5 * (bottom - top))
-        part = (
-            max(0, int(left - 2 * margin)) // 2 * 2,
-            max(0, int(top - margin)) // 2 * 2,
-            min(self._size[0], int(right + 2 * margin)),
-            min(self._size[1], int(bottom + margin)),
+        rows, side = _ROWS_AROUND * event.text_height_px, 2 * event.text_height_px
+        width, height = self._size
+        return (
+            float(int(max(0, min(left - side, _MIDDLE[0] * width))) // 4 * 4),
+            float(int(max(0, top - rows)) // 4 * 4),
+            float(int(min(width, max(right + side, _MIDDLE[1] * width)))),
+            float(int(min(height, bottom + rows))),
         )
-        scale = min(1.0, _WIDEST_PX / (part[2] - part[0]))
-        strip = self._scaler.bgr(planes, part, scale)
-        x, y = part[0], part[1]
-        place = (
-            (left - x) * scale,
-            (top - y) * scale,
-            (right - x) * scale,
-            (bottom - y) * scale,
+
+    def _is_left(self, box: BoxXyxy, event: Event, frame: int) -> bool:
+        if _share(box, event.box_xyxy) <= _OVERLAP:
+            return False
+        return not any(
+            _share(box, scene.box_xyxy) > _share(box, event.box_xyxy)
+            for scene in self._scene(frame)
         )
-        return any(_overlaps(found.box_xyxy, place) for found in self._detector.find(strip))
+
+    def _is_stray(self, box: BoxXyxy, event: Event, frame: int) -> bool:
+        known = [one for one in self._detection.events if one.start <= frame < one.stop]
+        if any(_share(box, one.box_xyxy) > 0.1 for one in (*known, *self._scene(frame))):
+            return False
+        return _belongs(box, event)
+
+    def _scene(self, frame: int) -> list[Event]:
+        rejected = self._detection.rejected
+        return [event for event, _ in rejected if event.start <= frame < event.stop]
+
+    # --- judging ------------------------------------------------------------------------------
+
+    def _close(self, watched: _Watched) -> None:
+        """Say what became of an event whose frames are past, and forget its pictures."""
+        self._open.remove(watched)
+        hits = sum(1 for boxes in watched.found if boxes)
+        boxes = [box for look in watched.found for box in look]
+        if boxes and not self._was_there(watched, boxes):
+            self._seen[watched.event] = tuple(boxes)
+            self._hits += hits
+            if 2 * hits > len(watched.found):
+                self._left.add(watched.event)
+        for stray in watched.strays:
+            if self._came_and_went(watched, stray):
+                self._missed.append(_beside(watched.event, stray))
+
+    def _was_there(self, watched: _Watched, boxes: Iterable[BoxXyxy]) -> bool:
+        """Whether the source shows text in the event's place when the event is absent."""
+        seen = [
+            text
+            for strip in watched.beside
+            for text in strip.text(self._detector, watched.event.box_xyxy)
+        ]
+        return any(_share(text, box) > _OVERLAP for text in seen for box in boxes)
+
+    def _came_and_went(self, watched: _Watched, stray: BoxXyxy) -> bool:
+        """Whether a line shows in every look at the event, and not before or after it."""
+        known = any(_share(stray, one.box_xyxy) > _OVERLAP for one in self._missed)
+        if known or not watched.beside:
+            return False
+        shown = (strip.text(self._detector, stray) for strip in watched.looks.values())
+        if not all(any(_same(box, stray) for box in boxes) for boxes in shown):
+            return False
+        absent = (strip.text(self._detector, stray) for strip in watched.beside)
+        return not any(_share(box, stray) > 0.1 for boxes in absent for box in boxes)
 
 
-def _overlaps(a: BoxXyxy, b: BoxXyxy) -> bool:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
+def _beside(event: Event, box: BoxXyxy) -> Event:
+    """A line that shows together with ``event``, in ``box``."""
+    return Event(
+        start=event.start,
+        stop=event.stop,
+        full_start=event.full_start,
+        full_stop=event.full_stop,
+        box_xyxy=box,
+        text_height_px=_LETTERS * min(box[2] - box[0], box[3] - box[1]),
+        score=event.score,
+    )
+
+
+def _belongs(box: BoxXyxy, event: Event) -> bool:
+    """Whether a line of text stands right beside an event, in letters of its size."""
+    height = _LETTERS * min(box[2] - box[0], box[3] - box[1])
+    if not 0.65 < height / event.text_height_px < 1.5:
         return False
-    smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
-    return width * height > _OVERLAP * smaller
+    left, top, right, bottom = event.box_xyxy
+    apart_x = max(box[0] - right, left - box[2])
+    apart_y = max(box[1] - bottom, top - box[3])
+    line = event.text_height_px
+    if apart_x < 0:  # above or below
+        return apart_y < 1.2 * line
+    return apart_y < -0.5 * (bottom - top) and apart_x < 1.5 * line
+
+
+def _same(one: BoxXyxy, other: BoxXyxy) -> bool:
+    """Whether two boxes are of the same line: much the same place and size."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    return wide > 0 and high > 0 and wide * high > 0.6 * max(_area(one), _area(other))
+
+
+def _share(one: BoxXyxy, other: BoxXyxy) -> float:
+    """How much of the smaller box lies in the other."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    return wide * high / min(_area(one), _area(other)) if wide > 0 and high > 0 else 0.0
+
+
+def _area(box: BoxXyxy) -> float:
+    return max(1e-6, (box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _box(sides: Iterable[float]) -> BoxXyxy:
+    left, top, right, bottom = (float(side) for side in sides)
+    return left, top, right, bottom

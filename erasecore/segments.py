@@ -1,29 +1,37 @@
 """One segment, from the source's frames to a stored file without subtitles.
 
 Two readers go through the film: the scout, a segment ahead, sees the clips that need work; the
-other feeds the encoder. Recovering the next segment and encoding this one overlap.
+other feeds the encoder. Recovering the next segment and encoding this one overlap. Frames are
+looked at on their way to the encoder; where text is left, the segment's clips are recovered once
+more, by stronger hypotheses, and of the two files the better one is kept.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import structlog
 
 from erasecore.composite import Patch, composite
 from erasecore.cutout import Cutout, CutoutCollector
+from erasecore.detect.detector import Detector
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
 from erasecore.engines.base import Engine, Tick
+from erasecore.hypotheses import hypotheses_for, stronger
 from erasecore.memory import give_back_memory
 from erasecore.preview import Snapshots
 from erasecore.progress import ProgressTeller
 from erasecore.reading import read_event
-from erasecore.recover import EventShare, Recovery, recover
+from erasecore.recover import EventShare, FindInks, Recovery, find_inks, recover
 from erasecore.reports import Stage
+from erasecore.residual import Findings, SegmentWatch
 from erasecore.settings import EncodeSettings
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import FrameReader
@@ -46,17 +54,70 @@ class Film:
     detection: Detection
     encode: EncodeSettings
     engine: Engine
+    detector: Detector
     recognizer: Recognizer | None = None  # none: what is erased is not read
+
+    @property
+    def picture(self) -> Picture:
+        """What its frames look like."""
+        return Picture(self.video.width, self.video.height, self.video.layout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was made of one clip: what its events said, and the patches that erase them."""
+
+    readings: dict[Event, Reading]
+    recovery: Recovery
 
 
 @dataclass(frozen=True, slots=True)
 class _Recovered:
-    """The patches of one segment by film frame, how its events were recovered, what they said."""
+    """How the ink of one segment goes away, clip by clip.
+
+    Attributes:
+        segment: the frames.
+        events: all of the film, those included that only a look at the segment has found.
+        clips: what was made of each.
+        retried: the events for which stronger hypotheses were tried.
+    """
 
     segment: Segment
-    patches: dict[int, list[Patch]]
-    shares: tuple[EventShare, ...]
-    readings: tuple[Reading, ...]  # one for each share
+    events: tuple[Event, ...]
+    clips: dict[Clip, _Done]
+    retried: frozenset[Event] = frozenset()
+
+    @property
+    def shares(self) -> tuple[EventShare, ...]:
+        """How each event was recovered in each clip."""
+        return tuple(share for done in self.clips.values() for share in done.recovery.shares)
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What was read, one for each share."""
+        return tuple(
+            done.readings.get(share.event, NOTHING)
+            for done in self.clips.values()
+            for share in done.recovery.shares
+        )
+
+    def patches(self) -> dict[int, list[Patch]]:
+        """What changes in each film frame."""
+        patches: dict[int, list[Patch]] = defaultdict(list)
+        for done in self.clips.values():
+            for frame, patch in done.recovery.patches.items():
+                patches[frame].append(patch)
+        return patches
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A segment that is encoded, and what was seen on the way."""
+
+    recovered: _Recovered
+    path: Path
+    findings: Findings
+    snapshots: Snapshots
 
 
 def erase_segments(
@@ -71,8 +132,9 @@ def erase_segments(
     resumed = len(records)
     missing = [segment for segment in segments if segment.number not in records]
     meter = _Meter(film.detection.frames, missing, teller)
-    for record in _erase_missing(film, missing, workspace, meter):
-        records[record.number] = record
+    with _Bench(film, workspace, meter) as bench:
+        for record in bench.erase(missing):
+            records[record.number] = record
     return tuple(records[segment.number] for segment in segments), resumed
 
 
@@ -97,131 +159,206 @@ class _Meter:
         self._teller.tell(Stage.ERASE, done, self._total)
 
 
-def _erase_missing(
-    film: Film, missing: list[Segment], workspace: Workspace, meter: _Meter
-) -> list[SegmentRecord]:
-    records: list[SegmentRecord] = []
-    pending: Future[SegmentRecord] | None = None
-    with (
-        FrameReader(film.video, film.timeline) as scout,
-        FrameReader(film.video, film.timeline) as reader,
-        ThreadPoolExecutor(1, thread_name_prefix="encode") as encoder,
-    ):
+class _Bench:
+    """Both readers and the encoder's thread, at work on one film; a context manager."""
+
+    def __init__(self, film: Film, workspace: Workspace, meter: _Meter) -> None:
+        self._film, self._workspace, self._meter = film, workspace, meter
+        self._scout = FrameReader(film.video, film.timeline)
+        self._reader = FrameReader(film.video, film.timeline)
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        for part in (self._scout, self._reader, self._encoder):
+            self._open.enter_context(part)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def erase(self, missing: list[Segment]) -> list[SegmentRecord]:
+        """The records of segments that are stored now."""
+        records: list[SegmentRecord] = []
+        pending: Future[SegmentRecord | _Stored] | None = None
         for segment in missing:
-            recovered = _recover_segment(film, segment, scout, meter)
+            recovered = self._recover(segment)
             if pending is not None:
-                records.append(pending.result())
-            pending = encoder.submit(_store, film, recovered, reader, workspace, meter)
+                records.append(self._settle(pending.result()))
+            pending = self._encoder.submit(self._store, recovered)
         if pending is not None:
-            records.append(pending.result())
-    return records
+            records.append(self._settle(pending.result()))
+        return records
 
+    # --- pixels -------------------------------------------------------------------------------
 
-def _recover_segment(film: Film, segment: Segment, scout: FrameReader, meter: _Meter) -> _Recovered:
-    """The patches for all clips of a segment."""
-    video, detection = film.video, film.detection
-    context = round(film.engine.traits.context_seconds * float(video.rate)) + 1
-    picture = Picture(video.width, video.height, video.layout)
-    patches: dict[int, list[Patch]] = defaultdict(list)
-    shares: list[EventShare] = []
-    readings: list[Reading] = []
-    length = segment.stop - segment.start
-    clips = plan_clips(segment, detection.events, picture, frames=detection.frames, context=context)
-    for clip in clips:
-        said, recovery = _recover_clip(film, clip, scout, _ticker(meter, length / len(clips)))
+    def _recover(self, segment: Segment) -> _Recovered:
+        """The first pass over a segment's clips."""
+        events, length = self._film.detection.events, segment.stop - segment.start
+        clips = self._plan(segment, events)
+        done = {
+            clip: self._recover_clip(clip, find_inks, self._ticker(length / len(clips)))
+            for clip in clips
+        }
+        if not clips:
+            self._meter.scouted(length)
+        return _Recovered(segment, events, done)
+
+    def _recover_again(self, stored: _Stored) -> _Recovered:
+        """The second pass: only the clips in which text was left, or that hold a missed line."""
+        first, findings = stored.recovered, stored.findings
+        inkless = {share.event for share in first.shares if not _ink_px(share)}
+        hypotheses = hypotheses_for(findings, frozenset(inkless))
+        events = (*first.events, *findings.missed)
+        bad = {*hypotheses, *findings.missed}
+        clips = {}
+        for clip in self._plan(first.segment, sorted(events, key=lambda event: event.start)):
+            known = first.clips.get(clip)
+            if known is None or any(event in bad and _fills(clip, event) for event in clip.events):
+                known = self._recover_clip(clip, stronger(hypotheses), self._ticker(0))
+            clips[clip] = known
+        return _Recovered(first.segment, events, clips, frozenset(bad))
+
+    def _plan(self, segment: Segment, events: list[Event] | tuple[Event, ...]) -> tuple[Clip, ...]:
+        film = self._film
+        context = round(film.engine.traits.context_seconds * float(film.video.rate)) + 1
+        frames = film.detection.frames
+        return plan_clips(segment, events, film.picture, frames=frames, context=context)
+
+    def _recover_clip(self, clip: Clip, find: FindInks, tick: Tick) -> _Done:
+        """Its pixels are held only in here."""
+        film = self._film
+        collector = CutoutCollector(clip.start, clip.stop, clip.box, film.video.layout)
+        for frame in self._scout.read(clip.start, clip.stop):
+            collector.add(frame.index, frame.planes)
+        cutout = collector.finish()
+        readings = _read(film.recognizer, cutout, clip) if film.recognizer else {}
+        recovery = recover(cutout, clip, film.detection.cuts, film.engine, tick, find)
+        del collector, cutout
         give_back_memory()
-        for frame, patch in recovery.patches.items():
-            patches[frame].append(patch)
-        shares.extend(recovery.shares)
-        readings.extend(said.get(share.event, NOTHING) for share in recovery.shares)
-    if not clips:
-        meter.scouted(length)
-    return _Recovered(segment, patches, tuple(shares), tuple(readings))
+        return _Done(readings, recovery)
 
+    def _ticker(self, worth: float) -> Tick:
+        told = 0.0
 
-def _ticker(meter: _Meter, worth: float) -> Tick:
-    told = 0.0
+        def tick(share: float) -> None:
+            nonlocal told
+            self._meter.scouted((share - told) * worth)
+            told = share
 
-    def tick(share: float) -> None:
-        nonlocal told
-        meter.scouted((share - told) * worth)
-        told = share
+        return tick
 
-    return tick
+    # --- files --------------------------------------------------------------------------------
 
+    def _store(self, recovered: _Recovered) -> SegmentRecord | _Stored:
+        """Encode a segment; unless it calls for a second pass its record is written at once."""
+        path = self._workspace.segment_video(recovered.segment.number)
+        stored = self._encode(recovered, path, 1)
+        return stored if stored.findings.suspicious else self._finish(stored)
 
-def _recover_clip(
-    film: Film, clip: Clip, scout: FrameReader, tick: Tick
-) -> tuple[dict[Event, Reading], Recovery]:
-    """What its events say, and what replaces them; its pixels are held only in here."""
-    collector = CutoutCollector(clip.start, clip.stop, clip.box, film.video.layout)
-    for frame in scout.read(clip.start, clip.stop):
-        collector.add(frame.index, frame.planes)
-    cutout = collector.finish()
-    readings = _read(film.recognizer, cutout, clip) if film.recognizer else {}
-    return readings, recover(cutout, clip, film.detection.cuts, film.engine, tick)
+    def _settle(self, stored: SegmentRecord | _Stored) -> SegmentRecord:
+        """The record of a segment, after a second pass if it calls for one."""
+        if isinstance(stored, SegmentRecord):
+            return stored
+        findings = stored.findings
+        log.info(
+            "segment.text_left",
+            number=stored.recovered.segment.number,
+            events=len(findings.seen),
+            missed=len(findings.missed),
+        )
+        again = self._recover_again(stored)
+        path = stored.path.with_name(f"{stored.path.stem}.again{stored.path.suffix}")
+        second = self._encoder.submit(self._encode, again, path, 0).result()
+        if second.findings.better_than(findings):
+            path.replace(stored.path)
+            return self._finish(second)
+        path.unlink()
+        return self._finish(
+            replace(stored, recovered=replace(stored.recovered, retried=again.retried))
+        )
+
+    def _encode(self, recovered: _Recovered, path: Path, worth: float) -> _Stored:
+        """Encode a segment's frames, patched, and look at them."""
+        film, segment = self._film, recovered.segment
+        snapshots = Snapshots.of(recovered.shares, segment.start, segment.stop)
+        references = self._workspace.references(film.detection.frames)
+        detection = replace(film.detection, events=recovered.events)
+        span = segment.start, segment.stop
+        watch = SegmentWatch(film.picture, detection, film.detector, span)
+        patches_of = recovered.patches()
+        with SegmentWriter(path, like=film.video, settings=film.encode) as writer:
+            for frame in self._reader.read(*span):
+                references.keep(frame.index, frame.planes)
+                picture, planes = frame.picture, frame.planes
+                if (patches := patches_of.get(frame.index)) is not None:
+                    picture, planes = writable(frame)
+                    composite(planes, patches, film.video.layout)
+                    for snapshot in snapshots.at(frame.index):
+                        snapshot.take(frame.picture, picture)
+                watch.look(frame.index, frame.planes, planes)
+                writer.write(picture)
+                self._meter.encoded(worth)
+        return _Stored(recovered, path, watch.findings(), snapshots)
+
+    def _finish(self, stored: _Stored) -> SegmentRecord:
+        """The record of a stored segment, written: from now on it is never done again."""
+        record = _record(stored, self._workspace.segments)
+        self._workspace.save_segment(record)
+        log.info(
+            "segment.stored",
+            number=record.number,
+            start=record.start,
+            stop=record.stop,
+            events=len(record.shares),
+            residual=sum(share.residual for share in record.shares),
+        )
+        return record
 
 
 def _read(recognizer: Recognizer, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
     """What the events say that are erased in this clip, before anything in it is changed."""
     span = range(clip.fill_start, clip.fill_stop)
-    erased = (e for e in clip.events if e.start < span.stop and e.stop > span.start)
+    erased = (event for event in clip.events if _fills(clip, event))
     return {event: read_event(cutout, event, span, recognizer) for event in erased}
 
 
-def _store(
-    film: Film, recovered: _Recovered, reader: FrameReader, workspace: Workspace, meter: _Meter
-) -> SegmentRecord:
-    """Encode a segment's frames, patched; its record is written last."""
-    segment = recovered.segment
-    snapshots = Snapshots.of(recovered.shares, segment.start, segment.stop)
-    references = workspace.references(film.detection.frames)
-    path = workspace.segment_video(segment.number)
-    with SegmentWriter(path, like=film.video, settings=film.encode) as writer:
-        for frame in reader.read(segment.start, segment.stop):
-            references.keep(frame.index, frame.planes)
-            patches = recovered.patches.get(frame.index)
-            if patches is None:
-                writer.write(frame.picture)
-            else:
-                picture, planes = writable(frame)
-                composite(planes, patches, film.video.layout)
-                writer.write(picture)
-                for snapshot in snapshots.at(frame.index):
-                    snapshot.take(frame.picture, picture)
-            meter.encoded(1)
-    record = _record(recovered, snapshots, workspace.segments)
-    workspace.save_segment(record)
-    log.info(
-        "segment.stored",
-        number=segment.number,
-        start=segment.start,
-        stop=segment.stop,
-        events=len(record.shares),
+def _fills(clip: Clip, event: Event) -> bool:
+    """Whether a clip fills frames of an event."""
+    return event.start < clip.fill_stop and event.stop > clip.fill_start
+
+
+def _ink_px(share: EventShare) -> int:
+    return share.unblended + share.propagated + share.invented
+
+
+def _record(stored: _Stored, folder: Path) -> SegmentRecord:
+    recovered = stored.recovered
+    segment, shares = recovered.segment, recovered.shares
+    pictured = stored.snapshots.save_hardest(
+        [(share.event not in stored.findings.left, share.confidence) for share in shares],
+        folder,
+        prefix=f"{segment.number:04d}",
     )
-    return record
-
-
-def _record(recovered: _Recovered, snapshots: Snapshots, folder: Path) -> SegmentRecord:
-    segment = recovered.segment
-    shares = []
-    for number, share in enumerate(recovered.shares):
-        taken = snapshots.of_share(number)
-        name = f"{segment.number:04d}.{number:02d}.png" if taken else ""
-        if taken is not None:
-            taken.save(folder / name)
-        event = share.event
-        shares.append(
-            ShareRecord(
-                event.start,
-                event.stop,
-                event.box_xyxy,
-                share.unblended,
-                share.propagated,
-                share.invented,
-                share.confidence,
-                name,
-                recovered.readings[number],
-            )
+    records = tuple(
+        ShareRecord(
+            share.event.start,
+            share.event.stop,
+            share.event.box_xyxy,
+            share.unblended,
+            share.propagated,
+            share.invented,
+            share.confidence,
+            residual=share.event in stored.findings.left,
+            passes=2 if share.event in recovered.retried else 1,
+            preview=pictured.get(number, ""),
+            reading=recovered.readings[number],
         )
-    return SegmentRecord(segment.number, segment.start, segment.stop, tuple(shares))
+        for number, share in enumerate(shares)
+    )
+    return SegmentRecord(segment.number, segment.start, segment.stop, records)

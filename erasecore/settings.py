@@ -19,6 +19,13 @@ class Codec(StrEnum):
     AV1 = "av1"
 
 
+class OnResidual(StrEnum):
+    """What becomes of a film in which text is still seen after the second pass."""
+
+    DONE = "done"  # it is published, with a warning in its report
+    FAILED = "failed"  # it is not; the original goes to failed/
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A rectangle of the picture as displayed in storage, in fractions of its width and height."""
@@ -77,6 +84,7 @@ class EraseSettings:
     priority: int = 0  # higher goes first
     segment_seconds: float = 15.0  # one resumable unit; a cut nearby moves its border
     srt: bool = True  # whether the erased text is read and kept as a subtitle file
+    on_residual: OnResidual = OnResidual.DONE
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

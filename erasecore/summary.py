@@ -7,32 +7,31 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from erasecore.detect.events import Event
-from erasecore.detect.recognizer import NOTHING, Reading
+from erasecore.detect.recognizer import Reading
 from erasecore.reports import EventReport
 from erasecore.subtitles import legible
 from erasecore.video.timeline import Timeline
 from erasecore.workspace import SegmentRecord, ShareRecord
 
+_NAMED = 6  # subtitles whose times a warning names
+
 _Key = tuple[int, int, tuple[float, float, float, float]]
 
 
 def report_events(
-    events: tuple[Event, ...],
-    records: tuple[SegmentRecord, ...],
-    timeline: Timeline,
-    time_base: Fraction,
+    records: tuple[SegmentRecord, ...], timeline: Timeline, time_base: Fraction
 ) -> tuple[EventReport, ...]:
     """One report for each event, its shares added up over the segments it lies in."""
     found: dict[_Key, list[ShareRecord]] = defaultdict(list)
     for record in records:
         for share in record.shares:
             found[share.start, share.stop, share.box_xyxy].append(share)
-    of_events = [found[event.start, event.stop, event.box_xyxy] for event in events]
+    in_order = sorted(found, key=lambda key: (key[0], key[2][1], key[2][0]))
+    of_events = [found[key] for key in in_order]
     readings = [_best_reading(shares) for shares in of_events]
     reports = [
-        replace(_report(event, shares, timeline, time_base), text_score=round(reading.score, 4))
-        for event, shares, reading in zip(events, of_events, readings, strict=True)
+        replace(_report(shares, timeline, time_base), text_score=round(reading.score, 4))
+        for shares, reading in zip(of_events, readings, strict=True)
     ]
     believed = zip(reports, readings, legible(readings), strict=True)
     return tuple(replace(r, text=reading.text) if yes else r for r, reading, yes in believed)
@@ -40,30 +39,58 @@ def report_events(
 
 def _best_reading(shares: list[ShareRecord]) -> Reading:
     """An event that goes on over several segments has been read in each of them."""
-    return max((share.reading for share in shares), key=lambda r: r.score, default=NOTHING)
+    return max((share.reading for share in shares), key=lambda reading: reading.score)
 
 
-def _report(
-    event: Event, shares: list[ShareRecord], timeline: Timeline, time_base: Fraction
-) -> EventReport:
+def _report(shares: list[ShareRecord], timeline: Timeline, time_base: Fraction) -> EventReport:
     unblended = sum(share.unblended for share in shares)
     propagated = sum(share.propagated for share in shares)
     invented = sum(share.invented for share in shares)
     filled = propagated + invented
     total = max(1, unblended + filled)
     trust = sum(share.confidence * (share.propagated + share.invented) for share in shares)
-    left, top, right, bottom = (round(side) for side in event.box_xyxy)
+    first = shares[0]
+    left, top, right, bottom = (round(side) for side in first.box_xyxy)
     return EventReport(
-        start=event.start,
-        stop=event.stop,
-        start_seconds=seconds_at(timeline, event.start, time_base),
-        stop_seconds=seconds_at(timeline, event.stop, time_base),
+        start=first.start,
+        stop=first.stop,
+        start_seconds=seconds_at(timeline, first.start, time_base),
+        stop_seconds=seconds_at(timeline, first.stop, time_base),
         box_xyxy=(left, top, right, bottom),
         share_unblended=round(unblended / total, 4),
         share_propagated=round(propagated / total, 4),
         share_invented=round(invented / total, 4),
-        confidence=round(trust / filled, 4) if filled else 1.0,
+        confidence=round(trust / filled, 4) if filled else float(unblended > 0),
+        ink_found=unblended + filled > 0,
+        residual=any(share.residual for share in shares),
+        passes=max(share.passes for share in shares),
     )
+
+
+def warnings_of(events: tuple[EventReport, ...]) -> tuple[str, ...]:
+    """What a person should look at, in sentences that name the places."""
+    left = [event for event in events if event.residual]
+    inkless = [event for event in events if not event.ink_found and not event.residual]
+    sentences = []
+    if left:
+        sentences.append(f"text is still seen in the place of {_counted(left)}")
+    if inkless:
+        sentences.append(f"no ink was found, and nothing was changed, for {_counted(inkless)}")
+    return tuple(sentences)
+
+
+def _counted(events: list[EventReport]) -> str:
+    """How many subtitles, and when the first few are shown."""
+    times = ", ".join(clock_time(event.start_seconds) for event in events[:_NAMED])
+    more = ", ..." if len(events) > _NAMED else ""
+    what = "1 subtitle" if len(events) == 1 else f"{len(events)} subtitles"
+    return f"{what} (at {times}{more})"
+
+
+def clock_time(seconds: float) -> str:
+    """A time of the film as people write it: 1:02:03.4."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{rest:04.1f}"
 
 
 def seconds_at(timeline: Timeline, frame: int, time_base: Fraction) -> float:
@@ -77,6 +104,7 @@ def seconds_at(timeline: Timeline, frame: int, time_base: Fraction) -> float:
 
 
 def hardest_previews(records: tuple[SegmentRecord, ...], folder: Path) -> list[Path]:
-    """The stored before-and-after pictures, those of the least confident events first."""
+    """The stored before-and-after pictures, those with text left first, then the least certain."""
     shares = [share for record in records for share in record.shares if share.preview]
-    return [folder / share.preview for share in sorted(shares, key=lambda s: s.confidence)]
+    hardest = sorted(shares, key=lambda share: (not share.residual, share.confidence))
+    return [folder / share.preview for share in hardest]

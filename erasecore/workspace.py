@@ -21,7 +21,7 @@ from erasecore.settings import EraseSettings
 from erasecore.video.durable import whole_file
 from erasecore.video.timeline import Timeline
 
-LAYOUT_VERSION = 2  # raised when what lies in the folder changes its meaning
+LAYOUT_VERSION = 3  # raised when what lies in the folder changes its meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class ShareRecord:
     propagated: int
     invented: int
     confidence: float
+    residual: bool  # text is still seen in its place
+    passes: int  # 2: text was left after the first, and stronger hypotheses were tried
     preview: str  # file name of its before-and-after picture, "" where none was made
     reading: Reading = NOTHING  # what it says, as far as this segment shows it
 

@@ -10,7 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from erasecore.engines.base import Engine, Filled, Strip, Tick, Traits
+import numpy as np
+
+from erasecore.engines.base import (
+    Engine,
+    Filled,
+    FilledFrame,
+    Origin,
+    Strip,
+    Tick,
+    Traits,
+    reduce_mask,
+)
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import (
     EngineMissing,
@@ -71,3 +82,34 @@ hanging = _doing(lambda: time.sleep(3600))
 def wrong_count() -> Engine:
     """An engine that gives back one frame too few."""
     return Faulty("short", _short)
+
+
+def blind() -> Engine:
+    """An engine that fills every hole with what the film had there: the text stays."""
+    return Faulty("blind", _unchanged)
+
+
+def careless() -> Engine:
+    """An engine that leaves the text in the first strip it gets, and fills well from then on."""
+    strips = 0
+
+    def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+        nonlocal strips
+        strips += 1
+        if strips == 1:
+            return _unchanged(strip, prior, tick)
+        return PropagateEngine().fill(strip, prior, tick)
+
+    return Faulty("careless", fill)
+
+
+def _unchanged(strip: Strip, _prior: Filled | None, _tick: Tick) -> Filled:
+    frames = []
+    for index in range(strip.fill_start, strip.fill_stop):
+        mask = strip.mask(index)
+        holes = [mask, *[reduce_mask(mask, strip.layout)] * (len(strip.planes) - 1)]
+        planes = tuple(stack[index][hole] for stack, hole in zip(strip.planes, holes, strict=True))
+        count = int(mask.sum())
+        origin = np.full(count, Origin.INVENTED, np.uint8)
+        frames.append(FilledFrame(planes, origin, np.zeros(count, np.float16)))
+    return Filled(tuple(frames))

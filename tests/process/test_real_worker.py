@@ -116,6 +116,25 @@ def test_engine_that_the_host_lacks(house: House, films: Path) -> None:
     assert len(list(house.work.rglob("source.mp4"))) == 1
 
 
+def test_a_film_with_text_left_is_refused_where_that_is_wanted(house: House, films: Path) -> None:
+    """``on_residual: failed`` beside a film sends it to failed/ unharmed; without, it is done."""
+    house.configure(erase={"engine": "tests.engines.faulty:blind"})
+    film = (films / "text.mp4").read_bytes()
+    house.drop("strict.mp4.erase.yaml", "on_residual: failed\n")
+    house.drop("strict.mp4", film)
+    house.drop("lenient.mp4", film)
+    assert house.once(quick=False, seconds=100) == 1
+    explained = error_of(house, "strict.mp4")
+    assert (explained["error"], explained["remedy"]) == ("TextRemains", "fix-input")
+    assert str(explained["sentence"]).startswith("strict.mp4: text is still seen in 1 place (at ")
+    assert (house.failed / "strict.mp4").read_bytes() == film
+    assert house.films("done") == ["lenient.mp4"]
+    report = json.loads((house.done / "lenient.mp4.report.json").read_bytes())["report"]
+    assert report["residual_events"] == 1
+    assert "text is still seen" in report["warnings"][0]
+    assert house.work_is_empty()
+
+
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A command, ended."""
     return subprocess.run(

@@ -1,0 +1,124 @@
+"""What happens where a first pass leaves text: a second one, and honesty about what stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from erasecore.detect.detector import RapidOcrDetector
+from erasecore.errors import Remedy, TextRemains
+from erasecore.pipeline import PREVIEW, Tools, erase
+from erasecore.reports import EraseReport
+from erasecore.settings import EraseSettings, OnResidual
+from tests.clips import U8, Caption, draw, make_film, write
+from tests.engines.faulty import blind, careless
+from tests.media.test_erase import ink_psnr
+
+CAPTION = Caption("Where were you?", 8, 30)
+
+
+@pytest.fixture(scope="module")
+def detector() -> RapidOcrDetector:
+    """Loaded once."""
+    return RapidOcrDetector(threads=2)
+
+
+def run(
+    source: Path, folder: Path, tools: Tools, settings: EraseSettings | None = None
+) -> EraseReport:
+    """``erase`` in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    wish = settings or EraseSettings()
+    return erase(source, folder, wish, tools=tools, observe=lambda _: None)
+
+
+def test_text_left_by_the_first_pass_goes_in_the_second(
+    tmp_path: Path, detector: RapidOcrDetector
+) -> None:
+    """The second file takes the first one's place, and its record says that it was a second."""
+    source = tmp_path / "film.mp4"
+    film = make_film(source, [CAPTION])
+    tools = Tools(detector, {"auto": careless()})
+    report = run(source, tmp_path / "job", tools)
+    (event,) = report.events
+    assert (event.passes, event.residual, report.residual_events) == (2, False, 0)
+    assert report.warnings == ()
+    assert ink_psnr(film, tmp_path / "job" / report.result) > 27
+    parts = sorted(path.name for path in (tmp_path / "job" / "segments").glob("*.mkv"))
+    assert parts == ["0000.mkv"]
+
+
+def test_text_that_no_pass_removes_is_told(tmp_path: Path, detector: RapidOcrDetector) -> None:
+    """The report counts it and warns with its time; the preview shows it; a resumed run agrees."""
+    source = tmp_path / "film.mp4"
+    make_film(source, [CAPTION])
+    tools = Tools(detector, {"auto": blind()})
+    report = run(source, tmp_path / "job", tools)
+    (event,) = report.events
+    assert (event.passes, event.residual, report.residual_events) == (2, True, 1)
+    assert report.warnings[0] == "text is still seen in the place of 1 subtitle (at 0:00:00.3)"
+    assert (tmp_path / "job" / PREVIEW).exists()
+    again = run(source, tmp_path / "job", tools)
+    assert again.segments_resumed == again.segments
+    assert (again.events, again.warnings) == (report.events, report.warnings)
+
+
+def test_a_film_with_text_left_can_be_refused(tmp_path: Path, detector: RapidOcrDetector) -> None:
+    """With ``on_residual: failed`` an error for the sender names the times and what to do."""
+    source = tmp_path / "film.mp4"
+    make_film(source, [CAPTION])
+    settings = EraseSettings(on_residual=OnResidual.FAILED)
+    folder = tmp_path / "job"
+    with pytest.raises(TextRemains, match=r"at 0:00:00\.3.*mask or regions") as caught:
+        run(source, folder, Tools(detector, {"auto": blind()}), settings)
+    assert caught.value.remedy is Remedy.FIX_INPUT
+    assert not (folder / "result.mp4").exists()
+    assert run(source, folder, Tools(detector, {"auto": blind()})).residual_events == 1
+
+
+def two_colours(clean: U8) -> U8:
+    """A line that is half white and half black, with no outline, on frames 8 to 30."""
+    shown, font = clean.copy(), ImageFont.load_default(24)
+    for frame in range(8, 30):
+        picture = Image.fromarray(shown[frame])
+        pen, x = ImageDraw.Draw(picture), 120.0
+        for text, shade in (("Where were ", 255), ("you now?", 0)):
+            pen.text((x, 225), text, font=font, fill=(shade,) * 3)
+            x += pen.textlength(text, font=font)
+        shown[frame] = np.asarray(picture)
+    return shown
+
+
+def test_letters_of_two_colours_in_one_line(tmp_path: Path, detector: RapidOcrDetector) -> None:
+    """A line whose strokes are brighter and darker than the scene is gone in the end.
+
+    The first pass alone, which finds the strokes of one colour, leaves it at 25.6 dB.
+    """
+    source = tmp_path / "film.mp4"
+    film = draw(480, 270, 40)
+    shown = two_colours(film.clean)
+    write(source, shown)
+    report = run(source, tmp_path / "job", Tools(detector))
+    alpha = (np.abs(shown.astype(int) - film.clean).max(axis=-1) > 24).astype(np.float32)
+    assert report.residual_events == 0
+    assert ink_psnr(replace(film, alpha=alpha), tmp_path / "job" / report.result) > 36
+
+
+def test_a_piece_of_a_line_that_detection_missed(
+    tmp_path: Path, detector: RapidOcrDetector
+) -> None:
+    """Grey letters without outline, of which one is not found at first, go all the same.
+
+    The first pass alone leaves it at 21.5 dB.
+    """
+    source = tmp_path / "film.mp4"
+    caption = Caption("Where were you?", 8, 30, color=(150, 150, 150), outline_px=0)
+    film = make_film(source, [caption], width=480, height=270, frames=40)
+    report = run(source, tmp_path / "job", Tools(detector))
+    assert report.residual_events == 0
+    assert min(event.box_xyxy[0] for event in report.events) < 155
+    assert ink_psnr(film, tmp_path / "job" / report.result) > 34

@@ -1,0 +1,82 @@
+"""What is said of a film's events, from the records of its segments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erasecore.reports import EventReport
+from erasecore.summary import clock_time, hardest_previews, report_events, warnings_of
+from erasecore.video.timeline import Timeline
+from erasecore.workspace import SegmentRecord, ShareRecord
+
+TIMELINE = Timeline(
+    pts=np.arange(100, dtype=np.int64),
+    keyframes=np.array([0], np.int64),
+    key_sums=np.array([0], np.uint32),
+    last_duration=1,
+    seekable=True,
+    warnings=(),
+)
+SHARE = ShareRecord(
+    10, 60, (1.0, 2.0, 30.0, 12.0), 0, 80, 20, 0.5, residual=False, passes=1, preview="a.png"
+)
+BASE = Fraction(1, 25)
+
+
+def reports(*shares: tuple[ShareRecord, ...]) -> tuple[EventReport, ...]:
+    """The reports of segments with these shares."""
+    records = tuple(SegmentRecord(k, 50 * k, 50 * k + 50, some) for k, some in enumerate(shares))
+    return report_events(records, TIMELINE, BASE)
+
+
+def test_an_event_in_two_segments_is_one_report() -> None:
+    """Pixels add up; one look with text left, or one second pass, counts for the whole event."""
+    later = replace(SHARE, propagated=0, invented=100, residual=True, passes=2)
+    (event,) = reports((SHARE,), (later,))
+    assert (event.share_propagated, event.share_invented) == (0.4, 0.6)
+    assert (event.residual, event.passes, event.ink_found) == (True, 2, True)
+    assert event.start_seconds == pytest.approx(0.4)
+
+
+def test_an_event_without_ink_is_not_called_sure() -> None:
+    """Nothing found is confidence 0 and ``ink_found: false``, not a perfect score."""
+    (event,) = reports((replace(SHARE, propagated=0, invented=0, confidence=0.0),))
+    assert (event.ink_found, event.confidence) == (False, 0.0)
+
+
+def test_warnings_name_the_times() -> None:
+    """Text left and ink not found are two sentences, each with the first few times."""
+    (event,) = reports((SHARE,))
+    assert warnings_of((event,)) == ()
+    left = tuple(replace(event, residual=True, start_seconds=float(61 * k)) for k in range(1, 9))
+    inkless = replace(event, ink_found=False)
+    first, second = warnings_of((*left, inkless))
+    assert "8 subtitles (at 0:01:01.0, 0:02:02.0," in first
+    assert first.endswith(", ...)")
+    assert second.startswith("no ink was found")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00:00.0"), (59.96, "0:01:00.0"), (3723.44, "1:02:03.4")]
+)
+def test_times_as_people_write_them(seconds: float, text: str) -> None:
+    """Hours, minutes and seconds with a tenth; rounding carries over."""
+    assert clock_time(seconds) == text
+
+
+def test_the_preview_begins_with_what_is_left() -> None:
+    """Text left comes first, however sure its filling was; then the least certain."""
+    shares = (
+        replace(SHARE, confidence=0.4, preview="b.png"),
+        replace(SHARE, confidence=0.1, preview="c.png"),
+        replace(SHARE, confidence=0.9, residual=True, preview="a.png"),
+        replace(SHARE, confidence=0.0, preview=""),
+    )
+    record = SegmentRecord(0, 0, 100, shares)
+    names = [path.name for path in hardest_previews((record,), Path("folder"))]
+    assert names == ["a.png", "c.png", "b.png"]
