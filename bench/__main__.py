@@ -21,6 +21,7 @@ from bench.detection import run_bare, run_detection
 from bench.fonts import check_fonts
 from bench.media import BenchError
 from bench.quality import ALL_METHODS, OURS, run_case, run_clean, run_real
+from bench.reading import read_result
 from bench.report import (
     COMPARISON_MARK,
     RESULTS_MARK,
@@ -186,8 +187,10 @@ def _build(plan: Plan, name: str) -> Results:
 
 
 def _quality(plan: Plan, name: str, method: str, judge: TextJudge) -> Results:
-    row = run_case(_case(plan, name), method, BUILD / "out" / method, judge)
-    return Results(quality=(row,))
+    case, folder = _case(plan, name), BUILD / "out" / method
+    row = run_case(case, method, folder, judge)
+    reading = (read_result(case, folder / f"{name}.mp4"),) if method == OURS else ()
+    return Results(quality=(row,), reading=reading)
 
 
 def _detect(plan: Plan, name: str, detector: Detector, judge: TextJudge) -> Results:

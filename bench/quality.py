@@ -13,6 +13,7 @@ from bench.boxes import area, intersection
 from bench.cases import Case
 from bench.measure import Cost, measure
 from bench.media import read_pictures, to_bgr, transcode_argv
+from bench.reading import srt_path
 from bench.residual import TextJudge
 from bench.score import Score, score_result
 
@@ -109,6 +110,7 @@ def run_case(case: Case, method: str, folder: Path, judge: TextJudge) -> Quality
     folder.mkdir(parents=True, exist_ok=True)
     result = folder / f"{case.name}.mp4"
     result.unlink(missing_ok=True)
+    srt_path(result).unlink(missing_ok=True)  # the product never replaces one
     argv = method_argv(method, case, result)
     timing = timed(argv, case.hardsub, folder, crf=CRF, log=folder / f"{case.name}.log")
     return QualityRow(case.name, method, score_result(case, result, judge), timing)

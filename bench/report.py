@@ -20,6 +20,7 @@ COMPARISON_MARK = "comparison"
 
 _MEANS = "Methods, means over the cases"
 _BARS = "Bars"
+_READING = ("case", "events", "characters", "wrong", "error rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def sheets(results: Results) -> Iterator[Sheet]:
             ("film", "events", "missed", "false", "scene text", "borders", "fades", "CPU s"),
             _detection(results),
         ),
+        Sheet("Recognised text", _READING, _reading(results)),
         Sheet(_BARS, ("demand", "found", "reached"), _bars(results)),
     )
     return (sheet for sheet in every if sheet.rows)
@@ -218,6 +220,15 @@ def _detection(results: Results) -> tuple[tuple[str, ...], ...]:
             f"{r.cpu_seconds:.1f}",
         )
         for r in results.detection
+    )
+
+
+def _reading(results: Results) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (row.case, str(row.events), str(row.characters), str(row.errors), f"{row.error_rate:.1%}")
+        if row.known_script
+        else (row.case, str(row.events), "", "", f"{row.guessed} guessed at")
+        for row in results.reading
     )
 
 

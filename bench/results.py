@@ -13,6 +13,7 @@ import dacite
 
 from bench.detection import DetectionRow
 from bench.quality import OURS, CleanRow, QualityRow, RealRow
+from bench.reading import ReadingRow
 from bench.speed import MemoryRow, SpeedRow
 
 
@@ -30,6 +31,7 @@ Row = TypeVar("Row", bound=Keyed)
 MOST_BELOW_ORACLE_DB = -3.0
 MEAN_ABOVE_ORACLE_DB = 4.0
 MOST_RESIDUAL = 0.05
+MOST_CHARACTER_ERRORS = 0.05
 MOST_BORDER_FRAMES, MOST_FADE_FRAMES = 1, 2
 
 
@@ -45,6 +47,7 @@ class Results:
     speed: tuple[SpeedRow, ...] = ()
     memory: tuple[MemoryRow, ...] = ()
     detection: tuple[DetectionRow, ...] = ()
+    reading: tuple[ReadingRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def merged(old: Results, new: Results) -> Results:
         speed=_merge_rows(old.speed, new.speed),
         memory=_merge_rows(old.memory, new.memory),
         detection=_merge_rows(old.detection, new.detection),
+        reading=_merge_rows(old.reading, new.reading),
     )
 
 
@@ -117,7 +121,8 @@ def bars(results: Results) -> list[Bar]:
         touched = [row.clip for row in results.clean if not row.untouched]
         text = ", ".join(touched) or "none touched"
         found.append(Bar("clean clips come back byte for byte", text, not touched))
-    return found + (_detection_bars(results.detection) if results.detection else [])
+    found += _detection_bars(results.detection) if results.detection else []
+    return found + (_reading_bars(results.reading) if results.reading else [])
 
 
 def _detection_bars(rows: Sequence[DetectionRow]) -> list[Bar]:
@@ -135,6 +140,21 @@ def _detection_bars(rows: Sequence[DetectionRow]) -> list[Bar]:
             f"{worst}, {worst_fade}",
             worst <= MOST_BORDER_FRAMES and worst_fade <= MOST_FADE_FRAMES,
         ),
+    ]
+
+
+def _reading_bars(rows: Sequence[ReadingRow]) -> list[Bar]:
+    known = [row for row in rows if row.known_script]
+    errors, characters = sum(r.errors for r in known), sum(r.characters for r in known)
+    rate = errors / max(1, characters)
+    guessed = sum(row.guessed for row in rows)
+    return [
+        Bar(
+            f"recognised text: at most {MOST_CHARACTER_ERRORS:.0%} wrong characters",
+            f"{rate:.1%} ({errors} of {characters})",
+            rate <= MOST_CHARACTER_ERRORS,
+        ),
+        Bar("no guesses at scripts that cannot be read", f"{guessed} events", not guessed),
     ]
 
 
