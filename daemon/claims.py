@@ -30,11 +30,13 @@ from pathlib import Path
 
 import structlog
 
+from daemon.companions import check_cues, copy_mask, cues_beside, take_along
 from daemon.config import RetrySettings
 from daemon.faults import fault_point
 from daemon.files import remove_tree, rename_new, sync_folder
 from daemon.inbox import Candidate, kind_of, stamp_of, writer_has
 from daemon.jobs import (
+    CUES_FILE,
     LOG_FILE,
     SETTINGS_FILE,
     BrokenJob,
@@ -48,7 +50,7 @@ from daemon.jobs import (
     requeued,
     save_job,
 )
-from daemon.jobsettings import film_settings_file, settings_for
+from daemon.jobsettings import film_settings_file, wishes_for
 from daemon.names import shown, work_name
 from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOG
 from daemon.retry import MAX_DELAY_SECONDS, Next, decide
@@ -95,7 +97,7 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
 
 
 def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
-    """The job once its source and the source's own settings file lie in ``folder``."""
+    """The job once its source, and the source's own settings and cues, lie in ``folder``."""
     status = (folder / job.source).lstat()
     if not stat.S_ISREG(status.st_mode):
         # It was swapped for something else between our look and our rename.
@@ -104,11 +106,10 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
             rename_new(folder / job.source, came_from)
             discard(folder)
         return None
-    own = film_settings_file(came_from)
-    if os.path.lexists(own) and stat.S_ISREG(own.lstat().st_mode):
-        os.rename(own, folder / SETTINGS_FILE)
-        sync_folder(folder)
+    take_along(film_settings_file(came_from), folder / SETTINGS_FILE)
     fault_point("claim.after_sidecar")
+    take_along(cues_beside(came_from), folder / CUES_FILE)
+    fault_point("claim.after_cues")
     job = claimed(job, size_bytes=job.size_bytes, mtime_ns=job.mtime_ns)
     save_job(folder, job)
     fault_point("claim.after_claimed")
@@ -123,17 +124,24 @@ def untouched(folder: Path, job: Job) -> bool:
 
 
 def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: float) -> Job:
-    """The claimed ``job`` with its settings, in the queue; rejected if they cannot be used."""
+    """The claimed ``job`` with its settings, in the queue; rejected if they cannot be used.
+
+    Raises:
+        OSError: its mask cannot be copied; the same call may be made again.
+    """
     stamp = stamp_of((folder / job.source).lstat())
-    own = folder / SETTINGS_FILE
+    film, own = inbox / job.relative, folder / SETTINGS_FILE
     try:
-        settings = settings_for(
-            inbox / job.relative, inbox, base, own=own if own.exists() else None
-        )
+        check_cues(cues_beside(film))
+        wishes = wishes_for(film, inbox, base, own=own if own.exists() else None)
+        if wishes.mask is not None and wishes.mask_named_in is not None:
+            name = wishes.mask.relative_to(inbox)
+            copy_mask(inbox, name, folder, named_in=wishes.mask_named_in)
+            fault_point("claim.after_mask")
     except BadSidecar as error:
         job = rejected(job, Fault("BadSidecar", error.remedy, str(error)), now=now)
     else:
-        job = queued(job, settings, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
+        job = queued(job, wishes.settings, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
     save_job(folder, job)
     fault_point("claim.after_queued")
     return job

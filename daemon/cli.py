@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from daemon.commands import COMMANDS, Asked
@@ -53,7 +52,8 @@ _HELP: dict[str, tuple[str, str]] = {
         "OUT may be a folder.\n\n"
         "examples:\n"
         "  subtitle-eraser erase film.mp4 clean.mp4\n"
-        "  subtitle-eraser erase --engine propagate --crf 18 film.mkv done/",
+        "  subtitle-eraser erase --engine propagate --crf 18 film.mkv done/\n"
+        "  subtitle-eraser erase --mask logo.png film.mkv clean.mkv",
     ),
     "status": (
         "show what the daemons are at and what was done",
@@ -115,6 +115,24 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("--force", action="store_true", help="replace OUT if it is there")
         command.add_argument("--engine", help="auto, propagate or diffueraser")
         command.add_argument("--crf", type=float, help="quality, 0 to 51; lower is better")
+        command.add_argument(
+            "--mask",
+            type=Path,
+            metavar="FILE",
+            help="a PNG, or a film with as many frames: erase what is white in it",
+        )
+        command.add_argument(
+            "--cues",
+            type=Path,
+            metavar="FILE",
+            help="an .srt file: look for text only at its times, a second more on each side",
+        )
+        command.add_argument(
+            "--settings",
+            type=Path,
+            metavar="FILE",
+            help="settings as in a film.mp4.erase.yaml",
+        )
     if name == "status":
         command.add_argument("--json", action="store_true", help="for machines")
         command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
@@ -130,13 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         path = find_config(options.config, environment)
         config = load_config(path, options.root)
-        overrides = {}
-        if getattr(options, "engine", None):
-            overrides["engine"] = options.engine
-        erase = replace(config.erase, **overrides)
-        if getattr(options, "crf", None) is not None:
-            erase = replace(erase, encode=replace(erase.encode, crf=options.crf))
-        config = replace(config, erase=erase)
         configure(config.log)
         asked = Asked(config, path, options.root, environment, options)
         return COMMANDS[options.command](asked)

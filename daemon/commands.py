@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from daemon.config import Config, Environment, load_config
 from daemon.doctor import examine
 from daemon.history import ERROR_ENDING, Entry, History
 from daemon.inbox import Rules, look
+from daemon.jobsettings import Wishes, overridden
 from daemon.names import shown
 from daemon.onefile import Errand, Stopped, erase_file
 from daemon.owners import this_process
@@ -25,7 +26,8 @@ from daemon.progressbar import progress_bar
 from daemon.publish import requeue
 from daemon.service import Service
 from daemon.status import DaemonView, daemons
-from erasecore.errors import FolderError
+from erasecore.errors import FolderError, InputError
+from erasecore.settings import Companions, EraseSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,12 @@ def erase(asked: Asked) -> int:
     if result.is_dir():
         result = result / options.source.name
     console = Console(stderr=True, highlight=False, markup=False)
-    errand = Errand(options.source, result, force=options.force)
+    settings, companions = _asked_of_one(asked)
+    errand = Errand(options.source, result, force=options.force, companions=companions)
+    config = replace(asked.config, erase=settings)
     try:
         with progress_bar(console, shown(options.source.name)) as observe:
-            report = erase_file(errand, asked.config, observe)
+            report = erase_file(errand, config, observe)
     except Stopped:
         console.print("stopped; nothing was written")
         return 1
@@ -74,6 +78,25 @@ def erase(asked: Asked) -> int:
     for warning in report.warnings:
         console.print(f"  {warning}")
     return 0
+
+
+def _asked_of_one(asked: Asked) -> tuple[EraseSettings, Companions]:
+    """The settings and companions that the command line names for one film."""
+    options, wishes = asked.options, Wishes(asked.config.erase)
+    if options.settings is not None:
+        wishes = overridden(wishes, options.settings, shown_as=options.settings)
+    mask = wishes.mask if options.mask is None else options.mask
+    files = {"cues": options.cues, "mask": mask}
+    for option, file in files.items():
+        if file is not None and not Path(file).is_file():
+            raise InputError(options.source, f"there is no {option} file {file}; correct the path.")
+    found = {option: str(Path(file).resolve()) if file else "" for option, file in files.items()}
+    settings = replace(wishes.settings, mask=Path(mask).name if mask else "")
+    if options.engine:
+        settings = replace(settings, engine=options.engine)
+    if options.crf is not None:
+        settings = replace(settings, encode=replace(settings.encode, crf=options.crf))
+    return settings, Companions(**found)
 
 
 def status(asked: Asked) -> int:

@@ -232,3 +232,8 @@ def check_config(config: Config) -> None:
     if config.claims.instance.strip(".") != config.claims.instance or "/" in config.claims.instance:
         raise ConfigError("claims.instance: a plain name, without '/' or dots at its ends.")
     check_erase(config.erase, prefix="erase.", error=ConfigError)
+    if config.erase.mask:
+        raise ConfigError(
+            "erase.mask: belongs into a settings file beside the mask: .erase.yaml in a folder of "
+            "the inbox, or film.mp4.erase.yaml."
+        )

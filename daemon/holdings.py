@@ -12,14 +12,17 @@ from pathlib import Path
 import structlog
 
 from daemon import claims
+from daemon.companions import companions_in
 from daemon.config import Config
 from daemon.faults import fault_point
 from daemon.files import Tick, no_tick, remove_tree
 from daemon.history import REPORT_ENDING, History
 from daemon.inbox import Candidate, Settling, stamp_of, writer_has
 from daemon.jobs import (
+    CUES_FILE,
     JOB_FILE,
     LOG_FILE,
+    MASK_FILE,
     SETTINGS_FILE,
     Fault,
     Job,
@@ -141,6 +144,7 @@ class Holdings:
             shown_as=shown(job.relative.name),
             log=str(folder / LOG_FILE),
             settings=job.settings,
+            companions=companions_in(folder, mask=bool(job.settings.mask)),
         )
 
     def finish(self, outcome: Finished, versions: dict[str, str], *, wall: float) -> None:
@@ -266,8 +270,9 @@ class Holdings:
 
 def _remove_products(folder: Path, job: Job) -> None:
     """Remove what attempts have made of a source that is no more."""
+    kept = (job.source, JOB_FILE, LOG_FILE, SETTINGS_FILE, CUES_FILE, MASK_FILE)
     for path in folder.iterdir():
-        if path.name in (job.source, JOB_FILE, LOG_FILE, SETTINGS_FILE):
+        if path.name in kept:
             continue
         if path.is_dir() and not path.is_symlink():
             remove_tree(path)

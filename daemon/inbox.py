@@ -24,7 +24,7 @@ from watchdog.observers.api import BaseObserver
 
 from daemon.config import InboxSettings, WatchMode
 from daemon.folders import filesystem_of, is_network, mounts
-from daemon.jobsettings import FILM_SETTINGS_SUFFIX
+from daemon.jobsettings import CUES_SUFFIX, FILM_SETTINGS_SUFFIX
 from daemon.names import shown
 
 log = structlog.get_logger(__name__)
@@ -228,12 +228,13 @@ class Inbox:
                 self._complain(Refused(path, kind_of(status.st_mode)))
                 continue
             present.add(path)
-            if self._settled(path, status, now=now):
+            settled_beside = [self._settled_beside(one, now=now) for one in _beside(path)]
+            if self._settled(path, status, now=now) and all(settled_beside):
                 relative = PurePosixPath(path.relative_to(self.folder))
                 first = self.settling.first_seen(path)
                 found = Candidate(path, relative, stamp_of(status), first)
                 settled.append(replace(found, has_settings=has_settings))
-        self.settling.keep_only(present)
+        self.settling.keep_only(present | {one for path in present for one in _beside(path)})
         self._complained &= refused
         waiting = present - {one.path for one in settled}
         self.waiting = len(waiting)
@@ -244,11 +245,24 @@ class Inbox:
         still = self.settling.observe(path, stamp_of(status), now=now)
         return still and (self.network or not writer_has(path))
 
+    def _settled_beside(self, path: Path, *, now: float) -> bool:
+        """Whether a file beside a film is whole, or not there."""
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return True
+        return not stat.S_ISREG(status.st_mode) or self._settled(path, status, now=now)
+
     def _complain(self, refused: Refused) -> None:
         """Say once that a thing is not taken."""
         if refused.path not in self._complained:
             self._complained.add(refused.path)
             log.warning("inbox.refused", file=shown(str(refused.path)), kind=refused.kind)
+
+
+def _beside(film: Path) -> tuple[Path, ...]:
+    """The files that come along with a film, where there are any."""
+    return film.with_name(film.name + FILM_SETTINGS_SUFFIX), film.with_suffix(CUES_SUFFIX)
 
 
 class _Hint(FileSystemEventHandler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daemon.config import Config
 from daemon.inbox import Candidate, Inbox, Watch
-from daemon.jobsettings import settings_for
+from daemon.jobsettings import wishes_for
 from daemon.wake import Wake
 from erasecore.errors import BadSidecar
 
@@ -75,7 +75,7 @@ class Intake:
         if not candidate.has_settings:
             return base.priority
         try:
-            return settings_for(candidate.path, inbox, base).priority
+            return wishes_for(candidate.path, inbox, base).settings.priority
         except BadSidecar:
             return base.priority  # it is rejected for it once it is claimed
 

@@ -21,6 +21,8 @@ from erasecore.settings import EraseSettings
 JOB_FILE = "job.json"
 LOG_FILE = "log"
 SETTINGS_FILE = "settings.yaml"
+CUES_FILE = "cues.srt"  # when text may appear, as the sender says
+MASK_FILE = "mask"  # a copy; a picture or a film
 MAX_JOB_BYTES = 4_000_000
 
 

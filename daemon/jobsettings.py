@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from daemon.records import Complaint, read_record, read_yaml
@@ -22,7 +22,9 @@ SENDERS_ENGINES = ("auto", "propagate")
 pauses the queue, which is not for a sender to bring about."""
 FOLDER_SETTINGS = ".erase.yaml"
 FILM_SETTINGS_SUFFIX = ".erase.yaml"
+CUES_SUFFIX = ".srt"
 MAX_RANGES = 1000
+MAX_PATH_BYTES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,28 @@ class FilmSettings:
     segment_seconds: float = 15.0
     srt: bool = True
     on_residual: OnResidual = OnResidual.DONE
+    mask: str = ""
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
 
 
-def settings_for(
-    film: Path, inbox: Path, base: EraseSettings, *, own: Path | None = None
-) -> EraseSettings:
-    """The settings of ``film``: ``base``, overridden folder by folder, then by its own file.
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked for one film, and which settings file named its mask, if one did."""
+
+    settings: EraseSettings
+    mask_named_in: Path | None = None
+
+    @property
+    def mask(self) -> PurePosixPath | None:
+        """Where the mask lies: beside the settings file, or in a folder below."""
+        if self.mask_named_in is None or not self.settings.mask:
+            return None
+        return PurePosixPath(self.mask_named_in.parent, self.settings.mask)
+
+
+def wishes_for(film: Path, inbox: Path, base: EraseSettings, *, own: Path | None = None) -> Wishes:
+    """What is asked for ``film``: ``base``, overridden folder by folder, then by its own file.
 
     Args:
         film: where the film lies (or lay) in the inbox.
@@ -56,11 +72,11 @@ def settings_for(
     folders = [inbox.joinpath(*parts[:depth]) for depth in range(len(parts))]
     files = [(folder / FOLDER_SETTINGS, folder / FOLDER_SETTINGS) for folder in folders]
     files.append((own or film_settings_file(film), film_settings_file(film)))
-    settings = base
+    wishes = Wishes(base)
     for file, shown_as in files:
         if os.path.lexists(file):
-            settings = overridden(settings, file, shown_as=shown_as)
-    return settings
+            wishes = overridden(wishes, file, shown_as=shown_as)
+    return wishes
 
 
 def film_settings_file(film: Path) -> Path:
@@ -68,7 +84,7 @@ def film_settings_file(film: Path) -> Path:
     return film.with_name(film.name + FILM_SETTINGS_SUFFIX)
 
 
-def overridden(base: EraseSettings, file: Path, *, shown_as: Path) -> EraseSettings:
+def overridden(base: Wishes, file: Path, *, shown_as: Path) -> Wishes:
     """``base`` with the keys that ``file`` sets; complaints call it ``shown_as``.
 
     Raises:
@@ -82,9 +98,22 @@ def overridden(base: EraseSettings, file: Path, *, shown_as: Path) -> EraseSetti
     read_record(FilmSettings, raw, error=complain)
     if raw.get("engine", "auto") not in SENDERS_ENGINES:
         raise complain(f"engine: must be one of {', '.join(SENDERS_ENGINES)}")
-    settings = read_record(EraseSettings, _merged(asdict(base), raw), error=complain)
+    settings = read_record(EraseSettings, _merged(asdict(base.settings), raw), error=complain)
     check_erase(settings, prefix="", error=complain)
-    return settings
+    if "mask" not in raw:
+        return Wishes(settings, base.mask_named_in)
+    if settings.mask:
+        _check_inside(settings.mask, complain)
+    return Wishes(settings, shown_as)
+
+
+def _check_inside(name: str, complain: Complaint) -> None:
+    """Raise unless ``name`` is that of a file in the same folder, or in a folder below it."""
+    parts = name.split("/")
+    if "\0" in name or len(os.fsencode(name)) > MAX_PATH_BYTES or {"", ".", ".."} & set(parts):
+        raise complain(
+            "mask: must be the name of a file in the same folder, or in a folder below it"
+        )
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ulid import ULID
@@ -26,6 +26,7 @@ from daemon.wake import Wake
 from daemon.wire import Failed, Finished, Hello, Start
 from erasecore.errors import EraseError, FolderError, HostError, InputError, UnsafeFile
 from erasecore.reports import EraseReport, Progress
+from erasecore.settings import Companions
 
 Observe = Callable[[Progress | None], None]
 LOOK_SECONDS = 0.5
@@ -50,6 +51,7 @@ class Errand:
     source: Path
     result: Path
     force: bool = False  # whether a film that has the result's name may be replaced
+    companions: Companions = field(default_factory=Companions)
 
     @property
     def srt(self) -> Path:
@@ -130,6 +132,7 @@ def _attempts(
             shown_as=shown(errand.source.name),
             log="",
             settings=config.erase,
+            companions=errand.companions,
         )
         outcome = _attempt(start, supervisor, wake, observe)
         if isinstance(outcome, Finished):

@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 
+from daemon.companions import cues_beside
 from daemon.config import FolderSettings
 from daemon.faults import fault_point
 from daemon.files import Tick, make_folder, move_new, no_tick
 from daemon.history import ERROR_ENDING, REPORT_ENDING
 from daemon.jobs import (
+    CUES_FILE,
     LOG_FILE,
     SETTINGS_FILE,
     Job,
@@ -42,6 +44,7 @@ class _Item:
     file: str
     place: Place
     ending: str = ""  # nothing: the film itself
+    instead: bool = False  # whether ``ending`` takes the place of the film's own
 
 
 def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_tick) -> Job:
@@ -59,6 +62,7 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
     ]
     if folders.keep_originals:
         items.append(_Item(SETTINGS_FILE, Place.ORIGINALS, FILM_SETTINGS_SUFFIX))
+        items.append(_Item(CUES_FILE, Place.ORIGINALS, ".srt", instead=True))
         items.append(_Item(job.source, Place.ORIGINALS))
     job = _place_all(folder, job, folders, items, tick=tick)
     job = moved(job, JobState.DONE)
@@ -77,6 +81,7 @@ def reject(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_t
         _Item(ERROR_FILE, Place.FAILED, ERROR_ENDING),
         _Item(LOG_FILE, Place.FAILED, ".log"),
         _Item(SETTINGS_FILE, Place.FAILED, FILM_SETTINGS_SUFFIX),
+        _Item(CUES_FILE, Place.FAILED, ".srt", instead=True),
         _Item(job.source, Place.FAILED),
     ]
     job = _place_all(folder, job, folders, items, tick=tick)
@@ -132,7 +137,9 @@ def _name(job: Job, item: _Item, number: int) -> PurePosixPath:
     if item.place is Place.DONE and result_ending.lower() != name.suffix.lower():
         name = name.with_suffix(result_ending)
     name = numbered(name, number)
-    return name.with_name(name.name + item.ending)
+    return (
+        name.with_suffix(item.ending) if item.instead else name.with_name(name.name + item.ending)
+    )
 
 
 def target(folders: FolderSettings, placement: Placement) -> Path:
@@ -184,12 +191,15 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
     make_folder(goal.parent)
     if not film.is_file():
         raise FileNotFoundError(film)
-    if _taken(goal):
+    cues = cues_beside(film)
+    if _taken(goal) or (cues.is_file() and _taken(cues_beside(goal))):
         raise FileExistsError(goal)
     part = f".requeue-{film.stat().st_ino}.part"  # short, whatever the film is called
     own = film.with_name(film.name + FILM_SETTINGS_SUFFIX)
     if own.is_file():
         move_new(own, goal.with_name(own.name), part=part, tick=tick)
+    if cues.is_file():
+        move_new(cues, cues_beside(goal), part=part, tick=tick)
     move_new(film, goal, part=part, tick=tick)
     for ending in (".log", ERROR_ENDING):
         film.with_name(film.name + ending).unlink(missing_ok=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import reprlib
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
@@ -16,6 +13,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import dacite
 import yaml
+
+from erasecore.plainfile import read_plain
 
 Record = TypeVar("Record")
 Complaint = Callable[[str], Exception]
@@ -116,7 +115,7 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
         Exception: what ``error`` makes of a sentence that names the file.
     """
     try:
-        text = _read_regular(path)
+        text = read_plain(path, MAX_YAML_BYTES + 1)
     except OSError as fault:
         raise error(f"{path}: cannot be read ({fault.strerror or fault}); correct it.") from fault
     if len(text) > MAX_YAML_BYTES:
@@ -140,11 +139,3 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed", None)
         return super().compose_node(parent, index)
-
-
-def _read_regular(path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(MAX_YAML_BYTES + 1)

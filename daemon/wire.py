@@ -10,7 +10,7 @@ from typing import TypeAlias
 from daemon.jobs import Fault
 from daemon.records import read_record
 from erasecore.reports import EraseReport, Progress
-from erasecore.settings import EraseSettings
+from erasecore.settings import Companions, EraseSettings
 
 MAX_LINE_BYTES = 64 << 20
 
@@ -37,6 +37,7 @@ class Start:
     shown_as: str  # what the sender calls the film
     log: str  # the job's log file, absolute path; empty: none
     settings: EraseSettings
+    companions: Companions = field(default_factory=Companions)
 
 
 @dataclass(frozen=True, slots=True)

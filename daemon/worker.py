@@ -60,8 +60,14 @@ def main(arguments: list[str]) -> int:
             return 1
 
         def erase_film(start: Start, observe: Observe) -> EraseReport:
-            source, folder = Path(start.source), Path(start.folder)
-            return erase(source, folder, start.settings, tools=tools, observe=observe)
+            return erase(
+                Path(start.source),
+                Path(start.folder),
+                start.settings,
+                tools=tools,
+                observe=observe,
+                companions=start.companions,
+            )
 
         serve(channel, library_versions(), erase_film)
     return 0

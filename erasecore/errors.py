@@ -147,6 +147,22 @@ class TextRemains(InputError):
         )
 
 
+class BadMask(InputError):
+    """The mask named for a film cannot be used."""
+
+    def __init__(self, path: Path, mask: str, what: str) -> None:
+        super().__init__(path, f"its mask {mask} {what}; send a better one, or none.")
+
+
+class BadSubtitleFile(InputError):
+    """The ``.srt`` beside a film, which says when text may appear, cannot be used."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            path, f"the .srt beside it {what}; mend it, or take it away to have all searched."
+        )
+
+
 class BadSidecar(InputError):
     """A settings file beside a film, or in its folder, cannot be used."""
 

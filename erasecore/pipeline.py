@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
 from erasecore.detect.detector import Detector, RapidOcrDetector
-from erasecore.detect.events import Detection
-from erasecore.detect.finder import EventFinder
+from erasecore.detect.events import Event
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.engines.base import Engine
 from erasecore.engines.choose import make_engine
 from erasecore.errors import TextRemains
 from erasecore.fidelity import FidelityCheck
+from erasecore.finding import Found, find
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
 from erasecore.reports import EraseReport, EventReport, Stage
 from erasecore.segments import Film, erase_segments
-from erasecore.settings import EraseSettings, OnResidual
+from erasecore.settings import Companions, EraseSettings, OnResidual
 from erasecore.subtitles import cues_of, srt_of
 from erasecore.summary import (
     clock_time,
     hardest_previews,
+    late_events,
     report_events,
     seconds_at,
     warnings_of,
@@ -33,8 +35,7 @@ from erasecore.video.assemble import assemble
 from erasecore.video.durable import whole_file
 from erasecore.video.encoders import fit_container
 from erasecore.video.probe import VideoInfo, probe
-from erasecore.video.reader import Frame, FrameReader
-from erasecore.video.timeline import Timeline
+from erasecore.video.reader import Frame
 from erasecore.video.verify import verify
 from erasecore.windows import plan_segments
 from erasecore.workspace import Workspace, copy_durably
@@ -44,7 +45,7 @@ log = structlog.get_logger(__name__)
 PREVIEW = "preview.jpg"
 SUBTITLES = "subtitles.srt"
 _TOLD_TIMES = 6  # of places with text left that an error names
-_TOLD_REFUSALS = 40  # lines of text left alone that the log names
+_ALONE = Companions()
 _NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
 
 
@@ -81,7 +82,13 @@ class Tools:
 
 
 def erase(
-    source: Path, folder: Path, settings: EraseSettings, *, tools: Tools, observe: Observe
+    source: Path,
+    folder: Path,
+    settings: EraseSettings,
+    *,
+    tools: Tools,
+    observe: Observe,
+    companions: Companions = _ALONE,
 ) -> EraseReport:
     """Make ``result``, ``preview.jpg`` and ``subtitles.srt`` in ``folder`` from ``source``.
 
@@ -94,32 +101,26 @@ def erase(
         settings: what is asked.
         tools: loaded once, used for every film.
         observe: told about once a second how far the work is, from any thread.
+        companions: files that came with the film.
 
     Raises:
         InputError: the film cannot be worked on; see ``erasecore.errors``.
         HostError: this machine lacks something.
         VerifyFailed, EngineMisbehaved: a fault of ours; nothing is to be published.
     """
-    job = _Job(source, folder, settings, tools, ProgressTeller(observe))
+    job = _Job(source, folder, settings, companions, tools, ProgressTeller(observe))
     engine = tools.engine(settings.engine)
     _forget_sidecars(folder)
     with job.clock.stage(Stage.PROBE):
-        video = fit_container(probe(source, settings.limits), settings.encode)
-        workspace = Workspace(folder, source, settings)
-        log.info(
-            "film.probed",
-            container=video.container,
-            codec=video.codec,
-            size=f"{video.width}x{video.height}",
-            pix_fmt=video.pix_fmt,
-            rate=str(video.rate),
-        )
+        video = _probe(job)
+        workspace = Workspace(folder, source, settings, companions)
     with job.clock.stage(Stage.DETECT):
-        detection, timeline = _find_text(job, video, workspace)
-    film = Film(video, timeline, detection, settings.encode, engine, tools.detector)
-    if not detection.events:
-        return _copy_untouched(job, film)
-    return _erase_text(job, film, workspace)
+        found = _find(job, video, workspace)
+    with closing(found):
+        film = Film(video, found, settings.encode, engine, tools.detector)
+        if not found.detection.events:
+            return _copy_untouched(job, film)
+        return _erase_text(job, film, workspace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class _Job:
     source: Path
     folder: Path
     settings: EraseSettings
+    companions: Companions
     tools: Tools
     teller: ProgressTeller
     clock: Clock = field(default_factory=Clock)
@@ -140,40 +142,30 @@ def _forget_sidecars(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _find_text(job: _Job, video: VideoInfo, workspace: Workspace) -> tuple[Detection, Timeline]:
-    """The film's subtitles and time stamps, from one pass over it (or an earlier attempt's)."""
-    if (stored := workspace.load_detection()) is not None:
-        log.info("text.known", events=len(stored[0].events), reason="found by an earlier attempt")
-        return stored
-    finder = EventFinder(
-        video.layout,
-        (video.width, video.height),
-        video.rate,
-        settings=job.settings.detect,
-        detector=job.tools.detector,
-    )
-    with FrameReader(video) as reader:
-        for frame in reader:
-            finder.add(frame)
-            job.teller.tell(Stage.DETECT, frame.index + 1, video.frames_estimate)
-        timeline = reader.timeline()
-    detection = finder.finish()
-    workspace.save_detection(detection, timeline)
-    _log_detection(detection, float(video.rate))
-    return detection, timeline
-
-
-def _log_detection(detection: Detection, rate: float) -> None:
+def _probe(job: _Job) -> VideoInfo:
+    """What the film is, with a container that its result fits into."""
+    video = fit_container(probe(job.source, job.settings.limits), job.settings.encode)
     log.info(
-        "text.found",
-        events=len(detection.events),
-        left_alone=len(detection.rejected),
-        cuts=len(detection.cuts),
-        frames=detection.frames,
+        "film.probed",
+        container=video.container,
+        codec=video.codec,
+        size=f"{video.width}x{video.height}",
+        pix_fmt=video.pix_fmt,
+        rate=str(video.rate),
     )
-    for event, why in detection.rejected[:_TOLD_REFUSALS]:
-        box = [round(side) for side in event.box_xyxy]
-        log.info("text.left_alone", why=why, at_seconds=round(event.start / rate, 2), box_xyxy=box)
+    return video
+
+
+def _find(job: _Job, video: VideoInfo, workspace: Workspace) -> Found:
+    """What is to be erased."""
+    return find(
+        video,
+        job.settings,
+        job.companions,
+        workspace,
+        detector=job.tools.detector,
+        tell=lambda done: job.teller.tell(Stage.DETECT, done, video.frames_estimate),
+    )
 
 
 def _copy_untouched(job: _Job, film: Film) -> EraseReport:
@@ -184,7 +176,8 @@ def _copy_untouched(job: _Job, film: Film) -> EraseReport:
 
 def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
     video, timeline, detection = film.video, film.timeline, film.detection
-    if job.settings.srt:
+    wants_text = job.settings.srt and film.found.mask is None
+    if wants_text:
         film = replace(film, recognizer=job.tools.reader())
     with job.clock.stage(Stage.ERASE):
         length = max(1, round(job.settings.segment_seconds * float(video.rate)))
@@ -199,9 +192,10 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
         assemble(video, parts, timeline, result)
         save_preview(hardest_previews(records, workspace.segments), job.folder / PREVIEW)
     with job.clock.stage(Stage.VERIFY):
-        checked = _check(job, film, workspace, result)
+        erased = (*detection.events, *late_events(events, detection.events))
+        checked = _check(job, film, workspace, result, erased)
     report = _report(film, result, job)
-    if job.settings.srt:
+    if wants_text:
         _keep_text(job, film, events)
     return replace(
         report,
@@ -231,12 +225,14 @@ class _Checked:
     warnings: tuple[str, ...]
 
 
-def _check(job: _Job, film: Film, workspace: Workspace, result: Path) -> _Checked:
+def _check(
+    job: _Job, film: Film, workspace: Workspace, result: Path, erased: tuple[Event, ...]
+) -> _Checked:
     """How near the picture away from the ink is to the source, and what could not be kept."""
-    events, frames = film.detection.events, film.detection.frames
+    frames = film.detection.frames
     made = probe(result, film.video.limits)
     scales = film.video.layout.scale, made.layout.scale
-    fidelity = FidelityCheck(workspace.references(frames), events, *scales)
+    fidelity = FidelityCheck(workspace.references(frames), erased, *scales)
 
     def look(frame: Frame) -> None:
         fidelity.look(frame.index, frame.planes)
@@ -262,6 +258,7 @@ def _keep_text(job: _Job, film: Film, events: tuple[EventReport, ...]) -> None:
 def _report(film: Film, result: Path, job: _Job) -> EraseReport:
     """What there is to say of every film; of an untouched one there is no more."""
     video, timeline = film.video, film.timeline
+    no_dolby = (_NO_DOLBY,) if video.dolby_vision else ()
     return EraseReport(
         untouched=True,
         result=result.name,
@@ -274,5 +271,5 @@ def _report(film: Film, result: Path, job: _Job) -> EraseReport:
         segments=0,
         segments_resumed=0,
         seconds=dict(job.clock.seconds),
-        warnings=timeline.warnings + ((_NO_DOLBY,) if video.dolby_vision else ()),
+        warnings=(*film.found.warnings, *timeline.warnings, *no_dolby),
     )

@@ -24,7 +24,9 @@ from erasecore.detect.detector import Detector
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
 from erasecore.engines.base import Engine, Tick
+from erasecore.finding import Found
 from erasecore.hypotheses import hypotheses_for, stronger
+from erasecore.maskedink import masked, whole_shares
 from erasecore.memory import give_back_memory
 from erasecore.preview import Snapshots
 from erasecore.progress import ProgressTeller
@@ -50,12 +52,21 @@ class Film:
     """What every segment of a film needs to know."""
 
     video: VideoInfo
-    timeline: Timeline
-    detection: Detection
+    found: Found
     encode: EncodeSettings
     engine: Engine
     detector: Detector
     recognizer: Recognizer | None = None  # none: what is erased is not read
+
+    @property
+    def timeline(self) -> Timeline:
+        """When each frame is shown."""
+        return self.found.timeline
+
+    @property
+    def detection(self) -> Detection:
+        """What is to be erased, and the cuts."""
+        return self.found.detection
 
     @property
     def picture(self) -> Picture:
@@ -200,9 +211,11 @@ class _Bench:
     def _recover(self, segment: Segment) -> _Recovered:
         """The first pass over a segment's clips."""
         events, length = self._film.detection.events, segment.stop - segment.start
+        mask = self._film.found.mask
+        find = find_inks if mask is None else masked(mask)
         clips = self._plan(segment, events)
         done = {
-            clip: self._recover_clip(clip, find_inks, self._ticker(length / len(clips)))
+            clip: self._recover_clip(clip, find, self._ticker(length / len(clips)))
             for clip in clips
         }
         if not clips:
@@ -239,6 +252,8 @@ class _Bench:
         cutout = collector.finish()
         readings = _read(film.recognizer, cutout, clip) if film.recognizer else {}
         recovery = recover(cutout, clip, film.detection.cuts, film.engine, tick, find)
+        if film.found.mask is not None:
+            recovery = replace(recovery, shares=whole_shares(recovery.shares, clip.events))
         del collector, cutout
         give_back_memory()
         return _Done(readings, recovery)
@@ -259,7 +274,8 @@ class _Bench:
         """Encode a segment; unless it calls for a second pass its record is written at once."""
         path = self._workspace.segment_video(recovered.segment.number)
         stored = self._encode(recovered, path, 1)
-        return stored if stored.findings.suspicious else self._finish(stored)
+        again = stored.findings.suspicious and self._film.found.mask is None
+        return stored if again else self._finish(stored)
 
     def _settle(self, stored: SegmentRecord | _Stored) -> SegmentRecord:
         """The record of a segment, after a second pass if it calls for one."""

@@ -52,7 +52,7 @@ class DetectSettings:
     side_px: int = 640  # longer side of the picture the detector sees
     min_seconds: float = 0.4  # shorter appearances are not subtitles
     regions: tuple[Region, ...] = ()  # empty: everywhere a caption may be
-    times: tuple[TimeRange, ...] = ()  # empty: the whole film
+    times: tuple[TimeRange, ...] = ()  # lines that show then are erased whole; empty: all lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,17 @@ class EraseSettings:
     engine: str = "auto"
     priority: int = 0  # higher goes first
     segment_seconds: float = 15.0  # one resumable unit; a cut nearby moves its border
+    mask: str = ""  # a file beside the settings file that names it; see ``Companions``
     srt: bool = True  # whether the erased text is read and kept as a subtitle file
     on_residual: OnResidual = OnResidual.DONE
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """Files that say more about one film: absolute paths, empty where there is none."""
+
+    cues: str = ""  # a subtitle file: when text may appear
+    mask: str = ""  # a picture or a film: what is to be erased, in place of what is found

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from erasecore.detect.events import Event
 from erasecore.detect.recognizer import Reading
 from erasecore.reports import EventReport
 from erasecore.subtitles import legible
@@ -65,6 +66,24 @@ def _report(shares: list[ShareRecord], timeline: Timeline, time_base: Fraction) 
         residual=any(share.residual for share in shares),
         passes=max(share.passes for share in shares),
     )
+
+
+def late_events(reports: tuple[EventReport, ...], known: tuple[Event, ...]) -> list[Event]:
+    """Where lines were erased that detection had not found, but a look at a segment had."""
+    places = {(event.start, event.stop, *map(round, event.box_xyxy)) for event in known}
+    late = [one for one in reports if (one.start, one.stop, *one.box_xyxy) not in places]
+    return [
+        Event(
+            start=report.start,
+            stop=report.stop,
+            full_start=report.start,
+            full_stop=report.stop,
+            box_xyxy=tuple(map(float, report.box_xyxy)),  # type: ignore[arg-type]
+            text_height_px=float(report.box_xyxy[3] - report.box_xyxy[1]),
+            score=report.confidence,
+        )
+        for report in late
+    ]
 
 
 def warnings_of(events: tuple[EventReport, ...]) -> tuple[str, ...]:

@@ -17,11 +17,11 @@ from typing import Any
 from erasecore.detect.events import Detection
 from erasecore.detect.recognizer import NOTHING, Reading
 from erasecore.fidelity import References
-from erasecore.settings import EraseSettings
+from erasecore.settings import Companions, EraseSettings
 from erasecore.video.durable import whole_file
 from erasecore.video.timeline import Timeline
 
-LAYOUT_VERSION = 3  # raised when what lies in the folder changes its meaning
+LAYOUT_VERSION = 4  # raised when what lies in the folder changes its meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,15 @@ class SegmentRecord:
 class Workspace:
     """The paths and checkpoints of one job."""
 
-    def __init__(self, folder: Path, source: Path, settings: EraseSettings) -> None:
+    def __init__(
+        self, folder: Path, source: Path, settings: EraseSettings, companions: Companions
+    ) -> None:
         self.folder = folder
         self.segments = folder / "segments"
         self._stamp_path = folder / "checkpoint.json"
         self._events_path = folder / "events.json"
         self._timeline_path = folder / "timeline.npz"
-        self._forget_unless_same(source, settings)
+        self._forget_unless_same(source, settings, companions)
 
     def segment_video(self, number: int) -> Path:
         """Where segment ``number`` is stored."""
@@ -99,10 +101,13 @@ class Workspace:
     def _record_path(self, number: int) -> Path:
         return self.segments / f"{number:04d}.json"
 
-    def _forget_unless_same(self, source: Path, settings: EraseSettings) -> None:
-        """Throw checkpoints away that another film or other settings have left."""
+    def _forget_unless_same(
+        self, source: Path, settings: EraseSettings, companions: Companions
+    ) -> None:
+        """Throw checkpoints away that another film, other settings or companions have left."""
         found = source.stat()
-        words = repr((LAYOUT_VERSION, found.st_size, settings))
+        beside = [_look_of(file) for file in (companions.cues, companions.mask)]
+        words = repr((LAYOUT_VERSION, found.st_size, settings, beside))
         stamp = hashlib.sha256(words.encode()).hexdigest()
         self.segments.mkdir(exist_ok=True)
         if self._stamp_path.exists() and self._stamp_path.read_text("ascii") == stamp:
@@ -112,6 +117,14 @@ class Workspace:
         shutil.rmtree(self.segments)
         self.segments.mkdir()
         _write(self._stamp_path, stamp)
+
+
+def _look_of(file: str) -> tuple[int, int] | None:
+    """What tells a companion from another one of that name."""
+    if not file:
+        return None
+    found = Path(file).lstat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _share(raw: dict[str, Any]) -> ShareRecord:

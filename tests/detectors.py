@@ -64,8 +64,10 @@ def find_in(
     pictures: NDArray[np.uint8],
     settings: DetectSettings | None = None,
     detector: Detector | None = None,
+    *,
+    searched: range | None = None,
 ) -> Detection:
-    """What is found in pictures ``(T, H, W, 3)``, RGB, at 25 a second."""
+    """What is found in pictures ``(T, H, W, 3)``, RGB, at 25 a second; all searched, or some."""
     height, width = pictures.shape[1:3]
     finder = EventFinder(
         GRAY,
@@ -74,8 +76,9 @@ def find_in(
         settings=settings or DetectSettings(),
         detector=detector or BrightTextDetector(),
     )
-    for picture in pictures:
-        finder.add(ShownPlanes((cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8),)))
+    for index, picture in enumerate(pictures):
+        shown = ShownPlanes((cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8),))
+        finder.add(shown, search=searched is None or index in searched)
     return finder.finish()
 
 

@@ -56,7 +56,7 @@ class EventFinder:
         layout: how the frames' planes lie.
         size: width and height of the stored picture.
         rate: frames a second.
-        settings: where, when and how to look.
+        settings: where and how to look; when is the caller's to say, frame by frame.
         detector: finds text in one picture.
     """
 
@@ -89,8 +89,11 @@ class EventFinder:
         self._past: list[tuple[int, int, Box]] = []  # spans and boxes of tracks that ended lately
         self._frames = 0
 
-    def add(self, frame: Pictured) -> None:
-        """Look at the next frame; frames come in order, from the first."""
+    def add(self, frame: Pictured, *, search: bool = True) -> None:
+        """Look at the next frame; frames come in order, from the first.
+
+        Without ``search`` no new lines are looked for in it; known ones are followed all the same.
+        """
         luma = self._scaler.luma(frame.planes)
         index = self._frames
         self._frames += 1
@@ -99,7 +102,7 @@ class EventFinder:
         for track in self._live:
             track.add(index, luma)
         if index % self._step == self._step // 2:
-            self._sample(index, luma, frame)
+            self._sample(index, luma, frame if search else None)
 
     def finish(self) -> Detection:
         """What was found, once every frame has been added."""
@@ -127,7 +130,7 @@ class EventFinder:
         )
         return Detection(tuple(events), tuple(rejected), cuts, self._frames)
 
-    def _sample(self, index: int, luma: Luma, frame: Pictured) -> None:
+    def _sample(self, index: int, luma: Luma, frame: Pictured | None) -> None:
         alive = []
         for track in self._live:
             if track.check():
@@ -135,15 +138,10 @@ class EventFinder:
             else:
                 self._close(track)
         self._live = alive
-        if self._wanted(index):
+        if frame is not None:
             for part in self._plan.parts(luma):
                 for sighting in self._search(part, frame):
                     self._assign(index, sighting)
-
-    def _wanted(self, index: int) -> bool:
-        seconds = index / self._rate
-        times = self._settings.times
-        return not times or any(t.start_seconds <= seconds < t.stop_seconds for t in times)
 
     def _search(self, part: Part, frame: Pictured) -> list[_Sighting]:
         width, height = self._scaler.width, self._scaler.height

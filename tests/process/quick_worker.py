@@ -1,12 +1,14 @@
 """A worker that speaks the real protocol and erases nothing: a film is a list of orders.
 
 The film's text says what the attempt does, one order a line: ``hang``, ``die``, ``exit``,
-``print``, ``garbage``, ``raise RETRY`` ..., ``segments N`` (N files, resumed if there), ``wait``
-(until a file ``go`` lies in the inbox's parent), ``spawn`` (a grandchild). What is left is copied.
+``print``, ``garbage``, ``companions`` (note what came along), ``raise RETRY`` ..., ``segments N``
+(N files, resumed if there), ``wait`` (until a file ``go`` lies in the inbox's parent), ``spawn`` (a
+grandchild). What is left is copied.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -87,9 +89,21 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "garbage": lambda: os.write(answers, b"this is no message\n"),
         "spawn": lambda: subprocess.Popen(["sleep", "3600"]),
         "raise": lambda: _raise(rest, start),
+        "companions": lambda: _tell_companions(start),
         "wait": lambda: _wait(Path(start.folder).parents[2] / "go", observe),
     }
     orders.get(order, lambda: None)()
+
+
+def _tell_companions(start: Start) -> None:
+    """Note in the house's root what came with the film: names in the job's folder, and content."""
+    told = {
+        Path(file).name: Path(file).read_text()
+        for file in (start.companions.cues, start.companions.mask)
+        if file
+    }
+    with (Path(start.folder).parents[2] / "companions").open("a") as companions:
+        companions.write(json.dumps(told) + "\n")
 
 
 def _wait(go: Path, observe: Observe) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from daemon.config import Config, find_config, load_config, read_environment
 from daemon.folders import prove
-from daemon.jobsettings import settings_for
+from daemon.jobsettings import wishes_for
 from erasecore.errors import BadSidecar, ConfigError
 from erasecore.settings import EraseSettings
 
@@ -168,7 +168,8 @@ def settings_of(tmp_path: Path, files: dict[str, str]) -> EraseSettings:
     film.parent.mkdir(parents=True)
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    return settings_for(film, tmp_path, EraseSettings(engine="module:factory", priority=1))
+    wishes = wishes_for(film, tmp_path, EraseSettings(engine="module:factory", priority=1))
+    return wishes.settings
 
 
 def test_deeper_wins(tmp_path: Path) -> None:
@@ -213,11 +214,11 @@ def test_settings_file_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("priority: 3")
     (tmp_path / "a" / ".erase.yaml").symlink_to(tmp_path / "secret")
     with pytest.raises(BadSidecar, match="cannot be read"):
-        settings_for(tmp_path / "a" / "b" / "film.mp4", tmp_path, EraseSettings())
+        wishes_for(tmp_path / "a" / "b" / "film.mp4", tmp_path, EraseSettings())
 
 
 def test_settings_file_is_a_pipe(tmp_path: Path) -> None:
     """A pipe is not waited for."""
     os.mkfifo(tmp_path / ".erase.yaml")
     with pytest.raises(BadSidecar, match="not a regular file"):
-        settings_for(tmp_path / "film.mp4", tmp_path, EraseSettings())
+        wishes_for(tmp_path / "film.mp4", tmp_path, EraseSettings())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasecore.settings import DetectSettings, Region, TimeRange
+from erasecore.settings import DetectSettings, Region
 from tests.clips import U8, Caption, draw
 from tests.detectors import find_in, spans
 
@@ -148,14 +148,22 @@ def test_logo_is_left_unless_asked_for() -> None:
     assert spans(find_in(pictures, asked)) == [(0, 50)]
 
 
-def test_regions_and_times_narrow() -> None:
-    """Text outside the given regions, or outside the given times, is not looked for."""
-    captions = [Caption("First of them", 4, 27), Caption("Another", 35, 60)]
-    film = draw(320, 180, 70, captions=captions)
+def test_regions_narrow() -> None:
+    """Text outside the given regions is not looked for."""
+    film = draw(320, 180, 40, captions=[Caption("First of them", 4, 27)])
     top = DetectSettings(regions=(Region(0.0, 0.0, 1.0, 0.4),))
     assert find_in(film.shown, top).events == ()
-    late = DetectSettings(times=(TimeRange(1.3, 2.8),))
-    assert spans(find_in(film.shown, late)) == [(35, 60)]
+    assert spans(find_in(film.shown)) == [(4, 27)]
+
+
+def test_lines_are_found_in_searched_frames_and_followed_to_both_ends() -> None:
+    """A line that shows in frames that are not searched only is passed over.
+
+    One found in a frame that is searched has its whole span, also where nothing is searched.
+    """
+    captions = [Caption("First of them", 4, 27), Caption("Another", 35, 60)]
+    film = draw(320, 180, 70, captions=captions)
+    assert spans(find_in(film.shown, searched=range(40, 48))) == [(35, 60)]
 
 
 def test_short_appearance_is_left() -> None:
