@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from daemon.files import sync_folder
+from daemon.files import status_if_there, sync_folder
 from daemon.inbox import kind_of
 from daemon.jobs import CUES_FILE, MASK_FILE
 from daemon.jobsettings import CUES_SUFFIX
@@ -36,8 +36,9 @@ def take_along(beside: Path, goal: Path) -> None:
     Raises:
         OSError: it cannot be moved.
     """
-    with suppress(FileNotFoundError):
-        if stat.S_ISREG(beside.lstat().st_mode) and not os.path.lexists(goal):
+    status = status_if_there(beside)
+    if status is not None and stat.S_ISREG(status.st_mode) and status_if_there(goal) is None:
+        with suppress(FileNotFoundError):  # its sender may have taken it back just now
             os.rename(beside, goal)
             sync_folder(goal.parent)
             sync_folder(beside.parent)
@@ -49,10 +50,9 @@ def check_cues(beside: Path) -> None:
     Raises:
         BadSidecar: it does; whoever put it there meant it to count.
     """
-    with suppress(FileNotFoundError):
-        mode = beside.lstat().st_mode
-        if not stat.S_ISREG(mode):
-            raise BadSidecar(beside, f"it is {kind_of(mode)}, not a regular file")
+    status = status_if_there(beside)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise BadSidecar(beside, f"it is {kind_of(status.st_mode)}, not a regular file")
 
 
 def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path) -> None:

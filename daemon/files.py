@@ -206,6 +206,20 @@ def same_content(one: Path, other: Path, tick: Tick = no_tick) -> bool:
     return digest_of(one, tick) == digest_of(other, tick)
 
 
+def status_if_there(path: Path) -> os.stat_result | None:
+    """``lstat`` of what has that name, a link as such; ``None`` if nothing has, or can have it.
+
+    Raises:
+        OSError: one cannot know.
+    """
+    try:
+        return path.lstat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None
+        raise
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a folder of ours and all that is in it; one that is gone already is as good."""
     while folder.is_dir():

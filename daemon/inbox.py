@@ -23,6 +23,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from daemon.config import InboxSettings, WatchMode
+from daemon.files import status_if_there
 from daemon.folders import filesystem_of, is_network, mounts
 from daemon.jobsettings import CUES_SUFFIX, FILM_SETTINGS_SUFFIX
 from daemon.names import shown
@@ -247,11 +248,10 @@ class Inbox:
 
     def _settled_beside(self, path: Path, *, now: float) -> bool:
         """Whether a file beside a film is whole, or not there."""
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
+        status = status_if_there(path)
+        if status is None or not stat.S_ISREG(status.st_mode):
             return True
-        return not stat.S_ISREG(status.st_mode) or self._settled(path, status, now=now)
+        return self._settled(path, status, now=now)
 
     def _complain(self, refused: Refused) -> None:
         """Say once that a thing is not taken."""
