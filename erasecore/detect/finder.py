@@ -21,7 +21,15 @@ from erasecore.detect.plan import Part, SearchPlan, in_pixels
 from erasecore.detect.shots import ShotFinder
 from erasecore.detect.spans import measure_span
 from erasecore.detect.tracks import Box, Pace, Track
-from erasecore.detect.verdict import SHORT, Film, Traits, refusal, second_look, traits_of
+from erasecore.detect.verdict import (
+    SHORT,
+    Film,
+    Traits,
+    in_company,
+    refusal,
+    second_look,
+    traits_of,
+)
 from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import PlaneLayout, Planes
 
@@ -123,8 +131,12 @@ class EventFinder:
         brief = [traits for traits, why in first if why == SHORT]
         lines = attach(merge([traits for traits, why in first if not why]), brief)
         second = list(zip(lines, second_look(lines, film), strict=True))
+        accepted = [traits for traits, why in second if not why]
         refused = [(traits, why) for traits, why in (*first, *second) if why]
-        events = sorted((self._event(traits) for traits, why in second if not why), key=_order)
+        paired = [in_company(traits, accepted) for traits, _ in refused]
+        accepted += [one[0] for one, pair in zip(refused, paired, strict=True) if pair]
+        refused = [one for one, pair in zip(refused, paired, strict=True) if not pair]
+        events = sorted((self._event(traits) for traits in merge(accepted)), key=_order)
         rejected = sorted(
             ((self._event(traits), why) for traits, why in refused), key=lambda r: _order(r[0])
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,11 @@ from erasecore.detect.pictures import Luma
 Pattern = NDArray[np.float32]
 
 _SHIFT_PX = 4  # how far around its place a pattern is looked for
+_NEAR_PX, _NEAR_SHARE = 2.5, 0.08  # (of the height): farther off, strokes no longer overlap
+_AS_GOOD = 0.7  # of the best fit
+_LASTING_PATTERNS = 4  # from which on what lasts can be told from what does not
+_LASTING_SPREAD = 0.5  # of a pixel's median: mean deviation of one that lasts, at most
+_LASTING_SHARE = 0.2  # of the strong pixels, below which nothing can be said
 _ALIKE_CELL = 0.5  # cosine from which a cell of the line shows the template's strokes
 
 
@@ -79,10 +85,10 @@ class Template:
         left, top, right, bottom = inner
         stack = np.stack([pattern[top:bottom, left:right] for pattern in patterns])
         strong = self._own(np.asarray(np.median(stack, axis=0), np.float32))
-        self._whole = np.ascontiguousarray(strong)
         level = float(np.percentile(np.abs(strong), 98))
         self.contrast = level
-        self._strokes = np.where(np.abs(strong) > 0.25 * level, strong, 0.0).astype(np.float32)
+        self._whole = np.where(_lasting(stack, strong, level), strong, 0.0).astype(np.float32)
+        self._strokes = np.where(np.abs(self._whole) > 0.25 * level, self._whole, 0.0)
         thickness = (right - left) if vertical else (bottom - top)
         length = (bottom - top) if vertical else (right - left)
         cells = max(2, round(length / (1.3 * max(1, thickness))))
@@ -109,26 +115,61 @@ class Template:
         apart = cv2.absdiff(one[top:bottom, left:right], other[top:bottom, left:right])
         return float(np.percentile(apart[self._strokes != 0], 90))
 
+    def cell_changes(self, one: Luma, other: Luma) -> NDArray[np.float64]:
+        """Mean difference, in levels, of the strokes' pixels between two pieces, cell by cell."""
+        left, top, right, bottom = self._inner
+        apart = cv2.absdiff(one[top:bottom, left:right], other[top:bottom, left:right])
+        inked = self._strokes != 0
+        pixels = self._cells(inked)
+        return self._cells(np.where(inked, apart, 0))[pixels > 0] / pixels[pixels > 0]
+
     def shift(self, pattern: Pattern, *, reach: int = _SHIFT_PX) -> Shift:
-        """Where the template fits best within ``reach`` pixels of its place."""
+        """Where the template fits best within ``reach`` pixels of its place.
+
+        A far place counts only if it fits far better than the place itself: the picture behind
+        thin letters may fit somewhere else, too, but letters that moved would not fit here.
+        """
         left, top, right, bottom = self._inner
         height, width = pattern.shape
         x0, y0 = max(0, left - reach), max(0, top - reach)
         x1, y1 = min(width, right + reach), min(height, bottom + reach)
         around = np.ascontiguousarray(self._own(pattern[y0:y1, x0:x1]))
         fits = np.asarray(cv2.matchTemplate(around, self._whole, cv2.TM_CCOEFF_NORMED), np.float32)
-        row, column = np.unravel_index(int(np.argmax(fits)), fits.shape)
-        dx = column - (left - x0) + _between(fits[row, :], int(column))
-        dy = row - (top - y0) + _between(fits[:, column], int(row))
-        return Shift(float(dx), float(dy), float(fits[row, column]))
+        here = (top - y0, left - x0)
+        best = _peak(fits, here)
+        near = max(_NEAR_PX, _NEAR_SHARE * (bottom - top))
+        if best.length > near and fits[here] > _AS_GOOD * best.fit:
+            low = np.maximum(np.array(here) - 2, 0)
+            part = fits[low[0] : here[0] + 3, low[1] : here[1] + 3]
+            return _peak(part, (here[0] - int(low[0]), here[1] - int(low[1])))
+        return best
 
     def _own(self, pattern: Pattern) -> Pattern:
         own: Pattern = pattern - pattern.mean(axis=self._axis, keepdims=True)
         return own
 
-    def _cells(self, values: Pattern) -> NDArray[np.float64]:
+    def _cells(self, values: NDArray[Any]) -> NDArray[np.float64]:
         sums = values.sum(axis=1 - self._axis, dtype=np.float64)
         return np.asarray(np.add.reduceat(sums, self._borders), np.float64)
+
+
+def _lasting(stack: Pattern, median: Pattern, level: float) -> NDArray[np.bool_]:
+    """Where the strokes are the same in all patterns: what changes is the picture behind them."""
+    everywhere = np.ones(median.shape, np.bool_)
+    if len(stack) < _LASTING_PATTERNS:
+        return everywhere
+    spread = np.abs(stack - median).mean(axis=0)
+    strong = np.abs(median) > 0.25 * level
+    lasting = np.asarray(spread < _LASTING_SPREAD * np.abs(median), np.bool_)
+    enough = float((lasting & strong).sum()) > _LASTING_SHARE * float(strong.sum())
+    return lasting if enough else everywhere
+
+
+def _peak(fits: NDArray[np.float32], here: tuple[int, int]) -> Shift:
+    row, column = np.unravel_index(int(np.argmax(fits)), fits.shape)
+    dx = column - here[1] + _between(fits[row, :], int(column))
+    dy = row - here[0] + _between(fits[:, column], int(row))
+    return Shift(float(dx), float(dy), float(fits[row, column]))
 
 
 def _between(fits: NDArray[np.float32], peak: int) -> float:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.detect.patterns import Pattern, Presence
-from erasecore.detect.tracks import Piece, Track
+from erasecore.detect.switches import Piece
+from erasecore.detect.tracks import Track
 
 _BRIDGE = 3  # frames of doubt that are crossed when the text is there again behind them
 _STILL = 4  # frames in which the gain stays where it is, once the text is gone
@@ -42,6 +43,8 @@ class Span:
     full_stop: int
     comes: Edge
     goes: Edge
+    switched_on: bool = False  # from one frame to the next, which shows in the change itself
+    switched_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +64,44 @@ class _End:
     visible: int  # the last frame, outwards, that shows any ink
     full: int  # the last frame, outwards, that shows all of it
     edge: Edge
+    switch: bool = False  # told from the change between two frames
 
 
 def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
     """The exact span of a finished track in a film of ``frames`` frames (so far)."""
-    shown = _best(track)
-    head = [piece for piece in track.head if piece.index <= max(track.birth, shown[0].index)]
-    begin = _end(track, _Walk(track, head[::-1], shown), max_ramp)
+    begin = _begin(track, _best(track), max_ramp)
     if begin.visible > track.birth:  # it has grown since: its first words come before its last
         early = track.as_first_seen()
-        head = [piece for piece in track.head if piece.index <= track.birth]
-        begin = _end(early, _Walk(early, head[::-1], _best(early)), max_ramp)
+        begin = _begin(early, _best(early), max_ramp)
     shown = _best(track, latest=True)
     tail = [piece for piece in track.tail if piece.index >= min(track.last_there, shown[0].index)]
     end = _end(track, _Walk(track, tail, shown), max_ramp)
+    last = track.until_switch([piece for piece in tail if piece.index >= track.last_there])[-1:]
+    if last and last[0].index <= end.visible and last[0].index < tail[-1].index:
+        end = _End(last[0].index, min(end.full, last[0].index), Edge.ALONE, switch=True)
     comes = Edge.FILM if begin.visible == 0 else begin.edge
     goes = Edge.FILM if end.visible >= frames - 1 else end.edge
     start, stop = begin.visible, end.visible + 1
-    return Span(start, stop, min(begin.full, stop - 1), max(end.full + 1, start + 1), comes, goes)
+    return Span(
+        start=start,
+        stop=stop,
+        full_start=min(begin.full, stop - 1),
+        full_stop=max(end.full + 1, start + 1),
+        comes=comes,
+        goes=goes,
+        switched_on=begin.switch,
+        switched_off=end.switch,
+    )
+
+
+def _begin(track: Track, shown: tuple[Piece, Presence], max_ramp: int) -> _End:
+    head = [piece for piece in track.head if piece.index <= max(track.birth, shown[0].index)]
+    begin = _end(track, _Walk(track, head[::-1], shown), max_ramp)
+    until = [piece for piece in head if piece.index <= track.birth]
+    first = track.since_switch(until)[0].index if until else begin.visible
+    if first < begin.visible or not until or first == until[0].index:
+        return begin
+    return _End(first, max(begin.full, first), Edge.ALONE, switch=True)
 
 
 def _best(track: Track, *, latest: bool = False) -> tuple[Piece, Presence]:

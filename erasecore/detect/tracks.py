@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from erasecore.detect.patterns import Pattern, Presence, Template, strokes
 from erasecore.detect.pictures import Luma
+from erasecore.detect.switches import Piece, switches
 
 Box = NDArray[np.float64]
 """Left, top, right, bottom in working pixels."""
@@ -27,14 +28,6 @@ _MAX_SAMPLES = 8
 _MAX_TAIL_BYTES = 6_000_000
 _SIDE_MARGIN = 2.0  # of the window around the box along the line, in text heights
 _EDGE_MARGIN = 0.6  # and across it
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A track's window of one frame's working luma."""
-
-    index: int
-    luma: Luma
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +138,8 @@ class Track:
         piece = self.tail[-1]
         pattern = self.pattern(piece)
         look = self.look(pattern)
+        if self._switched(piece):
+            return False
         if self.gone(piece, look, self._last, self._last_look):
             self.doubtful = True
             return piece.index - self.last_there <= self._pace.gone
@@ -154,6 +149,24 @@ class Track:
         self._last, self._last_look = piece, look
         self._sample(piece, pattern)
         return True
+
+    def since_switch(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """The pieces, in order of time, from the last switch of the text on."""
+        found = switches(pieces, self.template, self.around(()))
+        return [piece for piece in pieces if not found or piece.index >= found[-1]]
+
+    def until_switch(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """The pieces, in order of time, up to the first switch of the text."""
+        found = switches(pieces, self.template, self.around(()))
+        return [piece for piece in pieces if not found or piece.index < found[0]]
+
+    def _switched(self, piece: Piece) -> bool:
+        """Whether another text has taken the line's place since it was last seen."""
+        changed = self.template.cell_changes(self._last.luma, piece.luma)
+        if float(np.median(changed)) < 0.35 * self.template.contrast:
+            return False
+        since = [held for held in self.tail if held.index >= self._last.index - 1]
+        return any(at > self._last.index for at in switches(since, self.template, self.around(())))
 
     def gone(self, piece: Piece, look: Presence, shown: Piece, shown_look: Presence) -> bool:
         """Whether the line is no longer there in ``piece``, as it was in ``shown``."""

@@ -14,14 +14,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from erasecore.detect.movement import DRIFT_PX, movement_of
 from erasecore.detect.patterns import Pattern
 from erasecore.detect.spans import Edge, Span
 from erasecore.detect.tracks import Box, Track
 
 SHORT = "short"  # the reason that a line may be a part of a longer one despite
-_DRIFT_PX = 0.8  # in working pixels; burned text does not move at all
 _FIT = 0.3  # of the template at its place, at least
+_FIT_ONCE = 0.45  # of a line that was seen in a single sample
 _TILT_DEGREES = 7.0
+_STUMP = 1.5  # of a line's length to its height
 _FAINT_LEVELS = 7.0
 _STAYS_SECONDS = 20.0  # nobody reads one subtitle for longer: a logo, a banner
 _FLAT_LEVELS = 2.5  # surroundings with less structure do not show whether they move
@@ -41,12 +43,13 @@ class Traits:
     drift: float  # working pixels the line has moved in its life
     moved_on: bool  # the same line is found beside its place before or after
     tilt: float  # degrees
+    sightings: int  # samples that show it
     moving: float  # share of sample pairs between which the surroundings moved; -1 unknown
 
     @property
     def keeps_still(self) -> bool:
         """Whether the line stays at its pixels, in the shape it has."""
-        return self.drift <= _DRIFT_PX and not self.moved_on and self.fit >= _FIT
+        return self.drift <= DRIFT_PX and not self.moved_on and self.fit >= _FIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +73,7 @@ class Film:
 def traits_of(track: Track, span: Span, others: Sequence[Box]) -> Traits:
     """The traits of a finished track; ``others`` are other lines on screen meanwhile."""
     patterns = [track.pattern(piece) for piece in track.samples]
-    shifts = [track.template.shift(pattern) for pattern in patterns]
-    drift = 0.0
-    if len(shifts) > 1:
-        third = max(1, len(shifts) // 3)
-        ends = [
-            np.median([(s.dx, s.dy) for s in part], axis=0)
-            for part in (shifts[:third], shifts[-third:])
-        ]
-        drift = float(np.hypot(*(ends[1] - ends[0])))
+    movement = movement_of(track, span)
     return Traits(
         span=span,
         box=track.box,
@@ -86,24 +81,13 @@ def traits_of(track: Track, span: Span, others: Sequence[Box]) -> Traits:
         vertical=track.vertical,
         score=float(np.median(track.scores)),
         contrast=track.template.contrast,
-        fit=float(np.median([shift.fit for shift in shifts])),
-        drift=max(drift, float(np.median([shift.length for shift in shifts]))),
-        moved_on=_moved_on(track, span),
+        fit=movement.fit,
+        drift=movement.drift_px,
+        moved_on=movement.goes_along,
         tilt=float(np.median(track.tilts)),
+        sightings=len(track.samples),
         moving=_moving(track, patterns, others),
     )
-
-
-def _moved_on(track: Track, span: Span) -> bool:
-    """Whether the line is found beside its place at the ends of its span or right behind them."""
-    reach = max(4, round(0.55 * track.text_height))
-    near = [p for p in track.head if span.start - 4 <= p.index < span.start + 2]
-    near += [p for p in track.tail if span.stop - 2 <= p.index < span.stop + 4]
-    for piece in near:
-        shift = track.template.shift(track.pattern(piece), reach=reach)
-        if shift.length > (0.5 if shift.fit > 0.85 else 1.2) and shift.fit > 0.6:
-            return True
-    return False
 
 
 def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[Box]) -> float:
@@ -125,15 +109,42 @@ def refusal(traits: Traits, film: Film) -> str:
     short_side = min(film.width, film.height)
     checks = (
         (seconds < film.min_seconds, SHORT),
-        (traits.drift > _DRIFT_PX or traits.moved_on, "moves"),
-        (traits.fit < _FIT, "does not keep its shape"),
+        (traits.drift > DRIFT_PX or traits.moved_on, "moves"),
+        (traits.fit < (_FIT if traits.sightings > 1 else _FIT_ONCE), "does not keep its shape"),
         (traits.tilt > _TILT_DEGREES, "tilted"),
+        (not film.free and _runs_off(traits, film), "runs off the picture"),
         (traits.contrast < _FAINT_LEVELS, "faint"),
         (not 0.014 * short_side < traits.text_height < 0.2 * short_side, "size"),
         (not film.free and seconds > _STAYS_SECONDS, "stays too long"),
         (not film.free and _is_logo(traits, film), "never appears or disappears"),
     )
     return next((why for wrong, why in checks if wrong), "")
+
+
+def _runs_off(traits: Traits, film: Film) -> bool:
+    """Whether the line goes on beyond a side of the picture: a banner, a ticker."""
+    along = 1 if traits.vertical else 0
+    length = film.height if traits.vertical else film.width
+    low, high = float(traits.box[along]) <= 1, float(traits.box[along + 2]) >= length - 1
+    return (low or high) if not film.portrait else low != high
+
+
+def in_company(traits: Traits, accepted: Sequence[Traits]) -> bool:
+    """Whether the line comes and goes with a subtitle beside it: the other half of a pair."""
+    return any(_is_pair(traits, other) for other in accepted)
+
+
+def _is_pair(one: Traits, other: Traits) -> bool:
+    spans = one.span, other.span
+    together = abs(spans[0].start - spans[1].start) <= 2 and abs(spans[0].stop - spans[1].stop) <= 2
+    alone = all(Edge.ALONE in (span.comes, span.goes) for span in spans)
+    larger = max(one.text_height, other.text_height)
+    alike_sized = min(one.text_height, other.text_height) > 0.65 * larger
+    gaps = [
+        max(one.box[axis], other.box[axis]) - min(one.box[axis + 2], other.box[axis + 2])
+        for axis in (0, 1)
+    ]
+    return bool(together and alone and alike_sized and max(gaps) < 0.9 * larger)
 
 
 def _is_logo(traits: Traits, film: Film) -> bool:
@@ -157,8 +168,11 @@ def in_caption_place(traits: Traits, film: Film) -> bool:
     if traits.vertical:
         return True
     if film.portrait:
-        return _centred(traits, film, 0.2) and 0.08 < row < 0.95
-    if row > 0.7 and Edge.ALONE in (traits.span.comes, traits.span.goes):
+        return _centred(traits, film, 0.2) and 0.03 < row < 0.98
+    length = float(traits.box[2] - traits.box[0]) / traits.text_height
+    if length < _STUMP:  # a single letter, or a leaf
+        return _centred(traits, film, 0.06) and (row < 0.3 or row > 0.62)
+    if row > 0.7 and length > 2 * _STUMP and Edge.ALONE in (traits.span.comes, traits.span.goes):
         return True  # at the left or the right, as some do
     return _centred(traits, film, 0.3) and (row < 0.3 or row > 0.62)
 
