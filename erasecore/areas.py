@@ -29,19 +29,21 @@ class Area:
 
 def areas_of(bits: NDArray[np.bool_]) -> tuple[Box, ...]:
     """The boxes around the white areas of one mask; what is near together is one area."""
-    height = bits.shape[0]
-    side = 2 * max(1, round(_JOINED * height)) + 1
+    side = 2 * max(1, round(_JOINED * bits.shape[0])) + 1
     white = bits.astype(np.uint8)
     joined = cv2.dilate(white, np.ones((side, side), np.uint8))
-    count, labels = cv2.connectedComponents(joined)
-    if count > MAX_AREAS + 1:
-        return ((0, 0, 0, 0),) * (count - 1)  # too many to be told apart
-    return tuple(_bounds(bits & (labels == label)) for label in range(1, count))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+    boxes = []
+    for label, (left, top, width, height, _) in enumerate(stats[1:count].tolist(), start=1):
+        part = np.s_[top : top + height, left : left + width]
+        boxes.append(_bounds(bits[part] & (labels[part] == label), left, top))
+    return tuple(boxes)
 
 
-def _bounds(bits: NDArray[np.bool_]) -> Box:
+def _bounds(bits: NDArray[np.bool_], x: int, y: int) -> Box:
+    """The box around what is set in a part that lies at ``(x, y)``."""
     rows, columns = np.flatnonzero(bits.any(axis=1)), np.flatnonzero(bits.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
 
 
 class AreaTracker:

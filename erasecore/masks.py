@@ -132,12 +132,15 @@ class FilmMask:
         """Its areas, followed from frame to frame while they overlap."""
         tracker, wanted = AreaTracker(), _member(spans)
         count, covered, white = 0, 0.0, False
+        boxes: tuple[Box, ...] = ()
+        before = np.zeros((0, 0), np.bool_)
         with FrameReader(self._video) as reader:
             for frame, bits in self._bits(iter(reader)):
                 count = frame + 1
-                covered = max(covered, float(bits.mean()))
-                boxes = areas_of(bits)
-                white |= bool(boxes)
+                if not np.array_equal(before, bits):
+                    boxes, before = areas_of(bits), bits
+                    covered = max(covered, float(bits.mean()))
+                    white |= bool(boxes)
                 if wanted(frame):
                     tracker.add(frame, boxes)
                 if len(boxes) > MAX_AREAS or len(tracker) > MAX_EVENTS:

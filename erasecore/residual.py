@@ -22,6 +22,9 @@ from erasecore.windows import Picture
 _LOOKS = 3  # frames of each event that are looked at
 _BESIDE_FRAMES = 2  # before and after an event, where its ink is gone for certain
 _OVERLAP = 0.3  # of the smaller box, for text to count as being in a place
+_INSIDE = 0.6  # of a box that is taken for text of an event lies in the event's place
+_HIGHER = 1.5  # times the event's height, such a box may be
+_AIR = 0.35  # letter heights around an event that are its place
 _WIDEST_PX = 960  # strips are looked at no wider than this
 _ROWS_AROUND = 3.2  # letter heights above and below an event: room for two more lines
 _MIDDLE = (0.15, 0.85)  # of the picture's width: where a line that was missed may reach
@@ -193,7 +196,7 @@ class SegmentWatch:
         )
 
     def _is_left(self, box: BoxXyxy, event: Event, frame: int) -> bool:
-        if _share(box, event.box_xyxy) <= _OVERLAP:
+        if not _may_be_part(box, event):
             return False
         return not any(
             _share(box, scene.box_xyxy) > _share(box, event.box_xyxy)
@@ -272,6 +275,23 @@ def _belongs(box: BoxXyxy, event: Event) -> bool:
     if apart_x < 0:  # above or below
         return apart_y < 1.2 * line
     return apart_y < -0.5 * (bottom - top) and apart_x < 1.5 * line
+
+
+def _may_be_part(box: BoxXyxy, event: Event) -> bool:
+    """Whether a box may be around letters of an event: inside its lines, and no higher."""
+    thickness = min(box[2] - box[0], box[3] - box[1])
+    line = min(event.box_xyxy[2] - event.box_xyxy[0], event.box_xyxy[3] - event.box_xyxy[1])
+    air = _AIR * event.text_height_px
+    left, top, right, bottom = event.box_xyxy
+    place = left - air, top - air, right + air, bottom + air
+    return thickness < _HIGHER * line and _within(box, place) > _INSIDE
+
+
+def _within(box: BoxXyxy, place: BoxXyxy) -> float:
+    """How much of ``box`` lies in ``place``."""
+    wide = min(box[2], place[2]) - max(box[0], place[0])
+    high = min(box[3], place[3]) - max(box[1], place[1])
+    return wide * high / _area(box) if wide > 0 and high > 0 else 0.0
 
 
 def _same(one: BoxXyxy, other: BoxXyxy) -> bool:

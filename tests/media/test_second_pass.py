@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -122,3 +123,23 @@ def test_a_piece_of_a_line_that_detection_missed(
     assert report.residual_events == 0
     assert min(event.box_xyxy[0] for event in report.events) < 155
     assert ink_psnr(film, tmp_path / "job" / report.result) > 34
+
+
+def test_a_line_too_faint_for_any_ink_to_be_told(
+    tmp_path: Path, detector: RapidOcrDetector
+) -> None:
+    """Found by the detector, but not by its strokes: then its whole box is taken for ink.
+
+    The first pass changes nothing and leaves it at 25.9 dB.
+    """
+    source = tmp_path / "film.mp4"
+    drawn = draw(480, 270, 50, captions=[Caption("Where were you?", 8, 40, outline_px=0)])
+    soft = np.stack([cv2.GaussianBlur(picture, (0, 0), 6) for picture in drawn.clean])
+    share = 0.2 * drawn.alpha[..., None]
+    write(source, np.rint(soft * (1 - share) + 255 * share).astype(np.uint8))
+    report = run(source, tmp_path / "job", Tools(detector))
+    (event,) = report.events
+    assert event.ink_found
+    assert report.residual_events == 0
+    film = replace(drawn, clean=soft.astype(np.uint8))
+    assert ink_psnr(film, tmp_path / "job" / report.result) > 36
