@@ -20,11 +20,13 @@ from erasecore.detect.detector import Bgr
 from erasecore.detect.events import Event
 from erasecore.detect.pictures import Scaler
 from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
-from erasecore.video.color import Plane, plane_window
+from erasecore.video.color import Box, Plane, plane_window
 
 _FRAMES = 9  # whose median is read
 _SURE = 0.85  # a reading whose weakest letter is as sure as this needs no second one
 _AIR = 0.2  # of the letters' height, before the first letter and after the last
+_LOOSE = 1.6  # a box so many times as high as its letters is too high
+_FITTING = 1.42  # the usual height of a box, in heights of its letters
 _UPRIGHT = 1.6  # a box so many times as high as wide is written from top to bottom
 
 
@@ -34,12 +36,13 @@ class _Look:
 
     air: float  # above and below the box, of the letters' height
     stretch: float  # narrow letters are told apart better when they are wider
+    tight: bool = True  # in a box that is too high for its letters, only the rows with strokes
     single: bool = False  # the middle frame alone, not the median
 
 
 _LOOKS = (
     _Look(0.0, 1.15),
-    _Look(0.1, 1.3),
+    _Look(0.1, 1.3, tight=False),
     _Look(-0.1, 1.0, single=True),
     _Look(0.05, 1.5),
 )
@@ -82,15 +85,20 @@ def most_agreed(readings: list[Reading]) -> Reading:
 
 
 class _Line:
-    """The pictures of one line of text."""
+    """The pictures of one line of text, turned so that it runs from left to right."""
 
     def __init__(self, cutout: Cutout, event: Event, frames: range) -> None:
-        self._cutout, self._event = cutout, event
-        left, top, right, bottom = event.box_xyxy
-        self._upright = is_upright(event.box_xyxy)
+        self._cutout = cutout
         self._height = event.text_height_px
+        left, top, right, bottom = event.box_xyxy
         room = 0.3 * self._height
         self._window = self._inside((left - room, top - room, right + room, bottom + room))
+        x, y = cutout.box[0] + self._window[0], cutout.box[1] + self._window[1]
+        self._box = left - x, top - y, right - x, bottom - y
+        self._upright = is_upright(event.box_xyxy)
+        if self._upright:  # a quarter turn to the left
+            across = self._window[2] - self._window[0]
+            self._box = top - y, across - (right - x), bottom - y, across - (left - x)
         count = min(_FRAMES, len(frames))
         places = np.linspace(0, len(frames) - 1, count + 2)[1:-1]
         self._frames = [frames[round(place)] for place in places]
@@ -98,17 +106,20 @@ class _Line:
     def pictures(self) -> Iterator[Bgr]:
         """Every look at the line, the most promising first."""
         median = self._picture(self._frames)
+        whole, tight = self._box[1::2], self._tight_rows(median)
         for look in _LOOKS:
             picture = median
             if look.single:
                 picture = self._picture(self._frames[len(self._frames) // 2 :][:1])
-            yield _stretched(self._cropped(picture, look.air), look.stretch)
+            rows = tight if look.tight else whole
+            yield _stretched(self._cropped(picture, rows, look.air), look.stretch)
 
     def _picture(self, frames: list[int]) -> Bgr:
         planes = tuple(self._median(index, frames) for index in range(len(self._cutout.planes)))
         height, width = planes[0].shape
         scaler = Scaler(width, height, self._cutout.layout)
-        return scaler.bgr(planes, (0, 0, width, height), 1.0)
+        picture = scaler.bgr(planes, (0, 0, width, height), 1.0)
+        return np.ascontiguousarray(np.rot90(picture)) if self._upright else picture
 
     def _median(self, index: int, frames: list[int]) -> Plane:
         stack = self._cutout.planes[index]
@@ -117,7 +128,7 @@ class _Line:
         middle: Plane = np.sort(part, axis=0)[len(frames) // 2]
         return middle
 
-    def _inside(self, box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    def _inside(self, box: tuple[float, float, float, float]) -> Box:
         """``box`` in the cutout's pixels, in whole colour samples, within its borders."""
         layout = self._cutout.layout
         height, width = self._cutout.size
@@ -128,18 +139,25 @@ class _Line:
         bottom = min(height, int(box[3] - self._cutout.box[1]) + 1)
         return left, top, max(left + 1, right), max(top + 1, bottom)
 
-    def _cropped(self, picture: Bgr, air: float) -> Bgr:
-        """The line with so much air around it, from left to right."""
-        left, top, right, bottom = self._event.box_xyxy
-        x, y = self._cutout.box[0] + self._window[0], self._cutout.box[1] + self._window[1]
-        along, across = _AIR * self._height, air * self._height
-        pad_x, pad_y = (across, along) if self._upright else (along, across)
-        columns = slice(max(0, int(left - x - pad_x)), max(1, int(right - x + pad_x) + 1))
-        rows = slice(max(0, int(top - y - pad_y)), max(1, int(bottom - y + pad_y) + 1))
-        cropped = picture[rows, columns]
-        return np.rot90(cropped) if self._upright else cropped
+    def _tight_rows(self, median: Bgr) -> tuple[float, float]:
+        """The box's rows; of a box that is too high for its letters, those with most strokes."""
+        left, top, right, bottom = (max(0, int(side)) for side in self._box)
+        if bottom - top <= _LOOSE * self._height:
+            return self._box[1], self._box[3]
+        gray = cv2.cvtColor(median[top:bottom, left:right], cv2.COLOR_BGR2GRAY).astype(np.float32)
+        strokes = np.abs(np.diff(gray, axis=1)).sum(axis=1)
+        rows = max(1, min(len(strokes), round(_FITTING * self._height)))
+        first = top + int(np.convolve(strokes, np.ones(rows), "valid").argmax())
+        return float(first), float(first + rows)
+
+    def _cropped(self, picture: Bgr, rows: tuple[float, float], air: float) -> Bgr:
+        """The line with so much air above and below it."""
+        beside, above = _AIR * self._height, air * self._height
+        left, right = max(0, int(self._box[0] - beside)), int(self._box[2] + beside) + 1
+        top, bottom = max(0, int(rows[0] - above)), int(rows[1] + above) + 1
+        return picture[top : max(1, bottom), left : max(1, right)]
 
 
 def _stretched(line: Bgr, times: float) -> Bgr:
     size = max(1, round(line.shape[1] * times)), line.shape[0]
-    return np.asarray(cv2.resize(np.ascontiguousarray(line), size), np.uint8)
+    return np.asarray(cv2.resize(line, size), np.uint8)

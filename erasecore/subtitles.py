@@ -23,6 +23,7 @@ _SAME_SECONDS = 0.1  # a text that comes again so soon never went
 _LEAST_SCORE = 0.75
 _LEAST_COVERED = 0.75
 _FOREIGN_SCORE, _FOREIGN_COVERED = 0.95, 0.9  # in films whose script is mostly unknown
+_TELLING_LINES, _TELLING_SHARE = 2, 0.1  # with a letter of one language only; one may be a slip
 _ROUNDING = 1e-5  # of a second
 
 
@@ -41,10 +42,19 @@ def legible(readings: Sequence[Reading]) -> tuple[bool, ...]:
     A line of an unknown script may look like Latin letters ("Bce" for the Russian word), so where
     most lines of a film cannot be read, the others must be beyond doubt.
     """
-    first = [_is_legible(one, _LEAST_SCORE, _LEAST_COVERED) for one in readings]
-    if 2 * sum(first) > len(first):
-        return tuple(first)
-    return tuple(_is_legible(one, _FOREIGN_SCORE, _FOREIGN_COVERED) for one in readings)
+    found = [_is_legible(one, _LEAST_SCORE, _LEAST_COVERED) for one in readings]
+    if 2 * sum(found) <= len(found):
+        found = [_is_legible(one, _FOREIGN_SCORE, _FOREIGN_COVERED) for one in readings]
+    if _are_vietnamese(readings):
+        latin = [any("LATIN" in unicodedata.name(c, "") for c in one.text) for one in readings]
+        found = [yes and not maimed for yes, maimed in zip(found, latin, strict=True)]
+    return tuple(found)
+
+
+def _are_vietnamese(readings: Sequence[Reading]) -> bool:
+    """Whether the film has letters that only Vietnamese has; most of its others are left out."""
+    telling = sum(any(c in "ơưƠƯ" for c in one.text) for one in readings)
+    return telling >= _TELLING_LINES and telling >= _TELLING_SHARE * len(readings)
 
 
 def _is_legible(reading: Reading, least_score: float, least_covered: float) -> bool:

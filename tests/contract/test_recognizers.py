@@ -59,6 +59,10 @@ class TestRecognizer:
         """A picture of any shape without a letter: nothing is read."""
         assert recognizer.read(np.full((*shape, 3), 90, np.uint8)) == NOTHING
 
+    def test_spaces(self, recognizer: Recognizer) -> None:
+        """Words stay apart, however many there are."""
+        assert recognizer.read(line("I am at it as we go on", 30)).text == "I am at it as we go on"
+
     def test_unknown_letters_are_not_covered(self, recognizer: Recognizer) -> None:
         """Where part of a line holds no letter that is known, that part is not covered."""
         half = line("Half of this line")

@@ -172,6 +172,8 @@ WORDS = Reading("Hello there", 0.99, 0.9, 1.0)
 UNKNOWN = Reading(", ?", 0.9, 0.8, 0.2)  # Cyrillic: only the marks are known
 TAKEN_FOR_LATIN = Reading("Bce xopo", 0.85, 0.6, 0.85)
 GREEK = Reading("Kαλημρα, τι κνει:", 0.8, 0.5, 1.0)  # noqa: RUF001 - Greek it is
+HORNED = Reading("Đng quay li như xưa", 0.98, 0.9, 1.0)  # Vietnamese, maimed
+CHINESE = Reading("他到底去了", 0.99, 0.9, 1.0)
 GARBLED = Reading("AEUKgTUTKUUT", 0.5, 0.2, 1.0)  # Thai
 
 
@@ -184,6 +186,8 @@ GARBLED = Reading("AEUKgTUTKUUT", 0.5, 0.2, 1.0)  # Thai
         ([GREEK], (False,)),
         ([TAKEN_FOR_LATIN, WORDS], (True, True)),  # a film in Latin script
         ([TAKEN_FOR_LATIN, UNKNOWN, UNKNOWN, WORDS], (False, False, False, True)),
+        ([HORNED, HORNED, WORDS, CHINESE], (False, False, False, True)),  # Vietnamese and Chinese
+        ([HORNED, *[WORDS] * 9], (True,) * 10),  # a slip
     ],
 )
 def test_legible(readings: list[Reading], believed: tuple[bool, ...]) -> None:
