@@ -7,8 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ulid import ULID
@@ -17,7 +16,7 @@ from daemon.config import Config
 from daemon.files import rename_new, sync_folder
 from daemon.inbox import kind_of
 from daemon.jobs import Fault
-from daemon.names import shown
+from daemon.names import MAX_NAME_BYTES, fitted, shown
 from daemon.owners import WORKER_LOG
 from daemon.retry import Next, decide
 from daemon.sidecars import SRT_ENDING, SRT_FILE
@@ -56,7 +55,8 @@ class Errand:
     @property
     def srt(self) -> Path:
         """Where the erased text goes, unless something is there already."""
-        return self.result.with_name(self.result.name + SRT_ENDING)
+        name = fitted(self.result.name, MAX_NAME_BYTES - len(SRT_ENDING))
+        return self.result.with_name(name + SRT_ENDING)
 
 
 def erase_file(
@@ -86,7 +86,9 @@ def erase_file(
                 report = _attempts(errand, folder, config, supervisor, wake, observe=observe)
             finally:
                 supervisor.dismiss()
-        _keep_srt(folder / SRT_FILE, errand.srt)
+        if not _keep_srt(folder / SRT_FILE, errand.srt):
+            kept = f"{shown(errand.srt.name)} was there already and is left as it was"
+            report = replace(report, warnings=(*report.warnings, kept))
         _keep(folder / report.result, errand)
     except OSError as error:
         sentence = f"{error.strerror or error}; choose another place or mend it."
@@ -167,11 +169,14 @@ def _hear(supervisor: Supervisor, wake: Wake) -> list[Report]:
     return reports
 
 
-def _keep_srt(made: Path, srt: Path) -> None:
-    """Give the erased text its name, unless there was none or something has the name."""
+def _keep_srt(made: Path, srt: Path) -> bool:
+    """Give the erased text its name, if there is any; false where something has the name."""
     if made.exists():
-        with suppress(FileExistsError):
+        try:
             rename_new(made, srt)
+        except FileExistsError:
+            return False
+    return True
 
 
 def _keep(made: Path, errand: Errand) -> None:

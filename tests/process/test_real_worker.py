@@ -167,6 +167,26 @@ def test_erase_one_file(films: Path, tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["result.mp4", "result.mp4.srt"]
 
 
+def test_erase_keeps_the_users_subtitles(films: Path, tmp_path: Path) -> None:
+    """A file that has the name of the subtitles stays as it is, and the user is told."""
+    result = tmp_path / "result.mp4"
+    (tmp_path / "result.mp4.srt").write_text("a translator's work")
+    done = run("erase", films / "text.mp4", result)
+    assert done.returncode == 0, done.stderr
+    assert result.exists()
+    assert (tmp_path / "result.mp4.srt").read_text() == "a translator's work"
+    assert "result.mp4.srt was there already and is left as it was" in done.stderr
+
+
+def test_erase_into_a_name_of_full_length(films: Path, tmp_path: Path) -> None:
+    """Where the name has no room for another ending, the subtitles' is cut."""
+    result = tmp_path / ("x" * 251 + ".mp4")
+    done = run("erase", films / "text.mp4", result)
+    assert done.returncode == 0, done.stderr
+    assert sorted(len(one.name) for one in tmp_path.iterdir()) == [255, 255]
+    assert result.exists()
+
+
 def test_erase_what_is_no_film(tmp_path: Path) -> None:
     """One sentence that names the file as the user does, exit code 1, nothing written."""
     (tmp_path / "words.mp4").write_bytes(b"words " * 1000)
