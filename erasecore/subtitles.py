@@ -52,8 +52,14 @@ def legible(readings: Sequence[Reading]) -> tuple[bool, ...]:
 
 
 def _are_vietnamese(readings: Sequence[Reading]) -> bool:
-    """Whether the film has letters that only Vietnamese has; most of its others are left out."""
-    telling = sum(any(c in "ơưƠƯ" for c in one.text) for one in readings)
+    """Whether lines have letters that only Vietnamese has, alone or side by side.
+
+    Those with two marks, which are in most of its words, the recogniser leaves out.
+    """
+    lines = [set(one.text.lower()) for one in readings]
+    telling = sum(
+        bool(line & set("ơư") or ("đ" in line and line & set("âêôàèìòùãõ"))) for line in lines
+    )
     return telling >= _TELLING_LINES and telling >= _TELLING_SHARE * len(readings)
 
 

@@ -172,7 +172,9 @@ WORDS = Reading("Hello there", 0.99, 0.9, 1.0)
 UNKNOWN = Reading(", ?", 0.9, 0.8, 0.2)  # Cyrillic: only the marks are known
 TAKEN_FOR_LATIN = Reading("Bce xopo", 0.85, 0.6, 0.85)
 GREEK = Reading("Kαλημρα, τι κνει:", 0.8, 0.5, 1.0)  # noqa: RUF001 - Greek it is
+BARRED = Reading("Anh đã đâu sut thi gian qua?", 0.98, 0.9, 1.0)  # Vietnamese, maimed
 HORNED = Reading("Đng quay li như xưa", 0.98, 0.9, 1.0)  # Vietnamese, maimed
+CROATIAN = Reading("Dođi ovamo, čekaj!", 0.98, 0.9, 1.0)
 CHINESE = Reading("他到底去了", 0.99, 0.9, 1.0)
 GARBLED = Reading("AEUKgTUTKUUT", 0.5, 0.2, 1.0)  # Thai
 
@@ -186,8 +188,9 @@ GARBLED = Reading("AEUKgTUTKUUT", 0.5, 0.2, 1.0)  # Thai
         ([GREEK], (False,)),
         ([TAKEN_FOR_LATIN, WORDS], (True, True)),  # a film in Latin script
         ([TAKEN_FOR_LATIN, UNKNOWN, UNKNOWN, WORDS], (False, False, False, True)),
-        ([HORNED, HORNED, WORDS, CHINESE], (False, False, False, True)),  # Vietnamese and Chinese
+        ([HORNED, BARRED, WORDS, CHINESE], (False, False, False, True)),  # Vietnamese and Chinese
         ([HORNED, *[WORDS] * 9], (True,) * 10),  # a slip
+        ([CROATIAN] * 3, (True,) * 3),
     ],
 )
 def test_legible(readings: list[Reading], believed: tuple[bool, ...]) -> None:
