@@ -9,7 +9,7 @@ a pixel on still shots, pans and zooms and costs a few milliseconds.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -32,24 +32,25 @@ _FEWEST_POINTS = 60
 _UNIT_PX = 100.0
 _KERNEL = np.ones((3, 3), np.uint8)
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Value]):
-    """Values of the frames used last, made when asked for."""
+class Recent(Generic[Key, Value]):
+    """Values of the frames (or pairs of frames) used last, made when asked for."""
 
-    def __init__(self, make: Callable[[int], Value], size: int = 20) -> None:
+    def __init__(self, make: Callable[[Key], Value], size: int = 20) -> None:
         self._make, self._size = make, size
-        self._values: OrderedDict[int, Value] = OrderedDict()
+        self._values: OrderedDict[Key, Value] = OrderedDict()
 
-    def __getitem__(self, frame: int) -> Value:
-        if frame in self._values:
-            self._values.move_to_end(frame)
+    def __getitem__(self, key: Key) -> Value:
+        if key in self._values:
+            self._values.move_to_end(key)
         else:
-            self._values[frame] = self._make(frame)
+            self._values[key] = self._make(key)
             if len(self._values) > self._size:
                 self._values.popitem(last=False)
-        return self._values[frame]
+        return self._values[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class AffineFitter:
     ) -> None:
         """Take where to get a frame's luma and its pixels that are not to be trusted."""
         self._luma, self._hidden = luma, hidden
-        self._levels = {
+        self._levels: dict[int, Recent[int, _Level]] = {
             1: Recent(lambda frame: self._make_level(frame, 1)),
             _COARSE: Recent(lambda frame: self._make_level(frame, _COARSE)),
         }

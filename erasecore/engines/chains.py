@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from erasecore.engines.base import Floats, Strip
 from erasecore.engines.holes import Hole
-from erasecore.engines.motion import Motion
+from erasecore.engines.motion import Flow, Motion
 
 LONG_HOP = 8  # frames
 _FAR_EVERY = 2  # frames from which long hops are tried
@@ -94,7 +94,7 @@ class ChainWalker:
         place = places[near_y, near_x]
         hidden = place >= 0
         found = np.where(inside, other, -1).astype(np.intp)
-        cost = flow.residual[rows, columns] * _RESIDUAL_COST + _HOP_COST
+        cost = hop_cost(flow, rows, columns)
         if hidden.any():
             there = place[hidden]
             found[hidden] = np.where(inside[hidden], behind.frame[there], -1)
@@ -108,6 +108,11 @@ class ChainWalker:
             return False
         first, last = min(frame, other), max(frame, other)
         return not any(first < cut <= last for cut in self._strip.cuts)
+
+
+def hop_cost(flow: Flow, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
+    """What one hop adds to the expected error of the pixels at ``rows, columns``, in levels."""
+    return np.asarray(flow.residual[rows, columns] * _RESIDUAL_COST + _HOP_COST, np.float32)
 
 
 def _places(hole: Hole) -> NDArray[np.int32]:

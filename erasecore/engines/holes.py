@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Bools, Strip, reduce_mask
+from erasecore.engines.base import Bools, Floats, Strip, reduce_mask
 from erasecore.video.color import Box, PlaneLayout
 
 RING_PX = 3
@@ -71,6 +71,12 @@ class Hole:
         return inside
 
     @cached_property
+    def depth_px(self) -> Floats:
+        """How far each hidden luma sample is from the hole's border, 0 on the ring, ``(n,)``."""
+        deep = cv2.distanceTransform(self.mask.astype(np.uint8), cv2.DIST_L2, 5)
+        return np.asarray(deep[self.rows_columns], np.float32)
+
+    @cached_property
     def colour_mask(self) -> Bools:
         """The colour samples that the hole touches, ``(h, w)``."""
         return reduce_mask(self.mask, self.layout)
@@ -95,6 +101,18 @@ class Hole:
         rows, columns = self.colour_rows_columns
         found: NDArray[np.intp] = place[rows << self.layout.shift_y, columns << self.layout.shift_x]
         return found
+
+    def colour_places(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Where the hidden colour samples lie in a frame in which the luma ones lie at ``x, y``."""
+        rows, columns = self.rows_columns
+        colour_rows, colour_columns = self.colour_rows_columns
+        first = self.colour_to_luma
+        shift_x = (x[first] - columns[first]) / (1 << self.layout.shift_x)
+        shift_y = (y[first] - rows[first]) / (1 << self.layout.shift_y)
+        return (
+            np.asarray(colour_columns + shift_x, np.float32),
+            np.asarray(colour_rows + shift_y, np.float32),
+        )
 
 
 def find_holes(strip: Strip) -> list[Hole]:

@@ -24,7 +24,7 @@ from erasecore.engines.affine import (
 )
 from erasecore.engines.base import Bools, Floats, Strip
 from erasecore.engines.sampling import sample_grid, soft
-from erasecore.engines.spatial import smooth_fill
+from erasecore.engines.spatial import membrane
 
 _CUT_LEVELS = 22.0  # mean residual above which two frames show different things
 _NEAR_PX = 31  # what counts as near the hole
@@ -73,6 +73,7 @@ class Motion:
         self._size = height, width = hidden.shape[1], hidden.shape[2]
         self._luma = Recent(self._make_luma)
         self._filled = Recent(self._make_filled, 4)
+        self._flows = Recent(self._make_flow, 2)  # a frame's chain and its trail want the same
         self._fitter = AffineFitter(self._luma.__getitem__, self._hidden_in)
         self._near = [_near(mask) for mask in hidden]
         self._models: dict[tuple[int, int], Model] = {}
@@ -85,6 +86,10 @@ class Motion:
 
     def flow(self, frame: int, other: int) -> Flow | None:
         """The motion from ``frame`` to ``other``; ``None`` where they show different things."""
+        return self._flows[frame, other]
+
+    def _make_flow(self, frames: tuple[int, int]) -> Flow | None:
+        frame, other = frames
         still_px = _STILL_PX if abs(other - frame) == 1 else _STILL_FAR_PX
         affine = to_matrix(self._model(frame, other), self._size, still_px=still_px)
         seen = self._compare(frame, other, affine, None)
@@ -185,7 +190,7 @@ class Motion:
         hidden, luma = self._hidden_in(frame), self._luma[frame]
         if not hidden.any():
             return luma
-        return np.clip(smooth_fill(luma.astype(np.float32), hidden), 0, 255).astype(np.uint8)
+        return np.clip(membrane(luma.astype(np.float32), hidden), 0, 255).astype(np.uint8)
 
 
 def _near(hidden: Bools) -> Bools:

@@ -17,10 +17,11 @@ _LARGEST_SIDE = 32_766  # cv2.remap's limit
 
 
 def sample(picture: NDArray[np.float32] | Stack, x: Floats, y: Floats) -> Floats:
-    """``picture`` ``(H, W)`` at the points ``x, y``, bilinear, the border continued outwards.
+    """``picture`` ``(H, W)`` at the points ``x, y``, bicubic, the border continued outwards.
 
     Coordinates count pixel centres: (0, 0) is the middle of the first pixel. From an integer
-    picture the values come rounded to whole levels, which spares copying it.
+    picture the values come rounded to whole levels, which spares copying it. Bicubic, since a
+    bilinear mean takes a quarter of the fine detail away, more with each resampling.
     """
     count = x.size
     if not count:
@@ -34,7 +35,7 @@ def sample(picture: NDArray[np.float32] | Stack, x: Floats, y: Floats) -> Floats
         picture,
         grid_x.reshape(-1, columns),
         grid_y.reshape(-1, columns),
-        cv2.INTER_LINEAR,
+        cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(values, np.float32).ravel()[:count]
@@ -52,7 +53,7 @@ def sample_grid(
 
 
 def sample_stack(stack: Stack, frame: NDArray[np.intp], x: Floats, y: Floats) -> Floats:
-    """``stack`` ``(T, H, W)`` at frame numbers ``frame`` and points ``x, y``, bilinear."""
+    """``stack`` ``(T, H, W)`` at frame numbers ``frame`` and points ``x, y``, bicubic."""
     _frames, height, width = stack.shape
     x = np.clip(x, 0, width - 1)
     y = np.clip(y, 0, height - 1)

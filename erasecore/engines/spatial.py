@@ -4,54 +4,49 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from erasecore.engines.base import Bools, Floats
 
 _SMALLEST_PX = 3  # where the pyramid ends
+_AROUND_PX = 4  # of the picture around a hole that a soap film is stretched over
+_SEEN = 0.1  # share of a reduced pixel that must be visible for it to count as known
 
 
-def smooth_fill(picture: Floats, hole: Bools) -> Floats:
-    """``picture`` with its hole filled smoothly from what surrounds it, near and far.
-
-    Push-pull: the visible pixels' means on ever smaller copies, brought back up where nothing finer
-    is known (Gortler et al., "The Lumigraph", 1996).
-    """
-    weight = (~hole).astype(np.float32)
-    filled = _push_pull(picture * weight, weight)
-    return np.where(hole, filled, picture)
-
-
-def _push_pull(weighted: Floats, weight: Floats) -> Floats:
-    """The picture whose samples times ``weight`` are given, without gaps."""
-    height, width = weight.shape
-    known = np.asarray(weighted / np.maximum(weight, np.float32(1e-6)), np.float32)
-    if float(weight.min()) > 0.5 or min(height, width) <= _SMALLEST_PX:
-        mean = float(weighted.sum() / max(float(weight.sum()), 1e-6))
-        return np.where(weight > 0, known, np.float32(mean))
-    size = (-(-width // 2), -(-height // 2))
-    coarse = _push_pull(
-        np.asarray(cv2.resize(weighted, size, interpolation=cv2.INTER_AREA), np.float32),
-        np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32),
-    )
-    below = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    trust = np.minimum(1.0, 2 * weight)
-    return np.asarray(trust * known + (1 - trust) * below, np.float32)
-
-
-def membrane(picture: Floats, hole: Bools, rounds: int = 40) -> Floats:
+def membrane(picture: Floats, hole: Bools, rounds: int = 4) -> Floats:
     """``picture`` with its hole closed by a soap film that meets the border without a step.
 
-    The smooth fill, relaxed towards the solution of Laplace's equation by repeated averaging.
+    Laplace's equation by cascadic multigrid (Bornemann and Deuflhard, "The cascadic multigrid
+    method for elliptic problems", 1996): solved on a reduced copy first, then relaxed at this size
+    by ``rounds`` of averaging.
     """
-    filled = smooth_fill(picture, hole)
+    filled = picture.copy()
     rows, columns = np.nonzero(hole)
-    if not rows.size:
-        return filled
-    top, left = max(0, rows.min() - 2), max(0, columns.min() - 2)
-    window = np.s_[top : rows.max() + 3, left : columns.max() + 3]
-    patch = np.ascontiguousarray(filled[window])
-    inside = hole[window].astype(np.uint8)
-    for _ in range(rounds):
-        cv2.copyTo(cv2.blur(patch, (3, 3)), inside, patch)
-    filled[window] = patch
+    if rows.size:
+        top, left = max(0, rows.min() - _AROUND_PX), max(0, columns.min() - _AROUND_PX)
+        window = np.s_[top : rows.max() + 1 + _AROUND_PX, left : columns.max() + 1 + _AROUND_PX]
+        filled[window] = _stretch(picture[window], hole[window].astype(np.uint8), rounds)
     return filled
+
+
+def _stretch(picture: Floats, hole: NDArray[np.uint8], rounds: int) -> Floats:
+    """``picture`` with the film over ``hole`` (1 inside, 0 where the picture is known)."""
+    height, width = hole.shape
+    known = (1 - hole).astype(np.float32)
+    if min(height, width) <= _SMALLEST_PX:
+        mean = float((picture * known).sum()) / max(float(known.sum()), 1e-6)
+        return np.where(hole, np.float32(mean), picture)
+    size = (-(-width // 2), -(-height // 2))
+    share = np.asarray(cv2.resize(known, size, interpolation=cv2.INTER_AREA), np.float32)
+    sums = np.asarray(cv2.resize(picture * known, size, interpolation=cv2.INTER_AREA), np.float32)
+    coarse = np.asarray(sums / np.maximum(share, np.float32(1e-6)), np.float32)
+    unseen = (share < _SEEN).astype(np.uint8)
+    if unseen.any():
+        coarse = _stretch(coarse, unseen, rounds)
+    film = np.asarray(
+        cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
+    cv2.copyTo(picture, 1 - hole, film)
+    for _ in range(rounds):
+        cv2.copyTo(cv2.blur(film, (3, 3)), hole, film)
+    return film

@@ -32,20 +32,16 @@ class Candidate:
         planes: float32 samples in the order of the hole's lists: luma ``(n,)``, colour ``(m,)``.
         known: bool ``(n,)``; which luma samples it has a value for.
         error: float32 ``(n,)``; expected error of the luma, in levels.
+        real: float32 ``(n,)``; how much of each luma sample is other frames' pixels, 0 to 1.
     """
 
     planes: tuple[Floats, ...]
     known: Bools
     error: Floats
+    real: Floats
 
 
-def judge(
-    hole: Hole,
-    visible: tuple[Floats, ...],
-    proposal: Candidate,
-    *,
-    strictness: float = 1.0,
-) -> Candidate:
+def judge(hole: Hole, visible: tuple[Floats, ...], proposal: Candidate) -> Candidate:
     """``proposal`` corrected to fit its ring, its ``error`` raised by how badly it fitted.
 
     Args:
@@ -53,7 +49,6 @@ def judge(
         visible: the frame's own samples in the order of the hole's lists (of no meaning inside
             the hole itself).
         proposal: what to judge; its ``error`` holds what is known against it already.
-        strictness: how much worse it does inside the hole than on the ring.
     """
     on_ring = proposal.known & ~hole.inside
     luma, error = _luma(hole, visible[0], proposal, on_ring)
@@ -62,7 +57,7 @@ def judge(
         _colour(hole, own, values, colour_known)
         for own, values in zip(visible[1:], proposal.planes[1:], strict=True)
     ]
-    return Candidate((luma, *colours), proposal.known, strictness * error + proposal.error)
+    return Candidate((luma, *colours), proposal.known, error + proposal.error, proposal.real)
 
 
 def _luma(

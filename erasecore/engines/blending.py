@@ -1,0 +1,53 @@
+"""The candidates for a frame's hidden pixels made one: their mean, weighted by expected error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from erasecore.engines.base import Floats
+from erasecore.engines.holes import Hole
+from erasecore.engines.trust import Candidate
+
+_LEAST_WEIGHT = np.float32(1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The weighted mean of a frame's candidates, in the order of the hole's lists.
+
+    Attributes:
+        planes: float32 samples, luma ``(n,)`` and colour ``(m,)``, 8-bit levels.
+        real: float32 ``(n,)``; how much of each luma sample comes from other frames' pixels.
+    """
+
+    planes: tuple[Floats, ...]
+    real: Floats
+
+
+def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
+    """The candidates' mean, those expected to err less weighing more.
+
+    The weight falls with the third power of the error, between the square that is right for
+    candidates that err independently and the choice of the best, which is right for those that err
+    together.
+    """
+    count, colour_count = hole.inside.size, hole.colour_inside.size
+    colours = len(candidates[0].planes) - 1 if candidates else 0
+    sums = [np.zeros(count, np.float32)]
+    sums += [np.zeros(colour_count, np.float32) for _ in range(colours)]
+    weight, real = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    for candidate in candidates:
+        share = np.asarray(candidate.known / (1.0 + candidate.error**2) ** 1.5, np.float32)
+        weight += share
+        real += share * candidate.real
+        sums[0] += share * candidate.planes[0]
+        for total, values in zip(sums[1:], candidate.planes[1:], strict=True):
+            total += share[hole.colour_to_luma] * values
+    weight = np.maximum(weight, _LEAST_WEIGHT)
+    colour_weight = weight[hole.colour_to_luma] if colours else weight
+    luma, *rest = sums
+    planes = (luma / weight, *[total / colour_weight for total in rest])
+    return Blend(tuple(np.asarray(plane, np.float32) for plane in planes), real / weight)

@@ -1,0 +1,80 @@
+"""The last frame's fill, brought along the motion to this one: a fill holds still by it.
+
+Every candidate from afar errs in its own way in each frame, and what errs anew in each frame
+flickers. The fill of the frame before, one short hop away, holds what all candidates so far have
+agreed on; taken as one more candidate it turns the fill into a recursive temporal filter.
+
+Its ring is carried along with it, as the candidates predicted it and not as it was seen. So the
+ring ages like the hole does, by drift and by resampling, and judges the trail honestly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from erasecore.engines.base import Floats, Strip
+from erasecore.engines.blending import Blend
+from erasecore.engines.chains import hop_cost
+from erasecore.engines.holes import Hole
+from erasecore.engines.motion import Motion
+from erasecore.engines.sampling import sample
+from erasecore.engines.trust import Candidate, judge
+
+_NONE = -2  # before a strip's first frame, and not just before it
+
+
+class Trail:
+    """The fill of the frame before, as a candidate for the next.
+
+    Args:
+        strip: whose frames are filled one after the other.
+        motion: between its frames.
+    """
+
+    def __init__(self, strip: Strip, motion: Motion) -> None:
+        self._strip, self._motion = strip, motion
+        self._frame = _NONE  # whose fill it is
+        self._pictures: tuple[Floats, ...] = ()
+        self._real: Floats = np.zeros((0, 0), np.float32)
+
+    def leave(self, frame: int, hole: Hole, filled: tuple[Floats, ...], mean: Blend) -> None:
+        """Keep the fill of ``frame``.
+
+        Args:
+            frame: the frame.
+            hole: its hole.
+            filled: its planes with the hole filled, 8-bit levels; not modified.
+            mean: the candidates' mean for all hidden samples, ring included.
+        """
+        self._frame = frame
+        self._real = np.ones(hole.mask.shape, np.float32)
+        self._pictures = tuple(picture.copy() for picture in filled)
+        if hole.inside.any():
+            self._real[hole.mask] = mean.real[hole.inside]
+            places = (hole.rows_columns, *[hole.colour_rows_columns] * (len(filled) - 1))
+            for picture, place, values in zip(self._pictures, places, mean.planes, strict=True):
+                picture[place] = values
+
+    def candidate(self, frame: int, hole: Hole, visible: tuple[Floats, ...]) -> Candidate | None:
+        """The fill of the frame before at this one's place, judged; ``None`` where there is none.
+
+        Args:
+            frame: the frame to be filled.
+            hole: its hole.
+            visible: its own samples in the order of the hole's lists.
+        """
+        if self._frame != frame - 1 or frame in self._strip.cuts or not hole.inside.size:
+            return None
+        flow = self._motion.flow(frame, frame - 1)
+        if flow is None:
+            return None
+        rows, columns = hole.rows_columns
+        x, y = flow.follow(rows, columns)
+        height, width = hole.mask.shape
+        known = (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
+        luma, *colours = self._pictures
+        colour_x, colour_y = hole.colour_places(x, y)
+        values = (sample(luma, x, y), *[sample(plane, colour_x, colour_y) for plane in colours])
+        real = np.clip(sample(self._real, x, y), 0, 1)
+        cost = hop_cost(flow, rows, columns)
+        return judge(hole, visible, Candidate(values, known, cost, real))

@@ -1,0 +1,135 @@
+"""What a hole is filled with: a soap film in space, the motion's pixels, and a trail in time."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from erasecore.engines.base import Origin, Strip
+from erasecore.engines.propagate import PropagateEngine
+from erasecore.engines.spatial import membrane
+from erasecore.video.color import PlaneLayout
+
+LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)
+HEIGHT, WIDTH, FRAMES = 80, 240, 16
+HOLE = np.zeros((HEIGHT, WIDTH), bool)
+for left in range(60, 180, 14):  # strokes of a line of text
+    HOLE[34:50, left : left + 6] = True
+
+
+def scene(seed: int) -> NDArray[np.float32]:
+    """A large smooth random picture, 40 to 210."""
+    noise = np.random.default_rng(seed).uniform(0, 1, (200, 500)).astype(np.float32)
+    blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), 2.5), np.float32)
+    low, high = float(blurred.min()), float(blurred.max())
+    return np.asarray(40 + (blurred - low) * (170 / (high - low)), np.float32)
+
+
+def pan(dx: float, dy: float, *, noise: float = 0.0) -> NDArray[np.uint8]:
+    """Frames of a camera that moves by so many pixels a frame over a scene."""
+    picture, random = scene(5), np.random.default_rng(9)
+    frames = []
+    for k in range(FRAMES):
+        matrix = np.array([[1, 0, 120 + k * dx], [0, 1, 60 + k * dy]])
+        seen = cv2.warpAffine(
+            picture, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        )
+        frames.append(seen + random.normal(0, noise, seen.shape))
+    return np.clip(np.rint(np.stack(frames)), 0, 255).astype(np.uint8)
+
+
+def strip_of(truth: NDArray[np.uint8], shown: slice) -> Strip:
+    """``truth`` with white letters in the frames ``shown``."""
+    frames = truth.copy()
+    mask_of = np.zeros(len(truth), np.intp)
+    mask_of[shown] = 1
+    for frame in frames[shown]:
+        frame[HOLE] = 255
+    thumbs = np.stack([cv2.resize(f, (60, 20)).astype(np.float32) for f in truth])
+    return Strip(
+        planes=(frames,),
+        masks=np.stack([np.zeros_like(HOLE), HOLE]),
+        mask_of=mask_of,
+        fill_start=0,
+        fill_stop=len(truth),
+        cuts=(),
+        thumbs=thumbs,
+        thumb_scale=4.0,
+        layout=LAYOUT,
+    )
+
+
+def filled(strip: Strip) -> list[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    """Values and origins of the hole's pixels, for each frame that has a hole."""
+    result = PropagateEngine().fill(strip, None, lambda _: None)
+    return [
+        (frame.planes[0].astype(np.float32), frame.origin)
+        for frame in result.frames
+        if frame.origin.size
+    ]
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(2.0, 0.0), (0.35, 0.2), (-3.0, 1.0), (0.0, 0.0)])
+def test_a_pan_is_recovered_up_to_interpolation(dx: float, dy: float) -> None:
+    """What a letter hides in one frame is copied from where the camera shows it in another."""
+    truth = pan(dx, dy)
+    shown = slice(2, FRAMES - 2)
+    fills = filled(strip_of(truth, shown))
+    assert len(fills) == FRAMES - 4
+    for (values, origin), frame in zip(fills, truth[shown], strict=True):
+        error = np.abs(values - frame[HOLE])
+        assert float(error.mean()) < 1.5
+        assert float(np.percentile(error, 99)) < 6
+        assert (origin == Origin.PROPAGATED).mean() > 0.95
+
+
+def test_a_filled_pixel_changes_as_its_neighbours_do() -> None:
+    """In a noisy pan the fill changes no more from frame to frame than the picture does."""
+    truth = pan(0.7, 0.0, noise=3.0)
+    shown = slice(2, FRAMES - 2)
+    values = np.stack([one for one, _ in filled(strip_of(truth, shown))])
+    changes = np.abs(np.diff(values, axis=0)).mean()
+    own = np.abs(np.diff(truth[shown].astype(np.float32), axis=0))[:, ~HOLE].mean()
+    assert changes < own
+
+
+def test_what_is_never_seen_is_invented_once_and_not_anew_in_each_frame() -> None:
+    """Letters from the first frame to the last over a still noisy scene: the fill holds still."""
+    truth = pan(0.0, 0.0, noise=4.0)
+    fills = filled(strip_of(truth, slice(0, FRAMES)))
+    values = np.stack([one for one, _ in fills])
+    assert np.abs(np.diff(values, axis=0)).mean() < 1.0
+    assert all((origin == Origin.INVENTED).all() for _, origin in fills)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    slope_x=st.floats(-0.8, 0.8),
+    slope_y=st.floats(-0.8, 0.8),
+    seed=st.integers(0, 2**31 - 1),
+    size=st.tuples(st.integers(5, 70), st.integers(5, 90)),
+)
+def test_a_film_over_a_slope_is_the_slope(
+    slope_x: float, slope_y: float, seed: int, size: tuple[int, int]
+) -> None:
+    """A plane solves Laplace's equation: it comes back, whatever the hole's shape."""
+    height, width = size
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    picture = np.asarray(120 + slope_x * columns + slope_y * rows, np.float32)
+    random = np.random.default_rng(seed)
+    hole = random.uniform(size=size) < 0.3
+    hole[[0, -1]] = hole[:, [0, -1]] = False
+    spoiled = np.where(hole, np.float32(255), picture)
+    film = membrane(spoiled, hole)
+    assert np.array_equal(film[~hole], picture[~hole])
+    assert float(np.abs(film - picture).max()) < 1.0
+
+
+def test_a_film_without_anything_around_it_is_finite() -> None:
+    """A hole as large as the picture leaves nothing to go by, and is no reason to fail."""
+    film = membrane(np.full((9, 30), 90, np.float32), np.ones((9, 30), bool))
+    assert np.isfinite(film).all()
