@@ -48,7 +48,14 @@ _LOOKS = (
 )
 
 
-def read_event(cutout: Cutout, event: Event, span: range, recognizer: Recognizer) -> Reading:
+def read_event(
+    cutout: Cutout,
+    event: Event,
+    span: range,
+    recognizer: Recognizer,
+    *,
+    pixel_aspect: float = 1.0,
+) -> Reading:
     """What ``event`` says, as far as the frames ``span`` of the film show it at its clearest.
 
     Args:
@@ -56,12 +63,13 @@ def read_event(cutout: Cutout, event: Event, span: range, recognizer: Recognizer
         event: one line of text.
         span: frames of the film that may be looked at.
         recognizer: reads a line.
+        pixel_aspect: how many times as wide as high the film's pixels are shown.
     """
     first = max(event.full_start, span.start, cutout.start)
     last = min(event.full_stop, span.stop, cutout.stop)
     if first >= last:
         return NOTHING
-    line = _Line(cutout, event, range(first, last))
+    line = _Line(cutout, event, range(first, last), pixel_aspect)
     readings: list[Reading] = []
     for picture in line.pictures():
         readings.append(recognizer.read(picture))
@@ -87,7 +95,7 @@ def most_agreed(readings: list[Reading]) -> Reading:
 class _Line:
     """The pictures of one line of text, turned so that it runs from left to right."""
 
-    def __init__(self, cutout: Cutout, event: Event, frames: range) -> None:
+    def __init__(self, cutout: Cutout, event: Event, frames: range, pixel_aspect: float) -> None:
         self._cutout = cutout
         self._height = event.text_height_px
         left, top, right, bottom = event.box_xyxy
@@ -96,7 +104,9 @@ class _Line:
         x, y = cutout.box[0] + self._window[0], cutout.box[1] + self._window[1]
         self._box = left - x, top - y, right - x, bottom - y
         self._upright = is_upright(event.box_xyxy)
+        self._aspect = pixel_aspect
         if self._upright:  # a quarter turn to the left
+            self._aspect = 1 / pixel_aspect
             across = self._window[2] - self._window[0]
             self._box = top - y, across - (right - x), bottom - y, across - (left - x)
         count = min(_FRAMES, len(frames))
@@ -112,7 +122,8 @@ class _Line:
             if look.single:
                 picture = self._picture(self._frames[len(self._frames) // 2 :][:1])
             rows = tight if look.tight else whole
-            yield _stretched(self._cropped(picture, rows, look.air), look.stretch)
+            line = self._cropped(picture, rows, look.air)
+            yield _stretched(line, look.stretch * self._aspect)
 
     def _picture(self, frames: list[int]) -> Bgr:
         planes = tuple(self._median(index, frames) for index in range(len(self._cutout.planes)))

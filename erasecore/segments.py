@@ -250,7 +250,7 @@ class _Bench:
         for frame in self._scout.read(clip.start, clip.stop):
             collector.add(frame.index, frame.planes)
         cutout = collector.finish()
-        readings = _read(film.recognizer, cutout, clip) if film.recognizer else {}
+        readings = _read(film, cutout, clip)
         recovery = recover(cutout, clip, film.detection.cuts, film.engine, tick, find)
         if film.found.mask is not None:
             recovery = replace(recovery, shares=whole_shares(recovery.shares, clip.events))
@@ -337,11 +337,18 @@ class _Bench:
         return record
 
 
-def _read(recognizer: Recognizer, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
+def _read(film: Film, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
     """What the events say that are erased in this clip, before anything in it is changed."""
+    recognizer = film.recognizer
+    if recognizer is None:
+        return {}
     span = range(clip.fill_start, clip.fill_stop)
-    erased = (event for event in clip.events if _fills(clip, event))
-    return {event: read_event(cutout, event, span, recognizer) for event in erased}
+    aspect = float(film.video.sample_aspect or 1)
+    return {
+        event: read_event(cutout, event, span, recognizer, pixel_aspect=aspect)
+        for event in clip.events
+        if _fills(clip, event)
+    }
 
 
 def _fills(clip: Clip, event: Event) -> bool:

@@ -114,6 +114,17 @@ def test_an_unsure_line_is_looked_at_again(recognizer: Counting) -> None:
     assert len({picture.shape for picture in recognizer.shown}) == len(recognizer.shown)
 
 
+@pytest.mark.parametrize(("turned", "times"), [(False, 1.5), (True, 1 / 1.5)])
+def test_pixels_that_are_not_square(recognizer: Counting, turned: bool, times: float) -> None:
+    """The line is read in the shape in which it is shown, not in the one in which it is stored."""
+    pixels, line = film(turned=turned)
+    read_event(pixels, line, ALL, recognizer)
+    read_event(pixels, line, ALL, recognizer, pixel_aspect=1.5)
+    square, wide = recognizer.shown[0].shape, recognizer.shown[1].shape
+    assert wide[0] == square[0]
+    assert wide[1] == pytest.approx(times * square[1], abs=1)
+
+
 def reading(text: str, score: float) -> Reading:
     """A reading with nothing special but its words."""
     return Reading(text, score, 0.5, 1.0)
