@@ -216,7 +216,10 @@ def _picture(content: bytes, film: VideoInfo, complain: Complain) -> Bits:
     size = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     _check_size(size, film.limits, complain)
     _check_aspect(size, film, complain)
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise complain("is a PNG that cannot be decoded") from error
     if decoded is None or (decoded.shape[1], decoded.shape[0]) != size:
         raise complain("is a damaged PNG")
     levels = decoded.astype(np.uint16) // (257 if decoded.dtype == np.uint16 else 1)

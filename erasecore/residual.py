@@ -8,7 +8,7 @@ the scene, and came to light because the subtitle is gone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from erasecore.detect.detector import Bgr, Detector
 from erasecore.detect.events import BoxXyxy, Detection, Event
 from erasecore.detect.pictures import Scaler
+from erasecore.settings import Region
 from erasecore.video.color import Planes
 from erasecore.windows import Picture
 
@@ -101,9 +102,24 @@ class SegmentWatch:
     """Looks at the frames of one segment on their way to the encoder."""
 
     def __init__(
-        self, picture: Picture, detection: Detection, detector: Detector, span: tuple[int, int]
+        self,
+        picture: Picture,
+        detection: Detection,
+        detector: Detector,
+        span: tuple[int, int],
+        *,
+        regions: Sequence[Region] = (),
     ) -> None:
-        """Plan the looks for the events in ``span``, a half-open range of frames."""
+        """Plan the looks for the events in ``span``, a half-open range of frames.
+
+        Args:
+            picture: what the frames look like.
+            detection: the film's events, cuts, and scene text.
+            detector: finds text in a part of a frame.
+            span: the segment's frames.
+            regions: where lines may be at all; empty for everywhere.
+        """
+        self._regions = regions
         self._detection, self._detector = detection, detector
         self._size = picture.width, picture.height
         self._scaler = Scaler(picture.width, picture.height, picture.layout)
@@ -207,7 +223,14 @@ class SegmentWatch:
         known = [one for one in self._detection.events if one.start <= frame < one.stop]
         if any(_share(box, one.box_xyxy) > 0.1 for one in (*known, *self._scene(frame))):
             return False
-        return _belongs(box, event)
+        return _belongs(box, event) and self._in_region(box)
+
+    def _in_region(self, box: BoxXyxy) -> bool:
+        x, y = (box[0] + box[2]) / 2 / self._size[0], (box[1] + box[3]) / 2 / self._size[1]
+        return not self._regions or any(
+            region.left <= x <= region.right and region.top <= y <= region.bottom
+            for region in self._regions
+        )
 
     def _scene(self, frame: int) -> list[Event]:
         rejected = self._detection.rejected

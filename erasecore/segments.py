@@ -34,7 +34,7 @@ from erasecore.reading import read_event
 from erasecore.recover import EventShare, FindInks, Recovery, find_inks, recover
 from erasecore.reports import Stage
 from erasecore.residual import Findings, SegmentWatch
-from erasecore.settings import EncodeSettings
+from erasecore.settings import EncodeSettings, Region
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import FrameReader
 from erasecore.video.timeline import Timeline
@@ -56,6 +56,7 @@ class Film:
     encode: EncodeSettings
     engine: Engine
     detector: Detector
+    regions: tuple[Region, ...] = ()  # where lines may be; empty: everywhere
     recognizer: Recognizer | None = None  # none: what is erased is not read
 
     @property
@@ -306,7 +307,7 @@ class _Bench:
         references = self._workspace.references(film.detection.frames)
         detection = replace(film.detection, events=recovered.events)
         span = segment.start, segment.stop
-        watch = SegmentWatch(film.picture, detection, film.detector, span)
+        watch = SegmentWatch(film.picture, detection, film.detector, span, regions=film.regions)
         patches_of = recovered.patches()
         with SegmentWriter(path, like=film.video, settings=film.encode) as writer:
             for frame in self._reader.read(*span):

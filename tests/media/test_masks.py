@@ -17,7 +17,14 @@ from erasecore.errors import BadMask, BadSubtitleFile, Remedy
 from erasecore.masks import FilmMask, PictureMask, open_mask
 from erasecore.pipeline import Tools, erase
 from erasecore.reports import EraseReport
-from erasecore.settings import Companions, DetectSettings, EraseSettings, LimitSettings, TimeRange
+from erasecore.settings import (
+    Companions,
+    DetectSettings,
+    EraseSettings,
+    LimitSettings,
+    Region,
+    TimeRange,
+)
 from erasecore.video.probe import VideoInfo, probe
 from tests.clips import U8, Caption, Coding, draw, make_film, write
 from tests.media.test_erase import ink_psnr, planes_of
@@ -338,6 +345,19 @@ def test_a_line_that_reaches_into_a_range_goes_as_a_whole(tmp_path: Path, tools:
     report = run(source, tools, detect=times)
     (event,) = report.events
     assert (event.start, event.stop) == (10, 118)
+
+
+def test_lines_outside_the_regions_stay(tmp_path: Path, tools: Tools) -> None:
+    """Of a line at the top and one at the bottom only the one in the region goes."""
+    source = tmp_path / "film.mkv"
+    captions = [Caption("Where were you?", 8, 30), Caption("Up here", 8, 30, bottom_share=0.85)]
+    make_film(source, captions, coding=LOSSLESS)
+    detect = DetectSettings(regions=(Region(0.0, 0.7, 1.0, 1.0),))
+    report = run(source, tools, detect=detect)
+    assert len(report.events) == 1
+    where = changed(source, tmp_path / "job" / report.result)
+    assert not where[:, :90].any()
+    assert where[:, 90:].any()
 
 
 def test_lines_outside_the_times_stay(tmp_path: Path, tools: Tools) -> None:

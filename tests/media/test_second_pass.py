@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from erasecore.detect.detector import RapidOcrDetector
 from erasecore.errors import Remedy, TextRemains
 from erasecore.pipeline import PREVIEW, Tools, erase
-from erasecore.reports import EraseReport
+from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EraseSettings, OnResidual
 from tests.clips import U8, Caption, draw, make_film, write
 from tests.engines.faulty import blind, careless
@@ -51,6 +51,30 @@ def test_text_left_by_the_first_pass_goes_in_the_second(
     assert ink_psnr(film, tmp_path / "job" / report.result) > 27
     parts = sorted(path.name for path in (tmp_path / "job" / "segments").glob("*.mkv"))
     assert parts == ["0000.mkv"]
+
+
+class Stopped(Exception):
+    """Stands for a crash in the middle of the work."""
+
+
+def test_a_crash_in_the_second_pass_loses_nothing(
+    tmp_path: Path, detector: RapidOcrDetector
+) -> None:
+    """A segment whose second pass was cut short is not taken for finished: it is done anew."""
+    source, folder = tmp_path / "film.mp4", tmp_path / "job"
+    make_film(source, [CAPTION])
+    folder.mkdir()
+
+    def stop(progress: Progress) -> None:
+        if progress.stage is Stage.ERASE and (folder / "segments" / "0000.mkv").exists():
+            raise Stopped  # the first pass is encoded, the second is under way
+
+    tools = Tools(detector, {"auto": careless()})
+    with pytest.raises(Stopped):
+        erase(source, folder, EraseSettings(), tools=tools, observe=stop)
+    assert list((folder / "segments").glob("*.json")) == []
+    report = run(source, folder, Tools(detector))
+    assert (report.segments_resumed, report.residual_events) == (0, 0)
 
 
 def test_text_that_no_pass_removes_is_told(tmp_path: Path, detector: RapidOcrDetector) -> None:

@@ -13,6 +13,7 @@ from erasecore.detect.events import BoxXyxy, Detection, Event
 from erasecore.hypotheses import Hypothesis, hypotheses_for, strengthened
 from erasecore.ink.strokes import Ink
 from erasecore.residual import Findings, SegmentWatch
+from erasecore.settings import Region
 from erasecore.windows import Picture
 from tests.clips import U8, Caption, Film, draw
 from tests.detectors import GRAY, BrightTextDetector
@@ -43,10 +44,10 @@ def event_of(caption: Caption) -> Event:
     return Event(start, stop, start, stop, box, 0.7 * (box[3] - box[1]), 0.9)
 
 
-def look(before: U8, after: U8, detection: Detection) -> Findings:
+def look(before: U8, after: U8, detection: Detection, regions: tuple[Region, ...] = ()) -> Findings:
     """What is found in a segment that was ``before`` and is ``after``."""
-    picture = Picture(320, 180, GRAY)
-    watch = SegmentWatch(picture, detection, BrightTextDetector(), (0, len(before)))
+    picture, span = Picture(320, 180, GRAY), (0, len(before))
+    watch = SegmentWatch(picture, detection, BrightTextDetector(), span, regions=regions)
     for index, (one, other) in enumerate(zip(before, after, strict=True)):
         watch.look(index, (gray(one),), (gray(other),))
     return watch.findings()
@@ -99,12 +100,17 @@ def test_scene_text_that_comes_to_light_is_no_residual() -> None:
 
 
 def test_a_line_that_came_and_went_beside_an_event_was_missed() -> None:
-    """A second line that nobody had found is told, with the span of the first."""
+    """A second line that nobody had found is told, with the span of the first.
+
+    Not where regions were asked for and it stands outside them.
+    """
     film = film_of(FIRST, ABOVE)
     after = film.clean.copy()
     rows = slice(0, int(box_of(FIRST)[1]) - 2)
     after[:, rows] = film.shown[:, rows]
     findings = look(film.shown, after, detection_of(event_of(FIRST)))
+    below = (Region(0.0, 0.8, 1.0, 1.0),)
+    assert look(film.shown, after, detection_of(event_of(FIRST)), below).missed == ()
     (missed,) = findings.missed
     assert (missed.start, missed.stop) == (8, 30)
     assert np.abs(np.subtract(missed.box_xyxy, box_of(ABOVE))).max() < 12
