@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from erasecore.detect.detector import Bgr, Detector
 from erasecore.detect.events import BoxXyxy, Detection, Event
@@ -26,6 +28,7 @@ _OVERLAP = 0.3  # of the smaller box, for text to count as being in a place
 _INSIDE = 0.6  # of a box that is taken for text of an event lies in the event's place
 _HIGHER = 1.5  # times the event's height, such a box may be
 _AIR = 0.35  # letter heights around an event that are its place
+_ALIKE = 0.52  # measured: 0.59 to 1 where text was left, -0.13 to 0.45 where scene was seen
 _WIDEST_PX = 960  # strips are looked at no wider than this
 _ROWS_AROUND = 3.2  # letter heights above and below an event: room for two more lines
 _MIDDLE = (0.15, 0.85)  # of the picture's width: where a line that was missed may reach
@@ -86,6 +89,14 @@ class _Strip:
         found = detector.find(bgr)
         return [_box(np.array(box.box_xyxy) / self.scale + corner) for box in found]
 
+    def strokes(self, place: BoxXyxy, line_px: float) -> NDArray[np.float32]:
+        """The fine structure in ``place``: what is finer than a quarter of a line's height."""
+        gray = cv2.cvtColor(self.bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        fine = gray - cv2.GaussianBlur(gray, (0, 0), max(1.0, 0.25 * line_px * self.scale))
+        x0, y0 = int((place[0] - self.left) * self.scale), int((place[1] - self.top) * self.scale)
+        x1, y1 = (place[2] - self.left) * self.scale, (place[3] - self.top) * self.scale
+        return np.asarray(fine[max(0, y0) : int(y1) + 1, max(0, x0) : int(x1) + 1], np.float32)
+
 
 @dataclass(slots=True)
 class _Watched:
@@ -93,6 +104,7 @@ class _Watched:
 
     event: Event
     looks: dict[int, _Strip] = field(default_factory=dict)  # of the result
+    source: list[_Strip] = field(default_factory=list)  # the same frames as they came
     beside: list[_Strip] = field(default_factory=list)  # of the source, the event being absent
     found: list[list[BoxXyxy]] = field(default_factory=list)  # text in its place, look by look
     strays: list[BoxXyxy] = field(default_factory=list)  # text around it in the middle look
@@ -140,6 +152,7 @@ class SegmentWatch:
         for watched in self._beside.pop(index, []):
             watched.beside.append(self._strip(watched.event, before))
         for watched in self._looks.pop(index, []):
+            watched.source.append(self._strip(watched.event, before))
             self._look(watched, index, after)
         for watched in [one for one in self._open if index > one.event.stop + _BESIDE_FRAMES]:
             self._close(watched)
@@ -243,10 +256,11 @@ class SegmentWatch:
         self._open.remove(watched)
         hits = sum(1 for boxes in watched.found if boxes)
         boxes = [box for look in watched.found for box in look]
-        if boxes and not self._was_there(watched, boxes):
+        certain = 2 * hits > len(watched.found)
+        if boxes and (certain or _as_it_came(watched)) and not self._was_there(watched, boxes):
             self._seen[watched.event] = tuple(boxes)
             self._hits += hits
-            if 2 * hits > len(watched.found):
+            if certain:
                 self._left.add(watched.event)
         for stray in watched.strays:
             if self._came_and_went(watched, stray):
@@ -271,6 +285,27 @@ class SegmentWatch:
             return False
         absent = (strip.text(self._detector, stray) for strip in watched.beside)
         return not any(_share(box, stray) > 0.1 for boxes in absent for box in boxes)
+
+
+def _as_it_came(watched: _Watched) -> bool:
+    """Whether what the detector took for text has the strokes of the subtitle in that frame.
+
+    A scene can look like writing by chance; what is left of a subtitle looks like the subtitle,
+    or, where too much of a translucent layer was taken away, like its negative.
+    """
+    line = watched.event.text_height_px
+    looks = zip(watched.found, watched.looks.values(), watched.source, strict=True)
+    return any(
+        abs(_likeness(strip.strokes(box, line), source.strokes(box, line))) > _ALIKE
+        for boxes, strip, source in looks
+        for box in boxes
+    )
+
+
+def _likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """-1 to 1: the correlation of two pieces of fine structure."""
+    power = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    return float((one * other).sum()) / power if power > 0 else 0.0
 
 
 def _beside(event: Event, box: BoxXyxy) -> Event:

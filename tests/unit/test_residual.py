@@ -92,6 +92,15 @@ def test_text_in_one_look_calls_for_a_second_pass_but_is_not_called_left() -> No
     assert findings.hits == 1
 
 
+def test_a_glimpse_of_scene_is_none() -> None:
+    """Writing in one look that has not the subtitle's strokes is part of the scene behind it."""
+    film, other = film_of(FIRST), film_of(Caption("HI, OTHER WALL", 8, 30, size_px=14))
+    after = film.clean.copy()
+    after[12:16] = other.shown[12:16]
+    findings = look(film.shown, after, detection_of(event_of(FIRST)))
+    assert not findings.suspicious
+
+
 def test_scene_text_that_comes_to_light_is_no_residual() -> None:
     """What the film shows in the same place before the subtitle comes was under it all along."""
     sign = Caption("Where were you?", 0, 40)
