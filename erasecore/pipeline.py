@@ -117,8 +117,7 @@ def erase(
     with job.clock.stage(Stage.DETECT):
         found = _find(job, video, workspace)
     with closing(found):
-        regions = settings.detect.regions
-        film = Film(video, found, settings.encode, engine, tools.detector, regions)
+        film = Film(video, found, settings, engine, tools.detector)
         if not found.detection.events:
             return _copy_untouched(job, film)
         return _erase_text(job, film, workspace)

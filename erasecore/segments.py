@@ -34,7 +34,7 @@ from erasecore.reading import read_event
 from erasecore.recover import EventShare, FindInks, Recovery, find_inks, recover
 from erasecore.reports import Stage
 from erasecore.residual import Findings, SegmentWatch
-from erasecore.settings import EncodeSettings, Region
+from erasecore.settings import EraseSettings
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import FrameReader
 from erasecore.video.timeline import Timeline
@@ -53,10 +53,9 @@ class Film:
 
     video: VideoInfo
     found: Found
-    encode: EncodeSettings
+    settings: EraseSettings
     engine: Engine
     detector: Detector
-    regions: tuple[Region, ...] = ()  # where lines may be; empty: everywhere
     recognizer: Recognizer | None = None  # none: what is erased is not read
 
     @property
@@ -307,9 +306,11 @@ class _Bench:
         references = self._workspace.references(film.detection.frames)
         detection = replace(film.detection, events=recovered.events)
         span = segment.start, segment.stop
-        watch = SegmentWatch(film.picture, detection, film.detector, span, regions=film.regions)
+        watch = SegmentWatch(
+            film.picture, detection, film.detector, span, regions=film.settings.detect.regions
+        )
         patches_of = recovered.patches()
-        with SegmentWriter(path, like=film.video, settings=film.encode) as writer:
+        with SegmentWriter(path, like=film.video, settings=film.settings.encode) as writer:
             for frame in self._reader.read(*span):
                 references.keep(frame.index, frame.planes)
                 picture, planes = frame.picture, frame.planes
