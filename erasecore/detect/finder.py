@@ -37,6 +37,7 @@ _RING_BYTES = 96_000_000
 _LOOK_BACK_SECONDS = 2.8
 _LEAST_SIDE_PX = 480.0  # of a searched picture, unless the film's is smaller
 _GONE_SECONDS = 0.4
+_CENTRED = 0.1  # of the width: how far from the middle a line may be to pass for a caption
 _LETTERS = 0.7  # of a detected box's height: the detector leaves air around the letters
 _RAMP_SECONDS = 1.2  # the longest fade
 
@@ -151,9 +152,20 @@ class EventFinder:
                 self._close(track)
         self._live = alive
         if frame is not None:
-            for part in self._plan.parts(luma):
+            for part in self._plan.parts(luma, self._held(index)):
                 for sighting in self._search(part, frame):
                     self._assign(index, sighting)
+
+    def _held(self, index: int) -> list[tuple[float, float]]:
+        """The rows in which a centred line is known to stand, in fractions."""
+        width, height = self._scaler.work_width, self._scaler.work_height
+        lines = [
+            track.box
+            for track in self._live
+            if track.last_there == index and len(track.samples) > 1 and not track.vertical
+        ]
+        centred = [box for box in lines if abs((box[0] + box[2]) / 2 / width - 0.5) < _CENTRED]
+        return [(float(box[1]) / height, float(box[3]) / height) for box in centred]
 
     def _search(self, part: Part, frame: Pictured) -> list[_Sighting]:
         width, height = self._scaler.width, self._scaler.height
@@ -207,6 +219,7 @@ class EventFinder:
     def _close(self, track: Track) -> None:
         if track.last_there == track.birth and track.is_brief(self._brief):
             return  # the most frequent end by far: scene text that has moved on
+        track.close()
         span = measure_span(track, self._frames, round(_RAMP_SECONDS * self._rate))
         others = [other.box for other in self._live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]

@@ -2,12 +2,15 @@
 
 The whole picture is searched once a second; in between only the rows where captions stand, as
 the film has shown so far, and only if anything there has changed since they were searched last.
+While a caption stands and is known to stand, half of all that is enough: its end is noticed without
+a search, and what comes then is searched for at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -15,6 +18,9 @@ from numpy.typing import NDArray
 
 from erasecore.detect.pictures import Luma
 from erasecore.settings import Region
+
+Span: TypeAlias = tuple[float, float]
+"""Top and bottom of some rows, in fractions of the picture's height."""
 
 _WHOLE_EVERY = 4  # samples
 _LOOK_AGAIN = 16  # samples after which a still picture is searched once more
@@ -72,24 +78,31 @@ class SearchPlan:
                 return
         self._known = [*self._known[-3:], _Rows(top, bottom, bottom - top)]
 
-    def parts(self, luma: Luma) -> list[Part]:
-        """The parts of the next sampled frame that are worth a search; ``luma`` is its own."""
-        self._sample += 1
-        return [part for part in self._due() if self._changed(part, luma)]
+    def parts(self, luma: Luma, held: Sequence[Span] = ()) -> list[Part]:
+        """The parts of the next sampled frame that are worth a search.
 
-    def _due(self) -> list[Part]:
+        Args:
+            luma: the frame's own.
+            held: rows (fractions) in which a caption is known to stand in this very frame.
+        """
+        self._sample += 1
+        return [part for part in self._due(held) if self._changed(part, luma)]
+
+    def _due(self, held: Sequence[Span]) -> list[Part]:
         if self._regions:
             return [Part(f"region {k}", region) for k, region in enumerate(self._regions)]
-        if self._sample % _WHOLE_EVERY == 0:
+        if self._sample % (2 * _WHOLE_EVERY if held else _WHOLE_EVERY) == 0:
             return [Part("whole", Region(0.0, 0.0, 1.0, 1.0))]
         spans = [] if self._settled() else [self._usual]
-        if self._sample % _WHOLE_EVERY == _WHOLE_EVERY // 2:
+        if self._sample % 2 == 0:
             spans.append(self._other)
         for rows in self._known:
             pad = min(0.25, _ROOM_LINES * rows.line)
             spans.append((max(0.0, rows.top - pad), min(1.0, rows.bottom + pad)))
         return [
-            Part(f"rows {top:.2f}", Region(0.0, top, 1.0, bottom)) for top, bottom in _join(spans)
+            Part(f"rows {top:.2f}", Region(0.0, top, 1.0, bottom))
+            for top, bottom in _join(spans)
+            if self._sample % 2 == 0 or not any(_overlap(rows, (top, bottom)) for rows in held)
         ]
 
     def _settled(self) -> bool:
@@ -122,8 +135,12 @@ def in_pixels(region: Region, width: int, height: int) -> tuple[int, int, int, i
     return left, top, max(left + 1, min(right, width)), max(top + 1, min(bottom, height))
 
 
-def _join(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    joined: list[tuple[float, float]] = []
+def _overlap(one: Span, other: Span) -> bool:
+    return min(one[1], other[1]) > max(one[0], other[0])
+
+
+def _join(spans: Sequence[Span]) -> list[Span]:
+    joined: list[Span] = []
     for top, bottom in sorted(spans):
         if joined and top <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(bottom, joined[-1][1]))

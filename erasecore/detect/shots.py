@@ -43,7 +43,9 @@ class ShotFinder:
 
     def add(self, luma: NDArray[np.uint8]) -> None:
         """Look at the next frame, any size, as 8-bit luma."""
-        blocks = cv2.resize(luma, (_WIDE, _HIGH), interpolation=cv2.INTER_AREA).astype(np.float32)
+        step = max(1, min(luma.shape[0] // (4 * _HIGH), luma.shape[1] // (4 * _WIDE)))
+        few = np.ascontiguousarray(luma[::step, ::step])  # a block's mean needs no more of them
+        blocks = cv2.resize(few, (_WIDE, _HIGH), interpolation=cv2.INTER_AREA).astype(np.float32)
         difference, changed = 0.0, 0.0
         if self._looks:
             change = np.abs(blocks - self._looks[-1].blocks)

@@ -76,6 +76,7 @@ class Track:
         piece_bytes = max(1, self.head[-1].luma.nbytes)
         kept = max(pace.gone + 6, min(pace.look_back, _MAX_TAIL_BYTES // piece_bytes))
         self.tail = deque(self.head, maxlen=kept)
+        self._known: dict[int, Pattern] | None = None
         self.samples = [self.head[-1]]
         self._patterns = [self.pattern(self.head[-1])]
         self._stride, self._skipped = 1, 0
@@ -112,7 +113,15 @@ class Track:
 
     def pattern(self, piece: Piece) -> Pattern:
         """The strokes of one piece."""
-        return strokes(piece.luma, self.text_height)
+        if self._known is None:
+            return strokes(piece.luma, self.text_height)
+        if piece.index not in self._known:
+            self._known[piece.index] = strokes(piece.luma, self.text_height)
+        return self._known[piece.index]
+
+    def close(self) -> None:
+        """Take no more frames; from now on patterns are kept, since each is asked for often."""
+        self._known = {}
 
     def as_first_seen(self) -> Track:
         """The track as its first sighting alone would have it."""

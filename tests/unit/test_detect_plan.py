@@ -69,6 +69,19 @@ def test_settled_rows_leave_room_for_another_line() -> None:
     assert part.region.top <= 0.80 - 0.06
 
 
+def test_rows_that_are_held_are_searched_half_as_often() -> None:
+    """While a caption stands its rows and the whole picture are searched at every other turn."""
+    plan = SearchPlan([], portrait=False)
+    for _ in range(3):
+        plan.learn(0.88, 0.94)
+    held = [(0.88, 0.94)]
+    names = [[p.name for p in plan.parts(_luma(k) // 8 + 20 * k, held)] for k in range(9)]
+    assert [k for k, parts in enumerate(names) if parts == ["whole"]] == [0, 8]
+    assert [k for k, parts in enumerate(names) if not parts] == [1, 3, 5, 7]
+    (part,) = plan.parts(_luma(9) // 8 + 200)  # it has gone: what comes next is looked for
+    assert part.region.bottom > 0.9
+
+
 def test_regions_are_all_that_is_searched() -> None:
     """With regions given nothing else is looked at."""
     region = Region(0.1, 0.2, 0.5, 0.6)
