@@ -103,7 +103,8 @@ def _find_text(
     )
 
     def look(frame: Frame) -> None:
-        finder.add(frame, search=schedule.looks_at(_seconds(video, frame.pts)))
+        seconds = _seconds(video, frame.pts)
+        finder.add(frame, search=schedule.looks_at(seconds), seconds=seconds)
 
     timeline = _go_through(video, look, tell)
     detection = schedule.applied(finder.finish(), lambda frame: _shown_at(video, timeline, frame))

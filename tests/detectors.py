@@ -66,8 +66,12 @@ def find_in(
     detector: Detector | None = None,
     *,
     searched: range | None = None,
+    frame_seconds: float = 0.04,
 ) -> Detection:
-    """What is found in pictures ``(T, H, W, 3)``, RGB, at 25 a second; all searched, or some."""
+    """What is found in pictures ``(T, H, W, 3)``, RGB, at 25 a second; all searched, or some.
+
+    With ``frame_seconds`` each is shown for so long, whatever the film's rate is said to be.
+    """
     height, width = pictures.shape[1:3]
     finder = EventFinder(
         GRAY,
@@ -78,7 +82,8 @@ def find_in(
     )
     for index, picture in enumerate(pictures):
         shown = ShownPlanes((cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.uint8),))
-        finder.add(shown, search=searched is None or index in searched)
+        wanted = searched is None or index in searched
+        finder.add(shown, search=wanted, seconds=index * frame_seconds)
     return finder.finish()
 
 

@@ -6,6 +6,7 @@ pieces of luma. Nothing is kept of a frame but its working luma, for about a sec
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,7 @@ import numpy as np
 from erasecore.detect.detector import Detector, TextBox
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.merging import attach, merge
+from erasecore.detect.oversize import Oversize, OversizeText
 from erasecore.detect.pictures import Luma, LumaRing, Scaler
 from erasecore.detect.plan import Part, SearchPlan, in_pixels
 from erasecore.detect.shots import ShotFinder
@@ -38,6 +40,8 @@ _LOOK_BACK_SECONDS = 2.8
 _LEAST_SIDE_PX = 480.0  # of a searched picture, unless the film's is smaller
 _GONE_SECONDS = 0.4
 _CENTRED = 0.1  # of the width: how far from the middle a line may be to pass for a caption
+_LARGEST = 0.19  # of the picture's shorter side: height of a line that may be a subtitle
+TOO_LARGE = "larger than subtitles are"
 _LETTERS = 0.7  # of a detected box's height: the detector leaves air around the letters
 _RAMP_SECONDS = 1.2  # the longest fade
 
@@ -96,22 +100,36 @@ class EventFinder:
         self._live: list[Track] = []
         self._lines: list[Traits] = []
         self._past: list[tuple[int, int, Box]] = []  # spans and boxes of tracks that ended lately
+        self._oversize = OversizeText(self._step)
+        self._clock = array("d")
+        self._last_sample = -self._step + self._step // 2
         self._frames = 0
 
-    def add(self, frame: Pictured, *, search: bool = True) -> None:
+    def add(self, frame: Pictured, *, search: bool = True, seconds: float | None = None) -> None:
         """Look at the next frame; frames come in order, from the first.
 
-        Without ``search`` no new lines are looked for in it; known ones are followed all the same.
+        Args:
+            frame: the film's next.
+            search: without it no new lines are looked for; known ones are followed all the same.
+            seconds: when it is shown; without it frames are evenly paced.
         """
         luma = self._scaler.luma(frame.planes)
         index = self._frames
         self._frames += 1
+        self._clock.append(index / self._rate if seconds is None else seconds)
         self._shots.add(luma)
         self._ring.add(index, luma)
         for track in self._live:
             track.add(index, luma)
-        if index % self._step == self._step // 2:
+        if self._is_due(index):
+            self._last_sample = index
             self._sample(index, luma, frame if search else None)
+
+    def _is_due(self, index: int) -> bool:
+        """Whether a frame is searched for text: by its number, sooner where frames last longer."""
+        late = 1.25 * self._settings.every_seconds
+        since = self._clock[index] - self._clock[max(0, self._last_sample)]
+        return index - self._last_sample >= self._step or since > late
 
     def finish(self) -> Detection:
         """What was found, once every frame has been added."""
@@ -123,8 +141,9 @@ class EventFinder:
             width=self._scaler.work_width,
             height=self._scaler.work_height,
             frames=self._frames,
-            rate=self._rate,
+            clock=(*self._clock, self._clock[-1] + 1 / self._rate) if self._clock else (0.0,),
             cuts=cuts,
+            jolts=self._shots.jolts,
             min_seconds=self._settings.min_seconds,
             free=bool(self._settings.regions),
         )
@@ -138,9 +157,9 @@ class EventFinder:
         accepted += [one[0] for one, pair in zip(refused, paired, strict=True) if pair]
         refused = [one for one, pair in zip(refused, paired, strict=True) if not pair]
         events = sorted((self._event(traits) for traits in merge(accepted)), key=_order)
-        rejected = sorted(
-            ((self._event(traits), why) for traits, why in refused), key=lambda r: _order(r[0])
-        )
+        left = [(self._event(traits), why) for traits, why in refused]
+        left += [(self._oversize_event(seen), TOO_LARGE) for seen in self._oversize.lasting()]
+        rejected = sorted(left, key=lambda one: _order(one[0]))
         return Detection(tuple(events), tuple(rejected), cuts, self._frames)
 
     def _sample(self, index: int, luma: Luma, frame: Pictured | None) -> None:
@@ -175,10 +194,13 @@ class EventFinder:
         step_x, step_y = (right - left) / picture.shape[1], (bottom - top) / picture.shape[0]
         scale = np.array([step_x, step_y, step_x, step_y]) / self._scaler.factor
         corner = np.array([left, top, left, top]) / self._scaler.factor
+        boxes = self._detector.find(picture)
+        whole = [box for box in boxes if not _cut_off(box, picture.shape[0], part.region)]
+        if len(whole) < len(boxes):
+            self._plan.widen()
         sightings = [
             _Sighting(np.array(box.box_xyxy) * scale + corner, box.score, box.tilt_degrees)
-            for box in self._detector.find(picture)
-            if not _cut_off(box, picture.shape[0], part.region)
+            for box in whole
         ]
         return [one for one in sightings if self._in_region(one.box) and self._may_be(one)]
 
@@ -187,7 +209,12 @@ class EventFinder:
         left, top, right, bottom = sighting.box
         thickness = min(right - left, bottom - top)
         short_side = min(self._scaler.work_width, self._scaler.work_height)
-        return bool(0.014 * short_side < thickness < 0.19 * short_side and sighting.tilt < 12)
+        if sighting.tilt >= 12 or thickness <= 0.014 * short_side:
+            return False
+        if thickness < _LARGEST * short_side:
+            return True
+        self._oversize.note(self._last_sample, sighting.box, sighting.score)
+        return False
 
     def _scale(self, region: Region) -> float:
         """How much smaller the detector sees a part: finer, if only a part is of interest."""
@@ -229,6 +256,13 @@ class EventFinder:
         if traits.keeps_still:
             height = self._scaler.work_height
             self._plan.learn(float(traits.box[1]) / height, float(traits.box[3]) / height)
+
+    def _oversize_event(self, seen: Oversize) -> Event:
+        left, top, right, bottom = (float(side) * self._scaler.factor for side in seen.box)
+        height = min(right - left, bottom - top)
+        start, stop = seen.first, seen.last + 1
+        box = left, top, right, bottom
+        return Event(start, stop, start, stop, box, _LETTERS * height, seen.score)
 
     def _event(self, traits: Traits) -> Event:
         factor = self._scaler.factor

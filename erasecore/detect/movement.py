@@ -21,6 +21,7 @@ _BESIDE_PX = 1.2
 _BESIDE_FIT = 0.45  # of the template along a way that is walked steadily
 _SURE_FIT = 0.85  # no other text of the same look fits as well
 _CERTAIN_FIT = 0.9
+_UNSURE_PX = 4.0  # of a place, times what the fit lacks
 _LINEAR_PX = 2.5  # farther than that edges have nothing to say
 _BEYOND = 4  # frames looked at before and after the line's life
 
@@ -44,9 +45,11 @@ def movement_of(track: Track, span: Span) -> Movement:
     if drift > DRIFT_PX and max(shift.length for shift in shifts) < _LINEAR_PX:
         lumas = [piece.luma for piece, _ in seen]
         drift = 0.0 if edges_stay(lumas, shifts, track.inner) else drift
+    fit = float(np.median([shift.fit for _, shift in looks]))
+    unsure = _UNSURE_PX * max(0.0, _CERTAIN_FIT - fit)
     return Movement(
-        fit=float(np.median([shift.fit for _, shift in looks])),
-        drift_px=drift,
+        fit=fit,
+        drift_px=max(0.0, drift - unsure),
         goes_along=any(_goes_along(way) for way in _ways(track, span, reach)),
     )
 

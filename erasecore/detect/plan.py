@@ -31,7 +31,7 @@ _CHANGED_LEVELS = 3.0
 _USUAL_ROWS = (0.64, 1.0)  # of a picture's height, where captions are expected
 _USUAL_ROWS_PORTRAIT = (0.42, 0.92)
 _OTHER_ROWS = (0.0, 0.24)  # where they stand now and then: searched half-way to the next whole
-_OTHER_ROWS_PORTRAIT = (0.1, 0.42)
+_OTHER_ROWS_PORTRAIT = (0.0, 0.42)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class SearchPlan:
         self._known: list[_Rows] = []
         self._seen: dict[str, tuple[int, NDArray[np.float32]]] = {}
         self._sample = -1
+        self._last_whole = -2 * _WHOLE_EVERY
+        self._widened = False
 
     def learn(self, top: float, bottom: float) -> None:
         """Note that a line of burned-in text has stood in these rows (fractions)."""
@@ -77,6 +79,10 @@ class SearchPlan:
                 rows.lines += 1
                 return
         self._known = [*self._known[-3:], _Rows(top, bottom, bottom - top)]
+
+    def widen(self) -> None:
+        """Note that text was cut off by a part's edge: the whole picture comes sooner."""
+        self._widened = True
 
     def parts(self, luma: Luma, held: Sequence[Span] = ()) -> list[Part]:
         """The parts of the next sampled frame that are worth a search.
@@ -91,7 +97,8 @@ class SearchPlan:
     def _due(self, held: Sequence[Span]) -> list[Part]:
         if self._regions:
             return [Part(f"region {k}", region) for k, region in enumerate(self._regions)]
-        if self._sample % (2 * _WHOLE_EVERY if held else _WHOLE_EVERY) == 0:
+        if self._sample - self._last_whole >= self._patience(held):
+            self._last_whole, self._widened = self._sample, False
             return [Part("whole", Region(0.0, 0.0, 1.0, 1.0))]
         spans = [] if self._settled() else [self._usual]
         if self._sample % 2 == 0:
@@ -104,6 +111,12 @@ class SearchPlan:
             for top, bottom in _join(spans)
             if self._sample % 2 == 0 or not any(_overlap(rows, (top, bottom)) for rows in held)
         ]
+
+    def _patience(self, held: Sequence[Span]) -> int:
+        """Samples from one search of the whole picture to the next."""
+        if self._widened:
+            return _WHOLE_EVERY // 2
+        return 2 * _WHOLE_EVERY if held else _WHOLE_EVERY
 
     def _settled(self) -> bool:
         low, high = self._usual

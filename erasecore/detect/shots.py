@@ -14,6 +14,7 @@ _CHANGED_LEVELS = 10.0  # a block that differs by more has changed
 _CHANGED_SHARE = 0.42  # of the blocks, at a cut; a subtitle covers far fewer
 _CUT_LEVELS = 9.0  # mean difference over the blocks, at least
 _PEAK_RATIO = 2.2  # of a cut's difference to that of the frames around it: a pan has no peak
+_JOLT, _JOLT_LEVELS, _JOLT_SHARE = 1.6, 3.0, 0.2  # above the usual: more than a subtitle makes
 _AFTER = 4  # frames looked at after a candidate, to tell a flash from a cut
 _BEFORE = 6
 
@@ -39,6 +40,7 @@ class ShotFinder:
     def __init__(self) -> None:
         self._looks: deque[_Look] = deque(maxlen=_BEFORE + _AFTER + 1)
         self._cuts: list[int] = []
+        self._jolts: list[int] = []
         self._next = 0
 
     def add(self, luma: NDArray[np.uint8]) -> None:
@@ -55,6 +57,11 @@ class ShotFinder:
         self._next += 1
         self._judge(self._next - 1 - _AFTER)
 
+    @property
+    def jolts(self) -> frozenset[int]:
+        """Frames that differ plainly from the one before: cuts, flashes, and what may be either."""
+        return frozenset(self._jolts)
+
     def finish(self) -> tuple[int, ...]:
         """The cuts: for each, the index of the first frame after it."""
         for index in range(max(1, self._next - _AFTER), self._next):
@@ -67,6 +74,7 @@ class ShotFinder:
         looks = [look for look in self._looks if look.index >= index - _BEFORE]
         at = next(k for k, look in enumerate(looks) if look.index == index)
         here = looks[at]
+        self._note_jolt(here, [look for look in looks if look.index not in (0, index)])
         if here.changed < _CHANGED_SHARE or here.difference < _CUT_LEVELS:
             return
         around = [look.difference for look in looks if look.index not in (0, index)]
@@ -74,6 +82,13 @@ class ShotFinder:
             return
         if not self._returns(looks, at):
             self._cuts.append(index)
+
+    def _note_jolt(self, here: _Look, around: list[_Look]) -> None:
+        usual = _usual([look.difference for look in around])
+        usual_share = _usual([look.changed for look in around])
+        plain = here.difference > _JOLT * usual + _JOLT_LEVELS
+        if plain or here.changed > _JOLT * usual_share + _JOLT_SHARE:
+            self._jolts.append(here.index)
 
     def _returns(self, looks: list[_Look], at: int) -> bool:
         """Whether the picture before ``at`` is back soon after it: a flash, or its end."""
@@ -83,6 +98,10 @@ class ShotFinder:
         flash_begins = any(_distance(looks[at - 1], look) < 0.4 * here for look in after)
         flash_ends = any(_distance(look, looks[at]) < 0.4 * here for look in before[:-1])
         return flash_begins or flash_ends
+
+
+def _usual(values: list[float]) -> float:
+    return float(np.median(values)) if values else 0.0
 
 
 def _distance(one: _Look, other: _Look) -> float:

@@ -45,6 +45,8 @@ class Span:
     goes: Edge
     switched_on: bool = False  # from one frame to the next, which shows in the change itself
     switched_off: bool = False
+    sharp_on: bool = False  # all there from one frame to the next
+    sharp_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class _End:
     full: int  # the last frame, outwards, that shows all of it
     edge: Edge
     switch: bool = False  # told from the change between two frames
+    sharp: bool = False  # all there, and nothing of it in the next frame outwards
 
 
 def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
@@ -91,6 +94,8 @@ def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
         goes=goes,
         switched_on=begin.switch,
         switched_off=end.switch,
+        sharp_on=begin.sharp,
+        sharp_off=end.sharp,
     )
 
 
@@ -180,9 +185,17 @@ def _end(track: Track, walk: _Walk, max_ramp: int) -> _End:
     edge = Edge.ALONE if alone else Edge.TOGETHER
     visible = _visible(gains, there, bare)
     if visible == there and not _fading(gains, there):
-        return _End(steps[there].piece.index, steps[there].piece.index, edge)
+        sharp = _is_sharp([step.look for step in steps], there)
+        return _End(steps[there].piece.index, steps[there].piece.index, edge, sharp=sharp)
     visible = min(visible + 1, len(steps) - 1)  # a fade's faintest frame is below any threshold
     return _End(steps[visible].piece.index, steps[_full(gains, there)].piece.index, edge)
+
+
+def _is_sharp(looks: Sequence[Presence], there: int) -> bool:
+    """Whether the text is plain up to ``there`` and nothing is left of it in the frames behind."""
+    inside, outside = looks[max(0, there - 2) : there + 1], looks[there + 1 : there + 4]
+    plain = min(look.likeness for look in inside)
+    return bool(outside) and plain > 0.5 and all(look.likeness < 0.4 * plain for look in outside)
 
 
 def _fading(gains: NDArray[np.float64], there: int) -> bool:

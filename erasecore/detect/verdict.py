@@ -59,10 +59,15 @@ class Film:
     width: int  # working pixels
     height: int
     frames: int
-    rate: float
+    clock: Sequence[float]  # when each frame is shown, in seconds, and when the last one ends
     cuts: tuple[int, ...]
+    jolts: frozenset[int]  # frames that may be cuts, or flashes
     min_seconds: float
     free: bool = False  # regions are given: every place will do, logos included
+
+    def seconds(self, span: Span) -> float:
+        """How long a span is shown."""
+        return self.clock[span.stop] - self.clock[span.start]
 
     @property
     def portrait(self) -> bool:
@@ -105,8 +110,9 @@ def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[Box]) ->
 
 def refusal(traits: Traits, film: Film) -> str:
     """Why the line is certainly no subtitle, in a few words; empty if it may be one."""
-    seconds = (traits.span.stop - traits.span.start) / film.rate
+    seconds = film.seconds(traits.span)
     short_side = min(film.width, film.height)
+    too_long = seconds > _STAYS_SECONDS and not _stands(traits, film)
     checks = (
         (seconds < film.min_seconds, SHORT),
         (traits.drift > DRIFT_PX or traits.moved_on, "moves"),
@@ -115,7 +121,7 @@ def refusal(traits: Traits, film: Film) -> str:
         (not film.free and _runs_off(traits, film), "runs off the picture"),
         (traits.contrast < _FAINT_LEVELS, "faint"),
         (not 0.014 * short_side < traits.text_height < 0.2 * short_side, "size"),
-        (not film.free and seconds > _STAYS_SECONDS, "stays too long"),
+        (not film.free and too_long, "stays too long"),
         (not film.free and _is_logo(traits, film), "never appears or disappears"),
     )
     return next((why for wrong, why in checks if wrong), "")
@@ -149,13 +155,23 @@ def _is_pair(one: Traits, other: Traits) -> bool:
 
 def _is_logo(traits: Traits, film: Film) -> bool:
     whole = traits.span.comes in (Edge.FILM, Edge.UNKNOWN) and traits.span.goes is Edge.FILM
-    return whole and not (_centred(traits, film, 0.15) and traits.moving > 0.5)
+    return whole and not _stands(traits, film)
+
+
+def _stands(traits: Traits, film: Film) -> bool:
+    """Whether the line stands where captions do while the scene moves behind it."""
+    centred = _centred(traits, film, 0.15) and traits.moving > 0.5
+    return centred and in_caption_place(traits, film)
 
 
 def drawn_over(traits: Traits, film: Film) -> bool:
     """Whether the line is certainly drawn over the picture."""
     span = traits.span
     if Edge.ALONE in (span.comes, span.goes) or traits.moving > 0.5:
+        return True
+    if span.sharp_on and not film.jolts & {span.start - 1, span.start, span.start + 1}:
+        return True
+    if span.sharp_off and not film.jolts & {span.stop - 1, span.stop, span.stop + 1}:
         return True
     return any(span.start + 2 < cut < span.stop - 2 for cut in film.cuts)
 

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from erasecore.detect.detector import RapidOcrDetector
+from erasecore.detect.finder import TOO_LARGE
 from erasecore.settings import DetectSettings, Region
 from tests.clips import U8, Caption, draw
 from tests.detectors import find_in, spans
@@ -84,6 +86,28 @@ def test_always_there_over_a_moving_scene() -> None:
     assert spans(find_in(film.shown)) == [(0, 50)]
 
 
+def test_always_there_for_long_over_a_moving_scene() -> None:
+    """The same holds for longer than anybody reads, and a banner in a still scene is left."""
+    moving = draw(320, 180, 60, captions=[Caption("It stays all along", 0, 60)])
+    assert spans(find_in(moving.shown, frame_seconds=0.4)) == [(0, 60)]
+    still = draw(320, 180, 60, captions=[Caption("It stays all along", 0, 60)], pan=(0, 0))
+    assert find_in(still.shown, frame_seconds=0.4).events == ()
+
+
+def test_frames_that_last_long_are_searched_by_the_clock() -> None:
+    """Where a film of varying rate shows few frames a second, short subtitles are not skipped."""
+    film = draw(320, 180, 40, captions=[Caption("Where were you?", 10, 15)])
+    assert spans(find_in(film.shown, frame_seconds=0.2)) == [(10, 15)]
+
+
+def test_larger_text_is_left_and_told() -> None:
+    """Letters of a third of the picture are a title; the log can say that they were left alone."""
+    film = draw(640, 360, 70, captions=[Caption("TITLE", 5, 66, size_px=110, bottom_share=0.4)])
+    found = find_in(film.shown, detector=RapidOcrDetector(threads=1))
+    assert found.events == ()
+    assert TOO_LARGE in [why for _, why in found.rejected]
+
+
 def test_line_changes_while_the_other_stays() -> None:
     """The upper line changes, the lower one stays: three events."""
     captions = [
@@ -137,6 +161,17 @@ def test_sign_in_a_still_shot_is_left() -> None:
     found = find_in(pictures)
     assert found.events == ()
     assert "part of the scene" in [why for _, why in found.rejected]
+
+
+def test_plates_that_come_together_are_found() -> None:
+    """Two lines on dark plates change their own surroundings; that they come at once is enough."""
+    plates = [
+        Caption("Upper line", 20, 44, plate_alpha=0.8, bottom_share=0.2),
+        Caption("The lower one", 20, 44, plate_alpha=0.8),
+    ]
+    events = find_in(draw(320, 180, 60, captions=plates).shown).events
+    assert {(event.start, event.stop) for event in events} == {(20, 44)}
+    assert {round(event.box_xyxy[1] / 30) for event in events} == {4, 5}
 
 
 def test_logo_is_left_unless_asked_for() -> None:

@@ -82,6 +82,15 @@ def test_rows_that_are_held_are_searched_half_as_often() -> None:
     assert part.region.bottom > 0.9
 
 
+def test_text_at_a_parts_edge_brings_the_whole_picture_sooner() -> None:
+    """A line that a part cuts through is looked for whole, two samples after the last time."""
+    plan = SearchPlan([], portrait=False)
+    plan.parts(_luma(0))
+    plan.parts(_luma(1) // 8)
+    plan.widen()
+    assert [part.name for part in plan.parts(_luma(2) // 8 + 90)] == ["whole"]
+
+
 def test_regions_are_all_that_is_searched() -> None:
     """With regions given nothing else is looked at."""
     region = Region(0.1, 0.2, 0.5, 0.6)
