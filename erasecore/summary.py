@@ -39,8 +39,8 @@ def report_events(
 
 
 def _best_reading(shares: list[ShareRecord]) -> Reading:
-    """An event that goes on over several segments has been read in each of them."""
-    return max((share.reading for share in shares), key=lambda reading: reading.score)
+    """An event that goes on over several segments has been read in each; the fullest counts."""
+    return max((share.reading for share in shares), key=lambda r: (r.score * r.covered, r.score))
 
 
 def _report(shares: list[ShareRecord], timeline: Timeline, time_base: Fraction) -> EventReport:

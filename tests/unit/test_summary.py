@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from erasecore.detect.recognizer import Reading
 from erasecore.reports import EventReport
 from erasecore.summary import clock_time, hardest_previews, report_events, warnings_of
 from erasecore.video.timeline import Timeline
@@ -41,6 +42,16 @@ def test_an_event_in_two_segments_is_one_report() -> None:
     assert (event.share_propagated, event.share_invented) == (0.4, 0.6)
     assert (event.residual, event.passes, event.ink_found) == (True, 2, True)
     assert event.start_seconds == pytest.approx(0.4)
+
+
+def test_of_several_readings_the_fullest_counts() -> None:
+    """Where segments show an event in parts, the one that shows most of it says what it was."""
+    part = replace(SHARE, reading=Reading("Where", 0.99, 0.9, 0.3))
+    whole = replace(SHARE, reading=Reading("Where were you?", 0.97, 0.8, 1.0))
+    (event,) = reports((part,), (whole,))
+    assert (event.text, event.text_score) == ("Where were you?", 0.97)
+    (unread,) = reports((SHARE,), (SHARE,))
+    assert (unread.text, unread.text_score) == ("", 0.0)
 
 
 def test_an_event_without_ink_is_not_called_sure() -> None:
