@@ -130,6 +130,7 @@ def run_real(film: Path, folder: Path, judge: TextJudge) -> RealRow:
     folder.mkdir(parents=True, exist_ok=True)
     result = folder / film.name
     result.unlink(missing_ok=True)
+    srt_path(result).unlink(missing_ok=True)
     log = folder / f"{film.stem}.log"
     timing = timed(ours_argv(film, result), film, folder, crf=CRF, log=log)
     looks = list(_looks(film, result, judge))
