@@ -236,7 +236,11 @@ class EventFinder:
     def _assign(self, index: int, sighting: _Sighting) -> None:
         """Give a sighting to the track it belongs to, or begin one with it."""
         for track in self._live:
-            if not track.doubtful and _same_place(track.box, sighting.box):
+            if not _same_place(track.box, sighting.box):
+                continue
+            if not track.doubtful or (
+                len(track.samples) < 4 and _same_extent(track.box, sighting.box) and track.resume()
+            ):
                 track.sighted(sighting.box, sighting.score, sighting.tilt)
                 return
         seen = (sighting.score, sighting.tilt)
@@ -298,6 +302,12 @@ def _same_place(one: Box, other: Box) -> bool:
         return False
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
     return bool(wide * high > 0.6 * min(areas) and min(areas) > 0.3 * max(areas))
+
+
+def _same_extent(one: Box, other: Box) -> bool:
+    shared = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
+    return float(np.prod(shared)) > 0.8 * max(areas)
 
 
 def _order(event: Event) -> tuple[int, float, float]:

@@ -26,6 +26,7 @@ Box = NDArray[np.float64]
 
 _MAX_SAMPLES = 8
 _MAX_TAIL_BYTES = 6_000_000
+_RESUMED = 0.4  # likeness of strokes that the detector, too, takes for text of the same extent
 _SIDE_MARGIN = 2.0  # of the window around the box along the line, in text heights
 _EDGE_MARGIN = 0.6  # and across it
 
@@ -176,6 +177,20 @@ class Track:
             return False
         since = [held for held in self.tail if held.index >= self._last.index - 1]
         return any(at > self._last.index for at in switches(since, self.template, self.around(())))
+
+    def resume(self) -> bool:
+        """Whether the newest frame, in which the detector sees text here again, shows this one.
+
+        A picture that moves behind faint letters may hide them from a template of few samples.
+        """
+        piece = self.tail[-1]
+        pattern = self.pattern(piece)
+        if self.look(pattern).likeness < _RESUMED or self._switched(piece):
+            return False
+        self.doubtful = False
+        self._last, self._last_look = piece, self.look(pattern)
+        self._sample(piece, pattern)
+        return True
 
     def gone(self, piece: Piece, look: Presence, shown: Piece, shown_look: Presence) -> bool:
         """Whether the line is no longer there in ``piece``, as it was in ``shown``."""

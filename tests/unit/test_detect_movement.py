@@ -12,6 +12,7 @@ from erasecore.detect.patterns import Template, strokes
 from erasecore.detect.pictures import Luma
 from erasecore.detect.stillness import edges_stay
 from erasecore.detect.switches import Piece, switches
+from erasecore.detect.tracks import Pace, Track
 from tests.clips import U8, Caption, draw
 from tests.detectors import BrightTextDetector, find_in
 
@@ -38,8 +39,8 @@ def _around() -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     return around
 
 
-def _faint(text: str, start: int, stop: int) -> Caption:
-    return Caption(text, start, stop, opacity=0.5, outline_px=0)
+def _faint(text: str, start: int, stop: int, opacity: float = 0.5) -> Caption:
+    return Caption(text, start, stop, opacity=opacity, outline_px=0)
 
 
 @pytest.mark.parametrize("pan", [(0, 0), (1, 0), (2, 1)])
@@ -140,3 +141,19 @@ def test_a_ticker_is_left(speed: float) -> None:
         still[frame, 150:][bright] = 255
     assert BrightTextDetector().find(still[25])
     assert find_in(still).events == ()
+
+
+@pytest.mark.parametrize(("text", "same"), [("Where were you?", True), ("Not at home, I", False)])
+def test_a_line_in_doubt_is_known_again(text: str, same: bool) -> None:
+    """Faint letters over another background are the same line to a detector's second sighting."""
+    before = draw(320, 180, 6, captions=[_faint("Where were you?", 0, 6, 0.8)], seed=1).shown
+    behind = draw(320, 180, 6, captions=[_faint(text, 0, 6, 0.8)], seed=2).shown
+    lumas = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.uint8) for p in (*before, *behind)]
+    box = np.array([INNER[0], TOP + INNER[1], INNER[2], TOP + INNER[3]], np.float64)
+    held = list(enumerate(lumas[:6]))
+    track = Track(5, box, seen=(0.9, 0.0), held=held, pace=Pace(10, 60, 25))
+    for index in range(6, 12):
+        track.add(index, lumas[index])
+    track.doubtful = True
+    assert track.resume() == same
+    assert track.doubtful != same
