@@ -34,7 +34,9 @@ _UNKNOWN_LEVELS = 99.0  # the expected error where no other frame shows anything
 _DOUBTFUL_SHARE = 0.02  # of the hole's pixels
 _FLAT_DEPTH_PX = 3.0  # depth in a hole from which a spatial fill's error grows no more
 _FILM_ROUNDS = (4, 2, 2)  # for luma and the colour planes
-_SPATIAL_ERROR = 0.8  # what is known against it from the start
+_RING_NOISE = 0.7  # levels of a ring's error that are coding noise, which a film does not have
+_LEAST_ERROR = 0.5  # levels by which a spatial fill errs at least
+_DEPTH_ERROR = 0.15  # levels for each pixel of depth, however smooth the ring
 
 
 class PropagateEngine:
@@ -197,11 +199,12 @@ class _Fill:
 def _spatial_error(on_ring: Floats, depth_px: Floats) -> Floats:
     """What a film's error on the ring nearby says of its error at a depth in the hole, in levels.
 
-    As measured on burned-in text over real clips: as on the ring at the border, twice that deep
-    inside.
+    As measured on burned-in text over real clips: coding noise aside, as on the ring at the border
+    and twice that deep inside; what the ring does not know of grows with the depth.
     """
     growth = 2.0 - 1.1 * np.exp(-(np.maximum(depth_px, 1) - 1) / _FLAT_DEPTH_PX)
-    return np.asarray(_SPATIAL_ERROR + growth * on_ring, np.float32)
+    texture = np.maximum(on_ring - _RING_NOISE, 0)
+    return np.asarray(_LEAST_ERROR + growth * texture + _DEPTH_ERROR * depth_px, np.float32)
 
 
 def _packed(candidate: Candidate) -> Candidate:

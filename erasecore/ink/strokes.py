@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
 from erasecore.ink.plates import Change, Plate, find_plate
+from erasecore.ink.trimming import Evidence, trimmed
 from erasecore.video.color import Box
 
 _MOVING_LEVELS = 4.0  # spread of a picture that moves, in levels
+_TRIM_SAMPLES = 40  # frames of an event over which a border pixel is seen to live
 _SAMPLES = 9  # frames of an event that are looked at
 _HATS = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
 
@@ -70,8 +72,10 @@ def find_ink(
     if plate is not None and not plate.opaque:
         moments = [plate.take_away(change) for change in moments]
     quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
-    least = _steady_px(distance, samples[:, 0].std(axis=0), quiet_zone, line)
-    mask[view] = _grow(distance, quiet_zone, moments, line) | (distance <= least)
+    frames = _samples(cutout, event, view, most=_TRIM_SAMPLES)[:, 0]
+    least = _steady_px(distance, frames.std(axis=0), quiet_zone, line)
+    grown = _grow(distance, quiet_zone, moments, line) | (distance <= least)
+    mask[view] = trimmed(grown, letters, Evidence(frames, moments if quiet else [], quiet_zone))
     if plate is None:
         return Ink(event, mask, None)
     mask[view] |= plate.hidden(distance.shape)
@@ -146,11 +150,13 @@ def _with_air(letters: Box, line: float) -> Box:
     return left - air, top - air, right + air, bottom + air
 
 
-def _samples(cutout: Cutout, event: Event, view: tuple[slice, slice]) -> NDArray[np.float32]:
+def _samples(
+    cutout: Cutout, event: Event, view: tuple[slice, slice], *, most: int = _SAMPLES
+) -> NDArray[np.float32]:
     """Frames spread over the event while it is opaque: ``(N, P, H, W)`` of the region."""
     start = max(cutout.start, min(event.full_start, event.full_stop - 1))
     stop = min(cutout.stop, max(event.full_start + 1, event.full_stop))
-    frames = np.unique(np.linspace(start, stop - 1, _SAMPLES).astype(int))
+    frames = np.unique(np.linspace(start, stop - 1, most).astype(int))
     return np.stack([cutout.levels(int(frame))[:, view[0], view[1]] for frame in frames])
 
 

@@ -1,0 +1,77 @@
+"""Stroke masks lose what is plainly picture at their borders, and nothing else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from erasecore.ink.plates import Change
+from erasecore.ink.trimming import Evidence, trimmed
+
+SIZE = (60, 200)
+LETTERS = np.zeros(SIZE, bool)
+LETTERS[24:36, 40:160:12] = LETTERS[24:36, 41:161:12] = LETTERS[24:36, 42:162:12] = True
+FREE = np.ones(SIZE, bool)
+FREE[16:44, 30:170] = False
+
+
+def wide(px: int) -> NDArray[np.bool_]:
+    """The letters grown by so many pixels on each side."""
+    return cv2.dilate(LETTERS.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=px) > 0
+
+
+def scene(frames: int, *, pan_px: float, noise: float) -> NDArray[np.float32]:
+    """A random picture that moves to the left."""
+    random = np.random.default_rng(3)
+    picture = cv2.GaussianBlur(random.uniform(0, 255, (60, 700)).astype(np.float32), (0, 0), 3)
+    picture = np.asarray(128 + 3 * (picture - 128), np.float32)
+    starts = [round(k * pan_px) for k in range(frames)]
+    seen = np.stack([picture[:, start : start + SIZE[1]] for start in starts])
+    return np.asarray(seen + random.normal(0, noise, seen.shape), np.float32)
+
+
+def drawn(frames: NDArray[np.float32], ink: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """White letters with everything else of ``ink`` as their black outline."""
+    seen = frames.copy()
+    seen[:, ink] = 10
+    seen[:, LETTERS] = 240
+    return seen
+
+
+@pytest.mark.parametrize("outline_px", [1, 2])
+def test_in_a_still_scene_the_mask_shrinks_to_what_has_changed(outline_px: int) -> None:
+    """Nothing of the ink is lost; of what is too much next to nothing stays."""
+    frames = scene(12, pan_px=0, noise=0.7)
+    ink = wide(outline_px)
+    seen = drawn(frames, ink)
+    moment = Change(frames[:1], seen[:1], np.abs(seen[0] - frames[0]))
+    mask = trimmed(wide(outline_px + 2), LETTERS, Evidence(seen[1:], [moment], FREE))
+    assert not (ink & ~mask).sum() > 0.02 * ink.sum()  # picture as dark as the outline stays
+    assert (mask & ~ink).sum() < 0.1 * ink.sum()
+
+
+def test_in_a_moving_scene_the_mask_shrinks_to_what_keeps_still() -> None:
+    """Without any moment at which the text alone came or went, life tells picture from ink."""
+    frames = scene(40, pan_px=2, noise=0.7)
+    ink = wide(1)
+    mask = trimmed(wide(3), LETTERS, Evidence(drawn(frames, ink), [], FREE))
+    assert not (ink & ~mask).any()
+    assert (mask & ~ink).sum() < 0.6 * (wide(3) & ~ink).sum()
+
+
+def test_where_nothing_tells_the_mask_stays() -> None:
+    """A still scene in which the text never comes or goes gives no reason to trust the picture."""
+    frames = scene(12, pan_px=0, noise=0.7)
+    mask = trimmed(wide(3), LETTERS, Evidence(drawn(frames, wide(1)), [], FREE))
+    assert np.array_equal(mask, wide(3))
+
+
+def test_letters_stay_even_where_they_look_like_the_picture() -> None:
+    """White letters over white snow: no change is seen there, and they are ink all the same."""
+    frames = np.full((12, *SIZE), 240, np.float32)
+    seen = drawn(frames, LETTERS)
+    moment = Change(frames[:1], seen[:1], np.abs(seen[0] - frames[0]))
+    mask = trimmed(wide(2), LETTERS, Evidence(seen, [moment], FREE))
+    assert np.array_equal(mask, LETTERS)
