@@ -234,7 +234,7 @@ class SegmentWatch:
 
     def _is_stray(self, box: BoxXyxy, event: Event, frame: int) -> bool:
         known = [one for one in self._detection.events if one.start <= frame < one.stop]
-        if any(_share(box, one.box_xyxy) > 0.1 for one in (*known, *self._scene(frame))):
+        if any(_share(box, one.box_xyxy) > _OVERLAP for one in (*known, *self._scene(frame))):
             return False
         return _belongs(box, event) and self._in_region(box)
 
