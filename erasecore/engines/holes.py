@@ -15,7 +15,7 @@ from erasecore.video.color import Box, PlaneLayout
 RING_PX = 3
 """Width of the ring of visible pixels around a hole whose values judge every candidate."""
 
-_ZONE_PX = 32
+_ZONE_PX = 8
 
 
 @dataclass(frozen=True)

@@ -121,15 +121,14 @@ class Motion:
     # -- dense flow --------------------------------------------------------------------------
 
     def _dense_flow(self, frame: int, other: int, affine: Model, seen: _Comparison) -> Flow | None:
-        linear, offset = affine[:, :2].astype(np.float32), affine[:, 2].astype(np.float32)
-        model = self._grid @ linear.T + offset - self._grid
+        model = self._shifts(affine)
         found = self._dis.calc(self._filled[frame], self._filled[other], model.copy())
         raw = np.asarray(found, np.float32)
         dense = self._compare(frame, other, affine, raw)
         trust = np.asarray(dense.weight / (1 + (dense.error / 4) ** 2), np.float32)
         known = soft(trust, 15)
-        flow = np.stack([soft(raw[..., k] * trust, 15) / (known + 1e-6) for k in (0, 1)], axis=-1)
-        flow[known < 0.02] = model[known < 0.02]
+        flow = soft(raw * trust[..., None], 15) / (known + np.float32(1e-6))[..., None]
+        flow = np.where((known < 0.02)[..., None], model, flow)
         both = seen.weight * dense.weight
         least = np.minimum(seen.error, dense.error)
         if float((least * both).sum() / (both.sum() + 1)) > _CUT_LEVELS:
@@ -137,6 +136,16 @@ class Motion:
         better = dense.smooth < 0.8 * seen.smooth - 0.3
         residual = np.where(better, dense.smooth, seen.smooth)
         return Flow(affine, np.where(better[..., None], flow, model), residual)
+
+    def _shifts(self, affine: Model) -> Floats:
+        """How far the model moves each pixel, ``(H, W, 2)``."""
+        height, width = self._size
+        columns = np.arange(width, dtype=np.float32)
+        rows = np.arange(height, dtype=np.float32)[:, None]
+        shifts = np.empty((height, width, 2), np.float32)
+        for axis, (a, b, c) in enumerate((affine - np.eye(2, 3)).astype(np.float32)):
+            shifts[..., axis] = (a * columns + c) + b * rows
+        return shifts
 
     def _compare(self, frame: int, other: int, affine: Model, dense: Floats | None) -> _Comparison:
         """``frame`` against ``other`` brought to its place."""

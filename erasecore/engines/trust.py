@@ -7,6 +7,7 @@ pixels nearby.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -53,10 +54,7 @@ def judge(hole: Hole, visible: tuple[Floats, ...], proposal: Candidate) -> Candi
     on_ring = proposal.known & ~hole.inside
     luma, error = _luma(hole, visible[0], proposal, on_ring)
     colour_known = proposal.known[hole.colour_to_luma] & ~hole.colour_inside
-    colours = [
-        _colour(hole, own, values, colour_known)
-        for own, values in zip(visible[1:], proposal.planes[1:], strict=True)
-    ]
+    colours = _colours(hole, visible[1:], proposal.planes[1:], colour_known)
     return Candidate((luma, *colours), proposal.known, error + proposal.error, proposal.real)
 
 
@@ -101,16 +99,20 @@ def _ask_wide(
     return sample(offset, x, y), sample(spread, x, y)
 
 
-def _colour(hole: Hole, visible: Floats, values: Floats, on_ring: Bools) -> Floats:
+def _colours(
+    hole: Hole, visible: Sequence[Floats], proposed: Sequence[Floats], on_ring: Bools
+) -> list[Floats]:
     _, (rows, columns) = hole.in_zone
     ring = rows[on_ring], columns[on_ring]
     error, weight = _maps(hole, 1)
-    error[ring] = (visible - values)[on_ring]
     weight[ring] = 1
-    known = soft(weight, _COLOUR_PX)
-    offset = soft(error, _COLOUR_PX) / (known + 1e-3)
-    offset[known < 0.02] = 0
-    corrected: Floats = values + np.clip(offset[rows, columns], -_MOST_COLOUR, _MOST_COLOUR)
+    known = soft(weight, _COLOUR_PX)[rows, columns]
+    corrected = []
+    for own, values in zip(visible, proposed, strict=True):
+        error[ring] = (own - values)[on_ring]
+        offset = soft(error, _COLOUR_PX)[rows, columns] / (known + np.float32(1e-3))
+        offset[known < 0.02] = 0
+        corrected.append(values + np.clip(offset, -_MOST_COLOUR, _MOST_COLOUR))
     return corrected
 
 
