@@ -65,21 +65,20 @@ def find_ink(
     if not letters.any():
         return Ink(event, mask, None)
     distance, line = _distance(letters), _line_px(letters, event)
-    changes, quiet = _changes(cutout, event, others, view, cuts=cuts)
-    full, around = cutout.layout.full_range, _with_air(_bounds(letters), line)
-    plate = find_plate(quiet, distance, around, style=style, full_range=full)
-    moments = quiet or changes
-    if plate is not None and not plate.opaque:
-        moments = [plate.take_away(change) for change in moments]
+    changes, quiet = _changes(cutout, event, others, cuts=cuts)
+    far = np.full(cutout.size, np.inf, np.float32)
+    far[view] = distance
+    box, full = _detected_box(event, cutout), cutout.layout.full_range
+    plate = find_plate(quiet, far, box, style=style, full_range=full)
+    moments = [_of_letters(change, plate).cropped(view) for change in quiet or changes]
     quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
     frames = _samples(cutout, event, view, most=_TRIM_SAMPLES)[:, 0]
     least = _steady_px(distance, frames.std(axis=0), quiet_zone, line)
     grown = _grow(distance, quiet_zone, moments, line) | (distance <= least)
     mask[view] = trimmed(grown, letters, Evidence(frames, moments if quiet else [], quiet_zone))
-    if plate is None:
-        return Ink(event, mask, None)
-    mask[view] |= plate.hidden(distance.shape)
-    return Ink(event, mask, None if plate.opaque else plate.moved(left, top))
+    if plate is not None:
+        mask |= plate.hidden(cutout.size)
+    return Ink(event, mask, plate if plate is not None and not plate.opaque else None)
 
 
 def _distance(letters: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -143,11 +142,15 @@ def _bounds(mask: NDArray[np.bool_]) -> Box:
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
-def _with_air(letters: Box, line: float) -> Box:
-    """The letters' box with the least air that any plate leaves around them."""
-    air = round(1 + 0.15 * line)
-    left, top, right, bottom = letters
-    return left - air, top - air, right + air, bottom + air
+def _of_letters(change: Change, plate: Plate | None) -> Change:
+    return change if plate is None or plate.opaque else plate.take_away(change)
+
+
+def _detected_box(event: Event, cutout: Cutout) -> Box:
+    """The detected box in the cutout's coordinates."""
+    left, top, right, bottom = (round(side) for side in event.box_xyxy)
+    dx, dy = cutout.box[:2]
+    return left - dx, top - dy, right - dx, bottom - dy
 
 
 def _samples(
@@ -209,7 +212,6 @@ def _changes(
     cutout: Cutout,
     event: Event,
     others: tuple[Event, ...],
-    view: tuple[slice, slice],
     *,
     cuts: tuple[int, ...],
 ) -> tuple[list[Change], list[Change]]:
@@ -223,8 +225,8 @@ def _changes(
             continue
         if any(min(inside, outside) < cut <= max(inside, outside) for cut in cuts):
             continue
-        without = cutout.levels(outside)[:, view[0], view[1]]
-        with_ink = cutout.levels(inside)[:, view[0], view[1]]
+        without = cutout.levels(outside)
+        with_ink = cutout.levels(inside)
         change = Change(without, with_ink, np.abs(with_ink - without).max(axis=0))
         everything.append(change)
         if not any(_meets(other, event, outside) for other in others if other != event):

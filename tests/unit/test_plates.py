@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -37,6 +38,28 @@ def under_plate(
     return seen
 
 
+def drawn_text(text: str, left: int, baseline: int) -> tuple[NDArray[np.bool_], Box]:
+    """The letters of a line in a picture of 200 by 360, and the box a detector gives it."""
+    ink = np.zeros((200, 360), np.uint8)
+    cv2.putText(ink, text, (left, baseline), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 255, 3)
+    rows, columns = np.nonzero(ink)
+    x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    return ink > 0, (int(x0) - 4, int(y0) - 6, int(x1) + 4, int(y1) + 6)
+
+
+def distance_to(letters: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How far each pixel is from the nearest letter."""
+    return np.asarray(cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5))
+
+
+def moment(clean: NDArray[np.float32], seen: NDArray[np.float32]) -> Change:
+    """The subtitle's appearance, each frame with a coder's noise of its own."""
+    random = np.random.default_rng(11)
+    without = clean + random.normal(0, 0.7, clean.shape).astype(np.float32)
+    with_ink = seen + random.normal(0, 0.7, clean.shape).astype(np.float32)
+    return Change(without, with_ink, np.abs(with_ink - without).max(axis=0))
+
+
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 0.75])
 @pytest.mark.parametrize("ink", [(16, 128, 128), (200, 100, 140)])
 def test_a_plate_is_found_with_its_opacity_colour_and_extent(
@@ -66,6 +89,91 @@ def test_an_opaque_plate_hides_all_that_is_under_it() -> None:
     hidden = plate.hidden((80, 240))
     assert hidden[20:60, 30:210].all()
     assert not hidden[:14].any()
+
+
+def test_a_plate_no_larger_than_its_line_as_detected_is_found() -> None:
+    """The detected box reaches over the plate, and the plate's own border looks like a stroke."""
+    clean = scene(6, 200, 360)
+    letters, box = drawn_text("On a bar", 90, 110)
+    plate_box = (box[0] + 1, box[1] + 3, box[2] - 1, box[3] - 3)
+    seen = under_plate(clean, 1.0, (43, 128, 128), plate_box)
+    seen[0][letters] = 230
+    strokes = letters.copy()
+    left, top, right, bottom = plate_box
+    strokes[[top, bottom - 1], left:right] = True
+    plate = find_plate([moment(clean, seen)], distance_to(strokes), box)
+    assert plate is not None
+    assert plate.opaque
+    assert plate.offsets == pytest.approx((43, 128, 128), abs=0.5)
+    assert np.abs(np.subtract(plate.box, plate_box)).max() <= 1
+
+
+@pytest.mark.parametrize("alpha", [0.35, 0.5])
+@pytest.mark.parametrize("times", [1, 2])
+def test_where_plates_overlap_the_picture_tells_whether_both_darken_it(
+    alpha: float, times: int
+) -> None:
+    """Some renderers draw the overlap once, some twice: either way the background comes back."""
+    clean = scene(7, 200, 360)
+    first, first_box = drawn_text("A longer line", 60, 90)
+    second, second_box = drawn_text("under it", 100, 134)
+    places = ((40, 52, 310, 106), (80, 96, 260, 148))
+    unlettered = under_two(clean, alpha, places, twice=times == 2)
+    seen = unlettered.copy()
+    seen[0][first | second] = 230
+    change = moment(clean, seen)
+    plates = []
+    for text_box, place in ((first_box, places[0]), (second_box, places[1])):
+        plate = find_plate([change], distance_to(first | second), text_box)
+        assert plate is not None
+        assert plate.adds_up == (times == 2)
+        if times == 2:  # else the lines' plates are one, and its parts may be told in any way
+            assert np.abs(np.subtract(plate.box, place)).max() <= 1
+        plates.append(plate)
+    layout = LAYOUTS[1]
+    stacks = tuple(as_plane(plane[None] * layout.scale, layout) for plane in unlettered)
+    undo_plates(stacks, 0, plates, layout)
+    borders = plates[0].hidden((200, 360)) | plates[1].hidden((200, 360))
+    assert np.abs(stacks[0][0] / layout.scale - clean[0])[~borders].max() <= 1
+
+
+def under_two(
+    clean: NDArray[np.float32], alpha: float, places: tuple[Box, Box], *, twice: bool
+) -> NDArray[np.float32]:
+    """``clean`` under two black plates, drawn ``twice`` or once where they overlap."""
+    ink = (16, 128, 128)
+    first = under_plate(clean, alpha, ink, places[0])
+    seen = under_plate(first, alpha, ink, places[1])
+    if not twice:
+        left, top, right, bottom = places[0]
+        seen[:, top:bottom, left:right] = first[:, top:bottom, left:right]
+    return seen
+
+
+def test_one_plate_behind_two_lines_is_found_whole_by_both() -> None:
+    """The shorter line finds the corners beside it, too."""
+    clean = scene(8, 200, 360)
+    first, first_box = drawn_text("Short", 130, 90)
+    second, second_box = drawn_text("and a long one", 60, 134)
+    place = (44, 52, 326, 156)
+    seen = under_plate(clean, 0.6, (16, 128, 128), place)
+    seen[0][first | second] = 230
+    change = moment(clean, seen)
+    for text_box in (first_box, second_box):
+        plate = find_plate([change], distance_to(first | second), text_box)
+        assert plate is not None
+        assert np.abs(np.subtract(plate.box, place)).max() <= 1
+        assert not plate.adds_up
+
+
+def test_a_dark_glow_around_letters_is_no_plate() -> None:
+    """It darkens everything near the letters, but by no one opacity and up to no straight edge."""
+    clean = scene(9, 200, 360)
+    letters, box = drawn_text("All aglow", 90, 110)
+    glow = np.clip(cv2.GaussianBlur(letters.astype(np.float32), (0, 0), 7) * 1.6, 0, 0.8)
+    seen = (1 - glow) * clean + glow * np.array([16, 128, 128], np.float32)[:, None, None]
+    seen[0][letters] = 230
+    assert find_plate([moment(clean, seen)], distance_to(letters), box) is None
 
 
 def test_text_without_a_plate_has_none() -> None:
