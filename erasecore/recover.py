@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ from erasecore.engines.base import (
     check_filled,
     reduce_mask,
 )
+from erasecore.ink.fades import see_through
 from erasecore.ink.plates import share_style, undo_plates
 from erasecore.ink.strokes import Ink, find_ink
 from erasecore.video.color import Box
@@ -74,7 +75,7 @@ def recover(
     """
     inks = (find or find_inks)(cutout, clip, cuts)
     undone = _undo_all(cutout, inks)
-    strip = _strip(cutout, clip, inks, cuts)
+    strip = replace(_strip(cutout, clip, inks, cuts), seen_through=see_through(cutout, inks))
     filled = engine.fill(strip, None, tick)
     check_filled(engine.traits.name, strip, filled)
     patches = _patches(cutout, clip, strip, filled, undone)
@@ -197,7 +198,7 @@ def _shares(
         shares.append(
             EventShare(
                 event=ink.event,
-                unblended=plate_px,
+                unblended=plate_px + int(origins[Origin.UNBLENDED]),
                 propagated=int(origins[Origin.PROPAGATED]),
                 invented=int(origins[Origin.INVENTED]),
                 confidence=trust / count if count else float(plate_px > 0),

@@ -7,7 +7,7 @@ the hole and leaves everything else to the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol, TypeAlias
@@ -29,6 +29,22 @@ class Origin(IntEnum):
 
     PROPAGATED = 1  # real pixels of other frames
     INVENTED = 2  # made up from the surroundings
+    UNBLENDED = 3  # solved for, through ink that is translucent in this frame
+
+
+@dataclass(frozen=True, slots=True)
+class SeenThrough:
+    """What one frame shows of the background through translucent ink.
+
+    Attributes:
+        planes: the frame's planes, solved for where the ink is.
+        mask: bool ``(H, W)``; where that is.
+        error: the expected error of a solved luma sample, in 8-bit levels.
+    """
+
+    planes: tuple[Plane, ...]
+    mask: Bools
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,7 @@ class Strip:
             the motion of the camera; values 0 to 255.
         thumb_scale: pixels of the film for one pixel of a thumb.
         layout: the planes' depth and reduction.
+        seen_through: of frames whose ink is translucent, the background seen through it.
     """
 
     planes: tuple[Stack, ...]
@@ -58,6 +75,7 @@ class Strip:
     thumbs: Floats
     thumb_scale: float
     layout: PlaneLayout
+    seen_through: Mapping[int, SeenThrough] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:

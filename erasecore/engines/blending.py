@@ -21,10 +21,12 @@ class Blend:
     Attributes:
         planes: float32 samples, luma ``(n,)`` and colour ``(m,)``, 8-bit levels.
         real: float32 ``(n,)``; how much of each luma sample comes from other frames' pixels.
+        error: float32 ``(n,)``; the candidates' expected errors, weighted alike, in levels.
     """
 
     planes: tuple[Floats, ...]
     real: Floats
+    error: Floats
 
 
 def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
@@ -38,11 +40,12 @@ def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
     colours = len(candidates[0].planes) - 1 if candidates else 0
     sums = [np.zeros(count, np.float32)]
     sums += [np.zeros(colour_count, np.float32) for _ in range(colours)]
-    weight, real = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    weight, real, error = (np.zeros(count, np.float32) for _ in range(3))
     for candidate in candidates:
         share = np.asarray(candidate.known / (1.0 + candidate.error**2) ** 1.5, np.float32)
         weight += share
         real += share * candidate.real
+        error += share * candidate.error
         sums[0] += share * candidate.planes[0]
         for total, values in zip(sums[1:], candidate.planes[1:], strict=True):
             total += share[hole.colour_to_luma] * values
@@ -50,4 +53,4 @@ def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
     colour_weight = weight[hole.colour_to_luma] if colours else weight
     luma, *rest = sums
     planes = (luma / weight, *[total / colour_weight for total in rest])
-    return Blend(tuple(np.asarray(plane, np.float32) for plane in planes), real / weight)
+    return Blend(tuple(np.asarray(plane, np.float32) for plane in planes), real / weight, error / weight)

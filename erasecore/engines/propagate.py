@@ -128,6 +128,20 @@ class _Fill:
         error = _spatial_error(judged.error, hole.depth_px)
         return Candidate(tuple(values), known, error, nothing)
 
+    def _solved(self, frame: int) -> Candidate | None:
+        """What is seen through ink that is translucent in this frame, if it is."""
+        seen, hole = self._strip.seen_through.get(frame), self._hole(frame)
+        if seen is None or not hole.inside.size:
+            return None
+        known = hole.inside & seen.mask[hole.rows_columns]
+        places = (hole.rows_columns, *[hole.colour_rows_columns] * (len(seen.planes) - 1))
+        values = tuple(
+            plane[place].astype(np.float32) / self._scale
+            for plane, place in zip(seen.planes, places, strict=True)
+        )
+        error = np.full(known.size, seen.error, np.float32)
+        return Candidate(values, known, error, known.astype(np.float32))
+
     # -- merging -----------------------------------------------------------------------------
 
     def _merge(self, frame: int, past: Candidate | None, future: Candidate | None) -> FilledFrame:
@@ -142,11 +156,18 @@ class _Fill:
             candidates.append(trail)
         if self._is_doubtful(hole, best):
             candidates.append(self._spatial(frame))
+        solved = self._solved(frame)
+        if solved is not None:
+            candidates.append(solved)
         mean = blend(hole, candidates)
         planes = self._finish(frame, mean)
         self._trail.leave(frame, hole, planes, mean)
         inside = hole.inside
         origin = np.where(mean.real > 0.5, Origin.PROPAGATED, Origin.INVENTED)
+        if solved is not None:
+            sure = solved.known & (solved.error < best)
+            origin[sure] = Origin.UNBLENDED
+            best[sure] = solved.error[sure]
         return FilledFrame(
             (
                 self._native(planes[0][hole.mask]),

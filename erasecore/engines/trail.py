@@ -5,7 +5,8 @@ flickers. The fill of the frame before, one short hop away, holds what all candi
 agreed on; taken as one more candidate it turns the fill into a recursive temporal filter.
 
 Its ring is carried along with it, as the candidates predicted it and not as it was seen. So the
-ring ages like the hole does, by drift and by resampling, and judges the trail honestly.
+ring ages like the hole does, by drift and by resampling, and judges the trail honestly. Only what
+was invented is no better for having been there before: its own expected error goes along.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from erasecore.engines.motion import Motion
 from erasecore.engines.sampling import sample
 from erasecore.engines.trust import Candidate, judge
 
+_DOUBT_KEPT = 0.5  # of the expected error of what was invented
 _NONE = -2  # before a strip's first frame, and not just before it
 
 
@@ -36,6 +38,7 @@ class Trail:
         self._frame = _NONE  # whose fill it is
         self._pictures: tuple[Floats, ...] = ()
         self._real: Floats = np.zeros((0, 0), np.float32)
+        self._doubt: Floats = np.zeros((0, 0), np.float32)  # levels, of what was invented
 
     def leave(self, frame: int, hole: Hole, filled: tuple[Floats, ...], mean: Blend) -> None:
         """Keep the fill of ``frame``.
@@ -48,9 +51,11 @@ class Trail:
         """
         self._frame = frame
         self._real = np.ones(hole.mask.shape, np.float32)
+        self._doubt = np.zeros(hole.mask.shape, np.float32)
         self._pictures = tuple(picture.copy() for picture in filled)
         if hole.inside.any():
             self._real[hole.mask] = mean.real[hole.inside]
+            self._doubt[hole.mask] = ((1 - mean.real) * mean.error)[hole.inside]
             places = (hole.rows_columns, *[hole.colour_rows_columns] * (len(filled) - 1))
             for picture, place, values in zip(self._pictures, places, mean.planes, strict=True):
                 picture[place] = values
@@ -76,5 +81,6 @@ class Trail:
         colour_x, colour_y = hole.colour_places(x, y)
         values = (sample(luma, x, y), *[sample(plane, colour_x, colour_y) for plane in colours])
         real = np.clip(sample(self._real, x, y), 0, 1)
-        cost = hop_cost(flow, rows, columns)
+        doubt = np.maximum(sample(self._doubt, x, y), 0)
+        cost = hop_cost(flow, rows, columns) + _DOUBT_KEPT * doubt
         return judge(hole, visible, Candidate(values, known, cost, real))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Origin, Strip
+from erasecore.engines.base import Origin, SeenThrough, Strip
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.engines.spatial import membrane
 from erasecore.video.color import PlaneLayout
@@ -133,3 +135,15 @@ def test_a_film_without_anything_around_it_is_finite() -> None:
     """A hole as large as the picture leaves nothing to go by, and is no reason to fail."""
     film = membrane(np.full((9, 30), 90, np.float32), np.ones((9, 30), bool))
     assert np.isfinite(film).all()
+
+
+def test_what_is_seen_through_fading_ink_is_used_and_told() -> None:
+    """Letters that stay for the whole film hide the scene; in a fade it shows through them."""
+    truth = pan(0.0, 0.0)
+    strip = strip_of(truth, slice(0, FRAMES))
+    seen = SeenThrough((truth[3],), HOLE, error=0.5)
+    fills = filled(replace(strip, seen_through={3: seen}))
+    values, origin = fills[3]
+    assert (origin == Origin.UNBLENDED).mean() > 0.9
+    assert float(np.abs(values - truth[3][HOLE]).mean()) < 2
+    assert all((one == Origin.INVENTED).all() for _, one in fills[:3])
