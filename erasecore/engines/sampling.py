@@ -14,6 +14,7 @@ from erasecore.engines.base import Floats
 from erasecore.video.color import Stack
 
 _LARGEST_SIDE = 32_766  # cv2.remap's limit
+_WIDE_PX = 15  # a box from which a blur loses nothing by being made at half the size
 
 
 def sample(picture: NDArray[np.float32] | Stack, x: Floats, y: Floats) -> Floats:
@@ -69,7 +70,20 @@ def sample_stack(stack: Stack, frame: NDArray[np.intp], x: Floats, y: Floats) ->
 
 
 def soft(picture: Floats, size_px: int) -> Floats:
-    """``picture`` blurred twice with a box of ``size_px``: close to a Gaussian, and fast."""
+    """``picture`` blurred twice with a box of ``size_px``: close to a Gaussian, and fast.
+
+    Wide blurs are made on a copy of half the size, which holds all that is left of the picture.
+    """
+    height, width = picture.shape[:2]
+    if size_px < _WIDE_PX or min(height, width) < 2:
+        return _twice(picture, size_px)
+    half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    blurred = _twice(np.asarray(half, np.float32), size_px // 2)
+    whole = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
+
+
+def _twice(picture: Floats, size_px: int) -> Floats:
     size = (size_px, size_px)
     once = cv2.blur(picture, size, borderType=cv2.BORDER_REPLICATE)
     twice = cv2.blur(once, size, borderType=cv2.BORDER_REPLICATE)
