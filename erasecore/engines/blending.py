@@ -52,5 +52,6 @@ def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
     weight = np.maximum(weight, _LEAST_WEIGHT)
     colour_weight = weight[hole.colour_to_luma] if colours else weight
     luma, *rest = sums
-    planes = (luma / weight, *[total / colour_weight for total in rest])
-    return Blend(tuple(np.asarray(plane, np.float32) for plane in planes), real / weight, error / weight)
+    means = (luma / weight, *[total / colour_weight for total in rest])
+    planes = tuple(np.asarray(mean, np.float32) for mean in means)
+    return Blend(planes, real / weight, error / weight)
