@@ -80,7 +80,7 @@ class Trail:
         luma, *colours = self._pictures
         colour_x, colour_y = hole.colour_places(x, y)
         values = (sample(luma, x, y), *[sample(plane, colour_x, colour_y) for plane in colours])
-        real = np.clip(sample(self._real, x, y), 0, 1)
+        real = np.asarray(np.clip(sample(self._real, x, y), 0, 1), np.float32)
         doubt = np.maximum(sample(self._doubt, x, y), 0)
-        cost = hop_cost(flow, rows, columns) + _DOUBT_KEPT * doubt
+        cost = np.asarray(hop_cost(flow, rows, columns) + _DOUBT_KEPT * doubt, np.float32)
         return judge(hole, visible, Candidate(values, known, cost, real))
