@@ -98,7 +98,7 @@ def _undo_all(cutout: Cutout, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.boo
     """Undo the plates in the cutout, in place; where, by film frame."""
     undone = {}
     for frame in range(cutout.start, cutout.stop):
-        plates = [ink.plate for ink in inks if ink.plate and _shows(ink.event, frame)]
+        plates = [plate for ink in inks if (plate := ink.plate_at(frame)) is not None]
         if plates:
             undone[frame] = undo_plates(cutout.planes, frame - cutout.start, plates, cutout.layout)
     return undone

@@ -18,6 +18,7 @@ from erasecore.video.color import Box
 Levels = NDArray[np.float32]
 
 _MOST_LEVELS = 12.0  # errors count no further: a letter is no evidence, nor is what moves
+_COLOUR_WEIGHT = 0.25  # of a colour plane's errors: it is reduced, and coarse after a shift
 _LEAST_SUPPORT = 0.12  # of all blocks' evidence, for a place to be taken as the plate's end
 _AGREE_PX = 1.5
 _EDGE_ROWS = 4  # evidence for an end is looked for so far on both of its sides
@@ -90,11 +91,12 @@ def errors_of(
         offsets: the plate's, one for each plane.
     """
     add = np.array(offsets, np.float32)[:, None, None]
+    weights = np.array([1.0, *[_COLOUR_WEIGHT] * (len(offsets) - 1)], np.float32)
     sums = np.zeros((3, *withouts[0].shape[1:]), np.float32)
     for without, with_ink in zip(withouts, with_inks, strict=True):
         once = scale * without + add
         for index, guess in enumerate((without, once, scale * once + add)):
-            error = np.abs(guess - with_ink).sum(axis=0)
+            error = np.tensordot(weights, np.abs(guess - with_ink), axes=1)
             sums[index] += np.minimum(error, _MOST_LEVELS)
     sums /= len(withouts)
     return Errors(sums[0], sums[1], sums[2])

@@ -79,6 +79,13 @@ class Plate:
             hidden[top + grow : bottom - grow, left + grow : right - grow] = False
         return hidden
 
+    def fainter(self, share: float) -> Plate:
+        """The same with ``share`` of its opacity, 0 to 1."""
+        if share >= 1:
+            return self
+        scale = 1 - share * (1 - self.scale)
+        return replace(self, scale=scale, offsets=tuple(share * add for add in self.offsets))
+
     def take_away(self, change: Change) -> Change:
         """``change`` as it would be if only the letters had been drawn."""
         left, top, right, bottom = self.box
@@ -136,7 +143,7 @@ def find_plate(
     if style is not None:
         found = style if _obeys(style, before, after) else None
     else:
-        found = _fit_plate(without, with_ink, black=black)
+        found = fit_plate(without, with_ink, black=black)
     if found is None:
         return None
     found = _reaching(found, changes, clear, text_box)
@@ -164,7 +171,7 @@ def _measured(
     with_ink = np.concatenate([pair[1] for pair in pairs], axis=1)
     if without.shape[1] < _LEAST_CORE_PX:
         return plate
-    better = _fit_plate(without, with_ink, black=black)
+    better = fit_plate(without, with_ink, black=black)
     if better is None or better.opaque != plate.opaque:
         return plate
     return replace(better, box=plate.box, adds_up=plate.adds_up)
@@ -264,7 +271,7 @@ def _obeys(style: Plate, before: NDArray[np.float32], after: NDArray[np.float32]
     return error <= min(25.0, 0.5 * float(np.median(np.abs(before - after))))
 
 
-def _fit_plate(
+def fit_plate(
     without: NDArray[np.float32], with_ink: NDArray[np.float32], *, black: float
 ) -> Plate | None:
     """Opacity from luma, then what each colour plane gets added; its box is not known yet."""
@@ -277,6 +284,22 @@ def _fit_plate(
     grey = _NO_COLOUR * (1 - scale)
     added = [grey if abs(offset - grey) < _NEARLY_GREY else offset for offset in added]
     return Plate(scale, (offset, *added), (0, 0, 0, 0))
+
+
+def black_plate(
+    without: NDArray[np.float32], with_ink: NDArray[np.float32], *, black: float
+) -> Plate | None:
+    """The black plate that fits best, its box not known yet; ``None`` where all is dark."""
+    before = without[0] - black
+    bright = before > 16
+    if bright.sum() < _LEAST_CORE_PX:
+        return None
+    scale = float(np.median((with_ink[0] - black)[bright] / before[bright]))
+    if not 0 < scale < 0.9:
+        return None
+    planes = zip(without[1:], with_ink[1:], strict=True)
+    added = [float(np.median(after - scale * before)) for before, after in planes]
+    return Plate(scale, (black * (1 - scale), *added), (0, 0, 0, 0))
 
 
 def _fit(

@@ -7,7 +7,7 @@ the moments the text appears and vanishes: the change as a function of the dista
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
-from erasecore.ink.plates import Change, Plate, find_plate
+from erasecore.ink.behind import Ground, plate_behind
+from erasecore.ink.plates import Change, Plate
+from erasecore.ink.platetimes import opacities
 from erasecore.ink.trimming import Evidence, trimmed
 from erasecore.video.color import Box
 
 _MOVING_LEVELS = 4.0  # spread of a picture that moves, in levels
 _TRIM_SAMPLES = 40  # frames of an event over which a border pixel is seen to live
 _SAMPLES = 9  # frames of an event that are looked at
+_SETTLE_FRAMES = 2  # of a fade's seeming end, on which the text may still be a little faint
 _HATS = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
 
 
@@ -33,11 +36,19 @@ class Ink:
         event: when and where.
         mask: bool ``(H, W)``; pixels of which nothing of the background is left.
         plate: the translucent rectangle behind them, if there is one.
+        fading: how much of the plate's opacity a frame shows, where it is not all; by film frame.
     """
 
     event: Event
     mask: NDArray[np.bool_]
     plate: Plate | None
+    fading: dict[int, float] = field(default_factory=dict)
+
+    def plate_at(self, frame: int) -> Plate | None:
+        """The plate as film frame ``frame`` shows it."""
+        if self.plate is None or not self.event.start <= frame < self.event.stop:
+            return None
+        return self.plate.fainter(self.fading.get(frame, 1.0))
 
 
 def find_ink(
@@ -66,19 +77,36 @@ def find_ink(
         return Ink(event, mask, None)
     distance, line = _distance(letters), _line_px(letters, event)
     changes, quiet = _changes(cutout, event, others, cuts=cuts)
-    far = np.full(cutout.size, np.inf, np.float32)
-    far[view] = distance
-    box, full = _detected_box(event, cutout), cutout.layout.full_range
-    plate = find_plate(quiet, far, box, style=style, full_range=full)
+    around = ~_text_zone(cutout, (event, *others), event, np.s_[:, :])
+    ground = Ground(_detected_box(event, cutout), _everywhere(distance, view, cutout), around)
+    settled = _changes(cutout, _settled(event), others, cuts=cuts)[1]
+    plate = plate_behind(cutout, event, settled, ground, style)
     moments = [_of_letters(change, plate).cropped(view) for change in quiet or changes]
-    quiet_zone = ~_text_zone(cutout, (event, *others), event, view)
+    quiet_zone = around[view]
     frames = _samples(cutout, event, view, most=_TRIM_SAMPLES)[:, 0]
     least = _steady_px(distance, frames.std(axis=0), quiet_zone, line)
     grown = _grow(distance, quiet_zone, moments, line) | (distance <= least)
     mask[view] = trimmed(grown, letters, Evidence(frames, moments if quiet else [], quiet_zone))
-    if plate is not None:
-        mask |= plate.hidden(cutout.size)
-    return Ink(event, mask, plate if plate is not None and not plate.opaque else None)
+    if plate is None:
+        return Ink(event, mask, None)
+    mask |= plate.hidden(cutout.size)
+    return _on_plate(Ink(event, mask, plate), cutout, around)
+
+
+def _on_plate(ink: Ink, cutout: Cutout, around: NDArray[np.bool_]) -> Ink:
+    """``ink`` with what its plate does over time; an opaque one is all mask, and no plate."""
+    if ink.plate is None or ink.plate.opaque:
+        return replace(ink, plate=None)
+    return replace(ink, fading=opacities(cutout, ink.event, ink.plate, ~ink.mask, around))
+
+
+def _everywhere(
+    distance: NDArray[np.float32], view: tuple[slice, slice], cutout: Cutout
+) -> NDArray[np.float32]:
+    """The distance to the letters in all of the cutout; infinite out of ``view``."""
+    far = np.full(cutout.size, np.inf, np.float32)
+    far[view] = distance
+    return far
 
 
 def _distance(letters: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -140,6 +168,16 @@ def _bounds(mask: NDArray[np.bool_]) -> Box:
     """The smallest box around what is set in ``mask``."""
     rows, columns = np.nonzero(mask)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+def _settled(event: Event) -> Event:
+    """``event`` without the ends of its full time, where it fades: they may be a little faint."""
+    lead = min(_SETTLE_FRAMES, (event.full_stop - event.full_start) // 3)
+    return replace(
+        event,
+        full_start=event.full_start + (lead if event.full_start > event.start else 0),
+        full_stop=event.full_stop - (lead if event.full_stop < event.stop else 0),
+    )
 
 
 def _of_letters(change: Change, plate: Plate | None) -> Change:

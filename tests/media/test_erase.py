@@ -155,6 +155,19 @@ def test_the_background_under_a_translucent_plate_is_solved_for(
     assert ink_psnr(film, tmp_path / "job" / report.result) > 26
 
 
+@pytest.mark.parametrize("plate_alpha", [0.5, 1.0])
+def test_a_plate_that_fades_in_a_moving_scene_leaves_no_ghost(
+    tmp_path: Path, tools: Tools, plate_alpha: float
+) -> None:
+    """Each frame is undone, or filled, for what it shows of the plate."""
+    source = tmp_path / "film.mp4"
+    caption = Caption("Under glass", 10, 34, plate_alpha=plate_alpha, fade_frames=5)
+    film = make_film(source, [caption], frames=44)
+    report = run(source, tmp_path / "job", tools)
+    assert report.events
+    assert ink_psnr(film, tmp_path / "job" / report.result) > 34
+
+
 def test_an_opaque_bar_goes_with_its_text(tmp_path: Path, tools: Tools) -> None:
     """What other frames show comes back where the bar was, and no dark bar is left."""
     source = tmp_path / "film.mp4"
