@@ -42,7 +42,8 @@ def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
     sums += [np.zeros(colour_count, np.float32) for _ in range(colours)]
     weight, real, error = (np.zeros(count, np.float32) for _ in range(3))
     for candidate in candidates:
-        share = np.asarray(candidate.known / (1.0 + candidate.error**2) ** 1.5, np.float32)
+        votes = candidate.known * candidate.favour
+        share = np.asarray(votes / (1.0 + candidate.error**2) ** 1.5, np.float32)
         weight += share
         real += share * candidate.real
         error += share * candidate.error

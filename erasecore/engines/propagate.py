@@ -36,6 +36,7 @@ _FLAT_DEPTH_PX = 3.0  # depth in a hole from which a spatial fill's error grows 
 _FILM_ROUNDS = (4, 2, 2)  # for luma and the colour planes
 _RING_NOISE = 0.7  # levels of a ring's error that are coding noise, which a film does not have
 _LEAST_ERROR = 0.5  # levels by which a spatial fill errs at least
+_MOST_VOTES, _SURE_LEVELS = 8.0, 2.0  # of a film on flat ground, and up to which error
 _DEPTH_ERROR = 0.15  # levels for each pixel of depth, however smooth the ring
 
 
@@ -126,7 +127,7 @@ class _Fill:
         proposal = Candidate((guess, *values[1:]), known, nothing, nothing)
         judged = judge(hole, self._visible(frame), proposal)
         error = _spatial_error(judged.error, hole.depth_px)
-        return Candidate(tuple(values), known, error, nothing)
+        return Candidate(tuple(values), known, error, nothing, favour=_favour(error))
 
     def _solved(self, frame: int) -> Candidate | None:
         """What is seen through ink that is translucent in this frame, if it is."""
@@ -226,6 +227,15 @@ def _spatial_error(on_ring: Floats, depth_px: Floats) -> Floats:
     growth = 2.0 - 1.1 * np.exp(-(np.maximum(depth_px, 1) - 1) / _FLAT_DEPTH_PX)
     texture = np.maximum(on_ring - _RING_NOISE, 0)
     return np.asarray(_LEAST_ERROR + growth * texture + _DEPTH_ERROR * depth_px, np.float32)
+
+
+def _favour(error: Floats) -> Floats:
+    """How many votes a film has: several where it is sure to be right, on flat ground.
+
+    There the candidates from other frames err together, by what light has changed since, and
+    outvote it; with texture around they are right and it is not.
+    """
+    return np.asarray(1 + _MOST_VOTES / (1 + (error / _SURE_LEVELS) ** 4), np.float32)
 
 
 def _packed(candidate: Candidate) -> Candidate:

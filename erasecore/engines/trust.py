@@ -34,12 +34,14 @@ class Candidate:
         known: bool ``(n,)``; which luma samples it has a value for.
         error: float32 ``(n,)``; expected error of the luma, in levels.
         real: float32 ``(n,)``; how much of each luma sample is other frames' pixels, 0 to 1.
+        favour: float32 ``(n,)``, or one number; what its weight is multiplied by.
     """
 
     planes: tuple[Floats, ...]
     known: Bools
     error: Floats
     real: Floats
+    favour: Floats | float = 1.0
 
 
 def judge(hole: Hole, visible: tuple[Floats, ...], proposal: Candidate) -> Candidate:
