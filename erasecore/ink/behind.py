@@ -44,11 +44,13 @@ class Ground:
         text_box: the line as detected.
         letters: float32 ``(H, W)``; distance of each pixel to the nearest letter, in pixels.
         around: bool ``(H, W)``; where no text is.
+        stacked: another line is shown right above or below, and may have a plate of its own.
     """
 
     text_box: Box
     letters: NDArray[np.float32]
     around: NDArray[np.bool_]
+    stacked: bool = False
 
     @property
     def clear(self) -> NDArray[np.bool_]:
@@ -72,7 +74,14 @@ def plate_behind(
     """
     full = cutout.layout.full_range
     still = [aligned(moment, ground.around) for moment in moments]
-    found = find_plate(still, ground.letters, ground.text_box, style=style, full_range=full)
+    found = find_plate(
+        still,
+        ground.letters,
+        ground.text_box,
+        style=style,
+        full_range=full,
+        stacked=ground.stacked,
+    )
     if found is not None or (moments and style is None):
         return found
     frames = _frames(cutout, event)

@@ -119,6 +119,7 @@ def find_plate(
     *,
     style: Plate | None = None,
     full_range: bool = False,
+    stacked: bool = True,
 ) -> Plate | None:
     """The plate behind a line of text, or ``None``.
 
@@ -128,6 +129,7 @@ def find_plate(
         text_box: the line as detected.
         style: a plate whose opacity and colour are known already; only its extent is looked for.
         full_range: black is 0 instead of 16.
+        stacked: another line's plate may lie over a part of this one.
     """
     line_px = text_box[3] - text_box[1]
     clear = letters > 2.6 + 0.04 * line_px
@@ -146,7 +148,7 @@ def find_plate(
         found = fit_plate(without, with_ink, black=black)
     if found is None:
         return None
-    found = _reaching(found, changes, clear, text_box)
+    found = _reaching(found, changes, clear, text_box, stacked=stacked)
     if found is None or style is not None:
         return found
     return _measured(found, changes, clear, black=black)
@@ -182,6 +184,8 @@ def _reaching(
     changes: list[Change],
     clear: NDArray[np.bool_],
     text_box: Box,
+    *,
+    stacked: bool,
 ) -> Plate | None:
     """``plate`` with its place in the picture; ``None`` where it turns out to be no rectangle."""
     errors = errors_of(
@@ -190,6 +194,8 @@ def _reaching(
         plate.scale,
         plate.offsets,
     )
+    if not stacked:  # what is darkened twice, then, is a translucent outline
+        errors = replace(errors, twice=errors.once)
     extent = find_extent(errors, core_of(text_box, clear.shape), text_box[3] - text_box[1])
     left, top, right, bottom = extent.box
     here = np.s_[top:bottom, left:right]

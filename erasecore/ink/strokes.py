@@ -78,7 +78,8 @@ def find_ink(
     distance, line = _distance(letters), _line_px(letters, event)
     changes, quiet = _changes(cutout, event, others, cuts=cuts)
     around = ~_text_zone(cutout, (event, *others), event, np.s_[:, :])
-    ground = Ground(_detected_box(event, cutout), _everywhere(distance, view, cutout), around)
+    far = _everywhere(distance, view, cutout)
+    ground = Ground(_detected_box(event, cutout), far, around, _is_stacked(event, others))
     settled = _changes(cutout, _settled(event), others, cuts=cuts)[1]
     plate = plate_behind(cutout, event, settled, ground, style)
     moments = [_of_letters(change, plate).cropped(view) for change in quiet or changes]
@@ -87,17 +88,17 @@ def find_ink(
     least = _steady_px(distance, frames.std(axis=0), quiet_zone, line)
     grown = _grow(distance, quiet_zone, moments, line) | (distance <= least)
     mask[view] = trimmed(grown, letters, Evidence(frames, moments if quiet else [], quiet_zone))
-    if plate is None:
-        return Ink(event, mask, None)
-    mask |= plate.hidden(cutout.size)
     return _on_plate(Ink(event, mask, plate), cutout, around)
 
 
 def _on_plate(ink: Ink, cutout: Cutout, around: NDArray[np.bool_]) -> Ink:
     """``ink`` with what its plate does over time; an opaque one is all mask, and no plate."""
-    if ink.plate is None or ink.plate.opaque:
-        return replace(ink, plate=None)
-    return replace(ink, fading=opacities(cutout, ink.event, ink.plate, ~ink.mask, around))
+    if ink.plate is None:
+        return ink
+    mask = ink.mask | ink.plate.hidden(cutout.size)
+    if ink.plate.opaque:
+        return replace(ink, mask=mask, plate=None)
+    return replace(ink, mask=mask, fading=opacities(cutout, ink.event, ink.plate, ~mask, around))
 
 
 def _everywhere(
@@ -168,6 +169,12 @@ def _bounds(mask: NDArray[np.bool_]) -> Box:
     """The smallest box around what is set in ``mask``."""
     rows, columns = np.nonzero(mask)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+def _is_stacked(event: Event, others: tuple[Event, ...]) -> bool:
+    """Whether another line is shown beside ``event`` at the same time."""
+    middle = (event.start + event.stop) // 2
+    return any(_meets(other, event, middle) for other in others if other != event)
 
 
 def _settled(event: Event) -> Event:

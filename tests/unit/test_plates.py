@@ -166,6 +166,21 @@ def test_one_plate_behind_two_lines_is_found_whole_by_both() -> None:
         assert not plate.adds_up
 
 
+def test_a_translucent_outline_on_a_plate_is_no_second_plate() -> None:
+    """It darkens its part of the plate once more; alone, the line still has its whole plate."""
+    clean = scene(10, 200, 360)
+    letters, box = drawn_text("one in a row", 60, 110)
+    place = (box[0] - 8, box[1] - 10, box[2] + 8, box[3] + 10)
+    seen = under_plate(clean, 0.5, (16, 128, 128), place)
+    halo = distance_to(letters) < 4.5
+    seen[:, halo] = 0.5 * seen[:, halo] + 0.5 * np.array([[16], [128], [128]], np.float32)
+    seen[0][letters] = 230
+    plate = find_plate([moment(clean, seen)], distance_to(letters), box, stacked=False)
+    assert plate is not None
+    assert not plate.adds_up
+    assert np.abs(np.subtract(plate.box, place)).max() <= 1
+
+
 def test_a_dark_glow_around_letters_is_no_plate() -> None:
     """It darkens everything near the letters, but by no one opacity and up to no straight edge."""
     clean = scene(9, 200, 360)
