@@ -22,6 +22,7 @@ _LEAST_CORE_PX = 80  # without letters, for a fit
 _CORE_SIDE, _CORE_EDGE = 0.15, 0.2  # what of a detected line is left out, in line heights
 _MOST_UNEXPLAINED = 0.5  # of what the plate is to explain
 _AGREED = 0.4  # share of the evidence for one place, for a side of a plate to be a straight edge
+_MOST_BEYOND = 0.4  # line heights that a plate which meets another reaches beyond its own line
 _NEARLY_BLACK = 12.0  # levels; a plate's colour that may well be black
 _NO_COLOUR, _NEARLY_GREY = 128.0, 1.5  # levels; of the colour planes
 _SMOOTH_PX, _MOST_LEVELS = 9, 40.0  # for telling where another line's plate lies over this one
@@ -194,9 +195,15 @@ def _reaching(
         plate.scale,
         plate.offsets,
     )
-    if not stacked:  # what is darkened twice, then, is a translucent outline
+    # What is darkened twice near the letters may be a translucent outline.
+    near = cv2.erode(clear.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
+    errors = replace(errors, twice=np.where(near | (not stacked), errors.once, errors.twice))
+    core, line_px = core_of(text_box, clear.shape), text_box[3] - text_box[1]
+    extent = find_extent(errors, core, line_px)
+    beyond = max(text_box[1] - extent.box[1], extent.box[3] - text_box[3])
+    if extent.twice and beyond > _MOST_BEYOND * line_px:  # it would end among the other's letters
         errors = replace(errors, twice=errors.once)
-    extent = find_extent(errors, core_of(text_box, clear.shape), text_box[3] - text_box[1])
+        extent = find_extent(errors, core, line_px)
     left, top, right, bottom = extent.box
     here = np.s_[top:bottom, left:right]
     explained = np.minimum(errors.once, errors.twice)[here][clear[here]]

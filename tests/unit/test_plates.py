@@ -181,6 +181,23 @@ def test_a_translucent_outline_on_a_plate_is_no_second_plate() -> None:
     assert np.abs(np.subtract(plate.box, place)).max() <= 1
 
 
+def test_translucent_outlines_of_two_lines_on_one_plate_are_no_second_plate() -> None:
+    """The lines share one plate, and each finds all of it."""
+    clean = scene(12, 200, 360)
+    first, first_box = drawn_text("A longer line", 60, 90)
+    second, second_box = drawn_text("under it", 100, 134)
+    place = (40, 48, 310, 156)
+    seen = under_plate(clean, 0.5, (16, 128, 128), place)
+    halo = distance_to(first | second) < 4.0
+    seen[:, halo] = 0.5 * seen[:, halo] + 0.5 * np.array([[16], [128], [128]], np.float32)
+    seen[0][first | second] = 230
+    for text_box in (first_box, second_box):
+        plate = find_plate([moment(clean, seen)], distance_to(first | second), text_box)
+        assert plate is not None
+        assert not plate.adds_up
+        assert np.abs(np.subtract(plate.box, place)).max() <= 1
+
+
 def test_a_dark_glow_around_letters_is_no_plate() -> None:
     """It darkens everything near the letters, but by no one opacity and up to no straight edge."""
     clean = scene(9, 200, 360)
