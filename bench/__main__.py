@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from rich.console import Console
 
+from bench.bars import bars
 from bench.cases import CLIPS, RECIPES, Case, case_folder, load_case
 from bench.detection import run_bare, run_detection
 from bench.fonts import check_fonts
@@ -32,7 +33,7 @@ from bench.report import (
     write_into,
 )
 from bench.residual import TextJudge
-from bench.results import Results, bars, load_results, merged, save_results
+from bench.results import Results, load_results, merged, save_results
 from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
 from erasecore.detect.detector import Detector, RapidOcrDetector
 

@@ -15,9 +15,11 @@ from bench.measure import Cost, measure
 from bench.media import read_pictures, to_bgr, transcode_argv
 from bench.reading import srt_path
 from bench.residual import TextJudge
-from bench.score import Score, score_result
+from bench.score import Score, outside_db, score_result
+from erasecore.settings import EncodeSettings
 
 OURS = "ours"
+OUR_CRF = EncodeSettings().crf
 ALL_METHODS = (*METHODS, OURS)
 LOOK_EVERY_FRAMES = 8  # in the real film
 
@@ -40,6 +42,7 @@ class QualityRow:
     method: str
     score: Score
     timing: Timing
+    plain_out_db: float | None = None  # outside of a plain transcode at the product's crf
 
     @property
     def key(self) -> str:
@@ -113,7 +116,17 @@ def run_case(case: Case, method: str, folder: Path, judge: TextJudge) -> Quality
     srt_path(result).unlink(missing_ok=True)  # the product never replaces one
     argv = method_argv(method, case, result)
     timing = timed(argv, case.hardsub, folder, crf=CRF, log=folder / f"{case.name}.log")
-    return QualityRow(case.name, method, score_result(case, result, judge), timing)
+    plain = _plain_out_db(case, folder) if method == OURS else None
+    return QualityRow(case.name, method, score_result(case, result, judge), timing, plain)
+
+
+def _plain_out_db(case: Case, folder: Path) -> float:
+    """How far a plain transcode at the product's own crf changes what is outside the boxes."""
+    plain = folder / "plain.mp4"
+    measure(transcode_argv(case.hardsub, plain, OUR_CRF), folder / "transcode.log")
+    outside = outside_db(case, plain)
+    plain.unlink()
+    return outside
 
 
 def run_clean(clip: Path, folder: Path) -> CleanRow:

@@ -10,9 +10,10 @@ from statistics import fmean
 from rich.console import Console
 from rich.table import Table
 
+from bench.bars import bars
 from bench.media import BenchError
 from bench.quality import ALL_METHODS, QualityRow
-from bench.results import Results, bars
+from bench.results import Results
 
 RESULTS_MARK = "results"
 COMPARISON_MARK = "comparison"

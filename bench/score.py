@@ -85,6 +85,28 @@ def score_result(case: Case, result: Path, judge: TextJudge | None) -> Score:
     )
 
 
+def outside_db(case: Case, film: Path) -> float:
+    """PSNR of ``film`` against the case's source, outside the boxes of the events on screen."""
+    error = MaskedError()
+    pairs = zip(read_pictures(film), read_pictures(case.hardsub), strict=True)
+    for frame, (made, source) in enumerate(pairs):
+        error.add(made, source, ~_inside(case, frame))
+    return error.psnr_db()
+
+
+def _inside(case: Case, frame: int) -> Mask:
+    """The boxes, grown a little, of the events on screen in a frame."""
+    inside: Mask = np.zeros((case.height, case.width), bool)
+    for event in case.events_at(frame):
+        inside[_where(case, event)] = True
+    return inside
+
+
+def _where(case: Case, event: TrueEvent) -> tuple[slice, slice]:
+    left, top, right, bottom = grow(event.box, BOX_MARGIN_PX, case.width, case.height)
+    return np.s_[top:bottom, left:right]
+
+
 def _instants(case: Case, result: Path) -> Iterator[Instant]:
     films = (read_pictures(path) for path in (result, case.clean, case.hardsub))
     for frame, (made, clean, hardsub) in enumerate(zip_longest(*films)):
@@ -108,9 +130,7 @@ class _Tally:
     def add(self, now: Instant) -> None:
         """Count one frame."""
         events = self._case.events_at(now.frame)
-        inside: Mask = np.zeros((self._case.height, self._case.width), bool)
-        for event in events:
-            inside[self._where(event)] = True
+        inside = _inside(self._case, now.frame)
         if events:
             self._in_mask.add(now.result, now.clean, self._masks[now.frame])
             self._in_box.add(now.result, now.clean, inside)
@@ -120,13 +140,8 @@ class _Tally:
         height = self._case.height
         self._before = (events, now.result[:height], now.clean[:height])
 
-    def _where(self, event: TrueEvent) -> tuple[slice, slice]:
-        case = self._case
-        left, top, right, bottom = grow(event.box, BOX_MARGIN_PX, case.width, case.height)
-        return np.s_[top:bottom, left:right]
-
     def _add_event(self, now: Instant, event: TrueEvent) -> None:
-        height, where = self._case.height, self._where(event)
+        height, where = self._case.height, _where(self._case, event)
         mask = self._masks[now.frame][where]
         result, clean = now.result[:height][where], now.clean[:height][where]
         self._ssims.append(ssim(result, clean))

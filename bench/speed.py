@@ -12,11 +12,9 @@ import ffmpeg
 from bench.measure import measure
 from bench.media import ffmpeg_path as bundled
 from bench.media import open_film, read_pictures, run_ffmpeg
-from bench.quality import Timing, ours_argv, timed
-from erasecore.settings import EncodeSettings
+from bench.quality import OUR_CRF, Timing, ours_argv, timed
 
 JOINED = ("bbb_white", "cartoon0_cjk", "cartoon1_yellow")  # all 1280 x 720 at 25 frames a second
-OUR_CRF = EncodeSettings().crf
 FILM_CRF = 18
 HEIGHTS_PX = (720, 1080)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.bars import bars
 from bench.cases import Case, Masks, TrueEvent
 from bench.detection import DetectionRow, compare
 from bench.media import Film, write_film
 from bench.residual import TextJudge
-from bench.results import Results, bars
+from bench.results import Results
 from erasecore.detect.events import Detection, Event
 
 SIZE = (120, 200)

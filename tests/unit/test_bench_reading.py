@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.bars import bars
 from bench.cases import Case, TrueEvent
 from bench.reading import ReadCue, ReadingRow, compare, distance, is_known, parse_srt, read_result
-from bench.results import Results, bars
+from bench.results import Results
 from erasecore.subtitles import UNREADABLE, Cue, srt_of
 from tests.clips import small_film
 

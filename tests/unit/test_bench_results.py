@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.bars import bars
 from bench.measure import Cost, measure
 from bench.media import BenchError
 from bench.quality import OURS, CleanRow, QualityRow, Timing
 from bench.report import RESULTS_MARK, comparison, markdown, write_into
-from bench.results import Results, bars, load_results, merged, save_results
+from bench.results import Results, load_results, merged, save_results
 from bench.score import Score
+from bench.speed import MemoryRow, SpeedRow
 
 TIMING = Timing(Cost(2.0, 3.0, 100.0), Cost(1.0, 1.5, 50.0), 2.0, 2.0)
 
@@ -53,12 +55,36 @@ def test_bars_name_the_worst_case() -> None:
         ),
         clean=(CleanRow("c", True),),
     )
-    worst, mean, residual, damage, clean = bars(results)
+    worst, mean, flicker, residual, damage, clean = bars(results)
     assert (worst.found, worst.reached) == ("-3.50 dB (b)", False)
     assert (mean.found, mean.reached) == ("+3.25 dB", False)
+    assert flicker.reached
     assert (residual.found, residual.reached) == ("0.10 (b)", False)
     assert damage.reached
     assert clean.reached
+
+
+def test_bars_on_flicker_and_on_what_lies_outside() -> None:
+    """More flicker than oracle's in one case is too much, and so is a loss outside the boxes."""
+    calm, restless = row("a", OURS, 35.0), row("b", OURS, 35.0)
+    restless = replace(restless, score=replace(restless.score, flicker=1.1), plain_out_db=48.5)
+    rows = (row("a", "oracle", 25.0), row("b", "oracle", 25.0), calm, restless)
+    found = {bar.demand: bar for bar in bars(Results(quality=rows))}
+    flicker = found["in no case more flicker than oracle"]
+    assert (flicker.found, flicker.reached) == ("b", False)
+    outside = found["outside the boxes at most 0.3 dB below a plain transcode"]
+    assert (outside.found, outside.reached) == ("0.50 (b)", False)
+
+
+def test_bars_on_time_and_memory() -> None:
+    """Time is held against a transcode's; memory against a limit and against a shorter film's."""
+    speed = (SpeedRow("720p", 1000, 40.0, TIMING),)
+    memory = (MemoryRow("short", 60.0, 200.0, 1000.0), MemoryRow("long", 600.0, 2000.0, 1060.0))
+    cpu, most, growth = bars(Results(speed=speed, memory=memory))
+    assert (cpu.found, cpu.reached) == ("2.00 (720p)", True)
+    assert (most.found, most.reached) == ("1060.00 (long)", True)
+    assert (growth.found, growth.reached) == ("+6.0% from 60 to 600 s", False)
+    assert len(bars(Results(memory=memory[:1]))) == 1
 
 
 def test_nothing_measured_is_no_bar() -> None:
