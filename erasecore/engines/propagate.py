@@ -1,8 +1,9 @@
 """The default engine: real background pixels, brought along the motion; no weights, CPU only.
 
-Every hidden pixel has up to three candidates: from the past, from the future and, where neither
-can be believed, from its surroundings. Each is judged by how well it predicts the visible ring
-around the hole; the result is their mean, weighted by expected error.
+Every hidden pixel has up to five candidates: from the past, from the future, from the last frame's
+fill, in a fade from what shows through the ink and, where the first two cannot be believed, from
+its surroundings. Each is judged by how well it predicts the visible ring around the hole; the
+result is their mean, weighted by expected error.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ _DOUBTFUL_LEVELS = 4.0  # expected error above which the surroundings have a say
 _UNKNOWN_LEVELS = 99.0  # the expected error where no other frame shows anything
 _DOUBTFUL_SHARE = 0.02  # of the hole's pixels
 _FLAT_DEPTH_PX = 3.0  # depth in a hole from which a spatial fill's error grows no more
-_FILM_ROUNDS = (4, 2, 2)  # for luma and the colour planes
-_RING_NOISE = 0.7  # levels of a ring's error that are coding noise, which a film does not have
+_MEMBRANE_ROUNDS = (4, 2, 2)  # for luma and the colour planes
+_RING_NOISE = 0.7  # levels of a ring's error that are coding noise, which a membrane lacks
 _LEAST_ERROR = 0.5  # levels by which a spatial fill errs at least
-_MOST_VOTES, _SURE_LEVELS = 8.0, 2.0  # of a film on flat ground, and up to which error
+_MOST_VOTES, _SURE_LEVELS = 8.0, 2.0  # of a membrane on flat ground, and up to which error
 _DEPTH_ERROR = 0.15  # levels for each pixel of depth, however smooth the ring
 
 
@@ -104,7 +105,7 @@ class _Fill:
         ]
 
     def _spatial(self, frame: int) -> Candidate:
-        """The soap film over the hole, judged by how one over the ring too predicts the ring."""
+        """The membrane over the hole, judged by how one over the ring too predicts the ring."""
         hole = self._hole(frame)
         layout = self._strip.layout
         masks = [hole.mask, *[hole.colour_mask] * (len(self._strip.planes) - 1)]
@@ -113,14 +114,14 @@ class _Fill:
             stack[frame][window].astype(np.float32) / self._scale
             for stack, window in zip(self._strip.planes, windows, strict=True)
         ]
-        films = [
+        filled = [
             membrane(picture, mask[window], rounds)
             for picture, mask, window, rounds in zip(
-                pictures, masks, windows, _FILM_ROUNDS, strict=False
+                pictures, masks, windows, _MEMBRANE_ROUNDS, strict=False
             )
         ]
         luma_places, colour_places = hole.in_zone
-        values = [films[0][luma_places], *[film[colour_places] for film in films[1:]]]
+        values = [filled[0][luma_places], *[one[colour_places] for one in filled[1:]]]
         known = np.ones(hole.inside.size, bool)
         guess = membrane(pictures[0], hole.hidden[windows[0]])[luma_places]
         nothing = np.zeros(known.size, np.float32)
@@ -219,7 +220,7 @@ class _Fill:
 
 
 def _spatial_error(on_ring: Floats, depth_px: Floats) -> Floats:
-    """What a film's error on the ring nearby says of its error at a depth in the hole, in levels.
+    """What a membrane's error on the ring says of its error at a depth in the hole, in levels.
 
     As measured on burned-in text over real clips: coding noise aside, as on the ring at the border
     and twice that deep inside; what the ring does not know of grows with the depth.
@@ -230,7 +231,7 @@ def _spatial_error(on_ring: Floats, depth_px: Floats) -> Floats:
 
 
 def _favour(error: Floats) -> Floats:
-    """How many votes a film has: several where it is sure to be right, on flat ground.
+    """How many votes a membrane has: several where it is sure to be right, on flat ground.
 
     There the candidates from other frames err together, by what light has changed since, and
     outvote it; with texture around they are right and it is not.

@@ -30,7 +30,7 @@ def membrane(picture: Floats, hole: Bools, rounds: int = 4) -> Floats:
 
 
 def _stretch(picture: Floats, hole: NDArray[np.uint8], rounds: int) -> Floats:
-    """``picture`` with the film over ``hole`` (1 inside, 0 where the picture is known)."""
+    """``picture`` with the membrane over ``hole`` (1 inside, 0 where the picture is known)."""
     height, width = hole.shape
     known = (1 - hole).astype(np.float32)
     if min(height, width) <= _SMALLEST_PX:
@@ -43,10 +43,10 @@ def _stretch(picture: Floats, hole: NDArray[np.uint8], rounds: int) -> Floats:
     unseen = (share < _SEEN).astype(np.uint8)
     if unseen.any():
         coarse = _stretch(coarse, unseen, rounds)
-    film = np.asarray(
+    sheet = np.asarray(
         cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
     )
-    cv2.copyTo(picture, 1 - hole, film)
+    cv2.copyTo(picture, 1 - hole, sheet)
     for _ in range(rounds):
-        cv2.copyTo(cv2.blur(film, (3, 3)), hole, film)
-    return film
+        cv2.copyTo(cv2.blur(sheet, (3, 3)), hole, sheet)
+    return sheet
