@@ -37,7 +37,7 @@ _FLAT_DEPTH_PX = 3.0  # depth in a hole from which a spatial fill's error grows 
 _MEMBRANE_ROUNDS = (4, 2, 2)  # for luma and the colour planes
 _RING_NOISE = 0.7  # levels of a ring's error that are coding noise, which a membrane lacks
 _LEAST_ERROR = 0.5  # levels by which a spatial fill errs at least
-_MOST_VOTES, _SURE_LEVELS = 8.0, 2.0  # of a membrane on flat ground, and up to which error
+_MOST_VOTES, _SURE_LEVELS = 4.0, 2.0  # of a membrane on flat ground, and up to which error
 _DEPTH_ERROR = 0.15  # levels for each pixel of depth, however smooth the ring
 
 
