@@ -230,7 +230,8 @@ def _score(plate: Plate, outside: Levels, within: Levels) -> float:
 
 
 def _capped(error: Levels) -> float:
-    return float(np.minimum(np.abs(error), _MOST_LEVELS).mean())
+    """The mean of the errors, none counting for more than so much; 0 of none at all."""
+    return float(np.minimum(np.abs(error), _MOST_LEVELS).mean()) if error.size else 0.0
 
 
 def _alike(one: Plate, other: Plate) -> bool:

@@ -25,6 +25,7 @@ _MOVING_LEVELS = 4.0  # spread of a picture that moves, in levels
 _TRIM_SAMPLES = 40  # frames of an event over which a border pixel is seen to live
 _SAMPLES = 9  # frames of an event that are looked at
 _SETTLE_FRAMES = 2  # of a fade's seeming end, on which the text may still be a little faint
+_END_AIR = 0.4  # letter heights before and behind a detected box that may hold letters
 _HATS = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
 
 
@@ -135,15 +136,20 @@ def region_of(event: Event, cutout: Cutout) -> Box:
 
 
 def _text_box(event: Event, cutout: Cutout, left: int, top: int) -> Box:
-    """The detected box with a little air, in the region's coordinates."""
+    """The detected box with a little air, in the region's coordinates.
+
+    There is more of it along the line: a full stop behind a spaced last word is easily overlooked.
+    """
     line = event.text_height_px
     x0, y0, x1, y1 = event.box_xyxy
     dx, dy = cutout.box[0] + left, cutout.box[1] + top
+    upright = y1 - y0 > 1.5 * (x1 - x0)
+    air_x, air_y = (0.12, _END_AIR) if upright else (_END_AIR, 0.12)
     return (
-        max(0, int(x0 - dx - 0.15 * line)),
-        max(0, int(y0 - dy - 0.12 * line)),
-        int(x1 - dx + 0.15 * line),
-        int(y1 - dy + 0.12 * line),
+        max(0, int(x0 - dx - air_x * line)),
+        max(0, int(y0 - dy - air_y * line)),
+        int(x1 - dx + air_x * line),
+        int(y1 - dy + air_y * line),
     )
 
 
