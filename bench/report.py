@@ -19,7 +19,7 @@ RESULTS_MARK = "results"
 COMPARISON_MARK = "comparison"
 
 
-_MEANS = "Methods, means over the cases"
+_MEANS = "Methods, means over the cases that all of them went through"
 _BARS = "Bars"
 _READING = ("case", "events", "characters", "wrong", "error rate")
 
@@ -164,7 +164,11 @@ def _measured(row: QualityRow) -> tuple[str, ...]:
     return _show(_numbers(row))
 
 
-def _means(rows: list[QualityRow]) -> tuple[tuple[str, ...], ...]:
+def _means(every_row: list[QualityRow]) -> tuple[tuple[str, ...], ...]:
+    """Over the cases that every method has been through: means of others do not compare."""
+    cases = [{r.case for r in every_row if r.method == method} for method in ALL_METHODS]
+    shared = set.intersection(*[some for some in cases if some]) if any(cases) else set()
+    rows = [row for row in every_row if row.case in shared]
     means = []
     for method in ALL_METHODS:
         numbers = [_numbers(row) for row in rows if row.method == method]

@@ -142,10 +142,11 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_comparison_has_a_line_for_each_method() -> None:
-    """The short table shows each method's means over its cases, ours last."""
-    rows = (row("a", OURS, 30.0), row("b", OURS, 40.0, residual=0.1), row("a", "oracle", 25.0))
-    lines = comparison(Results(quality=rows)).splitlines()
+    """The short table shows each method's means over the cases that all have, ours last."""
+    ours = (row("a", OURS, 30.0), row("b", OURS, 40.0, residual=0.1), row("c", OURS, 99.0))
+    oracle = (row("a", "oracle", 25.0), row("b", "oracle", 27.0))
+    lines = comparison(Results(quality=(*ours, *oracle))).splitlines()
     assert lines[2:] == [
-        "| oracle | 25.00 dB | 0.00 | 0.00 | 2.0 x |",
+        "| oracle | 26.00 dB | 0.00 | 0.00 | 2.0 x |",
         "| ours | 35.00 dB | 0.05 | 0.00 | 2.0 x |",
     ]
