@@ -85,7 +85,7 @@ def find_ink(
     plate = plate_behind(cutout, event, settled, ground, style)
     moments = [_of_letters(change, plate).cropped(view) for change in quiet or changes]
     quiet_zone = around[view]
-    frames = _samples(cutout, event, view, most=_TRIM_SAMPLES)[:, 0]
+    frames = _luma_samples(cutout, event, view)
     least = _steady_px(distance, frames.std(axis=0), quiet_zone, line)
     grown = _grow(distance, quiet_zone, moments, line) | (distance <= least)
     mask[view] = trimmed(grown, letters, Evidence(frames, moments if quiet else [], quiet_zone))
@@ -204,14 +204,22 @@ def _detected_box(event: Event, cutout: Cutout) -> Box:
     return left - dx, top - dy, right - dx, bottom - dy
 
 
-def _samples(
-    cutout: Cutout, event: Event, view: tuple[slice, slice], *, most: int = _SAMPLES
-) -> NDArray[np.float32]:
+def _samples(cutout: Cutout, event: Event, view: tuple[slice, slice]) -> NDArray[np.float32]:
     """Frames spread over the event while it is opaque: ``(N, P, H, W)`` of the region."""
+    frames = _opaque_frames(cutout, event, _SAMPLES)
+    return np.stack([cutout.levels(frame)[:, view[0], view[1]] for frame in frames])
+
+
+def _luma_samples(cutout: Cutout, event: Event, view: tuple[slice, slice]) -> NDArray[np.float32]:
+    """The luma of more of such frames: ``(N, H, W)`` of the region."""
+    frames = _opaque_frames(cutout, event, _TRIM_SAMPLES)
+    return np.stack([cutout.luma(frame)[view] for frame in frames])
+
+
+def _opaque_frames(cutout: Cutout, event: Event, most: int) -> list[int]:
     start = max(cutout.start, min(event.full_start, event.full_stop - 1))
     stop = min(cutout.stop, max(event.full_start + 1, event.full_stop))
-    frames = np.unique(np.linspace(start, stop - 1, most).astype(int))
-    return np.stack([cutout.levels(int(frame))[:, view[0], view[1]] for frame in frames])
+    return [int(frame) for frame in np.unique(np.linspace(start, stop - 1, most).astype(int))]
 
 
 def _seeds(planes: NDArray[np.float32], event: Event, text_box: Box) -> NDArray[np.bool_]:
