@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import cv2
@@ -49,8 +48,7 @@ class RapidOcrDetector:
     """
 
     def __init__(self, *, threads: int = 2) -> None:
-        with as_file(files("rapidocr") / "models" / _MODEL) as path:
-            self._session = open_session(path, threads)
+        self._session = open_session(_MODEL, threads)
         self._input = self._session.get_inputs()[0].name
 
     def find(self, bgr: Bgr) -> list[TextBox]:
@@ -65,15 +63,16 @@ class RapidOcrDetector:
         return _boxes(ink, scale_x, scale_y, (width, height))
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """The network at ``path``, on the CPU, its threads asleep while they wait."""
+def open_session(model: str, threads: int) -> onnxruntime.InferenceSession:
+    """A network of the rapidocr wheel, on the CPU, its threads asleep while they wait."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     # Threads that spin while they wait burn the second core for nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with as_file(files("rapidocr") / "models" / model) as path:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _fit(side: int) -> int:

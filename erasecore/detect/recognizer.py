@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from typing import Protocol
 
 import cv2
@@ -54,8 +53,7 @@ class RapidOcrRecognizer:
     """
 
     def __init__(self, *, threads: int = 2) -> None:
-        with as_file(files("rapidocr") / "models" / _MODEL) as path:
-            self._session = open_session(path, threads)
+        self._session = open_session(_MODEL, threads)
         self._input = self._session.get_inputs()[0].name
         known = self._session.get_modelmeta().custom_metadata_map["character"].split("\n")
         self._letters = ["", *known, " "]  # the first stands for no letter
