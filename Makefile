@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORE := $(VENV)/.core
 READY := $(VENV)/.ready
 
 # Where the bench finds its clips, and what it runs; see docs/benchmarks.md
@@ -24,11 +25,16 @@ help:
 
 env: $(READY)
 
-# A stamp, so that pip is asked again only when what is to be installed has changed.
-$(READY): setup.cfg pyproject.toml constraints.txt
+# Stamps, so that pip is asked again only when what is to be installed has changed. The demo gets the
+# product alone; tests and checks need torch as well, which is large.
+$(CORE): setup.cfg pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; README.md says how to get Python 3.11 or newer." >&2; exit 1; }
 	@$(PYTHON) tools/check_python.py
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(READY): $(CORE)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -42,7 +48,7 @@ check: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
-demo: $(READY)
+demo: $(CORE)
 	$(BIN)/python -m bench.demo
 
 bench: $(READY)
