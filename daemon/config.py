@@ -6,6 +6,7 @@ This is the only module of the daemon that reads the environment.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -14,7 +15,7 @@ from pathlib import Path
 from daemon.jobsettings import check_erase
 from daemon.records import read_record, read_yaml
 from erasecore.errors import ConfigError
-from erasecore.settings import EraseSettings
+from erasecore.settings import EraseSettings, HostSettings
 
 
 class WatchMode(StrEnum):
@@ -104,6 +105,34 @@ class ClaimSettings:
     lease_seconds: float = 120.0
 
 
+class ModelSource(StrEnum):
+    """Where weights are fetched from."""
+
+    HUGGINGFACE = "huggingface"
+    MODELSCOPE = "modelscope"
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettings:
+    """One repository of weights; empty: the usual one of the source, and its main branch."""
+
+    repository: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Where the weights of the diffusion engine lie, and where they are fetched from."""
+
+    folder: str = ""
+    source: ModelSource = ModelSource.HUGGINGFACE
+    endpoint: str = ""
+    diffueraser: RepositorySettings = field(default_factory=RepositorySettings)
+    stable_diffusion: RepositorySettings = field(default_factory=RepositorySettings)
+    vae: RepositorySettings = field(default_factory=RepositorySettings)
+    pcm: RepositorySettings = field(default_factory=RepositorySettings)
+
+
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged, and how."""
@@ -121,8 +150,19 @@ class Config:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     claims: ClaimSettings = field(default_factory=ClaimSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
     log: LogSettings = field(default_factory=LogSettings)
     erase: EraseSettings = field(default_factory=EraseSettings)
+
+    @property
+    def models_folder(self) -> Path:
+        """Where weights lie."""
+        return Path(self.models.folder or self.folders.state / "models")
+
+    def host(self) -> HostSettings:
+        """What a worker is told of this machine."""
+        models, state = self.models_folder.absolute(), self.folders.state.absolute()
+        return HostSettings(models=str(models), state=str(state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +271,32 @@ def check_config(config: Config) -> None:
         )
     if config.claims.instance.strip(".") != config.claims.instance or "/" in config.claims.instance:
         raise ConfigError("claims.instance: a plain name, without '/' or dots at its ends.")
+    check_models(config.models)
     check_erase(config.erase, prefix="erase.", error=ConfigError)
     if config.erase.mask:
         raise ConfigError(
             "erase.mask: belongs into a settings file beside the mask: .erase.yaml in a folder of "
             "the inbox, or film.mp4.erase.yaml."
         )
+
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
+
+
+def check_models(models: ModelSettings) -> None:
+    """Raise unless the names and addresses can be those of repositories.
+
+    Raises:
+        ConfigError: the text names the key.
+    """
+    if "\0" in models.folder:
+        raise ConfigError("models.folder: has a NUL character; write a plain path.")
+    if models.endpoint and not models.endpoint.startswith(("https://", "http://")):
+        raise ConfigError("models.endpoint: must be an address such as https://hub.example.org.")
+    for key in ("diffueraser", "stable_diffusion", "vae", "pcm"):
+        one: RepositorySettings = getattr(models, key)
+        if one.repository and not _REPOSITORY.fullmatch(one.repository):
+            raise ConfigError(f"models.{key}.repository: must be of the form owner/name.")
+        if one.revision and not _REVISION.fullmatch(one.revision):
+            raise ConfigError(f"models.{key}.revision: must be a branch, a tag or a commit.")

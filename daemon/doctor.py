@@ -69,7 +69,7 @@ def _worker(config: Config, command: Sequence[str]) -> Iterator[Finding]:
     wake = Wake()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / WORKER_LOG
-        supervisor = Supervisor(config.worker, log, command)
+        supervisor = Supervisor(config.worker, config.host(), log, command)
         begun = time.monotonic()
         try:
             supervisor.spawn(now=begun)

@@ -80,7 +80,7 @@ def erase_file(
     wake = Wake()
     try:
         folder.mkdir()
-        supervisor = Supervisor(config.worker, folder / WORKER_LOG, worker_command)
+        supervisor = Supervisor(config.worker, config.host(), folder / WORKER_LOG, worker_command)
         with wake.signals():
             try:
                 report = _attempts(errand, folder, config, supervisor, wake, observe=observe)

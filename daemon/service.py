@@ -78,7 +78,9 @@ class Service:
         )
         self._holdings = Holdings(self._instance, self._config, self._history)
         worker_log = self._instance / owners.WORKER_LOG
-        self._supervisor = Supervisor(self._config.worker, worker_log, self._worker_command)
+        self._supervisor = Supervisor(
+            self._config.worker, self._config.host(), worker_log, self._worker_command
+        )
         self._beat_at = self._leases_at = self._snapshot_at = float("-inf")
 
     # --- life -------------------------------------------------------------------------------
@@ -368,6 +370,7 @@ class Service:
             configure(self._config.log)
             with_config(self._holdings, self._config)
             self._supervisor.settings = self._config.worker
+            self._supervisor.host = self._config.host()
             self._leases.lease_seconds = self._config.claims.lease_seconds
             self._intake.stop()
             self._intake = Intake(self._config, self._wake)

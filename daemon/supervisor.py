@@ -15,6 +15,7 @@ from pathlib import Path
 from daemon.config import WorkerSettings
 from daemon.jobs import Fault
 from daemon.names import shown
+from daemon.records import as_json
 from daemon.wire import (
     Advanced,
     Failed,
@@ -29,6 +30,7 @@ from daemon.wire import (
 )
 from erasecore.errors import Remedy
 from erasecore.reports import Progress
+from erasecore.settings import HostSettings
 
 WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
 READ_BYTES = 1 << 20
@@ -75,9 +77,14 @@ class Supervisor:
     """
 
     def __init__(
-        self, settings: WorkerSettings, log: Path, command: Sequence[str] = WORKER_COMMAND
+        self,
+        settings: WorkerSettings,
+        host: HostSettings,
+        log: Path,
+        command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
         self.settings = settings
+        self.host = host
         self.state = WorkerState.ABSENT
         self.versions: dict[str, str] = {}
         self.progress: Progress | None = None
@@ -107,7 +114,7 @@ class Supervisor:
         try:
             with self._log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    [*self._command, *arguments, str(self.settings.nice)],
+                    [*self._command, *arguments, str(self.settings.nice), as_json(self.host)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

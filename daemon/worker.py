@@ -1,11 +1,13 @@
 """The child process: loads the tools once, then erases film after film.
 
-``python -m daemon.worker COMMANDS ANSWERS PARENT NICE``: two inherited pipe ends, the daemon's
-process id and our niceness. The only module of the daemon that imports the pipeline.
+``python -m daemon.worker COMMANDS ANSWERS PARENT NICE HOST``: two inherited pipe ends, the daemon's
+process id, our niceness, and a ``HostSettings`` as JSON. The only module of the daemon that imports
+the pipeline.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -18,10 +20,12 @@ from daemon.config import read_environment
 from daemon.faults import arm
 from daemon.jobs import Fault
 from daemon.logs import configure_worker
-from daemon.wire import Failed, Start
+from daemon.records import read_record
+from daemon.wire import Failed, Start, WireError
 from erasecore.errors import EraseError
 from erasecore.pipeline import Tools, erase
 from erasecore.reports import EraseReport
+from erasecore.settings import HostSettings
 
 LIBRARIES = ("subtitle-eraser", "av", "numpy", "opencv-python-headless", "onnxruntime", "rapidocr")
 OOM_SCORE = "500"
@@ -48,13 +52,14 @@ def prepare(parent_pid: int, nice: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Serve the daemon until it closes its end; the exit code."""
-    commands, answers, parent_pid, nice = (int(one) for one in arguments)
+    commands, answers, parent_pid, nice = (int(one) for one in arguments[:4])
+    host = read_record(HostSettings, json.loads(arguments[4]), error=WireError)
     prepare(parent_pid, nice)
     configure_worker()
     with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:
         channel = Channel(reader, writer)
         try:
-            tools = Tools.load()
+            tools = Tools.load(host)
         except EraseError as error:
             channel.send(Failed("", Fault(type(error).__name__, error.remedy, str(error))))
             return 1

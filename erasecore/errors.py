@@ -6,6 +6,7 @@ The text names the file (or the place) and the next step, so that it can be show
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
@@ -204,6 +205,30 @@ class EngineMissing(HostError):
 
     def __init__(self, name: str, sentence: str) -> None:
         super().__init__(f"engine {name}: {sentence}")
+
+
+MEND = "`subtitle-eraser models fetch`"
+_TOLD_FILES = 3
+
+
+class WeightsMissing(HostError):
+    """Not all weights of the diffusion engine are there."""
+
+    def __init__(self, models: Path, missing: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        more = f" and {len(missing) - _TOLD_FILES} more" if len(missing) > _TOLD_FILES else ""
+        lacking = ", ".join(missing[:_TOLD_FILES]) + more
+        super().__init__(f"{models}: lacks {lacking}; run {MEND}, or set engine: propagate.")
+
+
+class WeightsDamaged(HostError):
+    """Weights are not the files that were fetched."""
+
+    def __init__(self, models: Path, faults: Mapping[str, str]) -> None:
+        self.faults = dict(faults)
+        told = [f"{name} {what}" for name, what in list(faults.items())[:_TOLD_FILES]]
+        more = f"; and {len(faults) - _TOLD_FILES} more" if len(faults) > _TOLD_FILES else ""
+        super().__init__(f"{models}: {'; '.join(told)}{more}. Run {MEND}, which mends just that.")
 
 
 # --- nobody -----------------------------------------------------------------------------------

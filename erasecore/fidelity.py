@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.detect.events import Event
+from erasecore.durable import whole_file
 from erasecore.errors import VerifyFailed
 from erasecore.video.color import Plane, Planes
-from erasecore.video.durable import whole_file
 
 MOST_REFERENCES = 48
 WORST_DB = 20.0

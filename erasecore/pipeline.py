@@ -12,6 +12,7 @@ import structlog
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.events import Event
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
+from erasecore.durable import whole_file
 from erasecore.engines.base import Engine
 from erasecore.engines.choose import make_engine
 from erasecore.errors import TextRemains
@@ -21,7 +22,7 @@ from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
 from erasecore.reports import EraseReport, EventReport, Stage
 from erasecore.segments import Film, erase_segments
-from erasecore.settings import Companions, EraseSettings, OnResidual
+from erasecore.settings import Companions, EraseSettings, HostSettings, OnResidual
 from erasecore.subtitles import cues_of, srt_of
 from erasecore.summary import (
     clock_time,
@@ -32,7 +33,6 @@ from erasecore.summary import (
     warnings_of,
 )
 from erasecore.video.assemble import assemble
-from erasecore.video.durable import whole_file
 from erasecore.video.encoders import fit_container
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame
@@ -46,6 +46,7 @@ PREVIEW = "preview.jpg"
 SUBTITLES = "subtitles.srt"
 _TOLD_TIMES = 6  # of places with text left that an error names
 _ALONE = Companions()
+_NOWHERE = HostSettings()
 _NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
 
 
@@ -57,12 +58,13 @@ class Tools:
     engines: dict[str, Engine] = field(default_factory=dict)
     recognizer: Recognizer | None = None  # loaded for the first film that has text to be read
     threads: int = 1  # for each network
+    host: HostSettings = _NOWHERE
 
     @classmethod
-    def load(cls, *, threads: int = 0) -> Tools:
+    def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> Tools:
         """The text detector, ready for work; all else is made when first asked for."""
         threads = threads or os.cpu_count() or 1
-        return cls(RapidOcrDetector(threads=threads), threads=threads)
+        return cls(RapidOcrDetector(threads=threads), threads=threads, host=host)
 
     def reader(self) -> Recognizer:
         """What reads lines of text."""

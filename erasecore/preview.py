@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.durable import whole_file
 from erasecore.recover import EventShare
-from erasecore.video.durable import whole_file
 
 _PER_SEGMENT = 3  # events of each segment that may come into the preview
 _IN_PREVIEW = 8

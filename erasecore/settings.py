@@ -97,3 +97,11 @@ class Companions:
 
     cues: str = ""  # a subtitle file: when text may appear
     mask: str = ""  # a picture or a film: what is to be erased, in place of what is found
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """What a worker is told of the machine it runs on; empty where there is none."""
+
+    models: str = ""  # the folder of weights, an absolute path; see ``erasecore.weights``
+    state: str = ""  # a folder for what is remembered from film to film, an absolute path

@@ -16,9 +16,9 @@ from typing import Any
 
 from erasecore.detect.events import Detection
 from erasecore.detect.recognizer import NOTHING, Reading
+from erasecore.durable import whole_file
 from erasecore.fidelity import References
 from erasecore.settings import Companions, EraseSettings
-from erasecore.video.durable import whole_file
 from erasecore.video.timeline import Timeline
 
 LAYOUT_VERSION = 4  # raised when what lies in the folder changes its meaning

@@ -15,9 +15,9 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from erasecore.durable import whole_file
 from erasecore.errors import VerifyFailed
 from erasecore.video.containers import mux_options, muxer_for
-from erasecore.video.durable import whole_file
 from erasecore.video.opening import AnyPacket, open_film
 from erasecore.video.probe import VideoInfo
 from erasecore.video.streams import Target, add_streams, copied, copy_header

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.video.durable import whole_file
+from erasecore.durable import whole_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,10 +14,10 @@ import av.error
 from av.codec.context import Flags, ThreadType
 from av.video.stream import VideoStream
 
+from erasecore.durable import whole_file
 from erasecore.settings import EncodeSettings
 from erasecore.video.color import Planes
 from erasecore.video.containers import holds
-from erasecore.video.durable import whole_file
 from erasecore.video.encoders import EncoderPlan, plan_encoder
 from erasecore.video.formats import layout_of, views
 from erasecore.video.probe import VideoInfo

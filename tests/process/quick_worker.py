@@ -127,7 +127,7 @@ def _raise(what: str, start: Start) -> NoReturn:
 
 def main(arguments: list[str]) -> None:
     """Serve."""
-    commands, answers, parent_pid, _nice = (int(one) for one in arguments)
+    commands, answers, parent_pid, _nice = (int(one) for one in arguments[:4])
     die_with_parent(parent_pid)
     arm(read_environment().fault_at)
     with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:

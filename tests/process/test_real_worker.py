@@ -205,6 +205,18 @@ def test_a_worker_that_cannot_start_is_quoted(films: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_worker_is_told_of_its_host(films: Path, tmp_path: Path) -> None:
+    """Where weights lie and what may be remembered: the last word of its command line."""
+    errand = Errand(films / "text.mp4", tmp_path / "out.mp4")
+    command = (sys.executable, "-c", "import sys; sys.exit(sys.argv[-1])")
+    config = load_config(None, tmp_path)
+    with pytest.raises(HostError) as caught:
+        erase_file(errand, config, lambda _: None, worker_command=command)
+    assert json.dumps({"models": config.host().models, "state": config.host().state}) in str(
+        caught.value
+    )
+
+
 def test_doctor(house: House) -> None:
     """The doctor finds everything well on a machine where it is."""
     done = run("doctor", "--config", house.config)

@@ -76,6 +76,11 @@ def test_example_explains_every_key() -> None:
         ("erase: {detect: {times: [{start_seconds: 2, stop_seconds: 1}]}}", "detect.times[0]"),
         ("claims: {lease_seconds: 10.0}", "claims.lease_seconds: must be at least three times"),
         ("claims: {instance: a/b}", "claims.instance: a plain name"),
+        ("models: {source: ftp}", "models.source: must be one of huggingface, modelscope"),
+        ("models: {endpoint: hub.local}", "models.endpoint: must be an address"),
+        ("models: {vae: {repository: vae}}", "models.vae.repository: must be of the form owner/"),
+        ("models: {pcm: {revision: '../x y'}}", "models.pcm.revision: must be a branch, a tag or"),
+        ("models: {token: hf_secret}", "models.token: no such key"),  # never in a file
         ("- a list", "must be 'key: value' lines"),
         ("a: [", "not YAML"),
         ("!!python/object/apply:os.system [ls]", "not YAML"),
@@ -102,6 +107,16 @@ def test_which_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_config(None, read_environment({})) == Path("config.yaml")
     with pytest.raises(ConfigError, match="SUBTITLE_ERASER_CONFIG: there is no file"):
         find_config(None, read_environment({"SUBTITLE_ERASER_CONFIG": "/nowhere"}))
+
+
+def test_where_weights_lie(tmp_path: Path) -> None:
+    """Weights lie below the state folder unless the configuration says where; workers are told."""
+    config = load_config(None, tmp_path)
+    assert config.host().models == str(tmp_path / "state" / "models")
+    assert config.host().state == str(tmp_path / "state")
+    path = tmp_path / "config.yaml"
+    path.write_text("models: {folder: /mnt/models}")
+    assert load_config(path, tmp_path).host().models == "/mnt/models"
 
 
 def test_root(tmp_path: Path) -> None:
