@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 from contextlib import suppress
 
 
@@ -17,3 +18,11 @@ def give_back_memory() -> None:
     gc.collect()
     with suppress(OSError, AttributeError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def free_memory() -> None:
+    """Give back all that nothing refers to, on the host and on the graphics card."""
+    give_back_memory()
+    torch = sys.modules.get("torch")  # not imported for it: it takes seconds and hundreds of MB
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -48,6 +48,17 @@ class EventReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LadderReport:
+    """In which pieces one kind of work was done, so that it fitted the memory."""
+
+    work: str  # what was worked on: engine, size, device
+    rung: str  # the lowest that was needed
+    position: int  # of that rung; 0 is the one that needs the most memory
+    rungs: int  # how many there are
+    steps_down: int  # rungs gone down in this film because memory ran out
+
+
+@dataclass(frozen=True, slots=True)
 class EraseReport:
     """One film, done."""
 
@@ -66,3 +77,4 @@ class EraseReport:
     psnr_outside: float | None = None  # result against source away from the ink, dB
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall seconds
     warnings: tuple[str, ...] = ()
+    memory: tuple[LadderReport, ...] = ()
