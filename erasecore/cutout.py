@@ -14,8 +14,18 @@ THUMB_COLUMNS = 240
 
 
 @dataclass(frozen=True, slots=True)
+class Wider:
+    """A larger rectangle of the same frames: ``box`` in the picture, ``planes`` as a cutout's."""
+
+    box: Box
+    planes: tuple[Stack, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cutout:
     """The pixels of a rectangle in the frames ``[start, start + T)``.
+
+    Its planes may be a part of ``around``, larger ones that are views of the same memory.
 
     Attributes:
         start: the film's frame number of the first one.
@@ -32,6 +42,7 @@ class Cutout:
     thumbs: NDArray[np.float32]
     thumb_scale: float
     layout: PlaneLayout
+    around: Wider | None = None
 
     @property
     def stop(self) -> int:
@@ -63,11 +74,14 @@ class Cutout:
 class CutoutCollector:
     """Collects a cutout frame by frame."""
 
-    def __init__(self, start: int, stop: int, box: Box, layout: PlaneLayout) -> None:
-        """Make room for the frames ``[start, stop)`` of ``box``."""
+    def __init__(
+        self, start: int, stop: int, box: Box, layout: PlaneLayout, *, wider: Box | None = None
+    ) -> None:
+        """Make room for the frames ``[start, stop)`` of ``box``, or of ``wider`` around it."""
         self._start, self._stop, self._box, self._layout = start, stop, box, layout
+        self._whole = wider or box
         kind = np.uint8 if layout.bits == 8 else np.uint16
-        self._windows = [plane_window(box, index, layout) for index in range(layout.planes)]
+        self._windows = [plane_window(self._whole, index, layout) for index in range(layout.planes)]
         sizes = [
             (window[0].stop - window[0].start, window[1].stop - window[1].start)
             for window in self._windows
@@ -89,8 +103,23 @@ class CutoutCollector:
     def finish(self) -> Cutout:
         """The cutout of the frames that came."""
         planes = tuple(stack[: self._count] for stack in self._planes)
-        thumbs = np.stack(self._thumbs)
-        return Cutout(self._start, self._box, planes, thumbs, self._thumb_scale, self._layout)
+        wider = Wider(self._whole, planes) if self._whole != self._box else None
+        return Cutout(
+            start=self._start,
+            box=self._box,
+            planes=self._part(planes),
+            thumbs=np.stack(self._thumbs),
+            thumb_scale=self._thumb_scale,
+            layout=self._layout,
+            around=wider,
+        )
+
+    def _part(self, planes: tuple[Stack, ...]) -> tuple[Stack, ...]:
+        """Views of the cutout's own rectangle in the larger one."""
+        left, top = self._whole[:2]
+        box = self._box[0] - left, self._box[1] - top, self._box[2] - left, self._box[3] - top
+        windows = [plane_window(box, index, self._layout) for index in range(len(planes))]
+        return tuple(stack[:, w[0], w[1]] for stack, w in zip(planes, windows, strict=True))
 
     def _thumb(self, luma: Plane) -> NDArray[np.float32]:
         height, width = luma.shape

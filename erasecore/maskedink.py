@@ -60,7 +60,7 @@ def _whole(part: Event, events: list[Event]) -> Event:
 
 
 def _sum(event: Event, shares: list[EventShare]) -> EventShare:
-    filled = [share.propagated + share.invented for share in shares]
+    filled = [share.propagated + share.invented + share.diffused for share in shares]
     trust = sum(s.confidence * count for s, count in zip(shares, filled, strict=True))
     return replace(
         shares[0],
@@ -68,5 +68,6 @@ def _sum(event: Event, shares: list[EventShare]) -> EventShare:
         unblended=0,
         propagated=sum(share.propagated for share in shares),
         invented=sum(share.invented for share in shares),
+        diffused=sum(share.diffused for share in shares),
         confidence=trust / sum(filled) if sum(filled) else 0.0,
     )

@@ -203,6 +203,7 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
         report,
         untouched=False,
         events=events,
+        frames_diffused=sum(record.frames_diffused for record in records),
         segments=len(segments),
         segments_resumed=resumed,
         residual_events=sum(event.residual for event in events),

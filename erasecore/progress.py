@@ -18,6 +18,7 @@ _SHARES = {  # of a job's time, measured on 720p and 1080p films
     Stage.ASSEMBLE: 0.02,
     Stage.VERIFY: 0.10,
 }
+_SCOUT_SHARE = 0.5  # of a segment's progress; encoding is the rest
 
 
 class ProgressTeller:
@@ -35,6 +36,34 @@ class ProgressTeller:
         with self._lock:
             self._furthest = max(self._furthest, before + share * _SHARES[stage])
             self._observe(Progress(stage, share, self._furthest, int(done), int(total)))
+
+
+class EraseMeter:
+    """Adds up the progress of scouting and encoding the frames of a film.
+
+    Args:
+        total: the film's frames.
+        done: those that an earlier attempt has finished.
+        teller: told after every step.
+    """
+
+    def __init__(self, total: int, done: int, teller: ProgressTeller) -> None:
+        self._teller, self._total = teller, total
+        self._scouted = self._encoded = float(done)
+
+    def scouted(self, frames: float) -> None:
+        """So many more frames are recovered."""
+        self._scouted += frames
+        self._tell()
+
+    def encoded(self, frames: float) -> None:
+        """So many more frames are stored."""
+        self._encoded += frames
+        self._tell()
+
+    def _tell(self) -> None:
+        done = _SCOUT_SHARE * self._scouted + (1 - _SCOUT_SHARE) * self._encoded
+        self._teller.tell(Stage.ERASE, done, self._total)
 
 
 class Clock:

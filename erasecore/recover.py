@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from erasecore.composite import Patch
 from erasecore.cutout import Cutout
-from erasecore.detect.events import Event
+from erasecore.detect.events import BoxXyxy, Event
 from erasecore.engines.base import (
+    Around,
     Engine,
     Filled,
     FilledFrame,
     Origin,
+    OtherText,
     Strip,
     Tick,
     check_filled,
@@ -40,15 +42,20 @@ class EventShare:
     unblended: int
     propagated: int
     invented: int
+    diffused: int
     confidence: float  # 0 to 1, the mean over its filled pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What replaces the ink of one clip: a patch for each film frame that has any."""
+    """What replaces the ink of one clip: a patch for each film frame that has any.
+
+    ``diffused`` are the film frames in which a network made pixels up.
+    """
 
     patches: dict[int, Patch]
     shares: tuple[EventShare, ...]
+    diffused: frozenset[int] = frozenset()
 
 
 FindInks: TypeAlias = Callable[[Cutout, Clip, tuple[int, ...]], tuple[Ink, ...]]
@@ -75,11 +82,15 @@ def recover(
     """
     inks = (find or find_inks)(cutout, clip, cuts)
     undone = _undo_all(cutout, inks)
-    strip = replace(_strip(cutout, clip, inks, cuts), seen_through=see_through(cutout, inks))
+    strip = replace(
+        _strip(cutout, clip, inks, cuts),
+        seen_through=see_through(cutout, inks),
+        around=_around(cutout, clip),
+    )
     filled = engine.fill(strip, None, tick)
     check_filled(engine.traits.name, strip, filled)
     patches = _patches(cutout, clip, strip, filled, undone)
-    return Recovery(patches, _shares(clip, strip, filled, inks))
+    return Recovery(patches, _shares(clip, strip, filled, inks), _diffused(clip, filled))
 
 
 def find_inks(cutout: Cutout, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
@@ -128,6 +139,41 @@ def _strip(cutout: Cutout, clip: Clip, inks: tuple[Ink, ...], cuts: tuple[int, .
         thumbs=cutout.thumbs,
         thumb_scale=cutout.thumb_scale,
         layout=cutout.layout,
+    )
+
+
+def _around(cutout: Cutout, clip: Clip) -> Around | None:
+    """The picture around the strip, if it was wanted and there is any."""
+    if cutout.around is None:
+        return None
+    x, y = cutout.around.box[:2]
+    texts = tuple(
+        OtherText(
+            event.start - cutout.start,
+            event.stop - cutout.start,
+            _box_around(event.box_xyxy, 0.2 * event.text_height_px, x, y),
+        )
+        for event in clip.beside
+    )
+    left, top = cutout.box[0] - x, cutout.box[1] - y
+    return Around(cutout.around.planes, left, top, texts)
+
+
+def _box_around(box: BoxXyxy, pad: float, x: int, y: int) -> Box:
+    left, top, right, bottom = box
+    return (
+        max(0, int(left - pad) - x),
+        max(0, int(top - pad) - y),
+        max(0, int(right + pad) + 1 - x),
+        max(0, int(bottom + pad) + 1 - y),
+    )
+
+
+def _diffused(clip: Clip, filled: Filled) -> frozenset[int]:
+    return frozenset(
+        clip.fill_start + offset
+        for offset, frame in enumerate(filled.frames)
+        if (frame.origin == Origin.DIFFUSED).any()
     )
 
 
@@ -201,6 +247,7 @@ def _shares(
                 unblended=plate_px + int(origins[Origin.UNBLENDED]),
                 propagated=int(origins[Origin.PROPAGATED]),
                 invented=int(origins[Origin.INVENTED]),
+                diffused=int(origins[Origin.DIFFUSED]),
                 confidence=trust / count if count else float(plate_px > 0),
             )
         )

@@ -45,6 +45,7 @@ class EventReport:
     ink_found: bool = True  # False: nothing was told from the picture, and nothing changed
     residual: bool = False  # text is still seen in its place
     passes: int = 1  # 2: text was left after the first, and stronger hypotheses were tried
+    share_diffused: float = 0.0  # of its ink pixels: made up by the diffusion network
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,4 @@ class EraseReport:
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall seconds
     warnings: tuple[str, ...] = ()
     memory: tuple[LadderReport, ...] = ()
+    frames_diffused: int = 0  # frames in which the diffusion network made pixels up

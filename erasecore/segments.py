@@ -29,10 +29,9 @@ from erasecore.hypotheses import hypotheses_for, stronger
 from erasecore.maskedink import masked, whole_shares
 from erasecore.memory import give_back_memory
 from erasecore.preview import Snapshots
-from erasecore.progress import ProgressTeller
+from erasecore.progress import EraseMeter, ProgressTeller
 from erasecore.reading import read_event
 from erasecore.recover import EventShare, FindInks, Recovery, find_inks, recover
-from erasecore.reports import Stage
 from erasecore.residual import Findings, SegmentWatch
 from erasecore.settings import EraseSettings
 from erasecore.video.probe import VideoInfo
@@ -43,8 +42,6 @@ from erasecore.windows import Clip, Picture, Segment, plan_clips
 from erasecore.workspace import SegmentRecord, ShareRecord, Workspace
 
 log = structlog.get_logger(__name__)
-
-_SCOUT_SHARE = 0.5  # of a segment's progress; encoding is the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +109,11 @@ class _Recovered:
             for share in done.recovery.shares
         )
 
+    @property
+    def diffused(self) -> frozenset[int]:
+        """The film frames in which a network made pixels up."""
+        return frozenset().union(*(done.recovery.diffused for done in self.clips.values()))
+
     def patches(self) -> dict[int, list[Patch]]:
         """What changes in each film frame."""
         patches: dict[int, list[Patch]] = defaultdict(list)
@@ -142,38 +144,19 @@ def erase_segments(
             records[segment.number] = record
     resumed = len(records)
     missing = [segment for segment in segments if segment.number not in records]
-    meter = _Meter(film.detection.frames, missing, teller)
+    total = film.detection.frames
+    done = total - sum(segment.stop - segment.start for segment in missing)
+    meter = EraseMeter(total, done, teller)
     with _Bench(film, workspace, meter) as bench:
         for record in bench.erase(missing):
             records[record.number] = record
     return tuple(records[segment.number] for segment in segments), resumed
 
 
-class _Meter:
-    """Adds up the progress of scouting and encoding."""
-
-    def __init__(self, total: int, missing: list[Segment], teller: ProgressTeller) -> None:
-        self._teller, self._total = teller, total
-        left = sum(segment.stop - segment.start for segment in missing)
-        self._scouted = self._encoded = float(total - left)
-
-    def scouted(self, frames: float) -> None:
-        self._scouted += frames
-        self._tell()
-
-    def encoded(self, frames: float) -> None:
-        self._encoded += frames
-        self._tell()
-
-    def _tell(self) -> None:
-        done = _SCOUT_SHARE * self._scouted + (1 - _SCOUT_SHARE) * self._encoded
-        self._teller.tell(Stage.ERASE, done, self._total)
-
-
 class _Bench:
     """Both readers and the encoder's thread, at work on one film; a context manager."""
 
-    def __init__(self, film: Film, workspace: Workspace, meter: _Meter) -> None:
+    def __init__(self, film: Film, workspace: Workspace, meter: EraseMeter) -> None:
         self._film, self._workspace, self._meter = film, workspace, meter
         self._scout = FrameReader(film.video, film.timeline)
         self._reader = FrameReader(film.video, film.timeline)
@@ -239,14 +222,21 @@ class _Bench:
 
     def _plan(self, segment: Segment, events: list[Event] | tuple[Event, ...]) -> tuple[Clip, ...]:
         film = self._film
-        context = round(film.engine.traits.context_seconds * float(film.video.rate)) + 1
-        frames = film.detection.frames
-        return plan_clips(segment, events, film.picture, frames=frames, context=context)
+        traits = film.engine.traits
+        return plan_clips(
+            segment,
+            events,
+            film.picture,
+            frames=film.detection.frames,
+            context=round(traits.context_seconds * float(film.video.rate)) + 1,
+            around=traits.surroundings,
+        )
 
     def _recover_clip(self, clip: Clip, find: FindInks, tick: Tick) -> _Done:
         """Its pixels are held only in here."""
         film = self._film
-        collector = CutoutCollector(clip.start, clip.stop, clip.box, film.video.layout)
+        layout = film.video.layout
+        collector = CutoutCollector(clip.start, clip.stop, clip.box, layout, wider=clip.wider)
         for frame in self._scout.read(clip.start, clip.stop):
             collector.add(frame.index, frame.planes)
         cutout = collector.finish()
@@ -335,6 +325,7 @@ class _Bench:
             stop=record.stop,
             events=len(record.shares),
             residual=sum(share.residual for share in record.shares),
+            frames_diffused=record.frames_diffused,
         )
         return record
 
@@ -359,7 +350,7 @@ def _fills(clip: Clip, event: Event) -> bool:
 
 
 def _ink_px(share: EventShare) -> int:
-    return share.unblended + share.propagated + share.invented
+    return share.unblended + share.propagated + share.invented + share.diffused
 
 
 def _record(stored: _Stored, folder: Path) -> SegmentRecord:
@@ -379,6 +370,7 @@ def _record(stored: _Stored, folder: Path) -> SegmentRecord:
             share.propagated,
             share.invented,
             share.confidence,
+            diffused=share.diffused,
             residual=share.event in stored.findings.left,
             passes=2 if share.event in recovered.retried else 1,
             preview=pictured.get(number, ""),
@@ -386,4 +378,6 @@ def _record(stored: _Stored, folder: Path) -> SegmentRecord:
         )
         for number, share in enumerate(shares)
     )
-    return SegmentRecord(segment.number, segment.start, segment.stop, records)
+    return SegmentRecord(
+        segment.number, segment.start, segment.stop, records, len(recovered.diffused)
+    )

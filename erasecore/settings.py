@@ -65,6 +65,33 @@ class EncodeSettings:
     threads: int = 0  # 0: as many as the machine has
 
 
+class Precision(StrEnum):
+    """The type that the diffusion networks compute in."""
+
+    AUTO = "auto"  # float16 on a GPU, float32 on a CPU
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionSettings:
+    """How the diffusion engine works, and where."""
+
+    min_invented_share: float = (
+        0.05  # of a window's ink; up to it the propagate engine's fill stays
+    )
+    min_error_levels: float = 2.0  # invented pixels that err less, as expected, count as recovered
+    steps: int = 2  # of denoising
+    seed: int = 20  # of the noise; another one makes other pixels up
+    precision: Precision = Precision.AUTO
+    channels_last: bool = False  # the order of the networks' memory; faster on some GPUs
+    compile: bool = False  # torch.compile: minutes at the first film of a size, faster from then on
+    allow_propagate: bool = (
+        True  # where nothing fits into memory, the propagate engine's fill stays
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
     """What a film may be; beyond it the film is refused, never half done."""
@@ -88,6 +115,7 @@ class EraseSettings:
     on_residual: OnResidual = OnResidual.DONE
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
+    diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
 
 

@@ -47,9 +47,12 @@ def _report(shares: list[ShareRecord], timeline: Timeline, time_base: Fraction) 
     unblended = sum(share.unblended for share in shares)
     propagated = sum(share.propagated for share in shares)
     invented = sum(share.invented for share in shares)
-    filled = propagated + invented
+    diffused = sum(share.diffused for share in shares)
+    filled = propagated + invented + diffused
     total = max(1, unblended + filled)
-    trust = sum(share.confidence * (share.propagated + share.invented) for share in shares)
+    trust = sum(
+        share.confidence * (share.propagated + share.invented + share.diffused) for share in shares
+    )
     first = shares[0]
     left, top, right, bottom = (round(side) for side in first.box_xyxy)
     return EventReport(
@@ -61,6 +64,7 @@ def _report(shares: list[ShareRecord], timeline: Timeline, time_base: Fraction) 
         share_unblended=round(unblended / total, 4),
         share_propagated=round(propagated / total, 4),
         share_invented=round(invented / total, 4),
+        share_diffused=round(diffused / total, 4),
         confidence=round(trust / filled, 4) if filled else float(unblended > 0),
         ink_found=unblended + filled > 0,
         residual=any(share.residual for share in shares),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from erasecore.detect.events import Event
+from erasecore.engines.base import Surroundings
 from erasecore.video.color import Box, PlaneLayout
 
 _SHORTEST, _LONGEST = 2 / 3, 4 / 3  # of the wished length of a segment
@@ -31,7 +32,8 @@ class Segment:
 class Clip:
     """Frames ``[start, stop)`` of a rectangle; those in ``[fill_start, fill_stop)`` need work.
 
-    ``events`` are all whose ink can be seen in it, also those outside the fill span.
+    ``events`` are all whose ink can be seen in it, also those outside the fill span. ``wider`` is
+    the rectangle around ``box`` that an engine asks for, ``beside`` the events seen only there.
     """
 
     start: int
@@ -40,6 +42,8 @@ class Clip:
     fill_stop: int
     box: Box
     events: tuple[Event, ...]
+    wider: Box | None = None
+    beside: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,13 @@ def _best_border(places: range, wished: int, events: Sequence[Event], cuts: Sequ
 
 
 def plan_clips(
-    segment: Segment, events: Sequence[Event], picture: Picture, *, frames: int, context: int
+    segment: Segment,
+    events: Sequence[Event],
+    picture: Picture,
+    *,
+    frames: int,
+    context: int,
+    around: Surroundings | None = None,
 ) -> tuple[Clip, ...]:
     """The clips of a segment: groups of subtitles near in time and place.
 
@@ -87,6 +97,7 @@ def plan_clips(
         picture: what the film looks like.
         frames: of the whole film.
         context: frames wanted before and after the subtitles of a clip.
+        around: how much of the picture around a clip's rectangle is wanted besides.
     """
     here = [e for e in events if e.start < segment.stop and e.stop > segment.start]
     clips: list[Clip] = []
@@ -95,15 +106,14 @@ def plan_clips(
         fill_start = max(segment.start, min(e.start for e in group))
         fill_stop = min(segment.stop, max(e.stop for e in group))
         reach = (min(e.start for e in group) - context, max(e.stop for e in group) + context)
+        wider = None if around is None else _wider(group, box, picture, around)
         for first, last in _parts(fill_start, fill_stop, box, picture, context):
             start, stop = _around(first, last, reach, box, picture)
             start, stop = max(0, start), min(frames, stop)
-            inside = tuple(
-                e
-                for e in events
-                if e.start < stop and e.stop > start and _touch(_region(e, picture), box)
-            )
-            clips.append(Clip(start, stop, first, last, box, inside))
+            then = [e for e in events if e.start < stop and e.stop > start]
+            inside = _touching(then, box, picture)
+            beside = tuple(e for e in _touching(then, wider or box, picture) if e not in inside)
+            clips.append(Clip(start, stop, first, last, box, inside, wider, beside))
     return tuple(sorted(clips, key=lambda clip: clip.start))
 
 
@@ -143,6 +153,20 @@ def _box(group: list[Event], picture: Picture) -> Box:
     right = min(picture.width, -(-(right + pad) // step_x) * step_x)
     bottom = min(picture.height, -(-(bottom + pad) // step_y) * step_y)
     return left, top, right, bottom
+
+
+def _wider(group: list[Event], box: Box, picture: Picture, wish: Surroundings) -> Box:
+    """``box`` with as much of the picture around it as is wished for and there is."""
+    layout = picture.layout
+    left, top, right, bottom = _union([_region(e, picture) for e in group])
+    columns = wish.span(left, right, room=picture.width, step=1 << layout.shift_x)
+    rows = wish.span(top, bottom, room=picture.height, step=1 << layout.shift_y)
+    return _union([box, (columns[0], rows[0], columns[1], rows[1])])
+
+
+def _touching(events: Sequence[Event], box: Box, picture: Picture) -> tuple[Event, ...]:
+    """Those of ``events`` whose ink may be seen in ``box``."""
+    return tuple(e for e in events if _touch(_region(e, picture), box))
 
 
 def _union(boxes: list[Box]) -> Box:

@@ -21,7 +21,7 @@ from erasecore.fidelity import References
 from erasecore.settings import Companions, EraseSettings
 from erasecore.video.timeline import Timeline
 
-LAYOUT_VERSION = 4  # raised when what lies in the folder changes its meaning
+LAYOUT_VERSION = 5  # raised when what lies in the folder changes its meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class ShareRecord:
     passes: int  # 2: text was left after the first, and stronger hypotheses were tried
     preview: str  # file name of its before-and-after picture, "" where none was made
     reading: Reading = NOTHING  # what it says, as far as this segment shows it
+    diffused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class SegmentRecord:
     start: int
     stop: int
     shares: tuple[ShareRecord, ...]
+    frames_diffused: int = 0  # frames in which a network made pixels up
 
 
 class Workspace:
@@ -88,7 +90,8 @@ class Workspace:
         raw = json.loads(path.read_text("utf-8"))
         if (raw["start"], raw["stop"]) != (start, stop):
             return None
-        return SegmentRecord(number, start, stop, tuple(map(_share, raw["shares"])))
+        shares = tuple(map(_share, raw["shares"]))
+        return SegmentRecord(number, start, stop, shares, raw["frames_diffused"])
 
     def save_segment(self, record: SegmentRecord) -> None:
         """Declare a segment finished; its video is in place already."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.errors import EngineMisbehaved
-from erasecore.video.color import Plane, PlaneLayout, Stack
+from erasecore.video.color import Box, Plane, PlaneLayout, Stack
 
 Bools: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float32]
@@ -30,6 +30,7 @@ class Origin(IntEnum):
     PROPAGATED = 1  # real pixels of other frames
     INVENTED = 2  # made up from the surroundings
     UNBLENDED = 3  # solved for, through ink that is translucent in this frame
+    DIFFUSED = 4  # made up by a network that has learned what pictures look like
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,37 @@ class SeenThrough:
     planes: tuple[Plane, ...]
     mask: Bools
     error: float
+
+
+@dataclass(frozen=True, slots=True)
+class OtherText:
+    """Ink that is not to be filled here, in the picture around a strip: no example to follow.
+
+    ``box`` is in pixels of the surroundings' own planes; ``start`` and ``stop`` count the strip's
+    frames.
+    """
+
+    start: int
+    stop: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The picture around a strip, for engines whose traits ask for it.
+
+    Attributes:
+        planes: the strip's frames with more of the picture; the strip is a part of them. Not
+            modified.
+        left: where in their luma the strip begins; a multiple of a colour sample's width.
+        top: the same for rows.
+        texts: ink in it that is not in the strip's holes.
+    """
+
+    planes: tuple[Stack, ...]
+    left: int
+    top: int
+    texts: tuple[OtherText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +96,7 @@ class Strip:
         thumb_scale: pixels of the film for one pixel of a thumb.
         layout: the planes' depth and reduction.
         seen_through: of frames whose ink is translucent, the background seen through it.
+        around: more of the picture, where the engine's traits ask for it.
     """
 
     planes: tuple[Stack, ...]
@@ -76,6 +109,7 @@ class Strip:
     thumb_scale: float
     layout: PlaneLayout
     seen_through: Mapping[int, SeenThrough] = field(default_factory=dict)
+    around: Around | None = None
 
     @property
     def frames(self) -> int:
@@ -112,12 +146,49 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """How much of the picture around the ink an engine wants to see, as far as there is any.
+
+    Attributes:
+        margin_px: on each side of the ink.
+        min_side_px: width and height at least.
+        multiple_of: of which width and height are multiples.
+        coarse_from_px: larger sides are multiples of twice that, so that there are few sizes.
+    """
+
+    margin_px: int
+    min_side_px: int
+    multiple_of: int
+    coarse_from_px: int
+
+    def side(self, length: int) -> int:
+        """The least allowed side that ``length`` fits into."""
+        step = self.multiple_of * (1 if length <= self.coarse_from_px else 2)
+        return max(self.min_side_px, -(-length // step) * step)
+
+    def span(self, start: int, stop: int, *, room: int, step: int) -> tuple[int, int]:
+        """``[start, stop)`` of ink with its surroundings, inside ``[0, room)``.
+
+        Its ends lie on multiples of ``step``, or at the end of the room; its length is an allowed
+        side (up to a step less at the end of the room), or all of the room.
+        """
+        start, stop = max(0, start - self.margin_px), min(room, stop + self.margin_px)
+        length = self.side(stop - start)
+        if length >= room:
+            return 0, room
+        first = min(max(0, start - (length - (stop - start)) // 2), room - length)
+        if first + length == room:
+            return -(-first // step) * step, room
+        return first // step * step, first // step * step + length
+
+
+@dataclass(frozen=True, slots=True)
 class Traits:
     """What an engine needs from its caller."""
 
     name: str
     context_seconds: float  # how far before and after the hole it likes to look
-    multiple_of: int = 1  # of which width and height of the strip must be multiples
+    surroundings: Surroundings | None = None  # none: the strip alone will do
     device: str = "cpu"
     settings: dict[str, str] = field(default_factory=dict)  # shown in reports and by doctor
 

@@ -28,7 +28,8 @@ class PlaneLayout:
 
     ``pix_fmt`` is FFmpeg's name. Where ``rgb`` is set the planes are green, blue and red, all full
     size, and there is no luma; green does for one. A colour plane has
-    ``ceil(width / 2**shift_x)`` columns and ``ceil(height / 2**shift_y)`` rows.
+    ``ceil(width / 2**shift_x)`` columns and ``ceil(height / 2**shift_y)`` rows. ``matrix`` is
+    FFmpeg's number of the matrix between the planes and RGB.
     """
 
     pix_fmt: str
@@ -38,6 +39,7 @@ class PlaneLayout:
     planes: int
     full_range: bool
     rgb: bool = False
+    matrix: int = 1
 
     @property
     def scale(self) -> int:

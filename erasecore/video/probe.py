@@ -37,6 +37,8 @@ _COMMON_RATES = tuple(
     for n, d in [(r * 1000, 1001) for r in (24, 30, 48, 60, 120)]
     + [(r, 1) for r in (12, 15, 24, 25, 30, 48, 50, 60, 100, 120)]
 )
+_UNSAID, _REC_709, _REC_601 = 2, 1, 6  # FFmpeg's numbers of colour matrices
+_HD_ROWS, _SD_COLUMNS = 720, 1024
 _PACKETS_TO_FIRST_FRAME = 2000  # of all streams; where none is a picture, the film is damaged
 
 
@@ -245,7 +247,7 @@ def _describe(
         suffix=suffix,
         width=first.width,
         height=first.height,
-        layout=layout_of(planar_format(first.format.name), full_range=color.range == 2),
+        layout=_layout(first, color),
         pix_fmt=first.format.name,
         rate=rate,
         time_base=stream.time_base or 1 / rate,
@@ -265,6 +267,14 @@ def _describe(
         clock_zero=Fraction(container.start_time or 0, av.time_base),
         limits=limits,
     )
+
+
+def _layout(first: av.VideoFrame, color: ColorTags) -> PlaneLayout:
+    matrix = color.matrix
+    if matrix == _UNSAID:  # what players take: Rec. 709 for HD pictures, Rec. 601 below
+        matrix = _REC_709 if first.height >= _HD_ROWS or first.width > _SD_COLUMNS else _REC_601
+    form = planar_format(first.format.name)
+    return layout_of(form, full_range=color.range == 2, matrix=matrix)
 
 
 def _color(context: av.VideoCodecContext, first: av.VideoFrame) -> ColorTags:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from erasecore.detect.events import Event
+from erasecore.engines.base import Surroundings
 from erasecore.video.color import PlaneLayout
 from erasecore.windows import CUTOUT_BYTES, Picture, Segment, plan_clips, plan_segments
 
@@ -104,3 +106,34 @@ def test_a_clip_shows_context_and_the_neighbours_ink() -> None:
     assert (clip.start, clip.stop) == (88, 162)
     assert (clip.fill_start, clip.fill_stop) == (100, 150)
     assert clip.events == (first, other)
+
+
+@given(st.data(), st.integers(30, 600))
+def test_an_engine_that_wants_to_see_more_changes_no_clip(data: st.DataObject, frames: int) -> None:
+    """The rectangle around is a second one: all else is planned as for an engine without wishes."""
+    shown = data.draw(events(frames))
+    segment, wish = Segment(0, 0, frames), Surroundings(64, 256, 64, 1024)
+    plain = plan_clips(segment, shown, PICTURE, frames=frames, context=12)
+    clips = plan_clips(segment, shown, PICTURE, frames=frames, context=12, around=wish)
+    assert tuple(replace(clip, wider=None, beside=()) for clip in clips) == plain
+    for clip in clips:
+        assert clip.wider is not None
+        left, top, right, bottom = clip.wider
+        assert left <= clip.box[0] < clip.box[2] <= right
+        assert top <= clip.box[1] < clip.box[3] <= bottom
+        assert (left % 2, top % 2) == (0, 0)
+        assert bottom - top >= 256
+        assert not set(clip.beside) & set(clip.events)
+
+
+def test_ink_that_is_seen_only_beside_a_clip_is_told() -> None:
+    """A line too far away to belong to the clip, but within what the engine sees around it."""
+    below, above = event(10, 50, (200, 300, 400, 330)), event(10, 50, (200, 170, 400, 200))
+    wish = Surroundings(64, 256, 64, 1024)
+    clips = plan_clips(
+        Segment(0, 0, 60), [below, above], PICTURE, frames=60, context=5, around=wish
+    )
+    assert [(clip.events, clip.beside) for clip in clips] == [
+        ((below,), (above,)),
+        ((above,), (below,)),
+    ]

@@ -1,0 +1,1 @@
+"""The DiffuEraser engine: networks, sampler and loader; the only package that imports torch."""
