@@ -52,7 +52,7 @@ from daemon.jobs import (
 )
 from daemon.jobsettings import film_settings_file, wishes_for
 from daemon.names import shown, work_name
-from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOG
+from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.retry import MAX_DELAY_SECONDS, Next, decide
 from erasecore.errors import BadSidecar, Remedy
 from erasecore.settings import EraseSettings
@@ -259,10 +259,11 @@ def _remove_husk(instance: Path) -> None:
     with suppress(FileNotFoundError):
         sweep(instance)
         if not job_folders(instance):
-            for name in (STATUS_FILE, WORKER_LOG, OWNER_FILE):
+            for name in (STATUS_FILE, OWNER_FILE):
                 (instance / name).unlink(missing_ok=True)
-            for part in instance.glob(".*.part"):
-                part.unlink(missing_ok=True)
+            for pattern in (WORKER_LOGS, ".*.part"):
+                for file in instance.glob(pattern):
+                    file.unlink(missing_ok=True)
             with suppress(OSError):  # something of somebody's is in it: leave it
                 instance.rmdir()
 

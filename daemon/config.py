@@ -43,6 +43,12 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class Count(StrEnum):
+    """How many, where the machine is to decide."""
+
+    AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True)
 class FolderSettings:
     """Where everything lies."""
@@ -79,8 +85,11 @@ class InboxSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How the worker process is looked after."""
+    """How many worker processes there are, and how they are looked after."""
 
+    count: int | Count = Count.AUTO
+    threads: int = 0
+    film_mb: int = 1500
     start_seconds: float = 300.0
     stall_seconds: float = 300.0
     drain_seconds: float = 30.0
@@ -173,6 +182,7 @@ class Environment:
     fault_at: str = ""
     notify_socket: str = ""
     watchdog_seconds: float | None = None
+    visible_devices: str | None = None  # GPUs that we may use; none: not set
 
 
 def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
@@ -184,6 +194,7 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         fault_at=variables.get("FAULT_AT", ""),
         notify_socket=variables.get("NOTIFY_SOCKET", ""),
         watchdog_seconds=int(watchdog) / 1e6 if watchdog.isdigit() else None,
+        visible_devices=variables.get("CUDA_VISIBLE_DEVICES"),
     )
 
 
@@ -239,6 +250,8 @@ AT_LEAST: tuple[tuple[str, float], ...] = (
     ("inbox.settle_network_seconds", 0),
     ("inbox.rescan_seconds", 0.05),
     ("inbox.poll_seconds", 0.05),
+    ("worker.threads", 0),
+    ("worker.film_mb", 1),
     ("worker.start_seconds", 1),
     ("worker.stall_seconds", 0.5),
     ("worker.drain_seconds", 0),
@@ -264,13 +277,8 @@ def check_config(config: Config) -> None:
         found = getattr(getattr(config, section), name)
         if not found >= least:
             raise ConfigError(f"{key}: is {found:g}, must be at least {least:g}.")
-    if config.claims.lease_seconds < 3 * config.claims.heartbeat_seconds:
-        raise ConfigError(
-            "claims.lease_seconds: must be at least three times claims.heartbeat_seconds, "
-            "so that one late heartbeat costs nobody a job."
-        )
-    if config.claims.instance.strip(".") != config.claims.instance or "/" in config.claims.instance:
-        raise ConfigError("claims.instance: a plain name, without '/' or dots at its ends.")
+    _check_workers(config.worker)
+    _check_claims(config.claims)
     check_models(config.models)
     check_erase(config.erase, prefix="erase.", error=ConfigError)
     if config.erase.mask:
@@ -300,3 +308,18 @@ def check_models(models: ModelSettings) -> None:
             raise ConfigError(f"models.{key}.repository: must be of the form owner/name.")
         if one.revision and not _REVISION.fullmatch(one.revision):
             raise ConfigError(f"models.{key}.revision: must be a branch, a tag or a commit.")
+
+
+def _check_workers(worker: WorkerSettings) -> None:
+    if isinstance(worker.count, int) and worker.count < 1:
+        raise ConfigError(f"worker.count: is {worker.count}, must be at least 1, or auto.")
+
+
+def _check_claims(claims: ClaimSettings) -> None:
+    if claims.lease_seconds < 3 * claims.heartbeat_seconds:
+        raise ConfigError(
+            "claims.lease_seconds: must be at least three times claims.heartbeat_seconds, "
+            "so that one late heartbeat costs nobody a job."
+        )
+    if claims.instance.strip(".") != claims.instance or "/" in claims.instance:
+        raise ConfigError("claims.instance: a plain name, without '/' or dots at its ends.")

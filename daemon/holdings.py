@@ -118,8 +118,15 @@ class Holdings:
 
     def due(self, *, wall: float) -> Job | None:
         """The queued job that goes next."""
-        ready = [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
+        ready = self._ready(wall)
         return min(ready, key=lambda job: (-job.settings.priority, job.job_id), default=None)
+
+    def count_due(self, *, wall: float) -> int:
+        """How many queued jobs may go."""
+        return len(self._ready(wall))
+
+    def _ready(self, wall: float) -> list[Job]:
+        return [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
 
     def due_in(self, *, wall: float) -> float | None:
         """In how many seconds the next job that has to wait may go; nothing if none waits."""

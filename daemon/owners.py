@@ -20,6 +20,7 @@ from daemon.records import as_json, read_record
 OWNER_FILE = "owner.json"
 STATUS_FILE = "status.json"
 WORKER_LOG = "worker.log"
+WORKER_LOGS = "worker*.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Standing(StrEnum):
     ALIVE = "alive"
     DEAD = "dead"
     FOREIGN = "foreign"  # on another host, or in another container: only its heartbeat tells
+
+
+def worker_log(number: int) -> str:
+    """The name of the file for what a worker says while no film is to blame."""
+    return f"worker-{number}.log"
 
 
 class NoOwner(Exception):

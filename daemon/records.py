@@ -51,7 +51,10 @@ def _complaint(kind: Any, raw: Any, path: str) -> str:  # noqa: ANN401 - any typ
         return next((complaint for complaint in complaints if complaint), "")
     if get_origin(kind) in (Union, UnionType):
         complaints_of = [_complaint(one, raw, path) for one in get_args(kind)]
-        return "" if "" in complaints_of else complaints_of[0]
+        if "" in complaints_of:
+            return ""
+        ways = [one.removeprefix(f"{path}: ").removesuffix(".") for one in complaints_of]
+        return f"{path}: {', or '.join(ways)}."
     return _plain_complaint(kind, raw, path)
 
 

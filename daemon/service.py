@@ -1,7 +1,7 @@
 """The daemon's life: build the parts, take turns, drain when asked to leave.
 
-One turn looks at everything once: what the worker says, what is to be published, what lies in the
-inbox, what the worker can be given. No turn waits; between turns the loop sleeps until something
+One turn looks at everything once: what the workers say, what is to be published, what lies in the
+inbox, what the workers can be given. No turn waits; between turns the loop sleeps until something
 happens. Of the modules that decide, only this one reads the clock.
 """
 
@@ -17,21 +17,21 @@ from ulid import ULID
 
 from daemon import claims, owners
 from daemon.config import Config, Environment
-from daemon.faults import arm, fault_point
-from daemon.folders import advice, free_bytes, prove
+from daemon.dispatch import Dispatch
+from daemon.faults import arm
+from daemon.folders import advice, prove
 from daemon.history import History
 from daemon.holdings import Holdings, with_config
-from daemon.inbox import Candidate
 from daemon.intake import Intake
 from daemon.jobs import JobState
 from daemon.logs import configure
+from daemon.machine import look_at_machine
 from daemon.notify import Notifier
-from daemon.retry import Next
-from daemon.status import Current, Snapshot, write_snapshot
-from daemon.supervisor import WORKER_COMMAND, Report, Supervisor, WorkerBroken, WorkerState
+from daemon.status import Snapshot, WorkerView, write_snapshot
+from daemon.supervisor import WORKER_COMMAND, Seat, WorkerState
 from daemon.troubles import Troubles
 from daemon.wake import Wake
-from daemon.wire import Failed, Finished, Hello
+from daemon.workers import Workers, seats_for, works_on_gpu
 from erasecore.errors import ConfigError, FolderError
 
 log = structlog.get_logger(__name__)
@@ -65,11 +65,11 @@ class Service:
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
         self._me = owners.this_process(config.claims.instance)
         self._leases = owners.Leases(config.claims.lease_seconds)
-        self._settle_in()
+        self._machine = look_at_machine(environment.visible_devices)
         self._intake = Intake(config, self._wake)
+        self._settle_in()
         self._drain_until: float | None = None
         self._failed_turns = 0
-        self._greeted = self._eager = False
 
     def _settle_in(self) -> None:
         """Take a folder of our own below work/, and everything in it that goes with it."""
@@ -77,23 +77,29 @@ class Service:
             self._config.folders.work, self._me, str(ULID())[-10:].lower()
         )
         self._holdings = Holdings(self._instance, self._config, self._history)
-        worker_log = self._instance / owners.WORKER_LOG
-        self._supervisor = Supervisor(
-            self._config.worker, self._config.host(), worker_log, self._worker_command
-        )
+        self._workers = Workers(self._instance, self._worker_command)
+        self._workers.arrange(self._config.worker, self._config.host(), self._seats())
+        self._dispatch = self._new_dispatch()
         self._beat_at = self._leases_at = self._snapshot_at = float("-inf")
+
+    def _seats(self) -> tuple[Seat, ...]:
+        return seats_for(self._config.worker, self._machine, on_gpu=works_on_gpu(self._config))
+
+    def _new_dispatch(self) -> Dispatch:
+        return Dispatch(self._config, self._holdings, self._workers, self._intake, self._troubles)
 
     # --- life -------------------------------------------------------------------------------
 
     def run(self, *, until_drained: bool = False) -> int:
         """Serve until asked to leave, or until there is nothing left to do; the exit code."""
-        self._eager = not until_drained  # a daemon shows at its start whether it can work
+        self._dispatch.eager = not until_drained  # a daemon shows at its start if it can work
         log.info(
             "service.started",
             instance=self._instance.name,
             inbox=str(self._config.folders.inbox),
             filesystem=self._intake.inbox.filesystem,
             watch=self._intake.watching,
+            workers=len(self._seats()),
         )
         try:
             with self._wake.signals():
@@ -110,7 +116,7 @@ class Service:
                 return 0
             if until_drained and (code := self._nothing_left()) is not None:
                 return code
-            self._wake.sleep(self._pause_seconds(time.monotonic()), self._supervisor.fileno())
+            self._wake.sleep(self._pause_seconds(time.monotonic()), *self._workers.handles())
 
     def _safe_turn(self, now: float) -> bool:
         """One turn, whatever happens in it; False if there have been too many bad ones."""
@@ -126,7 +132,7 @@ class Service:
             log.exception("turn.failed", count=self._failed_turns + 1)
             self._failed_turns += 1
             self._recover_turn()
-            self._wake.sleep(1.0, None)
+            self._wake.sleep(1.0)
         else:
             self._failed_turns = 0
             self._troubles.clear("host")
@@ -148,14 +154,13 @@ class Service:
         if self._wake.reload:
             self._reread()
         self._keep_claims(now, wall)
-        for report in self._supervisor.step(now=now):
-            self._hear(report, now, wall)
+        self._dispatch.hear(now=now, wall=wall)
         if not self._troubles.blocked(now=now):
             self._publish(now)
         self._look(now)
         self._admit(now, wall)
         if self._drain_until is None and not self._troubles.blocked(now=now):
-            self._give_work(now, wall)
+            self._dispatch.give(now=now, wall=wall)
         self._tell(now)
 
     # --- claims -----------------------------------------------------------------------------
@@ -178,48 +183,8 @@ class Service:
     def _start_over(self) -> None:
         """Another daemon has held us for dead and has our jobs now: let go of all of them."""
         log.warning("claims.lost", instance=self._instance.name)
-        self._supervisor.kill()
+        self._workers.kill()
         self._settle_in()
-
-    # --- the worker -------------------------------------------------------------------------
-
-    def _hear(self, report: Report, now: float, wall: float) -> None:
-        if isinstance(report, Hello):
-            log.info("worker.ready", pid=self._supervisor.pid)
-            self._greeted = True
-            self._troubles.clear("worker")
-        elif isinstance(report, WorkerBroken):
-            if not report.loaded:
-                self._trouble("worker", f"the worker cannot start: {report.sentence}", now)
-            else:
-                log.warning("worker.lost", sentence=report.sentence)
-        elif isinstance(report, Finished):
-            self._holdings.finish(report, self._supervisor.versions, wall=wall)
-            self._troubles.clear("film")
-        elif isinstance(report, Failed):
-            decision = self._holdings.fail(report.job_id, report.fault, wall=wall)
-            if decision.next is Next.PAUSE:
-                self._trouble("film", report.fault.sentence, now)
-            else:
-                self._troubles.clear("film")
-
-    def _give_work(self, now: float, wall: float) -> None:
-        job = self._holdings.due(wall=wall)
-        idle = job is None and not self._intake.candidates
-        if idle and (self._greeted or not self._eager):
-            return
-        if self._supervisor.state is WorkerState.ABSENT:
-            self._supervisor.spawn(now=now)
-        if idle or self._supervisor.state is not WorkerState.IDLE:
-            return
-        candidate = self._intake.best()
-        if candidate and (job is None or self._intake.priority(candidate) > job.settings.priority):
-            self._take(candidate, now, wall)
-            job = self._holdings.due(wall=wall)
-        if job is not None:
-            start = self._holdings.begin(job, wall=wall)
-            self._supervisor.begin(start, now=now)
-            fault_point("attempt.after_start")
 
     # --- the inbox --------------------------------------------------------------------------
 
@@ -232,30 +197,6 @@ class Service:
         else:
             if looked:
                 self._troubles.clear("inbox")
-
-    def _take(self, candidate: Candidate, now: float, wall: float) -> None:
-        if not self._room_for(candidate, now):
-            return
-        self._intake.take(candidate)
-        job_id = str(ULID()).lower()
-        if self._holdings.claim(candidate, job_id, now=now, wall=wall) is None:
-            self._intake.look_again()
-
-    def _room_for(self, candidate: Candidate, now: float) -> bool:
-        """Whether there is space for what will be made of a film; if not, the queue waits."""
-        folders = self._config.folders
-        needed = (folders.min_free_mb << 20) + int(folders.free_factor * candidate.stamp.size_bytes)
-        for role, path in (("work", folders.work), ("done", folders.done)):
-            free = free_bytes(path)
-            if free < needed:
-                sentence = (
-                    f"folders.{role}: {path} has {free >> 20} MB free, the next film needs "
-                    f"{needed >> 20} MB; free some space, the queue goes on by itself."
-                )
-                self._trouble("space", sentence, now)
-                return False
-        self._troubles.clear("space")
-        return True
 
     def _admit(self, now: float, wall: float) -> None:
         settle_seconds = self._intake.inbox.settling.settle_seconds
@@ -294,13 +235,12 @@ class Service:
             write_snapshot(self._instance, snapshot)
 
     def _snapshot(self) -> Snapshot:
-        job = self._holdings.jobs.get(self._supervisor.job_id)
         return Snapshot(
             pid=os.getpid(),
-            worker=self._supervisor.state.value,
+            workers=tuple(WorkerView.of(one, self._holdings.jobs) for one in self._workers),
             trouble=self._troubles.sentence(),
+            paused=self._stuck(),
             leaving=self._drain_until is not None,
-            current=Current.of(job, self._supervisor.progress) if job else None,
             queued=len(self._holdings.states(JobState.CLAIMED, JobState.QUEUED)),
             settled=len(self._intake.candidates),
             settling=self._intake.inbox.waiting,
@@ -319,24 +259,28 @@ class Service:
             self._notifier.stopping()
             self._notifier.extend(drain_seconds + 30)
             log.info("service.draining", seconds=drain_seconds)
-        busy = self._supervisor.state is WorkerState.BUSY
+        busy = self._workers.those(WorkerState.BUSY)
         if busy and now < self._drain_until and self._wake.stops == 1:
             return False
-        if busy:
-            job_id = self._supervisor.job_id
-            self._supervisor.kill()
+        for worker in busy:
+            job_id = worker.job_id
+            worker.kill()
             self._holdings.hand_back(job_id, wall=time.time())
         return True
 
     def _nothing_left(self) -> int | None:
         """The exit code of ``once``, when all is done or nothing more can be."""
-        if sentence := self._troubles.sentence():
-            log.error("service.stopped", sentence=sentence)
+        if self._stuck():
+            log.error("service.stopped", sentence=self._troubles.sentence())
             return 1
         if self._holdings.jobs or not self._intake.empty():
             return None
         failed = [job for job in self._holdings.ended if job.state is JobState.FAILED]
         return 1 if failed else 0
+
+    def _stuck(self) -> bool:
+        """Whether the queue waits for the operator."""
+        return self._troubles.pausing() or not self._workers.able(now=time.monotonic())
 
     def _pause_seconds(self, now: float) -> float:
         """How long nothing needs to be looked at, if nothing happens."""
@@ -349,7 +293,9 @@ class Service:
             moments.append(until)
         if (due_in := self._holdings.due_in(wall=time.time())) is not None:
             moments.append(now + due_in)
-        if self._supervisor.state in (WorkerState.BUSY, WorkerState.LOADING):
+        if (next_try := self._workers.next_try(now=now)) is not None:
+            moments.append(next_try)
+        if self._workers.those(WorkerState.BUSY, WorkerState.LOADING):
             moments.append(now + BUSY_SLEEP_SECONDS)
         if self._holdings.states(JobState.CLAIMED):
             moments.append(now + CLAIMED_SLEEP_SECONDS)
@@ -369,11 +315,14 @@ class Service:
             self._config = replace(config, folders=self._config.folders)
             configure(self._config.log)
             with_config(self._holdings, self._config)
-            self._supervisor.settings = self._config.worker
-            self._supervisor.host = self._config.host()
             self._leases.lease_seconds = self._config.claims.lease_seconds
             self._intake.stop()
             self._intake = Intake(self._config, self._wake)
+            for worker in self._workers:
+                worker.rests_until = float("-inf")
+                self._troubles.clear(worker.seat.name)
+            self._workers.arrange(self._config.worker, self._config.host(), self._seats())
+            self._dispatch = self._new_dispatch()
             log.info("config.reloaded")
         self._notifier.ready()
 
@@ -381,7 +330,7 @@ class Service:
         """Leave nothing behind: no process, no thread, no handle, no empty folder."""
         self._notifier.stopping()
         self._intake.stop()
-        self._supervisor.dismiss()
+        self._workers.dismiss()
         try:
             claims.leave(self._instance)
         except (OSError, FolderError):

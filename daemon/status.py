@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from daemon.jobs import Job
 from daemon.names import shown
 from daemon.owners import STATUS_FILE, Owner, Standing, instances
 from daemon.records import as_json, read_record
+from daemon.supervisor import Supervisor
 from erasecore.reports import Progress
 
 
@@ -47,14 +49,40 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One worker process, and what it is at."""
+
+    number: int
+    state: str
+    pid: int | None = None
+    device: str = ""  # its GPU; empty: whatever there is
+    threads: int = 0  # 0: as many as there are cores
+    current: Current | None = None
+
+    @classmethod
+    def of(cls, worker: Supervisor, jobs: Mapping[str, Job]) -> WorkerView:
+        """What is known of a worker that may be at one of ``jobs``."""
+        job, seat = jobs.get(worker.job_id), worker.seat
+        current = Current.of(job, worker.progress) if job else None
+        return cls(seat.number, worker.state.value, worker.pid, seat.device, seat.threads, current)
+
+    def sentence(self) -> str:
+        """It in one line."""
+        if self.current is None:
+            return self.state
+        stage = f", {self.current.stage}" if self.current.stage else ""
+        return f"{self.current.film}: {self.current.share:.0%}{stage}"
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one daemon is at."""
 
     pid: int
-    worker: str
-    trouble: str
+    workers: tuple[WorkerView, ...]
+    trouble: str  # what the operator has to mend
+    paused: bool  # whether the queue waits for that
     leaving: bool
-    current: Current | None
     queued: int
     settled: int  # films in the inbox that may be taken
     settling: int  # films in the inbox that may still be written to
@@ -62,11 +90,13 @@ class Snapshot:
 
     def sentence(self) -> str:
         """It all in one line."""
-        if self.trouble:
+        if self.paused:
             return f"Paused: {self.trouble}"
-        if self.current is not None:
-            stage = f", {self.current.stage}" if self.current.stage else ""
-            return f"{self.current.film}: {self.current.share:.0%}{stage}"
+        at_work = [one.sentence() for one in self.workers if one.current is not None]
+        said = "; ".join(at_work) or self._waiting()
+        return f"{said} ({self.trouble})" if self.trouble else said
+
+    def _waiting(self) -> str:
         waiting = self.queued + self.settled + self.settling
         return f"Waiting; {waiting} in the inbox." if waiting else "Waiting for films."
 

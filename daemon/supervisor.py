@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+
+import structlog
 
 from daemon.config import WorkerSettings
 from daemon.jobs import Fault
@@ -32,7 +34,11 @@ from erasecore.errors import Remedy
 from erasecore.reports import Progress
 from erasecore.settings import HostSettings
 
+log = structlog.get_logger(__name__)
+
 WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
+KILL_SECONDS = 5.0
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 READ_BYTES = 1 << 20
 LAST_BYTES = 2000
 
@@ -47,6 +53,25 @@ class WorkerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Seat:
+    """What one worker has of the machine."""
+
+    number: int = 1
+    device: str = ""  # its GPU, as ``CUDA_VISIBLE_DEVICES`` names it; empty: whatever there is
+    threads: int = 0  # for all that splits its work; 0: as many as there are cores
+
+    @property
+    def name(self) -> str:
+        """What its worker is called."""
+        return f"worker {self.number}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that hold libraries to it."""
+        threads = {name: str(self.threads) for name in THREAD_VARIABLES if self.threads}
+        return threads | ({"CUDA_VISIBLE_DEVICES": self.device} if self.device else {})
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerBroken:
     """The worker ended without having been at work; no film is to blame."""
 
@@ -54,6 +79,7 @@ class WorkerBroken:
     loaded: bool  # it had been fit for work
 
 
+_WHOLE_MACHINE = Seat()
 Report = Finished | Failed | WorkerBroken | Advanced | Hello
 
 
@@ -82,9 +108,13 @@ class Supervisor:
         host: HostSettings,
         log: Path,
         command: Sequence[str] = WORKER_COMMAND,
+        *,
+        seat: Seat = _WHOLE_MACHINE,
     ) -> None:
         self.settings = settings
         self.host = host
+        self.seat = seat
+        self.rests_until = float("-inf")  # on our monotonic clock: not tried again before
         self.state = WorkerState.ABSENT
         self.versions: dict[str, str] = {}
         self.progress: Progress | None = None
@@ -110,16 +140,18 @@ class Supervisor:
         command_out, self._commands = os.pipe()
         self._answers, answer_in = os.pipe()
         os.set_blocking(self._answers, False)
-        arguments = [str(number) for number in (command_out, answer_in, os.getpid())]
+        numbers = (command_out, answer_in, os.getpid(), self.settings.nice)
+        host = replace(self.host, threads=self.seat.threads)
         try:
             with self._log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    [*self._command, *arguments, str(self.settings.nice), as_json(self.host)],
+                    [*self._command, *map(str, numbers), as_json(host)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=(command_out, answer_in),
                     start_new_session=True,
+                    env=os.environ | self.seat.environment(),  # passed on, not read
                 )
         finally:
             os.close(command_out)
@@ -224,14 +256,23 @@ class Supervisor:
             return
         with suppress(ProcessLookupError):  # all of it has ended already
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        try:
+            self._process.wait(timeout=KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            # Asleep in the kernel, for a share that is gone say. It will never run again.
+            log.warning("worker.not_reaped", pid=self._process.pid, worker=self.seat.number)
         self._forget()
+
+    def hang_up(self) -> None:
+        """Tell an idle worker that there is no more work for it."""
+        if self.state is WorkerState.IDLE and self._commands >= 0:
+            os.close(self._commands)
+            self._commands = -1
 
     def dismiss(self) -> None:
         """Let an idle worker end in peace, a busy one at once."""
+        self.hang_up()
         if self._process is not None and self.state is WorkerState.IDLE:
-            os.close(self._commands)
-            self._commands = -1
             with suppress(subprocess.TimeoutExpired):  # kill() below does not ask
                 self._process.wait(timeout=5)
         self.kill()

@@ -1,4 +1,4 @@
-"""What is wrong with this host: each trouble pauses the queue, nothing fails for it."""
+"""What is wrong with this host: nothing fails for a trouble, most of them pause the queue."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Trouble:
 
     sentence: str
     until: float  # on our monotonic clock: then it is tried again
+    pauses: bool  # whether the queue waits for it
 
 
 class Troubles:
@@ -23,12 +24,14 @@ class Troubles:
     def __init__(self) -> None:
         self._all: dict[str, Trouble] = {}
 
-    def report(self, what: str, sentence: str, *, now: float, pause_seconds: float) -> None:
+    def report(
+        self, what: str, sentence: str, *, now: float, pause_seconds: float, pauses: bool = True
+    ) -> None:
         """``what`` does not work; it is tried again after ``pause_seconds``."""
         known = self._all.get(what)
         if known is None or known.sentence != sentence:
             log.error("host.trouble", what=what, sentence=sentence, retry_seconds=pause_seconds)
-        self._all[what] = Trouble(sentence, now + pause_seconds)
+        self._all[what] = Trouble(sentence, now + pause_seconds, pauses)
 
     def clear(self, what: str) -> None:
         """``what`` works (again)."""
@@ -36,8 +39,12 @@ class Troubles:
             log.info("host.mended", what=what)
 
     def blocked(self, *, now: float) -> bool:
-        """Whether anything has to wait."""
-        return any(trouble.until > now for trouble in self._all.values())
+        """Whether the queue has to wait."""
+        return any(one.pauses and one.until > now for one in self._all.values())
+
+    def pausing(self) -> bool:
+        """Whether there is a trouble for which the queue waits, or has waited until now."""
+        return any(one.pauses for one in self._all.values())
 
     def until(self) -> float | None:
         """When something is tried again."""

@@ -58,12 +58,13 @@ class Wake:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def sleep(self, seconds: float, handle: int | None) -> None:
-        """Return after ``seconds``, or as soon as anything happens, on ``handle`` too."""
+    def sleep(self, seconds: float, *handles: int | None) -> None:
+        """Return after ``seconds``, or as soon as anything happens, on ``handles`` too."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._out, selectors.EVENT_READ)
-            if handle is not None:
-                selector.register(handle, selectors.EVENT_READ)
+            for handle in handles:
+                if handle is not None:
+                    selector.register(handle, selectors.EVENT_READ)
             selector.select(max(0.0, seconds))
         with suppress(BlockingIOError):
             os.read(self._out, 4096)

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import structlog
 
 from erasecore.detect.detector import Detector, RapidOcrDetector
@@ -63,8 +64,20 @@ class Tools:
     @classmethod
     def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> Tools:
         """The text detector, ready for work; all else is made when first asked for."""
-        threads = threads or os.cpu_count() or 1
+        if host.threads:
+            cv2.setNumThreads(host.threads)
+        threads = threads or host.threads or os.cpu_count() or 1
         return cls(RapidOcrDetector(threads=threads), threads=threads, host=host)
+
+    def held(self, settings: EraseSettings) -> EraseSettings:
+        """``settings`` with an encoder that uses no more threads than we may.
+
+        Checkpoints go by the settings as asked for: threads change no pixel before the encoder.
+        """
+        encode, most = settings.encode, self.host.threads
+        if not most or 0 < encode.threads <= most:
+            return settings
+        return replace(settings, encode=replace(encode, threads=most))
 
     def reader(self) -> Recognizer:
         """What reads lines of text."""
@@ -119,7 +132,7 @@ def erase(
     with job.clock.stage(Stage.DETECT):
         found = _find(job, video, workspace)
     with closing(found):
-        film = Film(video, found, settings, engine, tools.detector)
+        film = Film(video, found, tools.held(settings), engine, tools.detector)
         if not found.detection.events:
             return _copy_untouched(job, film)
         return _erase_text(job, film, workspace)
@@ -147,6 +160,7 @@ def _forget_sidecars(folder: Path) -> None:
 def _probe(job: _Job) -> VideoInfo:
     """What the film is, with a container that its result fits into."""
     video = fit_container(probe(job.source, job.settings.limits), job.settings.encode)
+    video = replace(video, threads=job.tools.host.threads)
     log.info(
         "film.probed",
         container=video.container,

@@ -62,7 +62,7 @@ class EncodeSettings:
     codec: Codec = Codec.SOURCE
     crf: float = 16.0  # constant rate factor; lower is better and larger
     preset: str = "medium"  # the x264/x265 name; mapped for other encoders
-    threads: int = 0  # 0: as many as the machine has
+    threads: int = 0  # 0: as many as the worker may use
 
 
 class Precision(StrEnum):
@@ -133,3 +133,4 @@ class HostSettings:
 
     models: str = ""  # the folder of weights, an absolute path; see ``erasecore.weights``
     state: str = ""  # a folder for what is remembered from film to film, an absolute path
+    threads: int = 0  # for everything that splits its work; 0: as many as there are cores

@@ -32,6 +32,7 @@ class Decoder:
         self._stream = stream
         context = stream.codec_context
         context.thread_type = av.codec.context.ThreadType.AUTO
+        context.thread_count = video.threads
         pixels = video.limits.max_width_px * video.limits.max_height_px
         context.options = {"max_pixels": str(pixels)}
         self._packets: Iterator[AnyPacket | None] = packets(video.path, self._container)

@@ -101,6 +101,7 @@ class VideoInfo:
     dolby_vision: bool  # its extra layer is lost when pictures are encoded again
     clock_zero: Fraction  # seconds; where players begin to count: the first start of any stream
     limits: LimitSettings = field(repr=False)
+    threads: int = field(default=0, repr=False)  # that may decode it; 0: FFmpeg's choice
 
 
 def probe(path: Path, limits: LimitSettings) -> VideoInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def verify(
         VerifyFailed: a frame, stamp, stream or tag is not what it was in the source.
     """
     try:
-        found = probe(result, _limits(source))
+        found = replace(probe(result, _limits(source)), threads=source.threads)
     except InputError as error:
         raise VerifyFailed(result, str(error)) from error
     stamps = _decode(found, on_frame)

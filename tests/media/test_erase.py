@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from erasecore.errors import EmptyFile
 from erasecore.pipeline import PREVIEW, SUBTITLES, Tools, erase
 from erasecore.reports import EraseReport, Progress, Stage
-from erasecore.settings import EraseSettings
+from erasecore.settings import EncodeSettings, EraseSettings, HostSettings
 from tests.clips import Caption, Coding, Film, clean_film, make_film
+from tests.detectors import BrightTextDetector
 
 LOSSLESS = ["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le"]
 CAPTION = Caption("Where were you?", 8, 30)
@@ -290,3 +291,11 @@ def test_an_unusable_film_raises_its_own_error(tmp_path: Path, tools: Tools) -> 
     source.touch()
     with pytest.raises(EmptyFile, match=r"film\.mp4"):
         run(source, tmp_path / "job", tools)
+
+
+@pytest.mark.parametrize(("asked", "most", "used"), [(0, 0, 0), (0, 2, 2), (4, 2, 2), (1, 2, 1)])
+def test_encoders_keep_to_the_workers_threads(asked: int, most: int, used: int) -> None:
+    """Of what the settings ask for and what the worker may use, the less; else all there are."""
+    settings = EraseSettings(encode=EncodeSettings(threads=asked))
+    tools = Tools(BrightTextDetector(), host=HostSettings(threads=most))
+    assert tools.held(settings).encode.threads == used

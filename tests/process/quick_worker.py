@@ -1,9 +1,10 @@
 """A worker that speaks the real protocol and erases nothing: a film is a list of orders.
 
 The film's text says what the attempt does, one order a line: ``hang``, ``die``, ``exit``,
-``print``, ``garbage``, ``companions`` (note what came along), ``raise RETRY`` ..., ``segments N``
-(N files, resumed if there), ``wait`` (until a file ``go`` lies in the inbox's parent), ``spawn`` (a
-grandchild). What is left is copied.
+``print``, ``garbage``, ``companions`` (note what came along), ``seat`` (note what the worker has
+of the machine), ``raise RETRY`` ..., ``segments N`` (N files, resumed if there), ``wait NAME``
+(until a file of that name, or ``go``, lies in the inbox's parent), ``spawn`` (a grandchild). What
+is left is copied. With the GPU ``broken`` it does not start.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "spawn": lambda: subprocess.Popen(["sleep", "3600"]),
         "raise": lambda: _raise(rest, start),
         "companions": lambda: _tell_companions(start),
-        "wait": lambda: _wait(Path(start.folder).parents[2] / "go", observe),
+        "seat": lambda: _tell_seat(start),
+        "wait": lambda: _wait(Path(start.folder).parents[2] / (rest or "go"), observe),
     }
     orders.get(order, lambda: None)()
 
@@ -104,6 +106,14 @@ def _tell_companions(start: Start) -> None:
     }
     with (Path(start.folder).parents[2] / "companions").open("a") as companions:
         companions.write(json.dumps(told) + "\n")
+
+
+def _tell_seat(start: Start) -> None:
+    """Note in the house's root which worker is at a film, and what it may use."""
+    names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+    told = {name: os.environ.get(name, "") for name in names}
+    with (Path(start.folder).parents[2] / "seats").open("a") as seats:
+        seats.write(json.dumps({**told, "film": start.shown_as, "pid": os.getpid()}) + "\n")
 
 
 def _wait(go: Path, observe: Observe) -> None:
@@ -130,6 +140,8 @@ def main(arguments: list[str]) -> None:
     commands, answers, parent_pid, _nice = (int(one) for one in arguments[:4])
     die_with_parent(parent_pid)
     arm(read_environment().fault_at)
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "broken":
+        sys.exit("this device has fallen off the bus")
     with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:
         serve(
             Channel(reader, writer),

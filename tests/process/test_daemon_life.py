@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.process.house import REPOSITORY, House
@@ -222,7 +223,9 @@ def test_status(house: House) -> None:
     for word in ("film.mp4: 50%, erase", "in the inbox: 1", "failed: 1", "first.mp4"):
         assert word in text
     answer = json.loads(run_command(house, "status", "--json"))
-    assert answer["daemons"][0]["snapshot"]["current"]["film"] == "film.mp4"
+    (worker,) = answer["daemons"][0]["snapshot"]["workers"]
+    assert worker["current"]["film"] == "film.mp4"
+    assert psutil.Process(worker["pid"]).ppid() == daemon.process.pid
     assert answer["recent"][0]["outcome"] == "failed"
     (house.root / "go").touch()
     house.wait(lambda: house.films("done") == ["film.mp4", "next.mp4"])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,22 @@ def test_a_worker_that_cannot_start_is_quoted(films: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_real_workers(house: House, films: Path) -> None:
+    """Two processes with a thread each, at work at once, make of one film the same result."""
+    house.configure(worker={"count": 2, "threads": 1})
+    for name in ("a.mp4", "b.mp4"):
+        house.drop(name, (films / "text.mp4").read_bytes())
+    daemon = house.start("once", quick=False)
+    assert daemon.wait(110) == 0
+    assert {one["worker"] for one in daemon.said("worker.ready")} == {1, 2}
+    reports = [
+        json.loads((house.done / f"{name}.mp4.report.json").read_bytes()) for name in ("a", "b")
+    ]
+    told = [one["event"] for one in daemon.events() if one["event"].startswith("attempt.")]
+    assert told[:2] == ["attempt.started", "attempt.started"]
+    assert len({one["result_sha256"] for one in reports}) == 1
+
+
 def test_a_worker_is_told_of_its_host(films: Path, tmp_path: Path) -> None:
     """Where weights lie and what may be remembered: the last word of its command line."""
     errand = Errand(films / "text.mp4", tmp_path / "out.mp4")
@@ -212,9 +229,7 @@ def test_a_worker_is_told_of_its_host(films: Path, tmp_path: Path) -> None:
     config = load_config(None, tmp_path)
     with pytest.raises(HostError) as caught:
         erase_file(errand, config, lambda _: None, worker_command=command)
-    assert json.dumps({"models": config.host().models, "state": config.host().state}) in str(
-        caught.value
-    )
+    assert json.dumps(asdict(config.host())) in str(caught.value)
 
 
 def test_doctor(house: House) -> None:
