@@ -1,6 +1,7 @@
 # One command each; every one makes the environment in .venv when it is not there yet.
 #   make test    every test               make demo    a real film through the daemon
 #   make check   lint, types, contracts   make bench   quality, speed and memory
+#   make test-system   the installed service under a real systemd; root, systemd-container
 # PYTHON picks the interpreter: make PYTHON=python3.12 test
 
 PYTHON ?= python3
@@ -18,10 +19,10 @@ METHODS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test demo bench clean
+.PHONY: help env check test test-system demo bench clean
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 env: $(READY)
 
@@ -47,6 +48,9 @@ check: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+test-system: $(READY)
+	$(BIN)/python -m pytest tests/system
 
 demo: $(CORE)
 	$(BIN)/python -m bench.demo

@@ -31,6 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "process: starts real daemons")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The installed service takes root and minutes: only where it is asked for by name."""
+    system = Path(__file__).parent / "system"
+    named = (Path(one.partition("::")[0]).resolve() for one in config.args)
+    asked = any(path.is_relative_to(system) for path in named)
+    return True if collection_path == system and not asked else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test states its behaviour in a sentence."""
     for item in items:

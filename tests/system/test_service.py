@@ -1,0 +1,253 @@
+"""The service as it is installed: a real systemd, the real unit, real films, real disasters.
+
+The tests share one machine and go on from each other, in the order in which they stand here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.clips import Caption, make_film, small_film
+from tests.system.conftest import SOURCES, WHEELS
+from tests.system.machine import Machine
+
+pytestmark = pytest.mark.budget(600)
+
+SERVICE = "subtitle-eraser"
+ROOT = "/srv/films"
+INSTALL = f"{SOURCES}/deploy/systemd/install.sh"
+CONFIG = f"/etc/{SERVICE}/config.yaml"
+NOBODY = 65534
+
+
+def install(machine: Machine, *options: str) -> str:
+    """What the installer says; its wheels come from a folder, as on a host without network."""
+    return machine.run(
+        INSTALL, *options, PIP_NO_INDEX="1", PIP_FIND_LINKS=WHEELS, PIP_CONFIG_FILE=os.devnull
+    )
+
+
+def ask(machine: Machine, *command: str) -> str:
+    """What the program says to the service's user."""
+    return machine.run("runuser", "-u", SERVICE, "--", SERVICE, *command, "--config", CONFIG)
+
+
+def films(machine: Machine, folder: str) -> list[str]:
+    """The films in one of the folders."""
+    return sorted(one.name for one in machine.path(f"{ROOT}/{folder}").glob("*.mp4"))
+
+
+def drop(machine: Machine, film: Path, name: str) -> None:
+    """Copy a film into the inbox as another user would, and give it its name at the end."""
+    part = machine.path(f"{ROOT}/inbox/{name}.part")
+    part.write_bytes(film.read_bytes())
+    os.chown(part, NOBODY, part.parent.stat().st_gid)
+    part.rename(part.with_suffix(""))
+
+
+def segment_stored(machine: Machine) -> bool:
+    """Whether a film at work has a finished segment."""
+    return any(machine.path(f"{ROOT}/work").glob("*/*/segments/*.json"))
+
+
+def nothing_left(machine: Machine) -> bool:
+    """Whether no film waits or is at work."""
+    jobs = [one for one in machine.path(f"{ROOT}/work").glob("*/*") if one.is_dir()]
+    return not jobs and not films(machine, "inbox")
+
+
+def wait_done(machine: Machine, name: str) -> dict[str, object]:
+    """The report of a film, once it is done and nothing of it is left elsewhere."""
+    machine.wait(
+        lambda: name in films(machine, "done") and nothing_left(machine), SERVICE, seconds=120
+    )
+    assert films(machine, "failed") == []
+    assert films(machine, "originals").count(name) == 1
+    said = json.loads(machine.path(f"{ROOT}/done/{name}.report.json").read_bytes())
+    report: dict[str, object] = said["report"]
+    return report
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of one segment."""
+    path = tmp_path_factory.mktemp("films") / "short.mp4"
+    small_film(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of several segments, with work in each."""
+    path = tmp_path_factory.mktemp("films") / "long.mp4"
+    captions = [Caption(f"Line number {k}", 40 * k + 4, 40 * k + 36) for k in range(6)]
+    make_film(path, captions, width=640, height=360, frames=240)
+    return path
+
+
+def test_it_is_installed_and_starts(machine: Machine, python: str) -> None:
+    """Program, user, folders, configuration and unit are put in place, and the service is up."""
+    said = install(machine, "--root", ROOT, "--python", python, "--cpu")
+    assert f"{ROOT}/{{inbox,work,done,failed,originals}}" in said
+    assert machine.show(SERVICE, "ActiveState") == "active"
+    machine.wait(lambda: machine.show(SERVICE, "StatusText") == "Waiting for films.", SERVICE)
+    assert machine.run("systemctl", "is-enabled", SERVICE) == "enabled"
+    modes = machine.run("stat", "-c", "%a %U:%G", f"{ROOT}/inbox", f"{ROOT}/work")
+    assert modes.splitlines() == [f"2770 {SERVICE}:{SERVICE}", f"700 {SERVICE}:{SERVICE}"]
+    assert "rapidocr" in ask(machine, "doctor")  # and it found nothing wrong
+
+
+def test_installing_again_keeps_the_configuration(machine: Machine, python: str) -> None:
+    """A second run is an upgrade: the operator's settings stay, and so does the release before."""
+    config = machine.path(CONFIG)
+    settings = yaml.safe_load(config.read_text())
+    assert settings["folders"]["inbox"] == f"{ROOT}/inbox"
+    settings["inbox"]["settle_local_seconds"] = 0.5
+    settings["inbox"]["rescan_seconds"] = 2.0
+    settings["erase"]["segment_seconds"] = 2.0
+    settings["retry"]["delay_seconds"] = 0.5
+    settings["worker"]["drain_seconds"] = 0.0
+    # A container booted anew looks like another one on the same boot: only the lease tells.
+    settings["claims"].update(heartbeat_seconds=1.0, lease_seconds=6.0)
+    config.write_text(yaml.safe_dump(settings))
+    hurry = machine.path(f"/etc/systemd/system/{SERVICE}.service.d/90-hurry.conf")
+    hurry.parent.mkdir(exist_ok=True)
+    hurry.write_text("[Service]\nWatchdogSec=8\nRestartSec=1\n[Unit]\nStartLimitBurst=100\n")
+    before = machine.run("readlink", "/opt/subtitle-eraser/current")
+    install(machine, "--root", ROOT, "--python", python, "--cpu")
+    assert yaml.safe_load(config.read_text()) == settings
+    after = machine.run("readlink", "/opt/subtitle-eraser/current")
+    releases = machine.run("ls", "/opt/subtitle-eraser/releases").split()
+    assert before != after
+    assert {Path(before).name, Path(after).name} == set(releases)
+    assert machine.show(SERVICE, "ActiveState") == "active"
+
+
+def test_a_film_goes_through(machine: Machine, short: Path) -> None:
+    """Another user's film is cleaned under all the hardening; the result is the group's."""
+    drop(machine, short, "first.mp4")
+    report = wait_done(machine, "first.mp4")
+    assert report["untouched"] is False
+    assert machine.path(f"{ROOT}/done/first.mp4.srt").read_text().endswith("\nHello there\n")
+    result = f"{ROOT}/done/first.mp4"
+    assert machine.run("stat", "-c", "%a %U:%G", result) == f"640 {SERVICE}:{SERVICE}"
+    assert "first.mp4" in ask(machine, "status")
+
+
+def test_a_film_that_is_still_written_waits(machine: Machine, short: Path) -> None:
+    """A film that another user holds open is left alone, however long it does not change."""
+    path = machine.path(f"{ROOT}/inbox/held.mp4")
+    with path.open("wb") as sender:
+        content = short.read_bytes()
+        sender.write(content[:3000])
+        sender.flush()
+        os.chown(path, NOBODY, path.parent.stat().st_gid)
+        drop(machine, short, "behind.mp4")
+        wait_done_beside(machine, "behind.mp4")
+        assert films(machine, "inbox") == ["held.mp4"]
+        sender.write(content[3000:])
+    wait_done(machine, "held.mp4")
+
+
+def wait_done_beside(machine: Machine, name: str) -> None:
+    """Return once a film is done, whatever else waits."""
+    machine.wait(lambda: name in films(machine, "done"), SERVICE, seconds=120)
+
+
+def test_a_killed_worker_costs_nothing(machine: Machine, long: Path) -> None:
+    """SIGKILL to the worker in mid-film, as the kernel sends it: film and unit go on."""
+    pid = machine.show(SERVICE, "MainPID")
+    drop(machine, long, "worker_killed.mp4")
+    machine.wait(lambda: segment_stored(machine), SERVICE, seconds=120)
+    machine.run("pkill", "-KILL", "-f", "daemon.worker")
+    report = wait_done(machine, "worker_killed.mp4")
+    assert report["segments_resumed"]
+    assert machine.show(SERVICE, "MainPID") == pid
+
+
+def test_the_watchdog_restarts_a_frozen_daemon(machine: Machine, long: Path) -> None:
+    """A daemon that hangs is ended by the watchdog and started again, and the film goes on."""
+    pid = machine.show(SERVICE, "MainPID")
+    drop(machine, long, "frozen.mp4")
+    machine.wait(lambda: segment_stored(machine), SERVICE, seconds=120)
+    machine.run("kill", "-STOP", pid)
+    machine.wait(lambda: machine.show(SERVICE, "MainPID") not in (pid, "0"), SERVICE)
+    assert "watchdog" in machine.journal(SERVICE).lower()
+    report = wait_done(machine, "frozen.mp4")
+    assert report["segments_resumed"]
+
+
+def test_stopped_in_mid_film(machine: Machine, long: Path) -> None:
+    """A stop hands the film back in order; the next start goes on with its finished segments."""
+    drop(machine, long, "stopped.mp4")
+    machine.wait(lambda: segment_stored(machine), SERVICE, seconds=120)
+    machine.run("systemctl", "stop", SERVICE)
+    assert machine.show(SERVICE, "Result") == "success"
+    assert machine.run("pgrep", "-f", "daemon.worker", check=False) == ""
+    assert segment_stored(machine)
+    machine.run("systemctl", "start", SERVICE)
+    report = wait_done(machine, "stopped.mp4")
+    assert report["segments_resumed"]
+
+
+def test_a_power_cut_in_mid_film(machine: Machine, long: Path) -> None:
+    """Every process is gone at once; after the boot the service is up and the film goes on."""
+    drop(machine, long, "power_cut.mp4")
+    machine.wait(lambda: segment_stored(machine), SERVICE, seconds=120)
+    machine.pull_the_plug()
+    machine.boot()
+    report = wait_done(machine, "power_cut.mp4")
+    assert report["segments_resumed"]
+
+
+def test_reload_and_a_wrong_configuration(machine: Machine) -> None:
+    """A reload keeps the process and refuses nonsense; a start with nonsense is not tried again."""
+    pid = machine.show(SERVICE, "MainPID")
+    config = machine.path(CONFIG)
+    good = config.read_text()
+    config.write_text(good + "\nnonsense: 1\n")
+    machine.run("systemctl", "reload", SERVICE, check=False)
+    machine.wait(lambda: "nonsense" in machine.journal(SERVICE), SERVICE)
+    assert machine.show(SERVICE, "MainPID") == pid
+    machine.run("systemctl", "restart", SERVICE, check=False)
+    machine.wait(lambda: machine.show(SERVICE, "ActiveState") == "failed", SERVICE)
+    assert machine.show(SERVICE, "ExecMainStatus") == "78"
+    restarts = machine.show(SERVICE, "NRestarts")
+    time.sleep(2)  # longer than RestartSec: that nothing happens has no condition to wait for
+    assert machine.show(SERVICE, "NRestarts") == restarts
+    config.write_text(good)
+    machine.run("systemctl", "reset-failed", SERVICE)
+    machine.run("systemctl", "start", SERVICE)
+    assert machine.show(SERVICE, "ActiveState") == "active"
+
+
+def test_a_second_service_beside_it(machine: Machine, python: str, short: Path) -> None:
+    """Another inbox gets a service of its own; when one stops the other goes on."""
+    install(machine, "--name", "other-films", "--python", python, "--cpu")
+    assert machine.show("other-films", "ActiveState") == "active"
+    machine.run("systemctl", "stop", "other-films")
+    drop(machine, short, "beside.mp4")
+    wait_done(machine, "beside.mp4")
+    said = install(machine, "--uninstall", "--purge", "--name", "other-films")
+    assert f"for /etc/systemd/system/{SERVICE}.service" in said
+    assert machine.show(SERVICE, "ActiveState") == "active"
+
+
+def test_it_goes_without_a_trace_but_the_films(machine: Machine) -> None:
+    """Uninstalling keeps configuration and films; purging keeps the films alone."""
+    before = films(machine, "done")
+    install(machine, "--uninstall")
+    assert machine.path(CONFIG).exists()
+    for gone in ("/opt/subtitle-eraser", f"/etc/systemd/system/{SERVICE}.service"):
+        assert not machine.path(gone).exists()
+    assert not machine.path("/usr/local/bin/subtitle-eraser").is_symlink()
+    install(machine, "--uninstall", "--purge")
+    assert not machine.path(f"/etc/{SERVICE}").exists()
+    assert machine.run("id", SERVICE, check=False) == ""
+    assert films(machine, "done") == before
