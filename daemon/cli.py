@@ -13,6 +13,7 @@ from pathlib import Path
 from daemon.commands import COMMANDS, Asked
 from daemon.config import find_config, load_config, read_environment
 from daemon.logs import configure
+from daemon.modelcommands import models
 from daemon.names import shown
 from erasecore import __version__
 from erasecore.errors import ConfigError, EraseError
@@ -73,6 +74,28 @@ _HELP: dict[str, tuple[str, str]] = {
         "Tries everything that a film will need, and says what to do where something is wrong.\n\n"
         "example: subtitle-eraser doctor --config /etc/subtitle-eraser/config.yaml",
     ),
+    "models": (
+        "fetch, verify or list the weights of the diffusion engine",
+        "The propagate engine needs none of them.\n\nexample: subtitle-eraser models fetch",
+    ),
+}
+
+_MODELS_HELP: dict[str, tuple[str, str]] = {
+    "fetch": (
+        "bring the weights that are lacking, damaged or of another revision",
+        "Goes on where an earlier one was interrupted. Asks no hub while everything is there and\n"
+        "unchanged. Where they come from, and go to, is in the section models: of the\n"
+        "configuration; about 10 GB.\n\nexample: subtitle-eraser models fetch",
+    ),
+    "verify": (
+        "read all weights and compare them with what was fetched",
+        "Exit code 1 if something is missing or damaged; what, and what mends it, is said.\n\n"
+        "example: subtitle-eraser models verify",
+    ),
+    "list": (
+        "show what is there, from where, and when it was last verified",
+        "example: subtitle-eraser models list --json",
+    ),
 }
 
 
@@ -93,9 +116,36 @@ def build_parser() -> argparse.ArgumentParser:
             description=long,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        _add_common(command)
-        _add_own(name, command)
+        if name == "models":
+            _add_models(command)
+        else:
+            _add_common(command)
+            _add_own(name, command)
     return parser
+
+
+def _add_models(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (short, long) in _MODELS_HELP.items():
+        action = actions.add_parser(
+            name,
+            help=short,
+            description=long,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_common(action)
+        if name == "fetch":
+            action.add_argument(
+                "--update", action="store_true", help="ask for newer revisions, too"
+            )
+        if name == "verify":
+            action.add_argument(
+                "--adopt",
+                action="store_true",
+                help="take what lies there, brought by hand, for what it should be from now on",
+            )
+        if name == "list":
+            action.add_argument("--json", action="store_true", help="for machines")
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -150,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(path, options.root)
         configure(config.log)
         asked = Asked(config, path, options.root, environment, options)
-        return COMMANDS[options.command](asked)
+        return {**COMMANDS, "models": models}[options.command](asked)
     except ConfigError as error:
         return _complain(error, EXIT_CONFIG)
     except EraseError as error:

@@ -16,6 +16,7 @@ from daemon.jobsettings import check_erase
 from daemon.records import read_record, read_yaml
 from erasecore.errors import ConfigError
 from erasecore.settings import EraseSettings, HostSettings
+from erasecore.weights import REPOSITORIES
 
 
 class WatchMode(StrEnum):
@@ -125,6 +126,7 @@ class ModelSource(StrEnum):
 class RepositorySettings:
     """One repository of weights; empty: the usual one of the source, and its main branch."""
 
+    source: ModelSource | None = None  # none: as for all
     repository: str = ""
     revision: str = ""
 
@@ -135,7 +137,8 @@ class ModelSettings:
 
     folder: str = ""
     source: ModelSource = ModelSource.HUGGINGFACE
-    endpoint: str = ""
+    huggingface_endpoint: str = ""
+    modelscope_endpoint: str = ""
     diffueraser: RepositorySettings = field(default_factory=RepositorySettings)
     stable_diffusion: RepositorySettings = field(default_factory=RepositorySettings)
     vae: RepositorySettings = field(default_factory=RepositorySettings)
@@ -181,6 +184,7 @@ class Environment:
     config: Path | None = None
     fault_at: str = ""
     notify_socket: str = ""
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     watchdog_seconds: float | None = None
     visible_devices: str | None = None  # GPUs that we may use; none: not set
 
@@ -193,9 +197,23 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         config=Path(config) if config else None,
         fault_at=variables.get("FAULT_AT", ""),
         notify_socket=variables.get("NOTIFY_SOCKET", ""),
+        tokens={name: _secret(name, variables) for name in TOKENS.values()},
         watchdog_seconds=int(watchdog) / 1e6 if watchdog.isdigit() else None,
         visible_devices=variables.get("CUDA_VISIBLE_DEVICES"),
     )
+
+
+TOKENS = {ModelSource.HUGGINGFACE: "HF_TOKEN", ModelSource.MODELSCOPE: "MODELSCOPE_API_TOKEN"}
+"""The variable, or the credential of systemd, that holds the token of each source."""
+
+
+def _secret(name: str, variables: Mapping[str, str]) -> str:
+    """A variable, or else the file of that name among systemd's credentials; empty: neither."""
+    credentials = variables.get("CREDENTIALS_DIRECTORY", "")
+    file = Path(credentials, name)
+    if not variables.get(name) and credentials and file.is_file():
+        return file.read_text(encoding="utf-8").strip()
+    return variables.get(name, "").strip()
 
 
 CONFIG_PLACES = (Path("/etc/subtitle-eraser/config.yaml"), Path("config.yaml"))
@@ -300,9 +318,11 @@ def check_models(models: ModelSettings) -> None:
     """
     if "\0" in models.folder:
         raise ConfigError("models.folder: has a NUL character; write a plain path.")
-    if models.endpoint and not models.endpoint.startswith(("https://", "http://")):
-        raise ConfigError("models.endpoint: must be an address such as https://hub.example.org.")
-    for key in ("diffueraser", "stable_diffusion", "vae", "pcm"):
+    for key in ("huggingface_endpoint", "modelscope_endpoint"):
+        address: str = getattr(models, key)
+        if address and not re.fullmatch(r"https?://[^\s/]+.*", address):
+            raise ConfigError(f"models.{key}: must be an address such as https://hub.example.org.")
+    for key in REPOSITORIES:
         one: RepositorySettings = getattr(models, key)
         if one.repository and not _REPOSITORY.fullmatch(one.repository):
             raise ConfigError(f"models.{key}.repository: must be of the form owner/name.")

@@ -231,6 +231,53 @@ class WeightsDamaged(HostError):
         super().__init__(f"{models}: {'; '.join(told)}{more}. Run {MEND}, which mends just that.")
 
 
+class NoRoom(HostError):
+    """Less is free than what is to be fetched."""
+
+    def __init__(self, path: Path, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"{path}: {needed_bytes / 1e9:.2f} GB are needed, {free_bytes / 1e9:.2f} GB are free; "
+            "free some, or set models.folder to a larger disk. Nothing was fetched."
+        )
+
+
+class HubUnreachable(HostError):
+    """The hub does not answer, or not as it should."""
+
+    def __init__(self, hub: str, detail: str, key: str) -> None:
+        super().__init__(
+            f"{hub}: {detail}. Check the network, HTTPS_PROXY and {key}, then run the same command "
+            "again; it goes on where it was."
+        )
+
+
+class HubRefused(HostError):
+    """The hub wants to know who asks, or does not let them have it."""
+
+    def __init__(self, hub: str, repository: str, detail: str, token: str) -> None:
+        super().__init__(
+            f"{hub}: {repository} is refused ({detail}). Accept its terms on its page there, make "
+            f"a token that may read it, and set {token}."
+        )
+
+
+class NotOnHub(HostError):
+    """The hub has no such repository, revision or file."""
+
+    def __init__(self, hub: str, what: str, key: str) -> None:
+        super().__init__(f"{hub}: {what}; correct {key} in the configuration.")
+
+
+class DownloadDamaged(HostError):
+    """What came is not what the hub had announced."""
+
+    def __init__(self, hub: str, name: str) -> None:
+        super().__init__(
+            f"{hub}: {name} came with other content than announced, twice; a proxy in between may "
+            "change it. Fetch from another endpoint, or try again later."
+        )
+
+
 # --- nobody -----------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from erasecore.errors import WeightsMissing
+from erasecore.errors import FolderError, WeightsMissing
 
 REPOSITORIES = {
     "diffueraser": "diffuEraser",
@@ -148,8 +148,13 @@ def locate(models: Path) -> Weights:
 
     Raises:
         WeightsMissing: not everything is there; the text names what is lacking.
+        FolderError: one cannot know.
     """
-    choices = [local_choice(models, part) for part in PARTS.values()]
+    try:
+        choices = [local_choice(models, part) for part in PARTS.values()]
+    except OSError as error:
+        sentence = f"cannot be read ({error.strerror}); it must be readable by the daemon's user."
+        raise FolderError(Path(error.filename or models), sentence) from error
     missing = [name for choice in choices for name in choice.missing]
     if missing:
         raise WeightsMissing(models, missing)

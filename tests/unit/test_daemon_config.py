@@ -77,7 +77,7 @@ def test_example_explains_every_key() -> None:
         ("claims: {lease_seconds: 10.0}", "claims.lease_seconds: must be at least three times"),
         ("claims: {instance: a/b}", "claims.instance: a plain name"),
         ("models: {source: ftp}", "models.source: must be one of huggingface, modelscope"),
-        ("models: {endpoint: hub.local}", "models.endpoint: must be an address"),
+        ("models: {modelscope_endpoint: hub}", "models.modelscope_endpoint: must be an address"),
         ("models: {vae: {repository: vae}}", "models.vae.repository: must be of the form owner/"),
         ("models: {pcm: {revision: '../x y'}}", "models.pcm.revision: must be a branch, a tag or"),
         ("models: {token: hf_secret}", "models.token: no such key"),  # never in a file
