@@ -278,6 +278,14 @@ class DownloadDamaged(HostError):
         )
 
 
+class BadWeights(HostError):
+    """A file of an engine's weights does not hold what the networks need."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {what}; put back the published file, or run {MEND}.")
+
+
 # --- nobody -----------------------------------------------------------------------------------
 
 

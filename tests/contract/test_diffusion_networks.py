@@ -1,0 +1,136 @@
+"""The diffusion networks and their sampler, on a tiny checkpoint in the published layout."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from erasecore.engines.diffueraser.loading import Placement, load_networks
+from erasecore.engines.diffueraser.networks import Networks
+from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint, sample, scene_noise
+from erasecore.engines.diffueraser.vae import U8
+from erasecore.weights import locate
+from tests.tinyweights import write_tiny_weights
+
+torch.set_num_threads(1)  # tiny networks: threads cost more than they bring
+
+GENEROUS = BatchPlan(windows_per_batch=4, vae_batch=16)
+PLANS = (
+    BatchPlan(windows_per_batch=1, vae_batch=1),
+    BatchPlan(windows_per_batch=2, vae_batch=3),
+    BatchPlan(windows_per_batch=3, vae_batch=4, attention_slice=True),
+)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny weights."""
+    return write_tiny_weights(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def networks(models: Path) -> Networks:
+    """They, loaded."""
+    return load_networks(locate(models), Placement(), state=None)
+
+
+def scene_of(frames: int, *, seed: int = 1, height: int = 40, width: int = 48) -> Scene:
+    """Noise with a hole in the middle that every third frame lacks; an odd number of cells."""
+    pictures = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8)
+    holes = np.zeros((frames, height, width), np.bool_)
+    holes[:, 17:23, 10:31] = True
+    holes[::3] = False
+    prior = np.where(holes[..., None], np.uint8(128), pictures)
+    return Scene(pictures, holes, prior)
+
+
+def run(networks: Networks, scene: Scene, plan: BatchPlan = GENEROUS) -> U8:
+    """All of a scene's pictures."""
+    wanted = range(len(scene.frames))
+    return inpaint(networks, scene, Recipe(), plan=plan, wanted=wanted, tick=lambda _: None)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 21, 22, 23, 46])
+def test_any_length(networks: Networks, frames: int) -> None:
+    """A clip of any length comes back, from one frame to one that is led by a sample of itself."""
+    scene = scene_of(frames)
+    pictures = run(networks, scene)
+    assert pictures.shape == scene.frames.shape
+    assert pictures.std() > 10
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_plan_changes_nothing(networks: Networks, plan: BatchPlan) -> None:
+    """However little goes through at once, the latents are the same within 1e-5."""
+    scene = scene_of(40)
+    noise = scene_noise(scene, 3)
+    expected = sample(networks, scene, noise, Recipe(), plan=GENEROUS, tick=lambda _: None)
+    found = sample(networks, scene, noise, Recipe(), plan=plan, tick=lambda _: None)
+    assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("plan", PLANS[:1])
+def test_the_plan_changes_no_long_clip(networks: Networks, plan: BatchPlan) -> None:
+    """Pictures of a led clip, rounded twice on the way, are the same up to a last rounding."""
+    scene = scene_of(46)
+    off = np.abs(run(networks, scene).astype(int) - run(networks, scene, plan))
+    assert off.max() <= 1
+    assert (off > 0).mean() < 1e-2
+
+
+def test_same_seed_same_pictures(networks: Networks) -> None:
+    """A run can be repeated to the last bit; another seed gives something else."""
+    scene = scene_of(5)
+    first, second = run(networks, scene), run(networks, scene)
+    np.testing.assert_array_equal(first, second)
+    other = inpaint(
+        networks, scene, Recipe(seed=5), plan=GENEROUS, wanted=range(5), tick=lambda _: None
+    )
+    assert (other != first).mean() > 0.1
+
+
+def test_what_lies_in_a_hole_is_not_seen(networks: Networks) -> None:
+    """Pixels under the hole have no influence; those around it and the prior do."""
+    scene = scene_of(5)
+    hidden = np.where(scene.holes[..., None], np.uint8(9), scene.frames)
+    np.testing.assert_array_equal(
+        run(networks, scene), run(networks, Scene(hidden, scene.holes, scene.prior))
+    )
+    prior = np.where(scene.holes[..., None], np.uint8(0), scene.prior)
+    assert (run(networks, scene) != run(networks, Scene(scene.frames, scene.holes, prior))).any()
+
+
+def test_only_wanted_frames_are_decoded(networks: Networks) -> None:
+    """Frames that nobody wants come back as the prior's, all others as ever."""
+    scene = scene_of(6)
+    pictures = inpaint(networks, scene, Recipe(), plan=GENEROUS, wanted=[1, 4], tick=lambda _: None)
+    whole = run(networks, scene)
+    np.testing.assert_array_equal(pictures[[0, 2, 3, 5]], scene.prior[[0, 2, 3, 5]])
+    assert np.abs(pictures[[1, 4]].astype(int) - whole[[1, 4]]).max() <= 1
+
+
+def test_a_sign_of_life(networks: Networks) -> None:
+    """Progress only grows, ends at all of it, and is told in small steps."""
+    told: list[float] = []
+    scene = scene_of(46)
+    inpaint(networks, scene, Recipe(), plan=BatchPlan(), wanted=range(46), tick=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert max(after - before for before, after in pairwise(told)) < 0.25
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_half_precision_gives_pictures(models: Path, precision: torch.dtype) -> None:
+    """In half precision, channels last, a clip comes out finite and close to that of float32."""
+    placement = Placement(precision=precision, channels_last=True)
+    halved = load_networks(locate(models), placement, state=None)
+    whole = load_networks(locate(models), Placement(), state=None)
+    assert halved.precision == precision
+    scene = scene_of(3)
+    off = run(halved, scene).astype(float) - run(whole, scene)
+    assert 0 < np.sqrt(np.mean(off**2)) < 8

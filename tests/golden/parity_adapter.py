@@ -1,0 +1,132 @@
+"""Our networks and sampler, as ``check_parity.py`` wants to call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+
+from erasecore.engines.diffueraser import denoise as denoising
+from erasecore.engines.diffueraser import sampler, temporal
+from erasecore.engines.diffueraser import vae as vaes
+from erasecore.engines.diffueraser.brushnet import BrushNet
+from erasecore.engines.diffueraser.loading import build_brushnet, build_unet, build_vae
+from erasecore.engines.diffueraser.lora import Lora
+from erasecore.engines.diffueraser.networks import Networks
+from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.unet import MotionUNet
+from erasecore.engines.diffueraser.vae import U8
+
+PLAN = BatchPlan()
+RECIPE = sampler.Recipe(cells=sampler.Cells.TOP_LEFT)
+
+
+def make_brushnet(config: dict[str, object]) -> BrushNet:
+    """BrushNet with empty weights."""
+    return build_brushnet(config)
+
+
+def make_unet(config: dict[str, object]) -> MotionUNet:
+    """The UNet with empty weights."""
+    return build_unet(config)
+
+
+def make_vae(config: dict[str, object]) -> AutoencoderKL:
+    """The autoencoder with empty weights."""
+    return build_vae(config)
+
+
+def brushnet_forward(
+    m: BrushNet, sample: Tensor, timestep: Tensor, emb: Tensor, cond5: Tensor
+) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+    """The 28 taps: 12 on the way down, 1 in the middle, 15 on the way up."""
+    taps = list(m.taps(sample, cond5, m.setting(int(timestep), emb, 1)))
+    return taps[:12], taps[12], taps[13:]
+
+
+def unet_forward(  # noqa: PLR0917  # the checker's interface
+    m: MotionUNet,
+    sample: Tensor,
+    timestep: Tensor,
+    emb: Tensor,
+    num_frames: int,
+    down: list[Tensor] | None,
+    mid: Tensor | None,
+    up: list[Tensor] | None,
+) -> Tensor:
+    """The predicted noise, with or without BrushNet's taps."""
+    taps: Iterator[Tensor] | None = None
+    if down is not None and mid is not None and up is not None:
+        taps = iter([*down, mid, *up])
+    noise: Tensor = m(sample, m.setting(int(timestep), emb, 1), num_frames, taps)
+    return noise
+
+
+def window_starts(total: int, clip: int, step_index: int) -> list[int]:
+    """The first frames of a step's windows."""
+    return list(temporal.window_starts(total, clip, step_index))
+
+
+def conditioning(vae: AutoencoderKL, masked_u8: U8, masks_u8: U8) -> Tensor:
+    """Latents of the masked pictures, and the known cells."""
+    holes = masks_u8 > 0
+    latents = vaes.encode(vae, masked_u8, plan=PLAN, tick=_quiet)
+    return torch.cat([latents, sampler.known_cells(holes, RECIPE.cells)], dim=1)
+
+
+def denoise(  # noqa: PLR0917  # the checker's interface
+    brushnet: BrushNet,
+    unet: MotionUNet,
+    latents: Tensor,
+    cond5: Tensor,
+    emb: Tensor,
+    clip: int,
+    steps: int,
+) -> Tensor:
+    """The latents without noise."""
+    assert clip == temporal.WINDOW
+    networks = Networks(brushnet, unet, _NO_VAE, emb)
+    return denoising.denoise(networks, latents, cond5, steps=steps, plan=PLAN, tick=_quiet)
+
+
+def decode(vae: AutoencoderKL, latents: Tensor) -> U8:
+    """Pictures."""
+    return vaes.decode(vae, latents, plan=PLAN, tick=_quiet)
+
+
+def merge_lora(unet: MotionUNet, kohya_state_dict: dict[str, Tensor]) -> None:
+    """The LoRA goes into the weights, in place."""
+    lora = Lora.of(kohya_state_dict, unet, Path("kohya.safetensors"))
+    with torch.no_grad():
+        for name, weight in unet.named_parameters():
+            weight.copy_(lora.merged(name, weight))
+
+
+def run_video(  # noqa: PLR0917  # the checker's interface
+    brushnet: BrushNet,
+    unet: MotionUNet,
+    vae: AutoencoderKL,
+    frames_u8: U8,
+    masks_u8: U8,
+    priors_u8: U8,
+    noise_pre: Tensor,
+    emb: Tensor,
+) -> dict[str, Tensor | U8]:
+    """The whole way of one clip."""
+    networks = Networks(brushnet, unet, vae, emb)
+    scene = sampler.Scene(frames_u8, masks_u8 > 0, priors_u8)
+    latents = sampler.sample(networks, scene, noise_pre, RECIPE, plan=PLAN, tick=_quiet)
+    images = decode(vae, latents)
+    composed = sampler.composite(images, frames_u8, np.asarray(masks_u8 > 0))
+    return {"latents": latents, "images": images, "composed": composed}
+
+
+def _quiet(share: float) -> None:
+    pass
+
+
+_NO_VAE = AutoencoderKL(block_out_channels=(32,))
