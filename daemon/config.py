@@ -14,6 +14,7 @@ from pathlib import Path
 
 from daemon.jobsettings import check_erase
 from daemon.records import read_record, read_yaml
+from daemon.schedule import ScheduleSettings, check_schedule
 from erasecore.errors import ConfigError
 from erasecore.settings import EraseSettings, HostSettings
 from erasecore.weights import REPOSITORIES
@@ -162,6 +163,7 @@ class Config:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     claims: ClaimSettings = field(default_factory=ClaimSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
     log: LogSettings = field(default_factory=LogSettings)
     erase: EraseSettings = field(default_factory=EraseSettings)
@@ -297,6 +299,7 @@ def check_config(config: Config) -> None:
             raise ConfigError(f"{key}: is {found:g}, must be at least {least:g}.")
     _check_workers(config.worker)
     _check_claims(config.claims)
+    check_schedule(config.schedule)
     check_models(config.models)
     check_erase(config.erase, prefix="erase.", error=ConfigError)
     if config.erase.mask:

@@ -116,17 +116,10 @@ class Holdings:
 
     # --- attempts ---------------------------------------------------------------------------
 
-    def due(self, *, wall: float) -> Job | None:
-        """The queued job that goes next."""
-        ready = self._ready(wall)
-        return min(ready, key=lambda job: (-job.settings.priority, job.job_id), default=None)
-
-    def count_due(self, *, wall: float) -> int:
-        """How many queued jobs may go."""
-        return len(self._ready(wall))
-
-    def _ready(self, wall: float) -> list[Job]:
-        return [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
+    def due(self, *, wall: float) -> list[Job]:
+        """The queued jobs that may go: the most urgent first, of these the oldest."""
+        ready = [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
+        return sorted(ready, key=lambda job: (-job.settings.priority, job.job_id))
 
     def due_in(self, *, wall: float) -> float | None:
         """In how many seconds the next job that has to wait may go; nothing if none waits."""
@@ -225,8 +218,14 @@ class Holdings:
         self.jobs[job.job_id] = renewed_job
         return True
 
+    def learn_size(self, job_id: str, pixels: int) -> None:
+        """Remember how large a film is, for as long as there is a job about it."""
+        job = replace(self.jobs[job_id], pixels=pixels)
+        save_job(self.folder(job), job)
+        self.jobs[job_id] = job
+
     def hand_back(self, job_id: str, *, wall: float) -> None:
-        """Put a running job back into the queue, since we are leaving."""
+        """Put a running job back into the queue, through no fault of its film."""
         job = handed_back(self.jobs[job_id], now=wall)
         with job_bound(job_id, self.folder(job) / LOG_FILE):
             log.info("attempt.handed_back", film=shown(job.name))

@@ -113,6 +113,7 @@ class Job:
     settings: EraseSettings = field(default_factory=EraseSettings)
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0  # seconds since 1970; a requeued job waits until then
+    pixels: int = 0  # width x height; 0 until a worker has looked at the film
     result: str = ""  # the result's file name in the job's folder
     fault: Fault | None = None  # why it was rejected
     placements: tuple[Placement, ...] = ()  # what is published under which name, result last
@@ -169,6 +170,7 @@ def handed_back(job: Job, *, now: float) -> Job:
 
 def renewed(job: Job, *, now: float) -> Job:
     """``job`` as if just claimed: its source changed while an attempt was at it."""
+    job = replace(job, pixels=0)
     return moved(_stopped(job, None, now=now, counted=False), JobState.CLAIMED)
 
 

@@ -34,18 +34,23 @@ class Machine:
 
 def look_at_machine(visible_devices: str | None) -> Machine:
     """What this process may use; ``visible_devices`` is ``CUDA_VISIBLE_DEVICES`` if it is set."""
-    groups = memory_groups(our_groups())
-    limits = [psutil.virtual_memory().total, *(group.limit for group in groups)]
+    memory = memory_bytes()
     if visible_devices is not None:
         named = [one.strip() for one in visible_devices.split(",")]
-        return Machine(cores(), min(limits), tuple(one for one in named if one not in ("", "-1")))
-    return Machine(cores(), min(limits), _devices())
+        return Machine(cores(), memory, tuple(one for one in named if one not in ("", "-1")))
+    return Machine(cores(), memory, _devices())
 
 
 def cores() -> int:
     """How many cores this process may run on, a quota of its control group included."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min([count or 1, *core_quotas(our_groups())]))
+
+
+def memory_bytes() -> int:
+    """How much memory we may use at most."""
+    groups = memory_groups(our_groups())
+    return min([psutil.virtual_memory().total, *(group.limit for group in groups)])
 
 
 def available_bytes() -> int:

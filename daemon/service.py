@@ -67,6 +67,7 @@ class Service:
         self._leases = owners.Leases(config.claims.lease_seconds)
         self._machine = look_at_machine(environment.visible_devices)
         self._intake = Intake(config, self._wake)
+        self._scheduled = True
         self._settle_in()
         self._drain_until: float | None = None
         self._failed_turns = 0
@@ -79,20 +80,21 @@ class Service:
         self._holdings = Holdings(self._instance, self._config, self._history)
         self._workers = Workers(self._instance, self._worker_command)
         self._workers.arrange(self._config.worker, self._config.host(), self._seats())
-        self._dispatch = self._new_dispatch()
+        self._dispatch = Dispatch(
+            self._config, self._holdings, self._workers, self._intake, self._troubles
+        )
+        self._dispatch.scheduled = self._scheduled
         self._beat_at = self._leases_at = self._snapshot_at = float("-inf")
 
     def _seats(self) -> tuple[Seat, ...]:
         return seats_for(self._config.worker, self._machine, on_gpu=works_on_gpu(self._config))
-
-    def _new_dispatch(self) -> Dispatch:
-        return Dispatch(self._config, self._holdings, self._workers, self._intake, self._troubles)
 
     # --- life -------------------------------------------------------------------------------
 
     def run(self, *, until_drained: bool = False) -> int:
         """Serve until asked to leave, or until there is nothing left to do; the exit code."""
         self._dispatch.eager = not until_drained  # a daemon shows at its start if it can work
+        self._scheduled = self._dispatch.scheduled = not until_drained
         log.info(
             "service.started",
             instance=self._instance.name,
@@ -240,6 +242,7 @@ class Service:
             workers=tuple(WorkerView.of(one, self._holdings.jobs) for one in self._workers),
             trouble=self._troubles.sentence(),
             paused=self._stuck(),
+            note=self._dispatch.note,
             leaving=self._drain_until is not None,
             queued=len(self._holdings.states(JobState.CLAIMED, JobState.QUEUED)),
             settled=len(self._intake.candidates),
@@ -263,9 +266,7 @@ class Service:
         if busy and now < self._drain_until and self._wake.stops == 1:
             return False
         for worker in busy:
-            job_id = worker.job_id
-            worker.kill()
-            self._holdings.hand_back(job_id, wall=time.time())
+            self._dispatch.hand_back(worker, wall=time.time())
         return True
 
     def _nothing_left(self) -> int | None:
@@ -322,7 +323,7 @@ class Service:
                 worker.rests_until = float("-inf")
                 self._troubles.clear(worker.seat.name)
             self._workers.arrange(self._config.worker, self._config.host(), self._seats())
-            self._dispatch = self._new_dispatch()
+            self._dispatch.config, self._dispatch.intake = self._config, self._intake
             log.info("config.reloaded")
         self._notifier.ready()
 

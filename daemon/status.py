@@ -82,6 +82,7 @@ class Snapshot:
     workers: tuple[WorkerView, ...]
     trouble: str  # what the operator has to mend
     paused: bool  # whether the queue waits for that
+    note: str  # why no film is begun, if nothing is wrong
     leaving: bool
     queued: int
     settled: int  # films in the inbox that may be taken
@@ -94,7 +95,8 @@ class Snapshot:
             return f"Paused: {self.trouble}"
         at_work = [one.sentence() for one in self.workers if one.current is not None]
         said = "; ".join(at_work) or self._waiting()
-        return f"{said} ({self.trouble})" if self.trouble else said
+        more = " ".join(one for one in (self.trouble, self.note) if one)
+        return f"{said} ({more})" if more else said
 
     def _waiting(self) -> str:
         waiting = self.queued + self.settled + self.settling

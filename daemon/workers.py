@@ -104,11 +104,13 @@ class Workers:
         """Whether there is a worker that is not known to be unfit."""
         return any(worker.rests_until <= now for worker in self)
 
-    def start(self, most: int, *, now: float) -> None:
-        """Start up to ``most`` of the workers that are absent and not unfit."""
-        absent = [one for one in self.those(WorkerState.ABSENT) if one.rests_until <= now]
-        for worker in absent[: max(0, most)]:
-            worker.spawn(now=now)
+    def start_one(self, *, now: float) -> bool:
+        """Start a worker that is absent and not unfit; False if there is none."""
+        for worker in self.those(WorkerState.ABSENT):
+            if worker.rests_until <= now:
+                worker.spawn(now=now)
+                return True
+        return False
 
     def next_try(self, *, now: float) -> float | None:
         """When the first of the unfit workers is tried again."""

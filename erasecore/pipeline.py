@@ -161,6 +161,8 @@ def _probe(job: _Job) -> VideoInfo:
     """What the film is, with a container that its result fits into."""
     video = fit_container(probe(job.source, job.settings.limits), job.settings.encode)
     video = replace(video, threads=job.tools.host.threads)
+    job.teller.pixels = video.width * video.height
+    job.teller.tell(Stage.PROBE, 1, 1)
     log.info(
         "film.probed",
         container=video.container,

@@ -28,6 +28,7 @@ class ProgressTeller:
         self._observe = observe
         self._lock = threading.Lock()
         self._furthest = 0.0
+        self.pixels = 0  # width x height of the film, once it is known
 
     def tell(self, stage: Stage, done: float, total: float) -> None:
         """Say that ``done`` of ``total`` frames of ``stage`` are through (total 0: unknown)."""
@@ -35,7 +36,8 @@ class ProgressTeller:
         before = sum(_SHARES[earlier] for earlier in _SHARES if _order(earlier) < _order(stage))
         with self._lock:
             self._furthest = max(self._furthest, before + share * _SHARES[stage])
-            self._observe(Progress(stage, share, self._furthest, int(done), int(total)))
+            told = Progress(stage, share, self._furthest, int(done), int(total), self.pixels)
+            self._observe(told)
 
 
 class EraseMeter:

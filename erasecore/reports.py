@@ -25,6 +25,7 @@ class Progress:
     job_share: float  # 0 to 1 of the whole job
     frames_done: int  # of the film, in this stage
     frames_total: int  # 0 while unknown
+    pixels: int = 0  # width x height of the film; 0 while unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 The film's text says what the attempt does, one order a line: ``hang``, ``die``, ``exit``,
 ``print``, ``garbage``, ``companions`` (note what came along), ``seat`` (note what the worker has
 of the machine), ``raise RETRY`` ..., ``segments N`` (N files, resumed if there), ``wait NAME``
-(until a file of that name, or ``go``, lies in the inbox's parent), ``spawn`` (a grandchild). What
-is left is copied. With the GPU ``broken`` it does not start.
+(until a file of that name, or ``go``, lies in the inbox's parent), ``spawn`` (a grandchild),
+``large N`` (the film turns out to have N pixels). What is left is copied. With the GPU ``broken``
+it does not start.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,17 +35,23 @@ SRT = "1\n00:00:00,000 --> 00:00:01,000\nHello there\n"
 def erase(start: Start, observe: Observe, answers: int) -> EraseReport:
     """Obey the film."""
     source, folder = Path(start.source), Path(start.folder)
-    resumed = segments = 0
+    resumed = segments = pixels = 0
     text = source.read_bytes()
+
+    def tell(progress: Progress) -> None:
+        observe(replace(progress, pixels=pixels))
+
     if not text:
         raise errors.EmptyFile(source)
     for line in text.decode("utf-8", "replace").splitlines():
         order, _, rest = line.partition(" ")
         if order == "segments":
             segments = int(rest)
-            resumed = _segments(folder, segments, observe)
+            resumed = _segments(folder, segments, tell)
+        elif order == "large":
+            pixels = int(rest)
         else:
-            _obey(order, rest, start, observe, answers)
+            _obey(order, rest, start, tell, answers)
     result = folder / f"result{source.suffix}"
     shutil.copyfile(source, result)
     (folder / "preview.jpg").write_bytes(b"a picture")
@@ -92,7 +100,7 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "raise": lambda: _raise(rest, start),
         "companions": lambda: _tell_companions(start),
         "seat": lambda: _tell_seat(start),
-        "wait": lambda: _wait(Path(start.folder).parents[2] / (rest or "go"), observe),
+        "wait": lambda: _wait(Path(start.folder).parents[2], {"go", rest or "go"}, observe),
     }
     orders.get(order, lambda: None)()
 
@@ -116,8 +124,8 @@ def _tell_seat(start: Start) -> None:
         seats.write(json.dumps({**told, "film": start.shown_as, "pid": os.getpid()}) + "\n")
 
 
-def _wait(go: Path, observe: Observe) -> None:
-    while not go.exists():
+def _wait(root: Path, names: set[str], observe: Observe) -> None:
+    while not any((root / name).exists() for name in names):
         observe(Progress(Stage.ERASE, 0.5, 0.5, 1, 2))
         time.sleep(0.02)
 

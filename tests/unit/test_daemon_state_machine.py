@@ -237,7 +237,7 @@ class Daemons(RuleBasedStateMachine):
     def _begin(self, holdings: Holdings) -> None:
         self.now += 10_000
         holdings.admit(settle_seconds=0.0, now=self.now, wall=self.now)
-        job = holdings.due(wall=self.now)
+        job = next(iter(holdings.due(wall=self.now)), None)
         if job is not None and not holdings.states(JobState.RUNNING):
             holdings.begin(job, wall=self.now)
 
