@@ -73,6 +73,7 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
     """
     folder = instance / job_id
     folder.mkdir()
+    fault_point("claim.after_mkdir")
     job = Job(
         job_id=job_id,
         name=str(candidate.relative),
@@ -155,7 +156,9 @@ def discard(folder: Path) -> None:
     except FileNotFoundError:
         return
     sync_folder(gone.parent)
+    fault_point("discard.after_aside")
     remove_tree(gone)
+    fault_point("discard.after_removal")
 
 
 def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> Job | None:
@@ -182,6 +185,7 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
     recovered = _go_on(job, retry, present=present, wall=wall)
     if recovered != job:
         save_job(folder, recovered)
+        fault_point("recover.after_save")
     return recovered
 
 
@@ -223,6 +227,7 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
         fault=Fault("BrokenJob", Remedy.FIX_HOST, sentence),
     )
     save_job(folder, job)
+    fault_point("recover.after_salvage")
     return job
 
 
@@ -242,14 +247,24 @@ def sweep(instance: Path) -> None:
 def take_over(abandoned: Path, instance: Path) -> list[Path]:
     """The jobs of an abandoned instance that are ours now, and the rest of it gone.
 
-    Each is taken by one rename: of several daemons that try, one gets it.
+    Its owner is told first, by the loss of its ``owner.json``: should it still live, it finds out
+    at its next heartbeat, even if we die in the middle of this. Each job is taken by one rename: of
+    several daemons that try, one gets it.
     """
+    (abandoned / OWNER_FILE).unlink(missing_ok=True)
+    fault_point("takeover.after_owner")
+    try:
+        folders = job_folders(abandoned)
+    except FileNotFoundError:
+        return []  # another daemon has been quicker with all of it
     taken = []
-    for folder in job_folders(abandoned):
+    for folder in folders:
         with suppress(FileNotFoundError):
             os.rename(folder, instance / folder.name)
             taken.append(instance / folder.name)
+            fault_point("takeover.after_job")
     sync_folder(instance)
+    fault_point("takeover.after_jobs")
     _remove_husk(abandoned)
     return taken
 
@@ -261,6 +276,7 @@ def _remove_husk(instance: Path) -> None:
         if not job_folders(instance):
             for name in (STATUS_FILE, OWNER_FILE):
                 (instance / name).unlink(missing_ok=True)
+            fault_point("leave.after_files")
             for pattern in (WORKER_LOGS, ".*.part"):
                 for file in instance.glob(pattern):
                     file.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daemon.commands import COMMANDS, Asked
 from daemon.config import find_config, load_config, read_environment
+from daemon.faults import arm_from
 from daemon.logs import configure
 from daemon.modelcommands import models
 from daemon.names import shown
@@ -199,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = find_config(options.config, environment)
         config = load_config(path, options.root)
         configure(config.log)
+        arm_from(environment.fault_at, environment.fault_does)
         asked = Asked(config, path, options.root, environment, options)
         return {**COMMANDS, "models": models}[options.command](asked)
     except ConfigError as error:

@@ -185,6 +185,7 @@ class Environment:
 
     config: Path | None = None
     fault_at: str = ""
+    fault_does: str = ""
     notify_socket: str = ""
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     watchdog_seconds: float | None = None
@@ -198,6 +199,7 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     return Environment(
         config=Path(config) if config else None,
         fault_at=variables.get("FAULT_AT", ""),
+        fault_does=variables.get("FAULT_DOES", ""),
         notify_socket=variables.get("NOTIFY_SOCKET", ""),
         tokens={name: _secret(name, variables) for name in TOKENS.values()},
         watchdog_seconds=int(watchdog) / 1e6 if watchdog.isdigit() else None,

@@ -1,8 +1,8 @@
-"""Named places where the program can be made to die, so that tests can prove it may.
+"""The fault points of the whole program, and what ``FAULT_AT`` makes of one.
 
-Every step of a film's way that changes a folder is followed by ``fault_point("step.after_it")``.
-With ``FAULT_AT=publish.after_link`` in the environment the process ends there as a power cut
-would end it: at once, by SIGKILL. Without it a fault point costs one comparison.
+With ``FAULT_AT=publish.after_link`` in the environment the program ends there as a power cut would
+end it: at once, by SIGKILL, a worker together with its daemon. With ``FAULT_DOES=freeze`` it stands
+still there instead, as under SIGSTOP, until somebody sends SIGCONT.
 """
 
 from __future__ import annotations
@@ -11,9 +11,16 @@ import os
 import signal
 from collections.abc import Callable
 
+from erasecore import faults
 from erasecore.errors import ConfigError
+from erasecore.faults import ERASE_POINTS, die, fault_point
 
-FAULT_POINTS = (
+__all__ = ["DAEMON_POINTS", "FAULT_POINTS", "arm", "arm_from", "fault_point"]
+
+DAEMON_POINTS = (
+    "instance.after_hidden",
+    "instance.after_folder",
+    "claim.after_mkdir",
     "claim.after_folder",
     "claim.after_rename",
     "claim.after_sidecar",
@@ -23,31 +30,55 @@ FAULT_POINTS = (
     "claim.after_queued",
     "attempt.after_begin",
     "attempt.after_start",
+    "attempt.after_report",
     "attempt.after_outcome",
+    "attempt.after_failure",
+    "attempt.after_hand_back",
+    "attempt.after_products",
+    "attempt.after_renewal",
     "worker.after_start",
     "worker.before_outcome",
     "publish.after_plan",
+    "publish.after_report",
+    "publish.after_log",
+    "publish.after_preview",
+    "publish.after_subtitles",
     "publish.after_sidecars",
     "publish.after_link",
+    "publish.after_settings",
+    "publish.after_cues",
     "publish.after_original",
     "publish.after_done",
+    "reject.after_explanation",
     "reject.after_plan",
+    "reject.after_error",
+    "reject.after_log",
+    "reject.after_settings",
+    "reject.after_cues",
     "reject.after_sidecars",
     "reject.after_link",
     "reject.after_failed",
+    "undo.after_file",
+    "undo.after_all",
+    "move.after_copy",
+    "move.after_rename",
+    "move.after_unlink",
+    "move.after_reserve",
+    "history.after_record",
+    "discard.after_aside",
+    "discard.after_removal",
+    "recover.after_salvage",
+    "recover.after_save",
+    "takeover.after_owner",
+    "takeover.after_job",
+    "takeover.after_jobs",
+    "leave.after_files",
+    "requeue.after_settings",
+    "requeue.after_cues",
+    "requeue.after_film",
+    "requeue.after_log",
 )
-
-
-def die() -> None:
-    """End this process as a power cut would."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-class _Switch:
-    """Which fault point is armed in this process, and what happens there."""
-
-    armed = ""
-    action: Callable[[], None] = staticmethod(die)
+FAULT_POINTS = (*DAEMON_POINTS, *ERASE_POINTS)
 
 
 def arm(name: str, action: Callable[[], None] = die) -> None:
@@ -58,11 +89,25 @@ def arm(name: str, action: Callable[[], None] = die) -> None:
     """
     if name and name not in FAULT_POINTS:
         raise ConfigError(f"FAULT_AT: no fault point {name}; known: {', '.join(FAULT_POINTS)}")
-    _Switch.armed = name
-    _Switch.action = staticmethod(action)
+    faults.arm(name, action)
 
 
-def fault_point(name: str) -> None:
-    """Go on, unless ``name`` is the armed fault point."""
-    if name == _Switch.armed:
-        _Switch.action()
+def arm_from(name: str, does: str, *, parent_pid: int | None = None) -> None:
+    """Make the fault point ``name`` do what the environment asks for.
+
+    Args:
+        name: of the fault point; empty for none.
+        does: ``freeze``, or anything else to die.
+        parent_pid: of the daemon, in a worker: the power is cut for both.
+
+    Raises:
+        ConfigError: there is no such fault point.
+    """
+
+    def act() -> None:
+        number = signal.SIGSTOP if does == "freeze" else signal.SIGKILL
+        for pid in (parent_pid, os.getpid()):
+            if pid is not None:
+                os.kill(pid, number)
+
+    arm(name, act)

@@ -13,6 +13,9 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
+
+from daemon.faults import fault_point
 
 Tick = Callable[[], None]
 """Called every few megabytes of a long copy: a sign of life."""
@@ -50,7 +53,9 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
         durable: whether it must survive a power cut, too.
     """
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
+    # Somebody frozen in the middle of this may still have the old one open: he is to keep it.
+    part.unlink(missing_ok=True)
+    with part.open("xb") as file:
         file.write(content)
         file.flush()
         if durable:
@@ -116,13 +121,43 @@ def _rename_noreplace(source: Path, target: Path) -> None:
 
 
 def _reserve_and_rename(source: Path, target: Path) -> None:
-    """For filesystems that know neither RENAME_NOREPLACE nor links: our own empty file first."""
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    """For filesystems that know neither RENAME_NOREPLACE nor links: a file of our own first.
+
+    It bears a mark, so that one left by a crash is known for ours.
+    """
+    try:
+        handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        if not _reserved(source, target):
+            raise
+    else:
+        os.write(handle, _mark(source))
+        os.fsync(handle)
+        os.close(handle)
+    fault_point("move.after_reserve")
     try:
         os.rename(source, target)
     except OSError:
         target.unlink()
         raise
+
+
+def _mark(source: Path) -> bytes:
+    status = source.lstat()
+    return b"reserved for file %d of %d bytes\n" % (status.st_ino, status.st_size)
+
+
+def _reserved(source: Path, target: Path) -> bool:
+    """Whether ``target`` is what a crash in the middle of a reservation has left."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(target, flags)
+    except OSError:
+        return False
+    try:
+        return os.read(handle, 100) == _mark(source)
+    finally:
+        os.close(handle)
 
 
 def _same_file(one: Path, other: Path) -> bool:
@@ -138,7 +173,8 @@ def move_new(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> 
     Args:
         source: a file of ours.
         target: its new name; the folder exists.
-        part: the name that a copy has beside ``target`` while it is being written.
+        part: how the name of a copy begins while it is being written beside ``target``; nobody
+            else's names begin like that, and copies left by a crash are removed.
         tick: called now and then while bytes are copied.
 
     Raises:
@@ -149,17 +185,22 @@ def move_new(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> 
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_new(source, target, target.with_name(part), tick)
+        _copy_new(source, target, part, tick)
     sync_folder(target.parent)
     sync_folder(source.parent)
 
 
-def _copy_new(source: Path, target: Path, part: Path, tick: Tick) -> None:
+def _copy_new(source: Path, target: Path, prefix: str, tick: Tick) -> None:
+    for left in target.parent.glob(f"{prefix}-*.part"):
+        left.unlink(missing_ok=True)
+    # Never a name used before: a daemon held for dead that wakes up may be at the same copy.
+    part = target.with_name(f"{prefix}-{uuid4().hex[:8]}.part")
     try:
         digest = _copy(source, part, tick)
         if digest_of(part, tick) != digest:
             raise OSError(errno.EIO, "the copy differs from the file", str(part))
         shutil.copystat(source, part, follow_symlinks=False)
+        fault_point("move.after_copy")
         try:
             rename_new(part, target)
         except FileExistsError:
@@ -168,7 +209,9 @@ def _copy_new(source: Path, target: Path, part: Path, tick: Tick) -> None:
     finally:
         part.unlink(missing_ok=True)
     sync_folder(target.parent)
+    fault_point("move.after_rename")
     source.unlink()
+    fault_point("move.after_unlink")
 
 
 def _copy(source: Path, part: Path, tick: Tick) -> str:

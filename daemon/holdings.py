@@ -84,6 +84,13 @@ class Holdings:
         claims.sweep(self.instance)
         self.adopt(claims.job_folders(self.instance), wall=wall)
 
+    def forget_lost(self) -> set[str]:
+        """Hold no more what another daemon has taken over; the ids of those jobs."""
+        lost = {job_id for job_id in self.jobs if not (self.instance / job_id).is_dir()}
+        for job_id in lost:
+            log.warning("job.lost", job_id=job_id, film=shown(self.jobs.pop(job_id).name))
+        return lost
+
     def claim(self, candidate: Candidate, job_id: str, *, now: float, wall: float) -> Job | None:
         """The job that ``candidate`` has become; nothing if it changed, went, or was taken."""
         try:
@@ -164,6 +171,7 @@ class Holdings:
                 seconds=round(wall - job.attempts[-1].started_at, 1),
             )
         write_report(folder, job, outcome, versions)
+        fault_point("attempt.after_report")
         save_job(folder, job)
         self.jobs[job.job_id] = job
         fault_point("attempt.after_outcome")
@@ -185,7 +193,7 @@ class Holdings:
             job = requeued(job, fault, now=wall, delay_seconds=delay, counted=not pause)
         save_job(self.folder(job), job)
         self.jobs[job_id] = job
-        fault_point("attempt.after_outcome")
+        fault_point("attempt.after_failure")
         return decision
 
     def _log_failure(self, job: Job, fault: Fault, decision: Decision) -> None:
@@ -214,7 +222,9 @@ class Holdings:
             log.info("job.source_changed", film=shown(job.name))
         renewed_job = renewed(job, now=wall)
         _remove_products(folder, job)
+        fault_point("attempt.after_products")
         save_job(folder, renewed_job)
+        fault_point("attempt.after_renewal")
         self.jobs[job.job_id] = renewed_job
         return True
 
@@ -231,6 +241,7 @@ class Holdings:
             log.info("attempt.handed_back", film=shown(job.name))
         save_job(self.folder(job), job)
         self.jobs[job_id] = job
+        fault_point("attempt.after_hand_back")
 
     # --- out --------------------------------------------------------------------------------
 
@@ -252,9 +263,11 @@ class Holdings:
         elif job.state is JobState.REJECTED:
             if not job.placements:
                 write_error(folder, job)
+                fault_point("reject.after_explanation")
             job = reject(folder, job, self.config.folders, tick=tick)
         self.jobs[job.job_id] = job
         self._remember(job)
+        fault_point("history.after_record")
         claims.discard(folder)
         del self.jobs[job.job_id]
         self.ended.append(job)

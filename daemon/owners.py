@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from daemon.faults import fault_point
 from daemon.files import sync_folder, write_whole
 from daemon.records import as_json, read_record
 
@@ -21,6 +22,7 @@ OWNER_FILE = "owner.json"
 STATUS_FILE = "status.json"
 WORKER_LOG = "worker.log"
 WORKER_LOGS = "worker*.log"
+NEW_ENDING = ".new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ def worker_log(number: int) -> str:
 
 class NoOwner(Exception):
     """A folder without a readable ``owner.json``."""
+
+
+class Ownerless(NoOwner):
+    """A folder without any: somebody is taking it over, or died in the middle of that."""
 
 
 def this_process(host: str = "") -> Owner:
@@ -95,11 +101,13 @@ def open_instance(work: Path, me: Owner, token: str) -> Path:
 
     It is made under a hidden name first: others see it with its owner, or not at all.
     """
-    hidden, folder = work / f".{me.host}-{token}.new", work / f"{me.host}-{token}"
+    hidden, folder = work / f".{me.host}-{token}{NEW_ENDING}", work / f"{me.host}-{token}"
     hidden.mkdir()
     write_whole(hidden / OWNER_FILE, as_json(me).encode())
+    fault_point("instance.after_hidden")
     hidden.rename(folder)
     sync_folder(work)
+    fault_point("instance.after_folder")
     return folder
 
 
@@ -111,6 +119,8 @@ def owner_of(instance: Path) -> Owner:
     """
     try:
         raw = json.loads((instance / OWNER_FILE).read_bytes())
+    except FileNotFoundError as error:
+        raise Ownerless(str(instance)) from error
     except (OSError, ValueError) as error:
         raise NoOwner(str(instance)) from error
     return read_record(Owner, raw, error=NoOwner)
@@ -152,19 +162,29 @@ def heartbeat_of(instance: Path) -> int | None:
 def instances(work: Path, me: Owner) -> Iterator[tuple[Path, Standing]]:
     """Every daemon's folder below ``work``, and how its owner stands to us."""
     for instance in sorted(work.iterdir()):
-        if instance.name.startswith(".") or not instance.is_dir():
-            continue
-        try:
-            what = standing(owner_of(instance), me)
-        except NoOwner:
-            what = Standing.FOREIGN
-        yield instance, what
+        if not instance.name.startswith(".") and instance.is_dir():
+            yield instance, _standing_of(instance, me)
+
+
+def _standing_of(instance: Path, me: Owner) -> Standing:
+    try:
+        return standing(owner_of(instance), me)
+    except Ownerless:
+        # Being made, or being taken over: then whoever takes a job by its rename has it.
+        new = instance.name.endswith(NEW_ENDING)
+        return Standing.FOREIGN if new else Standing.DEAD
+    except NoOwner:
+        return Standing.FOREIGN
 
 
 def abandoned(work: Path, me: Owner, leases: Leases, *, now: float) -> list[Path]:
-    """The instances' folders below ``work`` whose owner is dead, or silent for a whole lease."""
+    """The instances' folders below ``work`` whose owner is dead, or silent for a whole lease.
+
+    Those that were never finished are among them.
+    """
     found = []
-    for instance, what in instances(work, me):
+    unfinished = [(one, _standing_of(one, me)) for one in work.glob(f".*{NEW_ENDING}")]
+    for instance, what in (*instances(work, me), *unfinished):
         if what is Standing.SELF:
             continue
         heartbeat = heartbeat_of(instance) or 0

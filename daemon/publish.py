@@ -36,6 +36,17 @@ from daemon.jobsettings import FILM_SETTINGS_SUFFIX
 from daemon.names import numbered, output_name
 from daemon.sidecars import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 
+AFTER_MOVE = {
+    REPORT_FILE: "report",
+    ERROR_FILE: "error",
+    LOG_FILE: "log",
+    PREVIEW_FILE: "preview",
+    SRT_FILE: "subtitles",
+    SETTINGS_FILE: "settings",
+    CUES_FILE: "cues",
+}
+"""Of each file but the films the fault point after its move, as in ``publish.after_log``."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Item:
@@ -113,6 +124,7 @@ def _place_all(
             _undo(folder, job, folders, tick=tick)
             job, number = replace(job, placements=()), number + 1
             save_job(folder, job)
+            fault_point("undo.after_all")
         else:
             return job
 
@@ -157,19 +169,19 @@ def _work_through(
 ) -> None:
     films = (job.result, job.source)
     for placement in job.placements:
-        if placement.file in films and placement.place is not Place.ORIGINALS:
+        original = placement.place is Place.ORIGINALS
+        if placement.file in films and not original:
             fault_point(f"{step}.after_sidecars")
         _move(folder / placement.file, target(folders, placement), job, tick)
-        if placement.file in films:
-            original = placement.place is Place.ORIGINALS
-            fault_point(f"{step}.after_original" if original else f"{step}.after_link")
+        film = "original" if original else "link"
+        fault_point(f"{step}.after_{AFTER_MOVE.get(placement.file, film)}")
 
 
 def _move(source: Path, goal: Path, job: Job, tick: Tick) -> None:
     tick()
     if source.exists():  # else it has been published before a crash
         make_folder(goal.parent)
-        move_new(source, goal, part=f".{job.job_id}.part", tick=tick)
+        move_new(source, goal, part=f".{job.job_id}", tick=tick)
 
 
 def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> None:
@@ -177,7 +189,8 @@ def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Non
     for placement in job.placements:
         back = folder / placement.file
         if not back.exists():
-            move_new(target(folders, placement), back, part=f".{placement.file}.part", tick=tick)
+            move_new(target(folders, placement), back, part=f".{placement.file}", tick=tick)
+            fault_point("undo.after_file")
 
 
 def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> Path:
@@ -190,17 +203,28 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
     goal = inbox / film.relative_to(failed)
     make_folder(goal.parent)
     if not film.is_file():
+        _forget_explanation(film)  # it is gone already, or a crash came in between
+        if _taken(goal):
+            return goal
         raise FileNotFoundError(film)
     cues = cues_beside(film)
     if _taken(goal) or (cues.is_file() and _taken(cues_beside(goal))):
         raise FileExistsError(goal)
-    part = f".requeue-{film.stat().st_ino}.part"  # short, whatever the film is called
+    part = f".requeue-{film.stat().st_ino}"  # short, whatever the film is called
     own = film.with_name(film.name + FILM_SETTINGS_SUFFIX)
     if own.is_file():
         move_new(own, goal.with_name(own.name), part=part, tick=tick)
+        fault_point("requeue.after_settings")
     if cues.is_file():
         move_new(cues, cues_beside(goal), part=part, tick=tick)
+        fault_point("requeue.after_cues")
     move_new(film, goal, part=part, tick=tick)
+    fault_point("requeue.after_film")
+    _forget_explanation(film)
+    return goal
+
+
+def _forget_explanation(film: Path) -> None:
     for ending in (".log", ERROR_ENDING):
         film.with_name(film.name + ending).unlink(missing_ok=True)
-    return goal
+        fault_point("requeue.after_log")

@@ -18,7 +18,6 @@ from ulid import ULID
 from daemon import claims, owners
 from daemon.config import Config, Environment
 from daemon.dispatch import Dispatch
-from daemon.faults import arm
 from daemon.folders import advice, prove
 from daemon.history import History
 from daemon.holdings import Holdings, with_config
@@ -52,7 +51,6 @@ class Service:
         *,
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
-        arm(environment.fault_at)
         prove(config.folders, token=str(ULID()))
         self._config = config
         self._reload = reload
@@ -145,11 +143,18 @@ class Service:
         """Make sure that we still own our folder, and hold all that lies in it."""
         try:
             if owners.beat(self._instance):
+                self._let_go(self._holdings.forget_lost())
                 self._holdings.adopt_strays(wall=time.time())
             else:
                 self._start_over()
         except OSError:
             log.debug("turn.not_recovered", exc_info=True)
+
+    def _let_go(self, lost: set[str]) -> None:
+        """End the workers whose jobs another daemon has now."""
+        for worker in self._workers:
+            if worker.job_id in lost:
+                worker.kill()
 
     def _turn(self, now: float) -> None:
         wall = time.time()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from daemon.attempt import Channel, Observe, die_with_parent, serve
 from daemon.config import read_environment
-from daemon.faults import arm
+from daemon.faults import arm_from
 from daemon.jobs import Fault
 from daemon.logs import configure_worker
 from daemon.records import read_record
@@ -47,7 +47,8 @@ def prepare(parent_pid: int, nice: int) -> None:
     os.nice(nice)
     with suppress(OSError):  # not every system has it, or lets us
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    arm(read_environment().fault_at)
+    environment = read_environment()
+    arm_from(environment.fault_at, environment.fault_does, parent_pid=parent_pid)
 
 
 def main(arguments: list[str]) -> int:

@@ -21,6 +21,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         DiskFull: there was no room left for it.
     """
     part = path.with_name(f".{path.name}.part")
+    # A worker held for dead may wake up with the old one open: what it writes is to go nowhere.
+    part.unlink(missing_ok=True)
     try:
         yield part
         publish(part, path)

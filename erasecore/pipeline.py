@@ -17,6 +17,7 @@ from erasecore.durable import whole_file
 from erasecore.engines.base import Engine
 from erasecore.engines.choose import make_engine
 from erasecore.errors import TextRemains
+from erasecore.faults import fault_point
 from erasecore.fidelity import FidelityCheck
 from erasecore.finding import Found, find
 from erasecore.preview import save_preview
@@ -189,6 +190,7 @@ def _find(job: _Job, video: VideoInfo, workspace: Workspace) -> Found:
 def _copy_untouched(job: _Job, film: Film) -> EraseReport:
     result = job.folder / f"result{job.source.suffix}"
     copy_durably(job.source, result)
+    fault_point("copy.after_result")
     return _report(film, result, job)
 
 
@@ -208,10 +210,13 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
         job.teller.tell(Stage.ASSEMBLE, 0, detection.frames)
         parts = [workspace.segment_video(segment.number) for segment in segments]
         assemble(video, parts, timeline, result)
+        fault_point("assemble.after_result")
         save_preview(hardest_previews(records, workspace.segments), job.folder / PREVIEW)
+        fault_point("assemble.after_preview")
     with job.clock.stage(Stage.VERIFY):
         erased = (*detection.events, *late_events(events, detection.events))
         checked = _check(job, film, workspace, result, erased)
+        fault_point("verify.after_check")
     report = _report(film, result, job)
     if wants_text:
         _keep_text(job, film, events)
@@ -270,6 +275,7 @@ def _keep_text(job: _Job, film: Film, events: tuple[EventReport, ...]) -> None:
     cues = cues_of(events, shift_seconds=float(first - film.video.clock_zero))
     with whole_file(job.folder / SUBTITLES) as part:
         part.write_text(srt_of(cues), encoding="utf-8", newline="\n")
+    fault_point("subtitles.after_file")
     unreadable = sum(not event.text for event in events)
     log.info("text.read", lines=len(events), unreadable=unreadable, cues=len(cues))
 

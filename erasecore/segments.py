@@ -24,6 +24,7 @@ from erasecore.detect.detector import Detector
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
 from erasecore.engines.base import Engine, Tick
+from erasecore.faults import fault_point
 from erasecore.finding import Found
 from erasecore.hypotheses import hypotheses_for, stronger
 from erasecore.maskedink import masked, whole_shares
@@ -283,6 +284,7 @@ class _Bench:
         second = self._encoder.submit(self._encode, again, path, 0).result()
         if second.findings.better_than(findings):
             path.replace(stored.path)
+            fault_point("segment.after_second")
             return self._finish(second)
         path.unlink()
         return self._finish(
@@ -312,11 +314,13 @@ class _Bench:
                 watch.look(frame.index, frame.planes, planes)
                 writer.write(picture)
                 self._meter.encoded(worth)
+        fault_point("segment.after_video")
         return _Stored(recovered, path, watch.findings(), snapshots)
 
     def _finish(self, stored: _Stored) -> SegmentRecord:
         """The record of a stored segment, written: from now on it is never done again."""
         record = _record(stored, self._workspace.segments)
+        fault_point("segment.after_previews")
         self._workspace.save_segment(record)
         log.info(
             "segment.stored",

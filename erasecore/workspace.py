@@ -17,6 +17,7 @@ from typing import Any
 from erasecore.detect.events import Detection
 from erasecore.detect.recognizer import NOTHING, Reading
 from erasecore.durable import whole_file
+from erasecore.faults import fault_point
 from erasecore.fidelity import References
 from erasecore.settings import Companions, EraseSettings
 from erasecore.video.timeline import Timeline
@@ -80,7 +81,9 @@ class Workspace:
     def save_detection(self, detection: Detection, timeline: Timeline) -> None:
         """Keep what was detected for this and any later attempt."""
         timeline.save(self._timeline_path)
+        fault_point("detect.after_timeline")
         _write(self._events_path, detection.to_json())
+        fault_point("detect.after_events")
 
     def load_segment(self, number: int, start: int, stop: int) -> SegmentRecord | None:
         """The record of a finished segment with just these frames, else ``None``."""
@@ -96,6 +99,7 @@ class Workspace:
     def save_segment(self, record: SegmentRecord) -> None:
         """Declare a segment finished; its video is in place already."""
         _write(self._record_path(record.number), json.dumps(asdict(record), indent=1))
+        fault_point("segment.after_record")
 
     def references(self, frames: int) -> References:
         """The frames of the source that are kept for the final check of ``frames`` frames."""
@@ -119,7 +123,9 @@ class Workspace:
             path.unlink(missing_ok=True)
         shutil.rmtree(self.segments)
         self.segments.mkdir()
+        fault_point("workspace.after_clearing")
         _write(self._stamp_path, stamp)
+        fault_point("workspace.after_stamp")
 
 
 def _look_of(file: str) -> tuple[int, int] | None:

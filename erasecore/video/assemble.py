@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from erasecore.durable import whole_file
 from erasecore.errors import VerifyFailed
+from erasecore.faults import fault_point
 from erasecore.video.containers import mux_options, muxer_for
 from erasecore.video.opening import AnyPacket, open_film
 from erasecore.video.probe import VideoInfo
@@ -66,6 +67,7 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
             copy_header(output, source)
             pictures = _pictures(segments, timeline, shape, targets[video.stream_index])
             _interleave(output, copied(source, video, targets), pictures)
+        fault_point("assemble.after_part")
 
 
 def _survey(segments: Sequence[Path], timeline: Timeline) -> _Shape:

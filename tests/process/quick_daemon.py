@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from daemon.config import load_config, read_environment
+from daemon.faults import arm_from
 from daemon.logs import configure
 from daemon.service import Service
 
@@ -17,9 +18,9 @@ def main(arguments: list[str]) -> int:
     command, path = arguments[0], Path(arguments[2])
     config = load_config(path)
     configure(config.log)
-    service = Service(
-        config, read_environment(), lambda: load_config(path), worker_command=QUICK_WORKER
-    )
+    environment = read_environment()
+    arm_from(environment.fault_at, environment.fault_does)
+    service = Service(config, environment, lambda: load_config(path), worker_command=QUICK_WORKER)
     return service.run(until_drained=command == "once")
 
 

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from daemon.attempt import Channel, Observe, die_with_parent, serve
 from daemon.config import read_environment
-from daemon.faults import arm
+from daemon.faults import arm_from
 from daemon.wire import Start
 from erasecore import errors
 from erasecore.reports import EraseReport, Progress, Stage
@@ -147,7 +147,8 @@ def main(arguments: list[str]) -> None:
     """Serve."""
     commands, answers, parent_pid, _nice = (int(one) for one in arguments[:4])
     die_with_parent(parent_pid)
-    arm(read_environment().fault_at)
+    environment = read_environment()
+    arm_from(environment.fault_at, environment.fault_does, parent_pid=parent_pid)
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "broken":
         sys.exit("this device has fallen off the bus")
     with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:

@@ -5,73 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 
-from daemon.faults import FAULT_POINTS
 from tests.process.house import House
-from tests.process.quick_worker import SRT
 
 FILM = "companions\nsegments 4\n"
-
-
-def check_one_film(house: House, folder: str, sources: str) -> None:
-    """The film lies in ``folder`` once, whole, with its sidecars, and its source in ``sources``."""
-    assert house.films(folder) == ["film.mp4"]
-    assert house.films("inbox") == []
-    assert house.work_is_empty()
-    assert (house.root / sources / "film.mp4").read_text() == FILM or sources == "failed"
-    assert [one for one in house.files(folder) if one.startswith(".")] == []
-
-
-@pytest.mark.parametrize("point", [one for one in FAULT_POINTS if not one.startswith("reject.")])
-def test_killed_on_the_way_to_done(house: House, point: str) -> None:
-    """SIGKILL after any step of a film's way: a restart ends with one whole result."""
-    house.drop("masks/logo.png", "a mask")
-    house.drop("film.mp4.erase.yaml", "encode: {crf: 20}\nmask: masks/logo.png")
-    house.drop("film.srt", "cues")
-    house.drop("film.mp4", FILM)
-    first = house.start("once", FAULT_AT=point)
-    if point.startswith("worker."):
-        # The worker is the one that dies, again and again, like a film that kills it.
-        assert first.wait() == 1
-        assert house.films("failed") == ["film.mp4"]
-        return
-    assert first.wait() == -signal.SIGKILL
-    assert house.once() == 0
-    check_one_film(house, "done", "originals")
-    assert house.files("originals") == ["film.mp4", "film.mp4.erase.yaml", "film.srt"]
-    assert house.files("inbox") == ["masks/logo.png"]
-    told = [json.loads(line) for line in (house.root / "companions").read_text().splitlines()]
-    assert told
-    assert all(one == {"cues.srt": "cues", "mask": "a mask"} for one in told)
-    assert (house.done / "film.mp4").read_text() == FILM
-    assert (house.done / "film.mp4.srt").read_text() == SRT
-    assert json.loads((house.done / "film.mp4.report.json").read_bytes())["source"] == "film.mp4"
-    made = Counter((house.root / "made").read_text().splitlines())
-    assert len(made) == 4
-    assert set(made.values()) == {1}, "a finished segment was done again"
-
-
-@pytest.mark.parametrize("point", [one for one in FAULT_POINTS if one.startswith("reject.")])
-def test_killed_on_the_way_to_failed(house: House, point: str) -> None:
-    """SIGKILL after any step of giving up: a restart ends with one film in failed/, explained."""
-    house.drop("film.mp4.erase.yaml", "encode: {crf: 20}")
-    house.drop("film.srt", "cues")
-    house.drop("film.mp4", "raise FIX_INPUT\n")
-    assert house.once(FAULT_AT=point) == -signal.SIGKILL
-    assert house.once() in (0, 1)
-    check_one_film(house, "failed", "failed")
-    assert house.files("failed") == [
-        "film.mp4",
-        "film.mp4.erase.yaml",
-        "film.mp4.error.json",
-        "film.mp4.log",
-        "film.srt",
-    ]
 
 
 def test_killed_in_mid_film(house: House) -> None:

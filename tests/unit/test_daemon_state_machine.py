@@ -19,11 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from daemon import claims, faults
 from daemon.config import load_config
-from daemon.faults import FAULT_POINTS
+from daemon.faults import DAEMON_POINTS
 from daemon.history import History
 from daemon.holdings import Holdings
 from daemon.inbox import Candidate, stamp_of
-from daemon.jobs import Fault, JobState, load_job
+from daemon.jobs import JOB_FILE, Fault, JobState, load_job
 from daemon.publish import target
 from daemon.wire import Finished
 from erasecore.errors import Remedy
@@ -31,7 +31,7 @@ from erasecore.reports import EraseReport
 
 NAMES = ("film.mp4", "a/film.mp4", "other.mkv")
 DAEMONS = 2
-PUBLISHING = [one for one in FAULT_POINTS if one.startswith(("publish.", "reject."))]
+PUBLISHING = [one for one in DAEMON_POINTS if one.startswith(("publish.", "reject."))]
 
 
 class Crash(BaseException):
@@ -173,7 +173,7 @@ class Daemons(RuleBasedStateMachine):
         number=st.integers(0, DAEMONS - 1),
         name=st.sampled_from(NAMES),
         well=st.booleans(),
-        point=st.one_of(st.sampled_from(PUBLISHING), st.sampled_from(FAULT_POINTS)),
+        point=st.one_of(st.sampled_from(PUBLISHING), st.sampled_from(DAEMON_POINTS)),
         taken=st.booleans(),
     )
     def power_cut(self, number: int, name: str, well: bool, point: str, taken: bool) -> None:
@@ -213,6 +213,8 @@ class Daemons(RuleBasedStateMachine):
     def _take_a_name(self, holdings: Holdings) -> None:
         """Somebody else takes a name that a job was about to give to one of its files."""
         for folder in claims.job_folders(holdings.instance):
+            if not (folder / JOB_FILE).exists():
+                continue
             job = load_job(folder)
             free = [one for one in job.placements if (folder / one.file).exists()]
             for placement in free[:1]:
