@@ -151,8 +151,11 @@ def _write_text_encoder(folder: Path, generator: torch.Generator) -> None:
         pad_token_id=5,
     )
     encoder = CLIPTextModel(config)
-    encoder.load_state_dict(_drawn(encoder, generator, torch.float32))
-    encoder.save_pretrained(folder / "text_encoder")
+    drawn = _drawn(encoder, generator, torch.float32)
+    published = {f"text_model.{name.removeprefix('text_model.')}": drawn[name] for name in drawn}
+    published["text_model.embeddings.position_ids"] = torch.arange(TOKENS)[None]
+    _write_json(folder / "text_encoder/config.json", config.to_dict())
+    save_file(published, folder / "text_encoder/model.safetensors", metadata={"format": "pt"})
     tokenizer = folder / "tokenizer"
     words = ("a", "b", "a</w>", "b</w>", "<|startoftext|>", "<|endoftext|>")
     _write_json(tokenizer / "vocab.json", {word: index for index, word in enumerate(words)})

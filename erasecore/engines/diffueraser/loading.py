@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from erasecore.engines.diffueraser.brushnet import BrushNet
@@ -70,7 +72,21 @@ def load_networks(weights: Weights, placement: Placement, *, state: Path | None)
     if wanted != found:
         what = f"its embedding has {found} channels, the UNet wants {wanted}"
         raise BadWeights(weights.text_encoder, what)
+    if placement.compiled:
+        compile_layers(brushnet, unet)
     return Networks(brushnet, unet, vae, prompt)
+
+
+def compile_layers(*networks: nn.Module, backend: str = "inductor") -> None:
+    """Have the layers of ``networks`` compiled when they first run.
+
+    Layers, not networks: there are few kinds of them, so few things are compiled, and BrushNet
+    can go on making its taps one by one.
+    """
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, ResnetBlock2D | BasicTransformerBlock):
+                module.compile(backend=backend)
 
 
 def load_unet(weights: Weights, placement: Placement) -> MotionUNet:

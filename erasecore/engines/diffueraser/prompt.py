@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from erasecore.durable import publish
 from erasecore.engines.diffueraser.tensors import tensors_of
@@ -61,6 +62,7 @@ def _embed(prompt: str, weights: Weights) -> Tensor:
 
 def _load(weights: Weights) -> tuple[CLIPTokenizer, CLIPTextModel]:
     folder = weights.text_encoder
+    disable_progress_bar()  # a worker has no terminal
     try:
         tokenizer = CLIPTokenizer.from_pretrained(weights.tokenizer, local_files_only=True)
     except (OSError, ValueError) as error:
