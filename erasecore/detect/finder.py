@@ -7,7 +7,7 @@ pieces of luma. Nothing is kept of a frame but its working luma, for about a sec
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -22,6 +22,7 @@ from erasecore.detect.pictures import Luma, LumaRing, Scaler
 from erasecore.detect.plan import Part, SearchPlan, in_pixels
 from erasecore.detect.shots import ShotFinder
 from erasecore.detect.spans import measure_span
+from erasecore.detect.swallowed import swallowed_lines
 from erasecore.detect.tracks import Box, Pace, Track
 from erasecore.detect.verdict import (
     SHORT,
@@ -42,6 +43,8 @@ _GONE_SECONDS = 0.4
 _CENTRED = 0.1  # of the width: how far from the middle a line may be to pass for a caption
 _LARGEST = 0.19  # of the picture's shorter side: height of a line that may be a subtitle
 TOO_LARGE = "larger than subtitles are"
+_SWALLOWS = 0.12  # of the picture's shorter side: height of a box that may hide a smaller line
+_AVERAGED_SECONDS = 0.34  # of the frames in which such a line is looked for
 _LETTERS = 0.7  # of a detected box's height: the detector leaves air around the letters
 _RAMP_SECONDS = 1.2  # the longest fade
 
@@ -60,6 +63,7 @@ class _Sighting:
     box: Box
     score: float
     tilt: float
+    averaged: int = 1  # how many frames it was found in the average of
 
 
 class EventFinder:
@@ -172,7 +176,8 @@ class EventFinder:
         self._live = alive
         if frame is not None:
             for part in self._plan.parts(luma, self._held(index)):
-                for sighting in self._search(part, frame):
+                seen = self._search(part, frame)
+                for sighting in [*self._swallowed(seen), *filter(self._may_be, seen)]:
                     self._assign(index, sighting)
 
     def _held(self, index: int) -> list[tuple[float, float]]:
@@ -202,12 +207,26 @@ class EventFinder:
             _Sighting(np.array(box.box_xyxy) * scale + corner, box.score, box.tilt_degrees)
             for box in whole
         ]
-        return [one for one in sightings if self._in_region(one.box) and self._may_be(one)]
+        return [one for one in sightings if self._in_region(one.box)]
+
+    def _swallowed(self, seen: Sequence[_Sighting]) -> list[_Sighting]:
+        """The smaller lines inside boxes that are thicker than most subtitles and not followed."""
+        least = _SWALLOWS * min(self._scaler.work_width, self._scaler.work_height)
+        thick = [one.box for one in seen if _thickness(one.box) > least]
+        unknown = [box for box in thick if not any(_same_place(t.box, box) for t in self._live)]
+        if not unknown:
+            return []
+        frames = [luma for _, luma in self._ring][-max(3, round(_AVERAGED_SECONDS * self._rate)) :]
+        found = [
+            _Sighting(np.array(line.box_xyxy), line.score, line.tilt_degrees, len(frames))
+            for box in unknown
+            for line in swallowed_lines(frames, box, self._detector)
+        ]
+        return [one for one in found if self._in_region(one.box) and self._may_be(one)]
 
     def _may_be(self, sighting: _Sighting) -> bool:
         """Whether a subtitle may look like this at all; what may not is not followed."""
-        left, top, right, bottom = sighting.box
-        thickness = min(right - left, bottom - top)
+        thickness = _thickness(sighting.box)
         short_side = min(self._scaler.work_width, self._scaler.work_height)
         if sighting.tilt >= 12 or thickness <= 0.014 * short_side:
             return False
@@ -243,8 +262,14 @@ class EventFinder:
             ):
                 track.sighted(sighting.box, sighting.score, sighting.tilt)
                 return
-        seen = (sighting.score, sighting.tilt)
-        track = Track(index, sighting.box, seen=seen, held=self._ring, pace=self._pace)
+        track = Track(
+            index,
+            sighting.box,
+            seen=(sighting.score, sighting.tilt),
+            held=self._ring,
+            pace=self._pace,
+            averaged=sighting.averaged,
+        )
         self._live.append(track)
 
     def _close(self, track: Track) -> None:
@@ -293,6 +318,10 @@ def _cut_off(box: TextBox, rows: int, region: Region) -> bool:
     """Whether a box touches an edge of the part that is not the picture's own."""
     at_top = region.top > 0 and box.box_xyxy[1] <= 1
     return at_top or (region.bottom < 1 and box.box_xyxy[3] >= rows - 1)
+
+
+def _thickness(box: Box) -> float:
+    return float(min(box[2] - box[0], box[3] - box[1]))
 
 
 def _same_place(one: Box, other: Box) -> bool:

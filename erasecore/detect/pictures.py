@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import cv2
@@ -78,6 +78,14 @@ def _resize(plane: Plane, size: tuple[int, int]) -> Plane:
     shrinks = size[0] < plane.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cast(Plane, cv2.resize(plane, size, interpolation=interpolation))
+
+
+def average(pieces: Sequence[Luma]) -> Luma:
+    """The mean of pictures of one size: what moves is blurred in it, what stands still is not."""
+    total = np.zeros(pieces[0].shape, np.float32)
+    for piece in pieces:
+        cv2.accumulate(piece, total)
+    return np.asarray(cv2.convertScaleAbs(total, alpha=1 / len(pieces)), np.uint8)
 
 
 class LumaRing:

@@ -33,6 +33,7 @@ class Piece:
 
     index: int
     luma: Luma
+    averaged: int = 1  # so many frames up to that one, their mean
 
 
 def switches(pieces: Sequence[Piece], template: Template, around: NDArray[np.bool_]) -> list[int]:

@@ -12,13 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.detect.patterns import Pattern, Presence, Template, strokes
-from erasecore.detect.pictures import Luma
+from erasecore.detect.pictures import Luma, average
 from erasecore.detect.switches import Piece, switches
 
 Box = NDArray[np.float64]
@@ -50,6 +51,7 @@ class Track:
         tilt: the detector's, in degrees.
         held: the frames before and up to ``index``, oldest first, as ``(index, luma)``.
         pace: how long things last.
+        averaged: how many of the newest frames it was found in the average of.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Track:
         seen: tuple[float, float],
         held: Iterable[tuple[int, Luma]],
         pace: Pace,
+        averaged: int = 1,
     ) -> None:
         self.birth = index
         self.doubtful = False
@@ -77,12 +80,14 @@ class Track:
         piece_bytes = max(1, self.head[-1].luma.nbytes)
         kept = max(pace.gone + 6, min(pace.look_back, _MAX_TAIL_BYTES // piece_bytes))
         self.tail = deque(self.head, maxlen=kept)
-        self._known: dict[int, Pattern] | None = None
-        self.samples = [self.head[-1]]
-        self._patterns = [self.pattern(self.head[-1])]
+        self._known: dict[tuple[int, int], Pattern] | None = None
+        self._averaged = averaged
+        self._first = self._newest(self.head)
+        self.samples = [self._first]
+        self._patterns = [self.pattern(self._first)]
         self._stride, self._skipped = 1, 0
         self._template: Template | None = None
-        self._last = self.head[-1]  # the newest frame that shows the line
+        self._last = self._first  # the newest frame that shows the line
         self._last_look = Presence(gain=1.0, likeness=1.0, cells=1.0)
 
     @property
@@ -116,9 +121,10 @@ class Track:
         """The strokes of one piece."""
         if self._known is None:
             return strokes(piece.luma, self.text_height)
-        if piece.index not in self._known:
-            self._known[piece.index] = strokes(piece.luma, self.text_height)
-        return self._known[piece.index]
+        key = piece.index, piece.averaged
+        if key not in self._known:
+            self._known[key] = strokes(piece.luma, self.text_height)
+        return self._known[key]
 
     def close(self) -> None:
         """Take no more frames; from now on patterns are kept, since each is asked for often."""
@@ -127,9 +133,8 @@ class Track:
     def as_first_seen(self) -> Track:
         """The track as its first sighting alone would have it."""
         early = copy(self)
-        first = next(piece for piece in self.head if piece.index == self.birth)
-        early.boxes, early.samples = [self._first_box], [first]
-        early._patterns, early._template = [self.pattern(first)], None
+        early.boxes, early.samples = [self._first_box], [self._first]
+        early._patterns, early._template = [self.pattern(self._first)], None
         return early
 
     def add(self, index: int, luma: Luma) -> None:
@@ -145,7 +150,7 @@ class Track:
 
     def check(self) -> bool:
         """Look whether the newest frame shows the line; False when the track is over."""
-        piece = self.tail[-1]
+        piece = self._newest(self.tail)
         pattern = self.pattern(piece)
         look = self.look(pattern)
         if self._switched(piece):
@@ -183,7 +188,7 @@ class Track:
 
         A picture that moves behind faint letters may hide them from a template of few samples.
         """
-        piece = self.tail[-1]
+        piece = self._newest(self.tail)
         pattern = self.pattern(piece)
         if self.look(pattern).likeness < _RESUMED or self._switched(piece):
             return False
@@ -271,6 +276,13 @@ class Track:
         if len(self.samples) > _MAX_SAMPLES:  # thin them out: half as many, twice as far apart
             self.samples, self._patterns = self.samples[::2], self._patterns[::2]
             self._stride *= 2
+
+    def _newest(self, pieces: Sequence[Piece]) -> Piece:
+        """The newest piece, or the average of the newest, if the line was found in one."""
+        if self._averaged == 1:
+            return pieces[-1]
+        newest = [piece.luma for piece in islice(reversed(pieces), self._averaged)]
+        return Piece(pieces[-1].index, average(newest), len(newest))
 
     def _cut(self, luma: Luma) -> Luma:
         left, top, right, bottom = self.window

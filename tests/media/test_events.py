@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from erasecore.detect.detector import RapidOcrDetector
 from erasecore.detect.events import Detection
@@ -12,7 +14,8 @@ from erasecore.detect.finder import EventFinder, find_events
 from erasecore.settings import DetectSettings, LimitSettings
 from erasecore.video.probe import probe
 from erasecore.video.reader import FrameReader
-from tests.clips import Caption, Coding, make_film
+from tests.clips import U8, Caption, Coding, draw, make_film
+from tests.detectors import find_in, spans
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +65,30 @@ def test_clean_film(tmp_path: Path, detector: RapidOcrDetector) -> None:
     path = tmp_path / "film.mp4"
     make_film(path, frames=40)
     assert _detect(path, detector).events == ()
+
+
+@pytest.mark.parametrize(("size_px", "row"), [(64, 225), (64, 236), (80, 230)])
+def test_caption_in_front_of_a_banner(detector: RapidOcrDetector, size_px: int, row: int) -> None:
+    """A caption that the detector joins with large letters that pass behind it is found, exactly;
+    the banner is not."""
+    captions = [Caption("Nobody has seen him", 6, 34, size_px=24, color=(255, 140, 200))]
+    film = draw(480, 270, 44, captions=captions, seed=3, pan=(2, 0))
+    scene = film.clean // 3 + np.array([0, 0, 70], np.uint8)
+    passing = np.stack([_banner(picture, size_px, row, t) for t, picture in enumerate(scene)])
+    visible = 1 - film.alpha[..., None]
+    pictures = np.rint(film.shown + visible * (passing.astype(float) - film.clean))
+    found = find_in(pictures.astype(np.uint8), detector=detector)
+    assert spans(found) == [(6, 34)]
+    left, top, right, bottom = found.events[0].box_xyxy
+    rows, columns = np.nonzero(film.alpha[20] > 0.5)
+    assert left <= columns.min() and right >= columns.max() and right - left < np.ptp(columns) + 20
+    assert top <= rows.min() and bottom >= rows.max() and bottom - top < np.ptp(rows) + 20
+
+
+def _banner(picture: U8, size_px: int, row: int, frame: int) -> U8:
+    """``picture`` with white letters on it that move on by 7 pixels a frame."""
+    banner = Image.fromarray(picture)
+    place = (-370 + 7 * frame, row)
+    words, font = "On the winning side of it all - jobs", ImageFont.load_default(size_px)
+    ImageDraw.Draw(banner).text(place, words, fill=(225, 228, 230), font=font, anchor="lm")
+    return np.asarray(banner)
