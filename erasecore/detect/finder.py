@@ -43,7 +43,7 @@ _GONE_SECONDS = 0.4
 _CENTRED = 0.1  # of the width: how far from the middle a line may be to pass for a caption
 _LARGEST = 0.19  # of the picture's shorter side: height of a line that may be a subtitle
 TOO_LARGE = "larger than subtitles are"
-_SWALLOWS = 0.12  # of the picture's shorter side: height of a box that may hide a smaller line
+_SWALLOWS = 0.12, 0.34  # of the picture's shorter side: height of a box that may hide a line
 _AVERAGED_SECONDS = 0.34  # of the frames in which such a line is looked for
 _LETTERS = 0.7  # of a detected box's height: the detector leaves air around the letters
 _RAMP_SECONDS = 1.2  # the longest fade
@@ -211,8 +211,9 @@ class EventFinder:
 
     def _swallowed(self, seen: Sequence[_Sighting]) -> list[_Sighting]:
         """The smaller lines inside boxes that are thicker than most subtitles and not followed."""
-        least = _SWALLOWS * min(self._scaler.work_width, self._scaler.work_height)
-        thick = [one.box for one in seen if _thickness(one.box) > least]
+        short_side = min(self._scaler.work_width, self._scaler.work_height)
+        least, most = (share * short_side for share in _SWALLOWS)
+        thick = [one.box for one in seen if least < _thickness(one.box) < most]
         unknown = [box for box in thick if not any(_same_place(t.box, box) for t in self._live)]
         if not unknown:
             return []

@@ -69,8 +69,7 @@ def test_clean_film(tmp_path: Path, detector: RapidOcrDetector) -> None:
 
 @pytest.mark.parametrize(("size_px", "row"), [(64, 225), (64, 236), (80, 230)])
 def test_caption_in_front_of_a_banner(detector: RapidOcrDetector, size_px: int, row: int) -> None:
-    """A caption that the detector joins with large letters that pass behind it is found, exactly;
-    the banner is not."""
+    """A caption joined with large letters that pass behind it is found, exactly; they are not."""
     captions = [Caption("Nobody has seen him", 6, 34, size_px=24, color=(255, 140, 200))]
     film = draw(480, 270, 44, captions=captions, seed=3, pan=(2, 0))
     scene = film.clean // 3 + np.array([0, 0, 70], np.uint8)
