@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,21 +11,30 @@ from pathlib import Path
 import cv2
 import structlog
 
+from erasecore.batching import Ladders
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.events import Event
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.durable import whole_file
 from erasecore.engines.base import Engine
-from erasecore.engines.choose import make_engine
+from erasecore.engines.choose import Means, make_engine
 from erasecore.errors import TextRemains
 from erasecore.faults import fault_point
 from erasecore.fidelity import FidelityCheck
 from erasecore.finding import Found, find
+from erasecore.memory import free_memory
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
 from erasecore.reports import EraseReport, EventReport, Stage
+from erasecore.rungbook import RungBook
 from erasecore.segments import Film, erase_segments
-from erasecore.settings import Companions, EraseSettings, HostSettings, OnResidual
+from erasecore.settings import (
+    Companions,
+    DiffusionSettings,
+    EraseSettings,
+    HostSettings,
+    OnResidual,
+)
 from erasecore.subtitles import cues_of, srt_of
 from erasecore.summary import (
     clock_time,
@@ -61,6 +71,8 @@ class Tools:
     recognizer: Recognizer | None = None  # loaded for the first film that has text to be read
     threads: int = 1  # for each network
     host: HostSettings = _NOWHERE
+    ladders: Ladders = field(default_factory=Ladders)  # how much at once memory bears
+    diffusion: DiffusionSettings | None = None  # what the engines were made with
 
     @classmethod
     def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> Tools:
@@ -68,7 +80,9 @@ class Tools:
         if host.threads:
             cv2.setNumThreads(host.threads)
         threads = threads or host.threads or os.cpu_count() or 1
-        return cls(RapidOcrDetector(threads=threads), threads=threads, host=host)
+        ladders = Ladders(RungBook(Path(host.state) if host.state else None))
+        detector = RapidOcrDetector(threads=threads)
+        return cls(detector, threads=threads, host=host, ladders=ladders)
 
     def held(self, settings: EraseSettings) -> EraseSettings:
         """``settings`` with an encoder that uses no more threads than we may.
@@ -86,14 +100,23 @@ class Tools:
             self.recognizer = RapidOcrRecognizer(threads=self.threads)
         return self.recognizer
 
-    def engine(self, name: str) -> Engine:
-        """The engine called ``name``.
+    def engine(self, settings: EraseSettings, tick: Callable[[], object]) -> Engine:
+        """The engine that ``settings`` ask for, made for the first film and kept for the next ones.
+
+        ``tick`` is called now and then while it is made.
 
         Raises:
             EngineMissing: there is none of that name, or this machine lacks what it needs.
+            WeightsMissing, WeightsDamaged: the diffusion engine's weights are not all well.
         """
+        if self.diffusion != settings.diffusion:
+            self.engines.clear()
+            free_memory()
+            self.diffusion = settings.diffusion
+        name = settings.engine
         if name not in self.engines:
-            self.engines[name] = make_engine(name)
+            means = Means(self.host, settings.diffusion, self.ladders, self.threads, tick)
+            self.engines[name] = make_engine(name, means)
         return self.engines[name]
 
 
@@ -124,12 +147,21 @@ def erase(
         HostError: this machine lacks something.
         VerifyFailed, EngineMisbehaved: a fault of ours; nothing is to be published.
     """
-    job = _Job(source, folder, settings, companions, tools, ProgressTeller(observe))
-    engine = tools.engine(settings.engine)
-    _forget_sidecars(folder)
+    try:
+        report = _erase(_Job(source, folder, settings, companions, tools, ProgressTeller(observe)))
+    finally:
+        memory = tools.ladders.close()
+    return replace(report, memory=memory)
+
+
+def _erase(job: _Job) -> EraseReport:
+    """The same, step by step."""
+    settings, tools = job.settings, job.tools
+    engine = tools.engine(settings, lambda: job.teller.tell(Stage.PROBE, 0, 0))
+    _forget_sidecars(job.folder)
     with job.clock.stage(Stage.PROBE):
         video = _probe(job)
-        workspace = Workspace(folder, source, settings, companions)
+        workspace = Workspace(job.folder, job.source, settings, job.companions)
     with job.clock.stage(Stage.DETECT):
         found = _find(job, video, workspace)
     with closing(found):

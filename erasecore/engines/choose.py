@@ -3,29 +3,111 @@
 from __future__ import annotations
 
 import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 
+from erasecore.batching import Ladders
+from erasecore.device import nvidia_driver
 from erasecore.engines.base import Engine
 from erasecore.engines.propagate import PropagateEngine
-from erasecore.errors import EngineMissing
+from erasecore.errors import EngineMissing, WeightsMissing
+from erasecore.manifest import proven
+from erasecore.settings import DiffusionSettings, HostSettings
+from erasecore.weights import locate
 
 BUILT_IN = ("auto", "propagate", "diffueraser")
+_LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "accelerate")
+_INSTALL = "install subtitle-eraser[diffusion]"
 
 
-def make_engine(name: str) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What engines are made with, besides their name."""
+
+    host: HostSettings = field(default_factory=HostSettings)
+    diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
+    ladders: Ladders = field(default_factory=Ladders)
+    threads: int = 1  # for networks that are worked on by the CPU
+    tick: Callable[[], object] = lambda: None  # a sign of life, while large files are read
+
+
+@dataclass(frozen=True, slots=True)
+class AutoChoice:
+    """What ``auto`` stands for on this machine, and why."""
+
+    engine: str
+    reason: str
+
+
+def make_engine(name: str, means: Means | None = None) -> Engine:
     """The engine called ``name``; ``module:factory`` makes one that is not ours.
 
     The caller sees to it that only an operator, never a sender, names a module.
 
     Raises:
         EngineMissing: there is none of that name, or this machine lacks what it needs.
+        WeightsMissing: the diffusion engine's weights are not all there.
+        WeightsDamaged: they are not what was fetched.
     """
-    if name in ("auto", "propagate"):
+    means = means or Means()
+    if name == "auto":
+        name = choose_auto(means.host).engine
+    if name == "propagate":
         return PropagateEngine()
     if name == "diffueraser":
-        raise EngineMissing(name, "this version does not have it yet; set engine: propagate.")
+        return _diffueraser(means)
     if ":" in name:
         return _plugged_in(name)
     raise EngineMissing(name, f"no such engine; there are {', '.join(BUILT_IN)}.")
+
+
+def choose_auto(host: HostSettings) -> AutoChoice:
+    """Which engine ``auto`` stands for: diffueraser where weights and a CUDA device are there.
+
+    Torch is asked only where everything else is there: whoever has no use for it never loads it.
+    """
+    if (lacking := _lacking(host)) is not None:
+        return AutoChoice("propagate", lacking)
+    if not nvidia_driver():
+        return AutoChoice("propagate", "the weights are there, but no NVIDIA driver is.")
+    gpu = _cuda_device()
+    if gpu is None:
+        return AutoChoice("propagate", "the weights are there, but torch finds no CUDA device.")
+    return AutoChoice("diffueraser", f"the weights are there, and so is a CUDA device ({gpu}).")
+
+
+def _lacking(host: HostSettings) -> str | None:
+    """What the diffusion engine lacks here, the device aside; ``None`` if it is all there."""
+    if not host.models:
+        return "there is no models folder; set models.folder."
+    try:
+        locate(Path(host.models))
+    except WeightsMissing as error:
+        return str(error)
+    missing = [name for name in _LIBRARIES if find_spec(name) is None]
+    return f"the package {missing[0]} is not there; {_INSTALL}." if missing else None
+
+
+def _cuda_device() -> str | None:
+    painter = importlib.import_module("erasecore.engines.diffueraser.painter")
+    name: str | None = painter.cuda_device()
+    return name
+
+
+def _diffueraser(means: Means) -> Engine:
+    weights = proven(means.host, now=time.time(), tick=means.tick) if means.host.models else None
+    if (lacking := _lacking(means.host)) is not None:
+        raise EngineMissing("diffueraser", lacking)
+    # Imported here: they load torch, which takes seconds and hundreds of megabytes.
+    engines = importlib.import_module("erasecore.engines.diffueraser.engine")
+    painters = importlib.import_module("erasecore.engines.diffueraser.painter")
+    state = Path(means.host.state) if means.host.state else None
+    painter = painters.NetworkPainter(weights, means.diffusion, state, threads=means.threads)
+    engine: Engine = engines.DiffuEraser(means.diffusion, painter, means.ladders)
+    return engine
 
 
 def _plugged_in(name: str) -> Engine:

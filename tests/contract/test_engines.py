@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from erasecore.batching import Ladders
 from erasecore.engines.base import (
     Engine,
     Filled,
@@ -14,10 +17,13 @@ from erasecore.engines.base import (
     check_filled,
     reduce_mask,
 )
-from erasecore.engines.choose import make_engine
+from erasecore.engines.choose import Means, choose_auto, make_engine
+from erasecore.engines.diffueraser.engine import DiffuEraser
 from erasecore.engines.propagate import PropagateEngine
-from erasecore.errors import EngineMisbehaved, EngineMissing, Remedy
+from erasecore.errors import EngineMisbehaved, EngineMissing, Remedy, WeightsMissing
+from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
+from tests.painters import PatternPainter
 
 LAYOUTS = [
     PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False),
@@ -88,7 +94,14 @@ class Mean:
         return Filled(tuple(frames))
 
 
-@pytest.mark.parametrize("engine", [PropagateEngine(), Mean()], ids=["propagate", "double"])
+ENGINES = {
+    "propagate": PropagateEngine(),
+    "diffueraser": DiffuEraser(DiffusionSettings(), PatternPainter(), Ladders()),
+    "double": Mean(),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 class TestEngine:
     """The protocol, engine by engine."""
 
@@ -103,7 +116,8 @@ class TestEngine:
         check_filled(engine.traits.name, strip, filled)
         for frame in filled.frames:
             assert np.isfinite(frame.error).all()
-            assert set(np.unique(frame.origin)) <= {Origin.PROPAGATED, Origin.INVENTED}
+            known = {Origin.PROPAGATED, Origin.INVENTED, Origin.DIFFUSED}
+            assert set(np.unique(frame.origin)) <= known
             assert max(int(plane.max()) for plane in frame.planes) <= layout.peak
 
     def test_takes_a_single_frame(self, engine: Engine) -> None:
@@ -191,3 +205,18 @@ def test_an_unknown_engine_is_a_fault_of_the_host() -> None:
             make_engine(name)
         assert caught.value.remedy is Remedy.FIX_HOST
     assert make_engine("auto").traits.name == "propagate"
+
+
+def test_auto_says_why_it_does_not_diffuse(tmp_path: Path) -> None:
+    """No folder, no weights; in each case the propagate engine, a reason, and no torch loaded."""
+    for models, reason in (("", "models.folder"), (str(tmp_path), "models fetch")):
+        choice = choose_auto(HostSettings(models=models))
+        assert choice.engine == "propagate"
+        assert reason in choice.reason
+
+
+def test_diffusion_without_weights_names_the_command_that_fetches_them(tmp_path: Path) -> None:
+    """The operator mends it; the queue waits."""
+    with pytest.raises(WeightsMissing, match="models fetch") as caught:
+        make_engine("diffueraser", Means(HostSettings(models=str(tmp_path))))
+    assert caught.value.remedy is Remedy.FIX_HOST

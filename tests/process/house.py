@@ -107,18 +107,23 @@ class House:
         part.rename(path)
         return path
 
-    def start(self, command: str = "run", *, quick: bool = True, **environment: str) -> Daemon:
-        """A daemon at work, with the quick worker or with the real one."""
-        program = ["-m", "tests.process.quick_daemon"] if quick else ["-m", "daemon"]
+    def start(
+        self, command: str = "run", *, quick: bool = True, worker: str = "", **environment: str
+    ) -> Daemon:
+        """A daemon at work, with the quick worker, the real one, or the module ``worker``."""
+        program = ["-m", "tests.process.quick_daemon"] if quick or worker else ["-m", "daemon"]
         argv = [sys.executable, *program, command, "--config", str(self.config)]
+        argv += [worker] if worker else []
         log = self.root / f"daemon-{len(self.daemons)}.log"
         daemon = Daemon(argv, log, environment)
         self.daemons.append(daemon)
         return daemon
 
-    def once(self, *, quick: bool = True, seconds: float = 60.0, **environment: str) -> int:
+    def once(
+        self, *, quick: bool = True, worker: str = "", seconds: float = 60.0, **environment: str
+    ) -> int:
         """The exit code of a daemon that drains the inbox."""
-        return self.start("once", quick=quick, **environment).wait(seconds)
+        return self.start("once", quick=quick, worker=worker, **environment).wait(seconds)
 
     def wait(self, condition: Callable[[], object], seconds: float = 40.0) -> None:
         """Return once ``condition`` holds."""

@@ -1,4 +1,4 @@
-"""The real daemon, in all but its worker: ``quick_daemon.py run|once --config PATH``."""
+"""The real daemon, in all but its worker: ``quick_daemon.py run|once --config PATH [WORKER]``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from daemon.faults import arm_from
 from daemon.logs import configure
 from daemon.service import Service
 
-QUICK_WORKER = (sys.executable, "-m", "tests.process.quick_worker")
+QUICK_WORKER = "tests.process.quick_worker"
 
 
 def main(arguments: list[str]) -> int:
     """Serve."""
     command, path = arguments[0], Path(arguments[2])
+    worker = arguments[3] if len(arguments) > 3 else QUICK_WORKER
     config = load_config(path)
     configure(config.log)
     environment = read_environment()
     arm_from(environment.fault_at, environment.fault_does)
-    service = Service(config, environment, lambda: load_config(path), worker_command=QUICK_WORKER)
+    command_line = (sys.executable, "-m", worker)
+    service = Service(config, environment, lambda: load_config(path), worker_command=command_line)
     return service.run(until_drained=command == "once")
 
 

@@ -1,0 +1,178 @@
+"""The diffusion engine: where nothing shows the background, networks make it up.
+
+It fills a strip as the propagate engine does, looks where that had to make much up, shows those
+frames to the networks, and takes from what they paint the made-up pixels alone. All others stay as
+they are, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from erasecore.batching import Ladders, Site
+from erasecore.engines.base import Engine, Filled, FilledFrame, Strip, Tick, Traits
+from erasecore.engines.diffueraser.crops import SURROUNDINGS, Crop
+from erasecore.engines.diffueraser.merge import merged
+from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.rungs import PaintPlan, rungs
+from erasecore.engines.diffueraser.selection import Choice, Run, choose
+from erasecore.engines.diffueraser.shown import Shown, Surrounded, crop_of_shot, shown
+from erasecore.engines.propagate import PropagateEngine
+from erasecore.settings import DiffusionSettings
+
+log = structlog.get_logger(__name__)
+
+NAME = "diffueraser"
+_PRIOR_SHARE = 0.2  # of a strip's time
+_CELL_PX = 8  # of which the sides that the networks see are multiples
+
+
+class Painter(Protocol):
+    """Paints what is not known of a run of pictures."""
+
+    @property
+    def device(self) -> str:
+        """Where it does so: "cpu", else the card's name, such as "cuda NVIDIA L4"."""
+        ...
+
+    def paint(
+        self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    ) -> NDArray[np.uint8]:
+        """RGB ``(T, H, W, 3)``, of which only the ``wanted`` frames are looked at.
+
+        Args:
+            scene: the pictures and their holes; not modified.
+            wanted: numbers of frames.
+            plan: how much is done at once; changes memory and time alone.
+            tick: told the share that is done.
+        """
+        ...
+
+
+class DiffuEraser:
+    """Fills the hole as the propagate engine does, and what that made up by diffusion.
+
+    Args:
+        settings: when, and how much.
+        painter: the networks.
+        ladders: how much of a run they bear at once.
+        prior: fills the hole first; the propagate engine unless there is a better one.
+    """
+
+    def __init__(
+        self,
+        settings: DiffusionSettings,
+        painter: Painter,
+        ladders: Ladders,
+        prior: Engine | None = None,
+    ) -> None:
+        self._settings, self._painter, self._ladders = settings, painter, ladders
+        self._prior = prior or PropagateEngine()
+
+    @property
+    def traits(self) -> Traits:
+        """As much context as the prior likes, and the picture around."""
+        return Traits(
+            name=NAME,
+            context_seconds=self._prior.traits.context_seconds,
+            surroundings=SURROUNDINGS,
+            device=self._painter.device,
+        )
+
+    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+        """The hole's pixels: ``prior``'s, and diffused ones where it had to make too much up."""
+        if prior is None:
+            prior = self._prior.fill(strip, None, _part(tick, 0.0, _PRIOR_SHARE))
+        choice = choose(strip, prior, self._settings)
+        surrounded = Surrounded(strip, prior, self._settings)
+        frames = list(prior.frames)
+        diffused = 0
+        for run, crop, part in _planned(surrounded, choice, tick):
+            for frame, filled in self._diffuse(surrounded, run, crop, part).items():
+                frames[frame - strip.fill_start] = filled
+                diffused += 1
+        log.info(
+            "strip.filled",
+            frames=len(frames),
+            windows=choice.windows,
+            windows_chosen=choice.chosen,
+            frames_diffused=diffused,
+        )
+        tick(1.0)
+        return Filled(tuple(frames))
+
+    def _diffuse(
+        self, surrounded: Surrounded, run: Run, crop: Crop, tick: Tick
+    ) -> dict[int, FilledFrame]:
+        """The frames of ``run`` that get pixels from the networks."""
+        site = Site(NAME, crop.width, crop.height, self._painter.device)
+        ladder = self._ladders.ladder(site, rungs(self._settings))
+        wanted = [frame for frame in run.fill if surrounded.doubtful(frame).any()]
+        scene = shown(surrounded, run, crop)
+        numbers = [frame - run.start for frame in wanted]
+        painted = ladder.run(lambda plan: self._painted(scene, numbers, plan, tick))
+        if painted is None:
+            return {}
+        return {
+            frame: merged(surrounded, frame, painted[number], crop)
+            for frame, number in zip(wanted, numbers, strict=True)
+        }
+
+    def _painted(
+        self, scene: Shown, wanted: Sequence[int], plan: PaintPlan, tick: Tick
+    ) -> NDArray[np.uint8] | None:
+        """What the networks make of ``scene``, at its size; ``None`` if they are not asked."""
+        if plan.batch is None:
+            return None
+        if plan.scale == 1.0:
+            return self._painter.paint(scene, wanted, plan.batch, tick)
+        small = self._painter.paint(_scaled(scene, plan.scale), wanted, plan.batch, tick)
+        painted = scene.frames.copy()
+        for number in wanted:
+            size = painted.shape[2], painted.shape[1]
+            cv2.resize(small[number], size, painted[number], interpolation=cv2.INTER_CUBIC)
+        return painted
+
+
+def _planned(
+    surrounded: Surrounded, choice: Choice, tick: Tick
+) -> Iterator[tuple[Run, Crop, Tick]]:
+    """Each run with its crop, and the tick for its part of the work."""
+    total = sum(run.stop - run.start for runs in choice.shots for run in runs)
+    done = 0
+    for runs in choice.shots:
+        crop = crop_of_shot(surrounded, runs)
+        for run in runs:
+            first, done = done, done + run.stop - run.start
+            rest = 1 - _PRIOR_SHARE
+            yield (
+                run,
+                crop,
+                _part(
+                    tick, _PRIOR_SHARE + rest * first / total, _PRIOR_SHARE + rest * done / total
+                ),
+            )
+
+
+def _scaled(scene: Shown, scale: float) -> Shown:
+    """``scene`` at about ``scale`` of its size; what touches a hole is one."""
+    frames, height, width = scene.holes.shape
+    size = tuple(max(1, round(side * scale / _CELL_PX)) * _CELL_PX for side in (width, height))
+    small = np.empty((frames, size[1], size[0], 3), np.uint8)
+    holes = np.empty((frames, size[1], size[0]), np.bool_)
+    for index in range(frames):
+        cv2.resize(scene.frames[index], size, small[index], interpolation=cv2.INTER_AREA)
+        part = scene.holes[index].astype(np.float32)
+        holes[index] = cv2.resize(part, size, interpolation=cv2.INTER_AREA) > 0
+    return Shown(small, holes)
+
+
+def _part(tick: Tick, start: float, stop: float) -> Tick:
+    """A tick for a part of the work: its 0 is ``start``, its 1 is ``stop``."""
+    return lambda share: tick(start + share * (stop - start))

@@ -1,0 +1,99 @@
+"""The networks behind the engine: loaded when first needed, kept while the worker lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+
+from erasecore.engines.base import Tick
+from erasecore.engines.diffueraser.loading import Placement, load_networks
+from erasecore.engines.diffueraser.networks import Networks
+from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
+from erasecore.engines.diffueraser.shown import Shown
+from erasecore.settings import DiffusionSettings, Precision
+from erasecore.weights import Weights
+
+log = structlog.get_logger(__name__)
+
+_TICK_SECONDS = 1.0
+_PRECISIONS = {
+    Precision.FLOAT32: torch.float32,
+    Precision.FLOAT16: torch.float16,
+    Precision.BFLOAT16: torch.bfloat16,
+}
+
+
+def cuda_device() -> str | None:
+    """The GPU that torch would use, by its name; ``None`` if there is none."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+class NetworkPainter:
+    """Paints with the DiffuEraser networks; see ``engine.Painter``.
+
+    Args:
+        weights: where they lie.
+        settings: steps, seed, precision.
+        state: a folder in which the embedding of the empty prompt is kept; ``None``: nowhere.
+        threads: how many the CPU may use.
+    """
+
+    def __init__(
+        self, weights: Weights, settings: DiffusionSettings, state: Path | None, *, threads: int
+    ) -> None:
+        self._weights, self._settings, self._state = weights, settings, state
+        self._threads = threads
+        self._networks: Networks | None = None
+
+    @cached_property
+    def device(self) -> str:
+        """The device, with the name of the card."""
+        gpu = cuda_device()
+        return "cpu" if gpu is None else f"cuda {gpu}"
+
+    @property
+    def precision(self) -> torch.dtype:
+        """What the networks compute in."""
+        wanted = self._settings.precision
+        if wanted is Precision.AUTO:
+            wanted = Precision.FLOAT32 if self.device == "cpu" else Precision.FLOAT16
+        return _PRECISIONS[wanted]
+
+    def paint(
+        self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    ) -> NDArray[np.uint8]:
+        """The scene's pictures, the ``wanted`` ones as the networks see them."""
+        recipe = Recipe(steps=self._settings.steps, seed=self._settings.seed)
+        shown = Scene(frames=scene.frames, holes=scene.holes, prior=scene.frames)
+        networks = self._ready(tick)
+        return inpaint(networks, shown, recipe, plan=plan, wanted=wanted, tick=tick)
+
+    def _ready(self, tick: Tick) -> Networks:
+        """The networks; while they are loaded, which takes minutes on a slow disk, ticks go on."""
+        if self._networks is None:
+            torch.set_num_threads(self._threads)
+            with ThreadPoolExecutor(1, thread_name_prefix="networks") as loader:
+                loading = loader.submit(self._load)
+                while not wait([loading], timeout=_TICK_SECONDS).done:
+                    tick(0.0)
+            self._networks = loading.result()
+        return self._networks
+
+    def _load(self) -> Networks:
+        placement = Placement(
+            device=self.device.partition(" ")[0],
+            precision=self.precision,
+            channels_last=self._settings.channels_last,
+            compiled=self._settings.compile,
+        )
+        networks = load_networks(self._weights, placement, state=self._state)
+        log.info("networks.loaded", device=self.device, precision=str(self.precision))
+        return networks
