@@ -276,7 +276,11 @@ def test_parent_knows_no_pixel() -> None:
     assert int(last.split("|")[1]) < 500_000 * 4  # microseconds; four times, for a busy machine
 
 
-@pytest.mark.parametrize("command", ["", "run", "once", "erase", "status", "requeue", "doctor"])
+COMMANDS = ["", "run", "once", "erase", "status", "requeue", "doctor", "models"]
+ACTIONS = ["models fetch", "models verify", "models list"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *ACTIONS])
 def test_help(command: str) -> None:
     """Every command explains itself with an example."""
     argv = [sys.executable, "-m", "daemon", *command.split(), "--help"]
