@@ -41,6 +41,8 @@ KILL_SECONDS = 5.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 READ_BYTES = 1 << 20
 LAST_BYTES = 2000
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+"""What keeps the diffusion engine's libraries from asking hubs for anything, or telling them."""
 
 
 class WorkerState(StrEnum):
@@ -151,7 +153,7 @@ class Supervisor:
                     stderr=output,
                     pass_fds=(command_out, answer_in),
                     start_new_session=True,
-                    env=os.environ | self.seat.environment(),  # passed on, not read
+                    env=os.environ | OFFLINE | self.seat.environment(),  # passed on, not read
                 )
         finally:
             os.close(command_out)

@@ -232,6 +232,15 @@ def test_a_worker_is_told_of_its_host(films: Path, tmp_path: Path) -> None:
     assert json.dumps(asdict(config.host())) in str(caught.value)
 
 
+def test_a_worker_asks_no_hub(films: Path, tmp_path: Path) -> None:
+    """Libraries that would look for weights or news in the network are told not to, in workers."""
+    errand = Errand(films / "text.mp4", tmp_path / "out.mp4")
+    code = "import huggingface_hub; huggingface_hub.HfApi().model_info('gpt2')"
+    command = (sys.executable, "-c", code)
+    with pytest.raises(HostError, match="offline mode is enabled"):
+        erase_file(errand, load_config(None), lambda _: None, worker_command=command)
+
+
 def test_doctor(house: House) -> None:
     """The doctor finds everything well on a machine where it is."""
     done = run("doctor", "--config", house.config)
