@@ -20,9 +20,18 @@ from typing import BinaryIO
 
 from daemon.faults import fault_point
 from daemon.files import digest_of
+from daemon.folders import advice
 from daemon.jobs import Fault
 from daemon.wire import Advanced, Failed, Finished, Hello, Message, Start, WireError, decode, encode
-from erasecore.errors import DiskFull, EraseError, InputError, OutOfMemory, Remedy
+from erasecore.errors import (
+    DiskFull,
+    EraseError,
+    FolderGone,
+    HostError,
+    InputError,
+    OutOfMemory,
+    Remedy,
+)
 from erasecore.reports import EraseReport, Progress
 
 Observe = Callable[[Progress], None]
@@ -73,6 +82,13 @@ class Channel:
             self.send(Advanced(job_id, progress))
 
 
+AWAY = (
+    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV),
+    *(errno.ENXIO, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EROFS),
+)
+"""What a disk or a share answers that is on its way out: nothing is wrong with the film."""
+
+
 def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
     """Do one attempt after the other until the daemon closes its end."""
     channel.send(Hello(versions))
@@ -121,9 +137,18 @@ def _known(error: Exception, start: Start) -> Exception:
     """An exception of Python's or the system's as one of ours, where it is plain which."""
     if isinstance(error, MemoryError):
         return OutOfMemory(f"{start.shown_as}: memory ran out; it will be tried again.")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(Path(start.folder))
+    if isinstance(error, OSError):
+        return _of_the_host(error, Path(start.folder)) or error
     return error
+
+
+def _of_the_host(error: OSError, folder: Path) -> HostError | None:
+    """An error of the system that says something about the host, not about the film."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(folder)
+    if error.errno in AWAY or not folder.is_dir():
+        return FolderGone(folder, advice(error))
+    return None
 
 
 @contextmanager

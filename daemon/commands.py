@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from daemon.anchors import await_folders
 from daemon.config import Config, Environment, load_config
 from daemon.doctor import examine
 from daemon.history import ERROR_ENDING, Entry, History
@@ -47,6 +48,8 @@ class Asked:
 
 def run(asked: Asked) -> int:
     """Be the daemon."""
+    if not await_folders(asked.config, asked.environment):
+        return 0
     return Service(asked.config, asked.environment, asked.reload).run()
 
 

@@ -6,6 +6,7 @@ daemons too. A worker process is started only when there is a film for it, and m
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -51,6 +52,7 @@ class Dispatch:
         self._holdings = holdings
         self._workers = workers
         self._troubles = troubles
+        self._unheard: deque[tuple[Supervisor, Report]] = deque()
         self.eager = False  # whether a worker is started before there is a film, to see if it can
         self.scheduled = True  # whether working hours count
         self.note = ""  # why no film is begun, if nothing is wrong
@@ -59,9 +61,17 @@ class Dispatch:
     # --- what workers tell --------------------------------------------------------------------
 
     def hear(self, *, now: float, wall: float) -> None:
-        """Take in what the workers have told since the last time."""
-        for worker, report in self._workers.step(now=now):
-            self._hear(worker, report, now, wall)
+        """Take in what the workers have told since the last time.
+
+        Raises:
+            OSError: it cannot be put down, for want of room perhaps; the next call tries again.
+        """
+        self._unheard.extend(self._workers.step(now=now))
+        while self._unheard:
+            worker, report = self._unheard[0]
+            if not isinstance(report, Finished | Failed) or report.job_id in self._holdings.jobs:
+                self._hear(worker, report, now, wall)
+            self._unheard.popleft()  # else another daemon has the job now
 
     def _hear(self, worker: Supervisor, report: Report, now: float, wall: float) -> None:
         if isinstance(report, Advanced):

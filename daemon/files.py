@@ -11,7 +11,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -55,7 +56,7 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
     part = path.with_name(f".{path.name}.part")
     # Somebody frozen in the middle of this may still have the old one open: he is to keep it.
     part.unlink(missing_ok=True)
-    with part.open("xb") as file:
+    with _named(part), part.open("xb") as file:
         file.write(content)
         file.flush()
         if durable:
@@ -217,7 +218,7 @@ def _copy_new(source: Path, target: Path, prefix: str, tick: Tick) -> None:
 def _copy(source: Path, part: Path, tick: Tick) -> str:
     digest = hashlib.sha256()
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(source, flags), "rb") as reader, part.open("wb") as writer:
+    with os.fdopen(os.open(source, flags), "rb") as reader, _named(part), part.open("wb") as writer:
         while block := reader.read(COPY_BYTES):
             digest.update(block)
             writer.write(block)
@@ -225,6 +226,17 @@ def _copy(source: Path, part: Path, tick: Tick) -> str:
         writer.flush()
         os.fsync(writer.fileno())
     return digest.hexdigest()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of writing say where: the system tells it of opening only."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def digest_of(path: Path, tick: Tick = no_tick) -> str:

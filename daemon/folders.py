@@ -132,6 +132,9 @@ class Mount:
     point: str
     filesystem: str
 
+    def __str__(self) -> str:
+        return f"{self.point} ({self.filesystem})"
+
 
 def mounts(table: Path = Path("/proc/self/mountinfo")) -> tuple[Mount, ...]:
     """The mount table, in order; empty where the system has none."""
@@ -153,12 +156,17 @@ def _mounts_of(lines: Iterable[str]) -> Iterable[Mount]:
 
 def filesystem_of(path: Path, table: tuple[Mount, ...]) -> str:
     """The type of the filesystem that ``path`` lies on; empty if unknown."""
+    return mount_of(path, table).filesystem
+
+
+def mount_of(path: Path, table: tuple[Mount, ...]) -> Mount:
+    """The mount that ``path`` lies on; an empty one if unknown."""
     there = path.resolve()
     found = Mount("", "")
     for mount in table:  # a later mount hides an earlier one at the same point
         if there.is_relative_to(mount.point) and len(mount.point) >= len(found.point):
             found = mount
-    return found.filesystem
+    return found
 
 
 def is_network(filesystem: str) -> bool:

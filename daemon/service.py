@@ -16,6 +16,7 @@ import structlog
 from ulid import ULID
 
 from daemon import claims, owners
+from daemon.anchors import Anchors
 from daemon.config import Config, Environment
 from daemon.dispatch import Dispatch
 from daemon.folders import advice, prove
@@ -31,13 +32,15 @@ from daemon.supervisor import WORKER_COMMAND, Seat, WorkerState
 from daemon.troubles import Troubles
 from daemon.wake import Wake
 from daemon.workers import Workers, seats_for, works_on_gpu
-from erasecore.errors import ConfigError, FolderError
+from erasecore.errors import ConfigError, FolderError, FolderGone
 
 log = structlog.get_logger(__name__)
 
 MAX_FAILED_TURNS = 20
 BUSY_SLEEP_SECONDS = 1.0
 CLAIMED_SLEEP_SECONDS = 0.5
+ANCHORS_SECONDS = 1.0
+"""Between two looks at whether the folders are still there."""
 
 
 class Service:
@@ -51,7 +54,9 @@ class Service:
         *,
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
+        self._anchors = Anchors(config.folders)
         prove(config.folders, token=str(ULID()))
+        self._anchors.take()
         self._config = config
         self._reload = reload
         self._worker_command = worker_command
@@ -69,6 +74,7 @@ class Service:
         self._settle_in()
         self._drain_until: float | None = None
         self._failed_turns = 0
+        self._anchors_at = float("-inf")
 
     def _settle_in(self) -> None:
         """Take a folder of our own below work/, and everything in it that goes with it."""
@@ -124,9 +130,11 @@ class Service:
             self._turn(now)
         except OSError as error:
             # A disk, a share, a right: the operator mends it, nothing fails for it.
-            place = error.filename or self._config.folders.work
-            self._trouble("host", f"{place} {advice(error)}", now)
             log.debug("turn.hindered", exc_info=True)
+            if self._recover_turn():
+                place = error.filename or self._config.folders.work
+                self._trouble("host", f"{place} {advice(error)}", now)
+        except FolderGone:  # between two looks
             self._recover_turn()
         except Exception:
             log.exception("turn.failed", count=self._failed_turns + 1)
@@ -139,8 +147,15 @@ class Service:
             self._notifier.alive(now=now)
         return self._failed_turns < MAX_FAILED_TURNS
 
-    def _recover_turn(self) -> None:
-        """Make sure that we still own our folder, and hold all that lies in it."""
+    def _recover_turn(self) -> bool:
+        """Make sure that we still own our folder, and hold all that lies in it.
+
+        Returns:
+            Whether the folders are there at all.
+        """
+        self._anchors_at = float("-inf")
+        if not self._folders_there(time.monotonic()):
+            return False
         try:
             if owners.beat(self._instance):
                 self._let_go(self._holdings.forget_lost())
@@ -149,6 +164,7 @@ class Service:
                 self._start_over()
         except OSError:
             log.debug("turn.not_recovered", exc_info=True)
+        return True
 
     def _let_go(self, lost: set[str]) -> None:
         """End the workers whose jobs another daemon has now."""
@@ -160,6 +176,9 @@ class Service:
         wall = time.time()
         if self._wake.reload:
             self._reread()
+        if not self._folders_there(now):
+            self._notifier.status(self._snapshot().sentence())
+            return
         self._keep_claims(now, wall)
         self._dispatch.hear(now=now, wall=wall)
         if not self._troubles.blocked(now=now):
@@ -169,6 +188,23 @@ class Service:
         if self._drain_until is None and not self._troubles.blocked(now=now):
             self._dispatch.give(now=now, wall=wall)
         self._tell(now)
+
+    def _folders_there(self, now: float) -> bool:
+        """Whether every folder is the one that was proved; if one is not, none is touched."""
+        if now < self._anchors_at:
+            return "folders" not in self._troubles
+        try:
+            same = self._anchors.check()
+        except FolderGone as error:
+            pause_seconds = min(ANCHORS_SECONDS, self._config.retry.pause_seconds)
+            self._troubles.report("folders", str(error), now=now, pause_seconds=pause_seconds)
+            self._anchors_at = self._troubles.until_of("folders")
+            return False
+        self._anchors_at = now + ANCHORS_SECONDS
+        if "folders" in self._troubles or not same:
+            self._troubles.clear("folders")
+            self._renew_intake()  # what watched the share before is deaf
+        return True
 
     # --- claims -----------------------------------------------------------------------------
 
@@ -189,6 +225,7 @@ class Service:
 
     def _start_over(self) -> None:
         """Another daemon has held us for dead and has our jobs now: let go of all of them."""
+        self._anchors.check()  # a share that is gone looks the same
         log.warning("claims.lost", instance=self._instance.name)
         self._workers.kill()
         self._settle_in()
@@ -290,6 +327,8 @@ class Service:
 
     def _pause_seconds(self, now: float) -> float:
         """How long nothing needs to be looked at, if nothing happens."""
+        if "folders" in self._troubles:
+            return max(0.02, self._anchors_at - now)
         moments = [
             self._intake.next_look_at(),
             self._beat_at + self._config.claims.heartbeat_seconds,
@@ -322,15 +361,19 @@ class Service:
             configure(self._config.log)
             with_config(self._holdings, self._config)
             self._leases.lease_seconds = self._config.claims.lease_seconds
-            self._intake.stop()
-            self._intake = Intake(self._config, self._wake)
             for worker in self._workers:
                 worker.rests_until = float("-inf")
                 self._troubles.clear(worker.seat.name)
             self._workers.arrange(self._config.worker, self._config.host(), self._seats())
-            self._dispatch.config, self._dispatch.intake = self._config, self._intake
+            self._renew_intake()
             log.info("config.reloaded")
         self._notifier.ready()
+
+    def _renew_intake(self) -> None:
+        """Look at the inbox as if for the first time."""
+        self._intake.stop()
+        self._intake = Intake(self._config, self._wake)
+        self._dispatch.config, self._dispatch.intake = self._config, self._intake
 
     def _close(self) -> None:
         """Leave nothing behind: no process, no thread, no handle, no empty folder."""

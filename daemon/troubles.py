@@ -9,12 +9,17 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
+MOST_PATIENCE = 8.0
+"""How many times its first length a pause becomes at most, while a trouble lasts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Something the operator has to mend."""
 
     sentence: str
     until: float  # on our monotonic clock: then it is tried again
+    pause_seconds: float  # how long it was left alone
     pauses: bool  # whether the queue waits for it
 
 
@@ -27,16 +32,22 @@ class Troubles:
     def report(
         self, what: str, sentence: str, *, now: float, pause_seconds: float, pauses: bool = True
     ) -> None:
-        """``what`` does not work; it is tried again after ``pause_seconds``."""
+        """``what`` does not work; it is tried again after ``pause_seconds``, later less often."""
         known = self._all.get(what)
+        if known is not None and now >= known.until:  # it was tried again, in vain
+            pause_seconds = min(2 * known.pause_seconds, MOST_PATIENCE * pause_seconds)
         if known is None or known.sentence != sentence:
             log.error("host.trouble", what=what, sentence=sentence, retry_seconds=pause_seconds)
-        self._all[what] = Trouble(sentence, now + pause_seconds, pauses)
+        self._all[what] = Trouble(sentence, now + pause_seconds, pause_seconds, pauses)
 
     def clear(self, what: str) -> None:
         """``what`` works (again)."""
         if self._all.pop(what, None) is not None:
             log.info("host.mended", what=what)
+
+    def __contains__(self, what: object) -> bool:
+        """Whether ``what`` does not work."""
+        return what in self._all
 
     def blocked(self, *, now: float) -> bool:
         """Whether the queue has to wait."""
@@ -45,6 +56,11 @@ class Troubles:
     def pausing(self) -> bool:
         """Whether there is a trouble for which the queue waits, or has waited until now."""
         return any(one.pauses for one in self._all.values())
+
+    def until_of(self, what: str) -> float:
+        """When ``what`` is tried again; long ago if nothing is known against it."""
+        known = self._all.get(what)
+        return float("-inf") if known is None else known.until
 
     def until(self) -> float | None:
         """When something is tried again."""

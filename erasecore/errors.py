@@ -192,6 +192,10 @@ class FolderError(HostError):
         super().__init__(f"{path}: {sentence}")
 
 
+class FolderGone(FolderError):
+    """A folder is not the one that it was: its share is not mounted."""
+
+
 class DiskFull(HostError):
     """A folder has no room left."""
 

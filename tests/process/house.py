@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from daemon.anchors import MARK
 from tests.conftest import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
@@ -93,10 +94,17 @@ class House:
         """Write the configuration: fast, and with ``changes`` section by section."""
         names = ("inbox", "work", "done", "failed", "originals", "state")
         raw: dict[str, dict[str, Any]] = {key: dict(value) for key, value in FAST.items()}
-        raw["folders"].update({name: str(self.root / name) for name in names})
+        raw["folders"].update({name: str(getattr(self, name)) for name in names})
         for section, keys in changes.items():
             raw.setdefault(section, {}).update(keys)
         self.config.write_text(yaml.safe_dump(raw))
+
+    def place(self, **places: Path) -> None:
+        """Let some of the folders lie elsewhere; they are made."""
+        for name, path in places.items():
+            path.mkdir(parents=True, exist_ok=True)
+            setattr(self, name, path)
+        self.configure()
 
     def drop(self, name: str, content: str | bytes = "segments 2\n") -> Path:
         """Put a film into the inbox at once."""
@@ -135,7 +143,7 @@ class House:
 
     def files(self, folder: str) -> list[str]:
         """The names of the files below one of the folders."""
-        root = self.root / folder
+        root: Path = getattr(self, folder)
         return sorted(str(one.relative_to(root)) for one in root.rglob("*") if not one.is_dir())
 
     def films(self, folder: str) -> list[str]:
@@ -143,8 +151,8 @@ class House:
         return [name for name in self.files(folder) if name.endswith((".mp4", ".mkv"))]
 
     def work_is_empty(self) -> bool:
-        """Whether no daemon has left anything behind."""
-        return not any(self.work.iterdir())
+        """Whether no daemon has left anything behind but the folder's mark."""
+        return [one.name for one in self.work.iterdir()] in ([], [MARK])
 
     def close(self) -> None:
         """End every daemon."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from daemon.anchors import await_folders
 from daemon.config import load_config, read_environment
 from daemon.faults import arm_from
 from daemon.logs import configure
@@ -21,6 +22,8 @@ def main(arguments: list[str]) -> int:
     configure(config.log)
     environment = read_environment()
     arm_from(environment.fault_at, environment.fault_does)
+    if command == "run" and not await_folders(config, environment):
+        return 0
     command_line = (sys.executable, "-m", worker)
     service = Service(config, environment, lambda: load_config(path), worker_command=command_line)
     return service.run(until_drained=command == "once")

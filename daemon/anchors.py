@@ -1,0 +1,155 @@
+"""Are the folders still the ones that were proved, or has a share gone from under them?
+
+Where a share is not mounted its mount point is an empty folder of the local disk: films would seem
+to be gone, and results would land where nobody looks. So it is remembered where each folder lies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from daemon.config import Config, Environment, FolderSettings
+from daemon.files import write_whole
+from daemon.folders import advice, mount_of, mounts, paths_of
+from daemon.notify import Notifier
+from daemon.wake import Wake
+from erasecore.errors import FolderGone
+
+log = structlog.get_logger(__name__)
+
+MARK = ".subtitle-eraser"
+"""A file in work/, ours alone: a server may export an empty folder in place of its disk."""
+ANCHORS_FILE = "folders.json"
+"""In the state folder: by path the mount that each folder lay on when it was first used."""
+
+
+MOST_SECONDS = 20.0
+"""Between two looks while we wait: the watchdog wants to hear from us."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """Where a folder lies."""
+
+    path: Path
+    role: str
+    mount: str  # the mount's point and type of filesystem
+    device: int  # st_dev; another one after the same share is mounted anew
+
+
+class Anchors:
+    """Where the folders lie, remembered over restarts."""
+
+    def __init__(self, folders: FolderSettings) -> None:
+        """Look at where the folders lie now.
+
+        Raises:
+            FolderGone: one of them lies on another mount than at the last start.
+        """
+        self._record = folders.state / ANCHORS_FILE
+        self._paths = {role: path for role, path in paths_of(folders).items() if role != "state"}
+        self._known = self._load()
+        self._anchors: tuple[_Anchor, ...] = ()
+        for role, path in self._paths.items():
+            self._check_known(role, path)
+
+    def take(self) -> None:
+        """Remember the folders as they are: they have been proved.
+
+        Raises:
+            OSError: a folder cannot be reached.
+        """
+        table = mounts()
+        self._anchors = tuple(
+            _Anchor(path, role, str(mount_of(path, table)), path.stat().st_dev)
+            for role, path in self._paths.items()
+        )
+        (self._paths["work"] / MARK).touch()
+        known = {str(one.path): one.mount for one in self._anchors}
+        if known != self._known:
+            write_whole(self._record, json.dumps(known, indent=2).encode())
+            self._known = known
+
+    def check(self) -> bool:
+        """Whether all is as it was; False if a share was mounted anew, and is the same one.
+
+        Raises:
+            FolderGone: a folder is not there, or is not the one that was proved.
+        """
+        try:
+            same = all(one.path.stat().st_dev == one.device for one in self._anchors)
+        except OSError:
+            same = False
+        if same:
+            return True
+        for one in self._anchors:
+            self._check_known(one.role, one.path)
+        self.take()
+        return False
+
+    def _check_known(self, role: str, path: Path) -> None:
+        known = self._known.get(str(path))
+        if known is None:
+            return
+        try:
+            path.stat()
+        except OSError as error:
+            if known != str(mount_of(path, mounts())):
+                raise self._gone(role, path, known) from error
+            if self._anchors:  # while we run nobody makes it anew
+                raise FolderGone(path, f"folders.{role} {advice(error)}") from error
+            return
+        if known != str(mount_of(path, mounts())):
+            raise self._gone(role, path, known)
+        if role == "work" and not os.path.lexists(path / MARK):
+            raise FolderGone(
+                path,
+                f"folders.{role} has lost its mark {MARK}: another disk may lie there now. Mount "
+                f"the right one; if it is a new one, remove {self._record} and restart.",
+            )
+
+    def _gone(self, role: str, path: Path, known: str) -> FolderGone:
+        return FolderGone(
+            path,
+            f"folders.{role} lay on {known} and does not now; mount it, it goes on by itself. "
+            f"If it was moved, remove {self._record} and restart.",
+        )
+
+    def _load(self) -> dict[str, str]:
+        try:
+            raw = json.loads(self._record.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return raw if isinstance(raw, dict) else {}
+
+
+def await_folders(config: Config, environment: Environment) -> bool:
+    """Return once no folder lacks its mount; False if we were asked to leave while we waited."""
+    wake = Wake()
+    notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
+    said = ""
+    try:
+        with wake.signals():
+            while not wake.stops:
+                try:
+                    Anchors(config.folders)
+                except FolderGone as error:
+                    if said != str(error):
+                        said = str(error)
+                        log.error("host.trouble", what="folders", sentence=said)  # noqa: TRY400
+                    notifier.ready()  # so that nobody restarts us for waiting
+                    notifier.status(f"Paused: {said}")
+                    notifier.alive(now=time.monotonic())
+                    wake.sleep(min(config.retry.pause_seconds, MOST_SECONDS))
+                else:
+                    return True
+    finally:
+        notifier.close()
+        wake.close()
+    return False
