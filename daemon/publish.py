@@ -203,10 +203,10 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
     goal = inbox / film.relative_to(failed)
     make_folder(goal.parent)
     if not film.is_file():
-        _forget_explanation(film)  # it is gone already, or a crash came in between
-        if _taken(goal):
-            return goal
-        raise FileNotFoundError(film)
+        if not goal.is_file():
+            raise FileNotFoundError(film)
+        _forget_explanation(film)  # a crash came in between
+        return goal
     cues = cues_beside(film)
     if _taken(goal) or (cues.is_file() and _taken(cues_beside(goal))):
         raise FileExistsError(goal)
