@@ -24,6 +24,8 @@ from daemon.folders import advice
 from daemon.jobs import Fault
 from daemon.wire import Advanced, Failed, Finished, Hello, Message, Start, WireError, decode, encode
 from erasecore.errors import (
+    DeviceBroken,
+    DeviceLost,
     DiskFull,
     EraseError,
     FolderGone,
@@ -32,6 +34,7 @@ from erasecore.errors import (
     OutOfMemory,
     Remedy,
 )
+from erasecore.memoryfaults import CardFault, card_fault, first_line, short_of_memory
 from erasecore.reports import EraseReport, Progress
 
 Observe = Callable[[Progress], None]
@@ -39,6 +42,8 @@ Erase = Callable[[Start, Observe], EraseReport]
 
 SIGN_OF_LIFE_SECONDS = 0.25
 MAX_DETAIL_CHARACTERS = 20_000
+CARD_LOST_CODE = 3
+"""The exit code of a worker that can use its graphics card no more."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -98,6 +103,9 @@ def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
             outcome = attempt(start, erase, channel)
         fault_point("worker.before_outcome")
         channel.send(outcome)
+        if isinstance(outcome, Failed) and outcome.last:
+            # Not even destructors may run: they would wait for a card that answers no more.
+            os._exit(CARD_LOST_CODE)
 
 
 def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
@@ -105,7 +113,7 @@ def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
     try:
         return _finish(start, erase, channel)
     except Exception as error:  # noqa: BLE001 - one attempt must not end the worker
-        return Failed(start.job_id, fault_of(error, start))
+        return Failed(start.job_id, fault_of(error, start), last=card_fault(error) is not None)
 
 
 def _finish(start: Start, erase: Erase, channel: Channel) -> Finished:
@@ -135,11 +143,24 @@ def fault_of(error: Exception, start: Start) -> Fault:
 
 def _known(error: Exception, start: Start) -> Exception:
     """An exception of Python's or the system's as one of ours, where it is plain which."""
-    if isinstance(error, MemoryError):
-        return OutOfMemory(f"{start.shown_as}: memory ran out; it will be tried again.")
+    card = card_fault(error)
+    if card is not None:
+        kind = DeviceBroken if card is CardFault.BROKEN else DeviceLost
+        return kind(f"{start.shown_as}: {first_line(error)}")
+    if short_of_memory(error):
+        return OutOfMemory(f"{start.shown_as}: {_shortage(error)}")
     if isinstance(error, OSError):
         return _of_the_host(error, Path(start.folder)) or error
     return error
+
+
+def _shortage(error: Exception) -> str:
+    """What to say of memory that ran out."""
+    if isinstance(error, OutOfMemory):
+        return str(error)
+    return (
+        f"memory ran out ({first_line(error)}); stop what else uses it, or give the machine more."
+    )
 
 
 def _of_the_host(error: OSError, folder: Path) -> HostError | None:

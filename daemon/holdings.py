@@ -38,7 +38,7 @@ from daemon.jobs import (
 from daemon.logs import job_bound
 from daemon.names import shown
 from daemon.publish import publish, reject, sidecar_of, target
-from daemon.retry import Decision, Next, decide
+from daemon.retry import Decision, Next, decide, given_up
 from daemon.sidecars import write_error, write_report
 from daemon.wire import Finished, Start
 from erasecore.errors import Remedy
@@ -152,6 +152,7 @@ class Holdings:
             log=str(folder / LOG_FILE),
             settings=job.settings,
             companions=companions_in(folder, mask=bool(job.settings.mask)),
+            rungs_down=job.rungs_down,
         )
 
     def finish(self, outcome: Finished, versions: dict[str, str], *, wall: float) -> None:
@@ -185,7 +186,7 @@ class Holdings:
         with job_bound(job_id, self.folder(job) / LOG_FILE):
             self._log_failure(job, fault, decision)
         if decision.next is Next.FAIL:
-            job = rejected(job, fault, now=wall)
+            job = rejected(job, given_up(fault), now=wall)
         else:
             # A paused queue holds every job back; the job itself need not wait on top of that.
             pause = decision.next is Next.PAUSE

@@ -69,6 +69,7 @@ class Fault:
     remedy: Remedy
     sentence: str  # for the person who can mend it
     detail: str = ""  # the traceback
+    killed: bool = False  # the worker was, as the system does when memory runs out
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,15 @@ class Job:
     def relative(self) -> PurePosixPath:
         """The source's path below the inbox."""
         return PurePosixPath(self.name)
+
+    @property
+    def rungs_down(self) -> int:
+        """How much smaller the pieces of the next attempt are to be, for attempts that were killed.
+
+        Steps grow, so that the few attempts a film has come to the end of a ladder.
+        """
+        killed = sum(one.fault is not None and one.fault.killed for one in self.attempts)
+        return int(2**killed) - 1
 
     @property
     def counted(self) -> int:

@@ -18,7 +18,7 @@ from daemon.inbox import kind_of
 from daemon.jobs import Fault
 from daemon.names import MAX_NAME_BYTES, fitted, shown
 from daemon.owners import WORKER_LOG
-from daemon.retry import Next, decide
+from daemon.retry import Next, decide, given_up
 from daemon.sidecars import SRT_ENDING, SRT_FILE
 from daemon.supervisor import WORKER_COMMAND, Report, Supervisor, WorkerBroken
 from daemon.wake import Wake
@@ -123,7 +123,7 @@ def _attempts(
     observe: Observe,
 ) -> EraseReport:
     """Try until it is done, or there is no point in trying again."""
-    number = 0
+    number = killed = 0
     while True:
         number += 1
         start = Start(
@@ -135,12 +135,14 @@ def _attempts(
             log="",
             settings=config.erase,
             companions=errand.companions,
+            rungs_down=2**killed - 1,
         )
         outcome = _attempt(start, supervisor, wake, observe)
         if isinstance(outcome, Finished):
             return outcome.report
+        killed += outcome.fault.killed
         if decide(outcome.fault.remedy, number, config.retry).next is not Next.REQUEUE:
-            raise AttemptFailed(outcome.fault)
+            raise AttemptFailed(given_up(outcome.fault))
 
 
 def _attempt(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from daemon.config import RetrySettings
-from erasecore.errors import Remedy
+from daemon.jobs import Fault
+from erasecore.errors import OutOfMemory, Remedy
 
 
 class Next(StrEnum):
@@ -36,3 +37,20 @@ def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
         delay_seconds = settings.delay_seconds * 2.0 ** (attempt - 1)
         return Decision(Next.REQUEUE, min(delay_seconds, MAX_DELAY_SECONDS))
     return Decision(Next.FAIL)
+
+
+def given_up(fault: Fault) -> Fault:
+    """``fault`` as the reason why a job is given up: who can mend it, now that time has not.
+
+    A film that never fits the memory does not stop the queue, as other faults of the host do: the
+    films behind it may well fit.
+    """
+    if fault.error == OutOfMemory.__name__:
+        return replace(fault, remedy=Remedy.FIX_HOST)
+    if fault.killed:
+        sentence = (
+            f"{fault.sentence} Each attempt was made in smaller pieces; stop what else uses "
+            "memory, or give the machine more, and requeue the film."
+        )
+        return replace(fault, remedy=Remedy.FIX_HOST, sentence=sentence)
+    return fault

@@ -16,6 +16,7 @@ import structlog
 
 from daemon.config import WorkerSettings
 from daemon.jobs import Fault
+from daemon.memorykills import MemoryKills, memory_kills
 from daemon.names import shown
 from daemon.records import as_json
 from daemon.wire import (
@@ -127,6 +128,7 @@ class Supervisor:
         self._commands = self._answers = -1
         self._lines = Lines()
         self._heard_at = 0.0
+        self._kills = MemoryKills(None, None)  # when the worker, or its attempt, began
 
     @property
     def pid(self) -> int | None:
@@ -160,11 +162,12 @@ class Supervisor:
             os.close(answer_in)
         self._lines = Lines()
         self.state, self._heard_at = WorkerState.LOADING, now
+        self._kills = memory_kills()
 
     def begin(self, start: Start, *, now: float) -> None:
         """Give the idle worker an attempt."""
         self.state, self.job_id, self.progress = WorkerState.BUSY, start.job_id, None
-        self._heard_at = now
+        self._heard_at, self._kills = now, memory_kills()
         try:
             _write_all(self._commands, encode(start))
         except BrokenPipeError:
@@ -197,6 +200,8 @@ class Supervisor:
             self._heard_at = now
             for line in self._lines.feed(piece):
                 reports.append(self._heard(decode(line)))
+                if self._process is None:  # that was its last word
+                    return reports
 
     def _heard(self, message: Message) -> Report:
         if isinstance(message, Start):
@@ -214,6 +219,8 @@ class Supervisor:
             self.progress = message.progress or self.progress
         else:
             self.state, self.job_id, self.progress = WorkerState.IDLE, "", None
+        if isinstance(message, Failed) and message.last:
+            self.kill()
         return message
 
     def _too_silent(self, now: float) -> str:
@@ -235,15 +242,21 @@ class Supervisor:
         if code >= 0:
             return f"ended by itself with exit code {code}"
         name = signal.Signals(-code).name
-        hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
-        return f"was killed by {name}{hint}"
+        if code != -signal.SIGKILL:
+            return f"was killed by {name}"
+        return f"was killed by {name}: {memory_kills().cause(self._kills)}"
+
+    def _was_killed(self) -> bool:
+        """Whether somebody else has killed the worker, as the system does when memory runs out."""
+        return self._process is not None and self._process.poll() == -signal.SIGKILL
 
     def _lost(self, sentence: str) -> Report:
         """The worker is not to be relied upon any more: end it and say what it leaves undone."""
-        job_id, state = self.job_id, self.state
+        job_id, state, killed = self.job_id, self.state, self._was_killed()
         self.kill()
         if state is WorkerState.BUSY:
-            return Failed(job_id, Fault("WorkerLost", Remedy.RETRY, f"{sentence}."))
+            fault = Fault("WorkerLost", Remedy.RETRY, f"{sentence}.", killed=killed)
+            return Failed(job_id, fault)
         said = last_words(self._log)
         more = f"its last words were: {said}" if said else f"see {self._log}."
         return WorkerBroken(f"{sentence}; {more}", loaded=state is WorkerState.IDLE)

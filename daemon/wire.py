@@ -38,6 +38,7 @@ class Start:
     log: str  # the job's log file, absolute path; empty: none
     settings: EraseSettings
     companions: Companions = field(default_factory=Companions)
+    rungs_down: int = 0  # how much smaller its pieces are to be; see ``Job.rungs_down``
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Failed:
 
     job_id: str
     fault: Fault
+    last: bool = False  # the worker ends with this: its graphics card is lost to it
 
 
 Message: TypeAlias = Hello | Start | Advanced | Finished | Failed

@@ -66,6 +66,7 @@ def main(arguments: list[str]) -> int:
             return 1
 
         def erase_film(start: Start, observe: Observe) -> EraseReport:
+            tools.ladders.begin(Path(start.folder), start.rungs_down)
             return erase(
                 Path(start.source),
                 Path(start.folder),

@@ -10,13 +10,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
 from erasecore.errors import OutOfMemory
 from erasecore.memory import free_memory
-from erasecore.memoryfaults import short_of_memory
+from erasecore.memoryfaults import first_line, short_of_memory
 from erasecore.reports import LadderReport
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,6 @@ Made = TypeVar("Made")
 PATIENCE = 8  # successes on a rung before the one above is tried
 PATIENCE_AFTER_A_KILL = 64  # trying then costs a worker, not an exception
 MOST_PATIENCE = 1024
-_TOLD_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,10 @@ class Death:
 class Book(Protocol):
     """What is known of rungs beyond the work at hand."""
 
+    def begin(self, job: Path, rungs_down: int) -> None:
+        """Open the notes on a film; see ``Ladders.begin``."""
+        ...
+
     def read(self, site: Site) -> Standing | None:
         """Where the work of ``site`` stands, if that is known."""
         ...
@@ -111,6 +115,9 @@ class Book(Protocol):
 
 class NoBook:
     """Knows nothing and remembers nothing."""
+
+    def begin(self, job: Path, rungs_down: int) -> None:
+        """Nothing."""
 
     def read(self, site: Site) -> None:
         """Nothing."""
@@ -233,7 +240,8 @@ class Ladder(Generic[Plan]):
             self._log.warning("memory.exhausted", error=said)
             raise OutOfMemory(
                 f"memory ran out even in the smallest pieces ({self._site}: {said}); "
-                "stop what else uses it, or give the machine more."
+                "stop what else uses it, or give the machine more.",
+                on_host=self._site.on_host,
             )
         self._log.warning("memory.short", next=self._names[self._at + 1], error=said)
         self._steps += 1
@@ -266,6 +274,17 @@ class Ladders:
     def __init__(self, book: Book = NO_BOOK) -> None:
         self._book = book
         self._open: dict[Site, Ladder[Any]] = {}
+
+    def begin(self, job: Path, rungs_down: int) -> None:
+        """Begin an attempt at the film whose folder is ``job``.
+
+        Args:
+            job: its folder.
+            rungs_down: how much lower than the attempts at it that were killed for the memory they
+                took; 0: none was.
+        """
+        self._open.clear()
+        self._book.begin(job, rungs_down)
 
     def ladder(self, site: Site, rungs: Sequence[Rung[Plan]]) -> Ladder[Plan]:
         """The ladder of ``site``; the same one, for as long as one film is worked on."""
@@ -303,5 +322,4 @@ def _try(work: Callable[[Plan], Made], plan: Plan) -> _Done[Made] | _Short:
         if not short_of_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)
-        lines = str(error).strip().splitlines() or [""]
-        return _Short(f"{type(error).__name__}: {lines[0]}"[:_TOLD_CHARACTERS])
+        return _Short(first_line(error))

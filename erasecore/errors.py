@@ -290,6 +290,16 @@ class BadWeights(HostError):
         super().__init__(f"{path}: {what}; put back the published file, or run {MEND}.")
 
 
+class DeviceBroken(HostError):
+    """The graphics card is broken, gone or taken: no process can use it as it is."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"{detail}: the graphics card is not usable; see what nvidia-smi and the system's log "
+            "say, reset or replace it, or set engine: propagate."
+        )
+
+
 # --- nobody -----------------------------------------------------------------------------------
 
 
@@ -300,9 +310,29 @@ class WorkerLost(EraseError):
 
 
 class OutOfMemory(EraseError):
-    """Memory ran out; a smaller batch, or a quieter moment, may do."""
+    """Memory ran out even in the smallest pieces; a quieter moment may do.
+
+    Args:
+        sentence: what ran out, and the way out.
+        on_host: whether it was the machine's own memory, not that of a graphics card.
+    """
 
     remedy = Remedy.RETRY
+
+    def __init__(self, sentence: str, *, on_host: bool = True) -> None:
+        self.on_host = on_host
+        super().__init__(sentence)
+
+
+class DeviceLost(EraseError):
+    """The graphics card is lost to this process; a fresh one can use it again."""
+
+    remedy = Remedy.RETRY
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"{detail}: the graphics card cannot be used on; a fresh worker tries again."
+        )
 
 
 # --- us ---------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class CardFault(StrEnum):
     BROKEN = "broken"  # or there is none: the operator must look
 
 
+_MOST_CHARACTERS = 300
 _CV_NO_MEMORY = -4  # cv::Error::StsNoMem
 _CUDA_NO_MEMORY = 2  # cudaErrorMemoryAllocation
 
@@ -119,6 +120,12 @@ def card_fault(error: BaseException) -> CardFault | None:
     return CardFault.LOST if CardFault.LOST in faults else None
 
 
+def first_line(error: BaseException) -> str:
+    """The error in a line: its type, and how its text begins."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:_MOST_CHARACTERS].removesuffix(": ")
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error, and those it was raised from or while handling."""
     seen: set[int] = set()
@@ -130,7 +137,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_shortage(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | OutOfMemory):  # numpy's and PyAV's are MemoryErrors
+    if isinstance(error, OutOfMemory):  # of a ladder within the work
+        return error.on_host
+    if isinstance(error, MemoryError):  # numpy's and PyAV's are its children
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True

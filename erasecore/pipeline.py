@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import structlog
 
-from erasecore.batching import Ladders
+from erasecore.batching import Ladders, Site
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.events import Event
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
@@ -22,6 +22,7 @@ from erasecore.errors import TextRemains
 from erasecore.faults import fault_point
 from erasecore.fidelity import FidelityCheck
 from erasecore.finding import Found, find
+from erasecore.footprint import RUNGS, Footprint
 from erasecore.memory import free_memory
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
@@ -145,6 +146,7 @@ def erase(
     Raises:
         InputError: the film cannot be worked on; see ``erasecore.errors``.
         HostError: this machine lacks something.
+        OutOfMemory: not even the smallest pieces fit.
         VerifyFailed, EngineMisbehaved: a fault of ours; nothing is to be published.
     """
     try:
@@ -162,10 +164,21 @@ def _erase(job: _Job) -> EraseReport:
     with job.clock.stage(Stage.PROBE):
         video = _probe(job)
         workspace = Workspace(job.folder, job.source, settings, job.companions)
+    site = Site(f"{engine.traits.name} film", video.width, video.height)
+    ladder = tools.ladders.ladder(site, RUNGS)
+    return ladder.run(lambda footprint: _erase_within(footprint, job, video, workspace, engine))
+
+
+def _erase_within(
+    footprint: Footprint, job: _Job, video: VideoInfo, workspace: Workspace, engine: Engine
+) -> EraseReport:
+    """One try at the work; it goes on from what any earlier one has finished."""
+    video = replace(video, threads=footprint.decoder_threads or video.threads)
     with job.clock.stage(Stage.DETECT):
         found = _find(job, video, workspace)
     with closing(found):
-        film = Film(video, found, tools.held(settings), engine, tools.detector)
+        settings = footprint.held(job.tools.held(job.settings))
+        film = Film(video, found, settings, engine, job.tools.detector, footprint=footprint)
         if not found.detection.events:
             return _copy_untouched(job, film)
         return _erase_text(job, film, workspace)

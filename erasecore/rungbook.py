@@ -37,21 +37,21 @@ class RungBook:
         state: the folder of what outlives jobs; ``None``: nothing is remembered.
     """
 
-    def __init__(self, state: Path | None) -> None:
+    def __init__(self, state: Path | None = None) -> None:
         self._folder = None if state is None else state / FOLDER
         self._notes_file: Path | None = None
-        self._deaths = 0
+        self._rungs_down = 0
         self._earlier: dict[str, Any] = {}  # notes of the attempts before this one
         self._notes: dict[str, Any] = {}
 
-    def begin(self, job: Path, deaths: int) -> None:
+    def begin(self, job: Path, rungs_down: int) -> None:
         """Open the notes of the film whose folder is ``job``.
 
         Args:
             job: its folder.
-            deaths: how many rungs its attempts have gone down by being killed.
+            rungs_down: how many rungs it has to go down because attempts at it were killed.
         """
-        self._notes_file, self._deaths = job / NOTES, deaths
+        self._notes_file, self._rungs_down = job / NOTES, rungs_down
         self._earlier = _read(self._notes_file)
         self._notes = dict(self._earlier)
 
@@ -77,20 +77,20 @@ class RungBook:
     def note(self, site: Site, rung: str) -> None:
         """Keep it for a later attempt at this film, should this one be killed now."""
         if self._notes_file is not None and site.on_host:
-            self._notes[str(site)] = {"rung": rung, "deaths": self._deaths}
+            self._notes[str(site)] = {"rung": rung, "rungs_down": self._rungs_down}
             _write(self._notes_file, {"version": _VERSION, **self._notes})
 
     def death(self, site: Site) -> Death | None:
         """How earlier attempts at this film ended, if they were killed."""
-        if not self._deaths or not site.on_host:
+        if not self._rungs_down or not site.on_host:
             return None
         noted = self._earlier.get(str(site))
         if not isinstance(noted, dict):
-            return Death("", self._deaths)
-        rung, before = noted.get("rung"), noted.get("deaths")
+            return Death("", self._rungs_down)
+        rung, before = noted.get("rung"), noted.get("rungs_down")
         if not isinstance(rung, str) or not isinstance(before, int):
-            return Death("", self._deaths)
-        return Death(rung, max(0, self._deaths - before))
+            return Death("", self._rungs_down)
+        return Death(rung, max(0, self._rungs_down - before))
 
     def _file(self, site: Site) -> Path:
         assert self._folder is not None

@@ -26,6 +26,7 @@ from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
 from erasecore.engines.base import Engine, Tick
 from erasecore.faults import fault_point
 from erasecore.finding import Found
+from erasecore.footprint import WHOLE, Footprint
 from erasecore.hypotheses import hypotheses_for, stronger
 from erasecore.maskedink import masked, whole_shares
 from erasecore.memory import give_back_memory
@@ -55,6 +56,7 @@ class Film:
     engine: Engine
     detector: Detector
     recognizer: Recognizer | None = None  # none: what is erased is not read
+    footprint: Footprint = WHOLE
 
     @property
     def timeline(self) -> Timeline:
@@ -69,7 +71,8 @@ class Film:
     @property
     def picture(self) -> Picture:
         """What its frames look like."""
-        return Picture(self.video.width, self.video.height, self.video.layout)
+        video = self.video
+        return Picture(video.width, video.height, video.layout, self.footprint.clip_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,10 @@ class _Bench:
             if pending is not None:
                 records.append(self._settle(pending.result()))
             pending = self._encoder.submit(self._store, recovered)
+            del recovered
+            if not self._film.footprint.overlap:
+                records.append(self._settle(pending.result()))
+                pending = None
         if pending is not None:
             records.append(self._settle(pending.result()))
         return records
@@ -302,7 +309,7 @@ class _Bench:
             film.picture, detection, film.detector, span, regions=film.settings.detect.regions
         )
         patches_of = recovered.patches()
-        with SegmentWriter(path, like=film.video, settings=film.settings.encode) as writer:
+        with self._writer(path) as writer:
             for frame in self._reader.read(*span):
                 references.keep(frame.index, frame.planes)
                 picture, planes = frame.picture, frame.planes
@@ -316,6 +323,11 @@ class _Bench:
                 self._meter.encoded(worth)
         fault_point("segment.after_video")
         return _Stored(recovered, path, watch.findings(), snapshots)
+
+    def _writer(self, path: Path) -> SegmentWriter:
+        film = self._film
+        lean = film.footprint.lean_encoder
+        return SegmentWriter(path, like=film.video, settings=film.settings.encode, lean=lean)
 
     def _finish(self, stored: _Stored) -> SegmentRecord:
         """The record of a stored segment, written: from now on it is never done again."""

@@ -15,8 +15,8 @@ from erasecore.video.color import Box, PlaneLayout
 
 _SHORTEST, _LONGEST = 2 / 3, 4 / 3  # of the wished length of a segment
 _NEIGHBOUR_FRAMES = 12  # events closer than this share a clip
-CUTOUT_BYTES = 128 * 1024 * 1024
-"""The most a clip's pixels may take; longer ones are worked on in overlapping parts."""
+CLIP_BYTES = 128 * 1024 * 1024
+"""The most a clip's pixels usually take; longer ones are worked on in overlapping parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,12 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The size and layout that clips are planned for."""
+    """The size and layout that clips are planned for, and the most one of them may take."""
 
     width: int
     height: int
     layout: PlaneLayout
+    clip_bytes: int = CLIP_BYTES
 
 
 def plan_segments(
@@ -183,7 +184,7 @@ def _most_frames(box: Box, picture: Picture) -> int:
     layout = picture.layout
     colour = (layout.planes - 1) / (1 << (layout.shift_x + layout.shift_y))
     bytes_each = (right - left) * (bottom - top) * (1 + colour) * (1 if layout.bits == 8 else 2)
-    return max(16, int(CUTOUT_BYTES / max(bytes_each, 1)))
+    return max(16, int(picture.clip_bytes / max(bytes_each, 1)))
 
 
 def _parts(

@@ -55,6 +55,7 @@ _PRESETS = (
 _SVT_SPEED = (12, 11, 10, 9, 8, 6, 5, 4, 3, 2)
 _VPX_SPEED = (8, 7, 6, 5, 5, 4, 2, 1, 0, 0)
 _PRORES = {"Proxy": 0, "LT": 1, "Standard": 2, "HQ": 3, "4444": 4, "XQ": 5}
+_LEAN_LOOKAHEAD = "10"  # frames; usually 40 with x264
 _INTERLACED = {"libx264", "mpeg2video", "mpeg4", "prores_ks", "ffv1"}
 
 
@@ -70,14 +71,18 @@ class EncoderPlan:
     interlaced: bool
 
 
-def plan_encoder(video: VideoInfo, settings: EncodeSettings) -> EncoderPlan:
-    """The encoder for the result of ``video`` and everything it is told."""
+def plan_encoder(video: VideoInfo, settings: EncodeSettings, *, lean: bool = False) -> EncoderPlan:
+    """The encoder for the result of ``video`` and everything it is told.
+
+    ``lean``: it looks ahead less than it likes to; each frame it looks at is held in memory.
+    """
     encoder = choose_encoder(video, settings)
+    options = _options(encoder, video, settings)
     return EncoderPlan(
         encoder=encoder,
         pix_fmt=_nearest_format(encoder, video.layout.pix_fmt),
         rate=_nearest_rate(encoder, video.rate),
-        options=_options(encoder, video, settings),
+        options=_leaner(encoder, options) if lean else options,
         gop_frames=min(250, max(12, round(video.rate * 10))),
         interlaced=video.top_field_first is not None and encoder in _INTERLACED,
     )
@@ -159,6 +164,16 @@ def _options(encoder: str, video: VideoInfo, settings: EncodeSettings) -> dict[s
     if encoder in makers:
         return makers[encoder](video, settings)
     return {"level": "3", "slicecrc": "1"} if encoder == "ffv1" else {}
+
+
+def _leaner(encoder: str, options: dict[str, str]) -> dict[str, str]:
+    """``options`` of an encoder that holds fewer frames; what players are told stays the same."""
+    if encoder in ("libx264", "libx264rgb"):
+        return options | {"rc-lookahead": _LEAN_LOOKAHEAD}
+    if encoder == "libx265":
+        params = f"{options['x265-params']}:rc-lookahead={_LEAN_LOOKAHEAD}"
+        return options | {"x265-params": params}
+    return options
 
 
 def _speed(preset: str, table: tuple[int, ...]) -> int:

@@ -34,13 +34,16 @@ class SegmentWriter:
         path: the segment's file; Matroska, whatever its name.
         like: the film it is a segment of.
         settings: how to encode.
+        lean: whether the encoder is to look ahead less than it likes to, to save memory.
     """
 
-    def __init__(self, path: Path, like: VideoInfo, settings: EncodeSettings) -> None:
+    def __init__(
+        self, path: Path, like: VideoInfo, settings: EncodeSettings, *, lean: bool = False
+    ) -> None:
         self._path = path
         self._video = like
         self._threads = settings.threads
-        self._plan = plan_encoder(like, settings)
+        self._plan = plan_encoder(like, settings, lean=lean)
         self._count = 0
         self._file = ExitStack()
         self._container: av.container.OutputContainer | None = None

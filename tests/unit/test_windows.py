@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from erasecore.detect.events import Event
 from erasecore.engines.base import Surroundings
 from erasecore.video.color import PlaneLayout
-from erasecore.windows import CUTOUT_BYTES, Picture, Segment, plan_clips, plan_segments
+from erasecore.windows import CLIP_BYTES, Picture, Segment, plan_clips, plan_segments
 
 LAYOUT = PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False)
 PICTURE = Picture(640, 360, LAYOUT)
@@ -95,7 +95,7 @@ def test_a_long_clip_is_worked_on_in_parts_that_fit_the_memory() -> None:
     assert [c.fill_start for c in clips[1:]] == [c.fill_stop for c in clips[:-1]]
     for clip in clips:
         left, top, right, bottom = clip.box
-        assert (clip.stop - clip.start) * (right - left) * (bottom - top) * 1.5 <= CUTOUT_BYTES
+        assert (clip.stop - clip.start) * (right - left) * (bottom - top) * 1.5 <= CLIP_BYTES
 
 
 def test_a_clip_shows_context_and_the_neighbours_ink() -> None:
