@@ -293,11 +293,12 @@ class Ladders:
         return self._open[site]
 
     def close(self) -> tuple[LadderReport, ...]:
-        """What has happened in the film that is done now; the next one starts anew."""
+        """What was done in smaller pieces in the film that has ended; the next one starts anew."""
         ladders, self._open = list(self._open.values()), {}
         for ladder in ladders:
             ladder.close()
-        return tuple(ladder.report() for ladder in ladders)
+        reports = (ladder.report() for ladder in ladders)
+        return tuple(report for report in reports if report.position)
 
 
 def _longer(patience: int) -> int:

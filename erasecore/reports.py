@@ -79,5 +79,5 @@ class EraseReport:
     psnr_outside: float | None = None  # result against source away from the ink, dB
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall seconds
     warnings: tuple[str, ...] = ()
-    memory: tuple[LadderReport, ...] = ()
+    memory: tuple[LadderReport, ...] = ()  # what was done in smaller pieces than usual
     frames_diffused: int = 0  # frames in which the diffusion network made pixels up

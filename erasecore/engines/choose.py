@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 
 from erasecore.batching import Ladders
@@ -45,6 +46,8 @@ class AutoChoice:
 def make_engine(name: str, means: Means | None = None) -> Engine:
     """The engine called ``name``; ``module:factory`` makes one that is not ours.
 
+    A factory that takes an argument is given ``means``.
+
     The caller sees to it that only an operator, never a sender, names a module.
 
     Raises:
@@ -60,7 +63,7 @@ def make_engine(name: str, means: Means | None = None) -> Engine:
     if name == "diffueraser":
         return _diffueraser(means)
     if ":" in name:
-        return _plugged_in(name)
+        return _plugged_in(name, means)
     raise EngineMissing(name, f"no such engine; there are {', '.join(BUILT_IN)}.")
 
 
@@ -110,7 +113,7 @@ def _diffueraser(means: Means) -> Engine:
     return engine
 
 
-def _plugged_in(name: str) -> Engine:
+def _plugged_in(name: str, means: Means) -> Engine:
     module_name, _, factory_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -119,5 +122,5 @@ def _plugged_in(name: str) -> Engine:
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise EngineMissing(name, f"{module_name} has no {factory_name}.")
-    engine: Engine = factory()
+    engine: Engine = factory(means) if signature(factory).parameters else factory()
     return engine

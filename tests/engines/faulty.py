@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from erasecore.batching import Rung, Site
 from erasecore.engines.base import (
     Engine,
     Filled,
@@ -22,6 +23,7 @@ from erasecore.engines.base import (
     Traits,
     reduce_mask,
 )
+from erasecore.engines.choose import Means
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import (
     EngineMissing,
@@ -77,6 +79,76 @@ killed = _doing(lambda: os.kill(os.getpid(), signal.SIGKILL))
 silent = _doing(lambda: os._exit(0))
 chatty = _doing(lambda: print("an engine talks", flush=True))  # noqa: T201 - that is the fault
 hanging = _doing(lambda: time.sleep(3600))
+
+
+LOST = (
+    "CUDA error: an illegal memory access was encountered\n"
+    "CUDA kernel errors might be asynchronously reported at some other API call."
+)
+BLOCK_BYTES = 32 << 20
+AT_ONCE = (24, 2)
+"""Blocks that the hungry engine holds at once, by rung."""
+
+
+def hungry(means: Means) -> Engine:
+    """An engine that fills well and needs a lot of memory for it, less of it one rung lower.
+
+    It writes to all that it takes, so that the kernel has to find it.
+    """
+
+    def hold(count: int) -> int:
+        blocks = [np.full(BLOCK_BYTES, number, np.uint8) for number in range(count)]
+        return sum(int(block[-1]) for block in blocks)
+
+    return _climbing("hungry", means, hold)
+
+
+def gluttonous(means: Means) -> Engine:
+    """An engine that asks for more than any machine has, in arrays, and little one rung lower."""
+    return _climbing("gluttonous", means, lambda count: np.empty(1 << 60 if count > 2 else 1))
+
+
+def mortal(means: Means) -> Engine:
+    """An engine that is killed as the kernel would kill it, unless it works one rung lower."""
+
+    def die(count: int) -> None:
+        if count > AT_ONCE[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return _climbing("mortal", means, die)
+
+
+def _climbing(name: str, means: Means, need: Callable[[int], object]) -> Engine:
+    rungs = [Rung(f"{count} at once", count) for count in AT_ONCE]
+
+    def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+        height, width = strip.masks.shape[1:]
+        means.ladders.ladder(Site(name, width, height), rungs).run(need)
+        return PropagateEngine().fill(strip, prior, tick)
+
+    return Faulty(name, fill)
+
+
+def card_lost_once(means: Means) -> Engine:
+    """An engine that loses its graphics card, once for each state folder."""
+    return _once(means, lambda: RuntimeError(LOST))
+
+
+def short_once(means: Means) -> Engine:
+    """An engine that runs out of memory with no ladder of its own, once for each state folder."""
+    return _once(means, MemoryError)
+
+
+def _once(means: Means, error: Callable[[], Exception]) -> Engine:
+    done = Path(means.host.state) / "gone-wrong"
+
+    def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+        if not done.exists():
+            done.touch()
+            raise error()
+        return PropagateEngine().fill(strip, prior, tick)
+
+    return Faulty("once", fill)
 
 
 def wrong_count() -> Engine:
