@@ -64,6 +64,14 @@ class FolderSettings:
     keep_originals: bool = True
     min_free_mb: int = 500
     free_factor: float = 3.0
+    mode: str = ""
+    group: str = ""
+    portable_names: bool = False
+
+    @property
+    def mode_bits(self) -> int | None:
+        """The permissions of published files; none: as the umask has it."""
+        return int(self.mode, 8) if self.mode else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +302,10 @@ def check_config(config: Config) -> None:
     for item in fields(config.folders):
         if "\0" in str(getattr(config.folders, item.name)):
             raise ConfigError(f"folders.{item.name}: has a NUL character; write a plain path.")
+    if not re.fullmatch(r"(0?[0-7]{3})?", config.folders.mode):
+        raise ConfigError(
+            f'folders.mode: is {config.folders.mode!r}, must be three octal digits, as in "0640".'
+        )
     for key, least in AT_LEAST:
         section, name = key.split(".")
         found = getattr(getattr(config, section), name)

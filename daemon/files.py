@@ -66,8 +66,8 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
         sync_folder(path.parent)
 
 
-def make_folder(folder: Path) -> None:
-    """Make ``folder`` and the folders above it that are missing, durably.
+def make_folder(folder: Path) -> list[Path]:
+    """Make ``folder`` and the folders above it that are missing, durably; those that were made.
 
     Raises:
         NotADirectoryError: something else has one of the names.
@@ -82,6 +82,7 @@ def make_folder(folder: Path) -> None:
         except FileExistsError as error:
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(one)) from error
         sync_folder(one.parent)
+    return missing
 
 
 def rename_new(source: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import shutil
 from collections.abc import Iterable
@@ -37,6 +38,7 @@ def prove(folders: FolderSettings, *, token: str) -> None:
         ConfigError: the text names the key and says what to change.
     """
     refuse_overlap(folders)
+    _prove_group(folders.group)
     for role, path in paths_of(folders).items():
         _prove_one(f"folders.{role}", path, token)
     _prove_claim(folders, token)
@@ -65,6 +67,23 @@ def refuse_overlap(folders: FolderSettings) -> None:
                     f"folders.{role}: {path} lies in folders.{other} ({place}); "
                     "give each its own folder, side by side."
                 )
+
+
+def _prove_group(group: str) -> None:
+    """Raise unless files can be given to ``group``."""
+    if not group:
+        return
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigError(
+            f"folders.group: there is no group {group}; make it or name another."
+        ) from None
+    if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
+        raise ConfigError(
+            f"folders.group: user {os.geteuid()} is not in the group {group}; "
+            f"usermod -aG {group} adds it, then restart."
+        )
 
 
 def _prove_one(key: str, path: Path, token: str) -> None:

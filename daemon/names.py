@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import PurePosixPath
 
@@ -11,15 +12,38 @@ SIDECAR_ROOM_BYTES = 24
 """What is added to a film's name at most: ``.preview.jpg``, ``.erase.yaml``, `` (99)``."""
 
 
-def output_name(relative: PurePosixPath) -> PurePosixPath:
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f\ud800-\udfff]')
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)")
+
+
+def output_name(relative: PurePosixPath, *, portable: bool = False) -> PurePosixPath:
     """What a result is called, given its source's name below the inbox.
 
     Composed Unicode (NFC), as every system can open it; cut where sidecars' names would become too
-    long for a folder entry. Bytes that are no UTF-8 stay as they are.
+    long for a folder entry. Bytes that are no UTF-8 stay as they are, unless it is to be portable.
     """
     parts = [unicodedata.normalize("NFC", part) for part in relative.parts]
+    if portable:
+        parts = [portable_name(part) for part in parts]
     parts[-1] = fitted(parts[-1], MAX_NAME_BYTES - SIDECAR_ROOM_BYTES)
     return PurePosixPath(*parts)
+
+
+def portable_name(name: str) -> str:
+    """``name`` with a ``_`` for all that Windows allows in no name, or not in that place.
+
+    Source: "Naming Files, Paths, and Namespaces", Microsoft: reserved characters and device names,
+    no space or full stop at the end.
+    """
+    name = _NOT_ON_WINDOWS.sub("_", name)
+    bare = name.rstrip(" .")
+    name = bare + "_" * (len(name) - len(bare))
+    return f"_{name}" if _DEVICE.match(name) else name
+
+
+def same_on_windows(name: str) -> str:
+    """Equal for names that Windows and macOS hold to be one: by case, by composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def fitted(name: str, most_bytes: int) -> str:

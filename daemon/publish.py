@@ -11,6 +11,7 @@ the name; the film itself comes last, so whoever sees it finds its sidecars.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -18,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from daemon.companions import cues_beside
 from daemon.config import FolderSettings
+from daemon.dress import dress
 from daemon.faults import fault_point
 from daemon.files import Tick, make_folder, move_new, no_tick
 from daemon.history import ERROR_ENDING, REPORT_ENDING
@@ -33,7 +35,7 @@ from daemon.jobs import (
     save_job,
 )
 from daemon.jobsettings import FILM_SETTINGS_SUFFIX
-from daemon.names import numbered, output_name
+from daemon.names import numbered, output_name, same_on_windows
 from daemon.sidecars import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 
 AFTER_MOVE = {
@@ -135,16 +137,17 @@ def _planned(
     """The job with a name for each of its files, all of them free, and the number they bear."""
     present = [item for item in items if (folder / item.file).is_file()]
     for number in count(first):
+        base = output_name(job.relative, portable=folders.portable_names)
         placements = tuple(
-            Placement(item.file, item.place, str(_name(job, item, number))) for item in present
+            Placement(item.file, item.place, str(_name(job, base, item, number)))
+            for item in present
         )
-        if not any(_taken(target(folders, one)) for one in placements):
+        if not any(_taken(target(folders, one), folders) for one in placements):
             return replace(job, placements=placements), number
     raise AssertionError  # count() has no end
 
 
-def _name(job: Job, item: _Item, number: int) -> PurePosixPath:
-    name = output_name(job.relative)
+def _name(job: Job, name: PurePosixPath, item: _Item, number: int) -> PurePosixPath:
     result_ending = PurePosixPath(job.result).suffix
     if item.place is Place.DONE and result_ending.lower() != name.suffix.lower():
         name = name.with_suffix(result_ending)
@@ -160,8 +163,14 @@ def target(folders: FolderSettings, placement: Placement) -> Path:
     return root / placement.name
 
 
-def _taken(path: Path) -> bool:
-    return path.is_symlink() or path.exists()
+def _taken(path: Path, folders: FolderSettings | None = None) -> bool:
+    """Whether something has that name or, where names are portable, one that clashes with it."""
+    if path.is_symlink() or path.exists():
+        return True
+    if folders is None or not folders.portable_names or not path.parent.is_dir():
+        return False
+    wanted = same_on_windows(path.name)
+    return any(same_on_windows(one) == wanted for one in os.listdir(path.parent))  # noqa: PTH208
 
 
 def _work_through(
@@ -172,16 +181,19 @@ def _work_through(
         original = placement.place is Place.ORIGINALS
         if placement.file in films and not original:
             fault_point(f"{step}.after_sidecars")
-        _move(folder / placement.file, target(folders, placement), job, tick)
+        _move(folder / placement.file, target(folders, placement), job, folders, tick)
         film = "original" if original else "link"
         fault_point(f"{step}.after_{AFTER_MOVE.get(placement.file, film)}")
 
 
-def _move(source: Path, goal: Path, job: Job, tick: Tick) -> None:
+def _move(source: Path, goal: Path, job: Job, folders: FolderSettings, tick: Tick) -> None:
     tick()
     if source.exists():  # else it has been published before a crash
-        make_folder(goal.parent)
+        for made in make_folder(goal.parent):
+            dress(made, folders)
+        dress(source, folders)
         move_new(source, goal, part=f".{job.job_id}", tick=tick)
+        dress(goal, folders)  # a copy on another filesystem is a new file
 
 
 def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -290,3 +291,28 @@ def test_requeue_path_is_free(house: House, tmp_path: Path) -> None:
     (house.failed / "film.mp4").rename(house.inbox / "film.mp4")
     assert house.once() == 0
     assert house.films("done") == ["film.mp4"]
+
+
+def test_portable_names(house: House) -> None:
+    """Results can be opened from Windows, and none hides another that differs by case only."""
+    house.configure(folders={"portable_names": True, "mode": "0664"})
+    for name in ("What?.mp4", "what_.mp4", "a:b/film.mp4"):
+        house.drop(name)
+    assert house.once() == 0
+    found = house.films("done")
+    assert "a_b/film.mp4" in found
+    assert len({name.casefold() for name in found}) == len(found) == 3
+    assert not any(set('?:*<>|"\\') & set(name) for name in house.files("done"))
+    modes = {stat.S_IMODE((house.done / name).stat().st_mode) for name in house.files("done")}
+    assert modes == {0o664}
+    assert stat.S_IMODE((house.done / "a_b").stat().st_mode) & 0o777 == 0o775
+
+
+def test_twins_by_composition(house: House) -> None:
+    """Two names that look the same, one from a Mac: both films come through, numbered."""
+    house.drop("u\u0308ber.mp4", "segments 1")
+    house.drop("\u00fcber.mp4", "segments 2")
+    assert house.once() == 0
+    assert house.films("done") == ["\u00fcber (2).mp4", "\u00fcber.mp4"]
+    texts = {(house.done / name).read_text() for name in house.films("done")}
+    assert texts == {"segments 1", "segments 2"}

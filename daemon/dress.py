@@ -1,0 +1,46 @@
+"""Mode and group of what is published, as the operator wants them."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+from pathlib import Path
+
+import structlog
+
+from daemon.config import FolderSettings
+from daemon.names import shown
+
+log = structlog.get_logger(__name__)
+
+_READ_BITS = 0o444
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def dress(path: Path, folders: FolderSettings) -> None:
+    """Give a file or folder of ours the configured mode and group, as far as we may.
+
+    A folder can be entered by whoever may read it, and keeps its set-group-id bit. What is not ours
+    (an original that belongs to its sender) stays as it is; nothing fails for it.
+    """
+    if not folders.group and folders.mode_bits is None:
+        return
+    try:
+        handle = os.open(path, _FLAGS)
+        try:
+            before = stat.S_IMODE(os.fstat(handle).st_mode)
+            if folders.group:
+                os.fchown(handle, -1, grp.getgrnam(folders.group).gr_gid)
+            os.fchmod(handle, _bits(handle, before, folders.mode_bits))
+        finally:
+            os.close(handle)
+    except (OSError, KeyError) as error:
+        log.debug("publish.not_dressed", file=shown(str(path)), reason=str(error))
+
+
+def _bits(handle: int, before: int, mode: int | None) -> int:
+    """The permissions to be set; a change of group takes the set-group-id bit away."""
+    if mode is None or not stat.S_ISDIR(os.fstat(handle).st_mode):
+        return before if mode is None else mode
+    return mode | (mode & _READ_BITS) >> 2 | (before & stat.S_ISGID)
