@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from daemon.config import FolderSettings
+from daemon.config import FolderSettings, folders_below
 from daemon.dress import dress
 from daemon.folders import prove
 from daemon.names import output_name, portable_name, same_on_windows
@@ -78,8 +78,6 @@ def test_a_link_is_not_dressed(tmp_path: Path) -> None:
 
 def test_an_unknown_group_is_refused_at_the_start(tmp_path: Path) -> None:
     """The operator is told which key, and what to do."""
-    places = {
-        name: tmp_path / name for name in ("inbox", "work", "done", "failed", "originals", "state")
-    }
+    folders = folders_below(tmp_path, FolderSettings(group="nobodys"))
     with pytest.raises(ConfigError, match=r"folders\.group: there is no group nobodys"):
-        prove(FolderSettings(**places, group="nobodys"), token="t")
+        prove(folders, token="t")
