@@ -41,6 +41,7 @@ from erasecore.summary import (
     clock_time,
     hardest_previews,
     late_events,
+    memory_warnings,
     report_events,
     seconds_at,
     warnings_of,
@@ -153,7 +154,7 @@ def erase(
         report = _erase(_Job(source, folder, settings, companions, tools, ProgressTeller(observe)))
     finally:
         memory = tools.ladders.close()
-    return replace(report, memory=memory)
+    return replace(report, memory=memory, warnings=(*report.warnings, *memory_warnings(memory)))
 
 
 def _erase(job: _Job) -> EraseReport:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from erasecore.detect.events import Event
 from erasecore.detect.recognizer import Reading
-from erasecore.reports import EventReport
+from erasecore.reports import EventReport, LadderReport
 from erasecore.subtitles import legible
 from erasecore.video.timeline import Timeline
 from erasecore.workspace import SegmentRecord, ShareRecord
@@ -100,6 +100,17 @@ def warnings_of(events: tuple[EventReport, ...]) -> tuple[str, ...]:
     if inkless:
         sentences.append(f"no ink was found, and nothing was changed, for {_counted(inkless)}")
     return tuple(sentences)
+
+
+def memory_warnings(ladders: tuple[LadderReport, ...]) -> tuple[str, ...]:
+    """What memory was too short for, where that has changed the picture."""
+    undone = [ladder.work for ladder in ladders if ladder.rung == "propagate"]
+    if not undone:
+        return ()
+    what = "; ".join(undone)
+    return (
+        f"memory was too short for the diffusion networks ({what}): some holes were not painted",
+    )
 
 
 def _counted(events: list[EventReport]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from daemon.config import ModelSettings, load_config
+from daemon.onefile import Errand, erase_file
+from erasecore.settings import EraseSettings
 from tests.clips import Caption, Coding, draw, write
 from tests.process.house import House
 from tests.tinyweights import write_tiny_weights
@@ -100,3 +104,19 @@ def test_without_weights_the_queue_waits_for_them(house: House, film: bytes) -> 
     house.wait(lambda: "models fetch" in daemon.log.read_text("utf-8", "replace"), seconds=60)
     assert daemon.stop() == 0
     assert house.films("failed") == []
+
+
+@pytest.mark.budget(240)
+def test_one_file_without_a_daemon(tmp_path: Path, models: Path, film: bytes) -> None:
+    """``erase IN OUT`` uses the networks, too, and says how much they have painted."""
+    (tmp_path / "film.mkv").write_bytes(film)
+    config = replace(
+        load_config(None, tmp_path),
+        models=ModelSettings(folder=str(models)),
+        erase=EraseSettings(engine="diffueraser"),
+    )
+    errand = Errand(tmp_path / "film.mkv", tmp_path / "clean.mkv")
+    report = erase_file(errand, config, lambda _: None)
+    assert (report.engine, report.frames_diffused) == ("diffueraser", CUTS[1] - CUTS[0])
+    assert report.memory == ()
+    assert (tmp_path / "clean.mkv").exists()

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from erasecore.detect.recognizer import Reading
-from erasecore.reports import EventReport
-from erasecore.summary import clock_time, hardest_previews, report_events, warnings_of
+from erasecore.reports import EventReport, LadderReport
+from erasecore.summary import (
+    clock_time,
+    hardest_previews,
+    memory_warnings,
+    report_events,
+    warnings_of,
+)
 from erasecore.video.timeline import Timeline
 from erasecore.workspace import SegmentRecord, ShareRecord
 
@@ -91,3 +97,11 @@ def test_the_preview_begins_with_what_is_left() -> None:
     record = SegmentRecord(0, 0, 100, shares)
     names = [path.name for path in hardest_previews((record,), Path("folder"))]
     assert names == ["a.png", "c.png", "b.png"]
+
+
+def test_a_film_that_memory_was_too_short_for_says_so() -> None:
+    """Going down to smaller pieces is no matter for a person; holes that were not painted are."""
+    ladder = LadderReport("diffueraser 768x256 cuda L4", "vae tiles", 4, 9, 4)
+    assert memory_warnings((ladder,)) == ()
+    (warning,) = memory_warnings((ladder, replace(ladder, rung="propagate", position=8)))
+    assert "768x256" in warning

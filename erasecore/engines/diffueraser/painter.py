@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -23,6 +24,8 @@ from erasecore.weights import Weights
 
 log = structlog.get_logger(__name__)
 
+Made = TypeVar("Made")
+
 _TICK_SECONDS = 1.0
 _PRECISIONS = {
     Precision.FLOAT32: torch.float32,
@@ -34,6 +37,21 @@ _PRECISIONS = {
 def cuda_device() -> str | None:
     """The GPU that torch would use, by its name; ``None`` if there is none."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _while_ticking(work: Callable[[Tick], Made], tick: Tick) -> Made:
+    """What ``work`` makes in another thread; meanwhile its last tick is repeated every second."""
+    told = 0.0
+
+    def note(share: float) -> None:
+        nonlocal told
+        told = share
+
+    with ThreadPoolExecutor(1, thread_name_prefix="networks") as thread:
+        working = thread.submit(work, note)
+        while not wait([working], timeout=_TICK_SECONDS).done:
+            tick(told)
+    return working.result()
 
 
 class NetworkPainter:
@@ -73,19 +91,18 @@ class NetworkPainter:
         """The scene's pictures, the ``wanted`` ones as the networks see them."""
         recipe = Recipe(steps=self._settings.steps, seed=self._settings.seed)
         shown = Scene(frames=scene.frames, holes=scene.holes, prior=scene.frames)
-        networks = self._ready(tick)
-        return inpaint(networks, shown, recipe, plan=plan, wanted=wanted, tick=tick)
-
-    def _ready(self, tick: Tick) -> Networks:
-        """The networks; while they are loaded, which takes minutes on a slow disk, ticks go on."""
-        if self._networks is None:
+        if self._networks is None:  # takes minutes on a slow disk
             torch.set_num_threads(self._threads)
-            with ThreadPoolExecutor(1, thread_name_prefix="networks") as loader:
-                loading = loader.submit(self._load)
-                while not wait([loading], timeout=_TICK_SECONDS).done:
-                    tick(0.0)
-            self._networks = loading.result()
-        return self._networks
+            self._networks = _while_ticking(lambda _: self._load(), tick)
+        networks = self._networks
+
+        def paint(told: Tick) -> NDArray[np.uint8]:
+            return inpaint(networks, shown, recipe, plan=plan, wanted=wanted, tick=told)
+
+        # A batch of windows takes minutes on a CPU, and so does the first one that is compiled. On
+        # a GPU it takes seconds; there, silence means that something hangs.
+        slow = self.device == "cpu" or self._settings.compile
+        return _while_ticking(paint, tick) if slow else paint(tick)
 
     def _load(self) -> Networks:
         placement = Placement(

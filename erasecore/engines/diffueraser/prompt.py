@@ -10,6 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 
+import structlog
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
@@ -19,8 +20,10 @@ from transformers.utils.logging import disable_progress_bar
 
 from erasecore.durable import publish
 from erasecore.engines.diffueraser.tensors import tensors_of
-from erasecore.errors import BadWeights
+from erasecore.errors import BadWeights, DiskFull
 from erasecore.weights import Weights
+
+log = structlog.get_logger(__name__)
 
 _TENSOR = "prompt"
 
@@ -100,7 +103,15 @@ def _kept(path: Path) -> Tensor | None:
 
 
 def _keep(path: Path, embedding: Tensor) -> None:
-    """Put ``embedding`` into ``path``; several workers may do so at once."""
+    """Put ``embedding`` into ``path``, if that can be done; several workers may do so at once."""
+    try:
+        _write(path, save({_TENSOR: embedding.contiguous()}))
+    except (OSError, DiskFull) as error:  # no loss but a few seconds of the next worker
+        log.warning("prompt.not_kept", file=str(path), reason=str(error))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(save({_TENSOR: embedding.contiguous()}))
+    part.write_bytes(content)
     publish(part, path)

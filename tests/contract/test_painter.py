@@ -1,0 +1,64 @@
+"""The networks behind the diffusion engine: loaded when needed, once, with signs of life."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from erasecore.engines.diffueraser.painter import NetworkPainter
+from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.shown import Shown
+from erasecore.settings import DiffusionSettings, Precision
+from erasecore.weights import locate
+from tests.tinyweights import write_tiny_weights
+
+PLAN = BatchPlan(windows_per_batch=2, vae_batch=4)
+
+
+def scene() -> Shown:
+    """Three small frames with a hole."""
+    frames = np.random.default_rng(2).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    holes = np.zeros((3, 64, 64), np.bool_)
+    holes[:, 20:30, 10:50] = True
+    return Shown(frames, holes)
+
+
+def test_networks_are_loaded_once_and_stay(tmp_path: Path) -> None:
+    """With the weights gone, the next run of frames comes out as the first, and time is told."""
+    weights = locate(write_tiny_weights(tmp_path / "models"))
+    painter = NetworkPainter(weights, DiffusionSettings(), tmp_path, threads=1)
+    assert painter.device == "cpu" or torch.cuda.is_available()
+    shares: list[float] = []
+    first = painter.paint(scene(), [0, 2], PLAN, shares.append)
+    assert list(tmp_path.glob("empty-prompt-*.safetensors"))
+    shutil.rmtree(tmp_path / "models")
+    second = painter.paint(scene(), [0, 2], PLAN, shares.append)
+    assert first.shape == (3, 64, 64, 3)
+    assert np.array_equal(first[[0, 2]], second[[0, 2]])
+    assert not np.array_equal(first[0], scene().frames[0])
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def test_a_state_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
+    """The embedding of the empty prompt is computed once more, next time."""
+    weights = locate(write_tiny_weights(tmp_path / "models"))
+    (tmp_path / "state").write_text("a file, where a folder should be")
+    painter = NetworkPainter(weights, DiffusionSettings(), tmp_path / "state", threads=1)
+    assert painter.paint(scene(), [1], PLAN, lambda _: None).shape == (3, 64, 64, 3)
+
+
+def test_the_seed_and_the_precision_are_obeyed(tmp_path: Path) -> None:
+    """Another seed makes other pixels up; half precision nearly the same ones."""
+    weights = locate(write_tiny_weights(tmp_path / "models"))
+
+    def painted(settings: DiffusionSettings) -> np.ndarray:
+        painter = NetworkPainter(weights, settings, tmp_path, threads=1)
+        return painter.paint(scene(), [0, 1, 2], PLAN, lambda _: None).astype(np.int32)
+
+    usual = painted(DiffusionSettings(precision=Precision.FLOAT32))
+    assert np.abs(usual - painted(DiffusionSettings(seed=21))).mean() > 1
+    coarse = painted(DiffusionSettings(precision=Precision.BFLOAT16))
+    assert 0 < np.abs(usual - coarse).mean() < 5
