@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
-from daemon.commands import COMMANDS, Asked
+from daemon.asked import Asked
 from daemon.config import find_config, load_config, read_environment
 from daemon.faults import arm_from
 from daemon.logs import configure
-from daemon.modelcommands import models
 from daemon.names import shown
 from erasecore import __version__
 from erasecore.errors import ConfigError, EraseError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
+
+_FUNCTIONS = {
+    "run": ("daemon.commands", "run"),
+    "once": ("daemon.commands", "once"),
+    "erase": ("daemon.commands", "erase"),
+    "status": ("daemon.statuscommand", "status"),
+    "requeue": ("daemon.commands", "requeue_films"),
+    "doctor": ("daemon.commands", "doctor"),
+    "models": ("daemon.modelcommands", "models"),
+}
 
 _EPILOG = """\
 examples:
@@ -202,11 +212,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configure(config.log)
         arm_from(environment.fault_at, environment.fault_does)
         asked = Asked(config, path, options.root, environment, options)
-        return {**COMMANDS, "models": models}[options.command](asked)
+        return _function(options.command)(asked)
     except ConfigError as error:
         return _complain(error, EXIT_CONFIG)
     except EraseError as error:
         return _complain(error, EXIT_FAILED)
+
+
+def _function(command: str) -> Callable[[Asked], int]:
+    """What does a command.
+
+    Its module is loaded only now: a glance at the status is not to wait for what a daemon needs.
+    """
+    module, name = _FUNCTIONS[command]
+    function: Callable[[Asked], int] = getattr(import_module(module), name)
+    return function
 
 
 def _complain(error: EraseError, code: int) -> int:

@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from daemon.anchors import await_folders
-from daemon.config import Config, Environment, load_config
+from daemon.asked import Asked
 from daemon.doctor import examine
-from daemon.history import ERROR_ENDING, Entry, History
-from daemon.inbox import Rules, look
+from daemon.history import ERROR_ENDING
 from daemon.jobsettings import Wishes, overridden
 from daemon.names import shown
 from daemon.onefile import Errand, Stopped, erase_file
-from daemon.owners import this_process
 from daemon.progressbar import progress_bar
 from daemon.publish import requeue
 from daemon.service import Service
-from daemon.status import DaemonView, daemons
-from erasecore.errors import FolderError, InputError
+from erasecore.errors import InputError
 from erasecore.settings import Companions, EraseSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked for."""
-
-    config: Config
-    config_path: Path | None
-    root: Path | None
-    environment: Environment
-    options: argparse.Namespace
-
-    def reload(self) -> Config:
-        """The configuration as it is now."""
-        return load_config(self.config_path, self.root)
 
 
 def run(asked: Asked) -> int:
@@ -102,70 +79,8 @@ def _asked_of_one(asked: Asked) -> tuple[EraseSettings, Companions]:
     return settings, Companions(**found)
 
 
-def status(asked: Asked) -> int:
-    """Show what the daemons are at, what waits and what was done."""
-    folders = asked.config.folders
-    if not folders.work.is_dir():
-        raise FolderError(folders.work, "is not there; has the daemon ever been started?")
-    views = daemons(folders.work, this_process(asked.config.claims.instance))
-    rules = Rules(asked.config.inbox)
-    waiting = sum(1 for _ in look(folders.inbox, rules)) if folders.inbox.is_dir() else 0
-    recent, counts = _past(folders.state, asked.options.last)
-    if asked.options.json:
-        answer = {
-            "daemons": [asdict(view) for view in views],
-            "inbox": waiting,
-            "counts": counts,
-            "recent": [asdict(entry) for entry in recent],
-        }
-        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
-        return 0
-    console = Console(highlight=False, markup=False)
-    console.print(_daemon_table(views) if views else "no daemon is running")
-    console.print(f"in the inbox: {waiting}   ", end="")
-    console.print("   ".join(f"{outcome}: {count}" for outcome, count in sorted(counts.items())))
-    if recent:
-        console.print(_recent_table(recent))
-    for sentence in [entry.sentence for entry in recent if entry.sentence]:
-        console.print(sentence)
-    return 0
-
-
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _past(state: Path, most: int) -> tuple[list[Entry], dict[str, int]]:
-    if not state.is_dir():
-        return [], {}
-    history = History(state)
-    try:
-        return history.recent(most), history.counts()
-    finally:
-        history.close()
-
-
-def _daemon_table(views: list[DaemonView]) -> Table:
-    table = Table("daemon", "is", "at", title="daemons", title_justify="left")
-    for view in views:
-        sentence = view.snapshot.sentence() if view.snapshot else ""
-        table.add_row(view.instance, view.standing.value, shown(sentence))
-    return table
-
-
-def _recent_table(entries: list[Entry]) -> Table:
-    table = Table("when", "film", "outcome", "attempts", "seconds", "subtitles")
-    for entry in entries:
-        when = datetime.fromtimestamp(entry.stopped_at).astimezone()
-        table.add_row(
-            when.strftime("%Y-%m-%d %H:%M:%S"),
-            entry.name,
-            entry.outcome,
-            str(entry.attempts),
-            f"{entry.seconds:.1f}",
-            str(entry.events),
-        )
-    return table
 
 
 def requeue_films(asked: Asked) -> int:
@@ -218,13 +133,3 @@ def doctor(asked: Asked) -> int:
         console.print(mark, f"{finding.what}:", shown(finding.sentence), soft_wrap=True)
         code = code if finding.well else 1
     return code
-
-
-COMMANDS: dict[str, Callable[[Asked], int]] = {
-    "run": run,
-    "once": once,
-    "erase": erase,
-    "status": status,
-    "requeue": requeue_films,
-    "doctor": doctor,
-}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from daemon.commands import Asked
+from daemon.asked import Asked
 from daemon.fetching import Place, Voice, fetch
 from daemon.filebar import file_bar
 from daemon.hubs import make_hub, wanted_of

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import astuple, dataclass, fields
+from contextlib import closing
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 REPORT_ENDING = ".report.json"
 ERROR_ENDING = ".error.json"
 HISTORY_FILE = "history.sqlite3"
+KEPT_ENTRIES = 100_000
+"""What is older is in done/ and failed/ as long as somebody keeps it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,19 @@ CREATE TABLE IF NOT EXISTS entry (
     job_id TEXT PRIMARY KEY, name TEXT, outcome TEXT, published_as TEXT, stopped_at REAL,
     attempts INTEGER, seconds REAL, frames INTEGER, events INTEGER, sentence TEXT);
 CREATE INDEX IF NOT EXISTS entry_by_time ON entry (stopped_at);
+CREATE INDEX IF NOT EXISTS entry_by_outcome ON entry (outcome);
+"""
+_FORGET = """
+DELETE FROM entry WHERE stopped_at <
+    (SELECT stopped_at FROM entry ORDER BY stopped_at DESC LIMIT 1 OFFSET ?)
 """
 
 
 class History:
     """The list of jobs that came to an end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, kept_entries: int = KEPT_ENTRIES) -> None:
+        self._kept_entries = kept_entries
         self._path = folder / HISTORY_FILE
         self.is_new = not self._path.exists()
         try:
@@ -65,8 +74,10 @@ class History:
         database = sqlite3.connect(self._path, timeout=10, isolation_level=None)
         try:
             database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last lines
             database.executescript(_SCHEMA)
             _check(database)
+            database.execute(_FORGET, (self._kept_entries - 1,))
         except sqlite3.DatabaseError:
             database.close()
             raise
@@ -78,16 +89,6 @@ class History:
         values = [_stored(value) for value in astuple(entry)]
         self._database.execute(f"INSERT OR REPLACE INTO entry VALUES ({marks})", values)
 
-    def recent(self, most: int) -> list[Entry]:
-        """The last jobs, the newest first."""
-        query = f"SELECT {', '.join(_COLUMNS)} FROM entry ORDER BY stopped_at DESC LIMIT ?"
-        return [Entry(*row) for row in self._database.execute(query, (most,))]
-
-    def counts(self) -> dict[str, int]:
-        """How many jobs came to which end."""
-        rows = self._database.execute("SELECT outcome, COUNT(*) FROM entry GROUP BY outcome")
-        return {str(outcome): int(count) for outcome, count in rows}
-
     def record_published(self, sidecar: Path, root: Path) -> None:
         """Remember the job whose report or error was published as ``sidecar`` below ``root``."""
         entry = _entry_in(sidecar, root)
@@ -96,13 +97,39 @@ class History:
 
     def rebuild(self, done: Path, failed: Path) -> None:
         """Remember every job whose report lies in ``done`` or ``failed``."""
+        self._database.execute("BEGIN")  # one transaction: thousands would take minutes
         for root, ending in ((done, REPORT_ENDING), (failed, ERROR_ENDING)):
             for sidecar in root.rglob(f"*{ending}"):
                 self.record_published(sidecar, root)
+        self._database.execute("COMMIT")
 
     def close(self) -> None:
         """Give the file back."""
         self._database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What there is to say of the past."""
+
+    recent: tuple[Entry, ...] = ()  # the last jobs, the newest first
+    counts: dict[str, int] = field(default_factory=dict)  # how many jobs came to which end
+    complaint: str = ""  # why it cannot be read
+
+
+def read_past(folder: Path, most: int) -> Past:
+    """The last jobs and the counts, for whoever only looks: nothing is made, checked or changed."""
+    path = folder / HISTORY_FILE
+    if not path.exists():
+        return Past()
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=2, uri=True)) as database:
+            query = f"SELECT {', '.join(_COLUMNS)} FROM entry ORDER BY stopped_at DESC LIMIT ?"
+            recent = tuple(Entry(*row) for row in database.execute(query, (most,)))
+            rows = database.execute("SELECT outcome, COUNT(*) FROM entry GROUP BY outcome")
+            return Past(recent, {str(outcome): int(count) for outcome, count in rows})
+    except sqlite3.Error as error:
+        return Past(complaint=f"{path} cannot be read ({error}); the daemon mends it at its start.")
 
 
 def _check(database: sqlite3.Connection) -> None:

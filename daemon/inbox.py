@@ -12,20 +12,17 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 import structlog
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
 
 from daemon.config import InboxSettings, WatchMode
-from daemon.files import status_if_there
 from daemon.folders import filesystem_of, is_network, mounts
-from daemon.jobsettings import CUES_SUFFIX, FILM_SETTINGS_SUFFIX
+from daemon.jobsettings import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from daemon.names import shown
 
 log = structlog.get_logger(__name__)
@@ -44,22 +41,32 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A film in the inbox that may become a job."""
+class Mark:
+    """A settings file as it was when it was looked at."""
 
-    path: Path
-    relative: PurePosixPath
+    name: str  # its path below the inbox
     stamp: Stamp
-    first_seen: float  # on our monotonic clock
-    has_settings: bool = False  # some settings file may speak about it
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A thing in the inbox that looks like a film and is not a regular file."""
+class Candidate:
+    """A film in the inbox that may become a job; many thousands of them may wait."""
 
-    path: Path
-    kind: str
+    inbox: Path
+    name: str  # the film's path below the inbox
+    stamp: Stamp
+    first_seen: float  # on our monotonic clock
+    settings: tuple[Mark, ...] = ()  # the settings files that may speak about it, the deepest last
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.inbox / self.name
+
+    @property
+    def relative(self) -> PurePosixPath:
+        """Its path below the inbox."""
+        return PurePosixPath(self.name)
 
 
 class Rules:
@@ -75,7 +82,7 @@ class Rules:
 
     def film(self, name: str) -> bool:
         """Whether a file of this name is taken for a film."""
-        return not self.ignored(name) and PurePosixPath(name).suffix.lower() in self._suffixes
+        return _split(name)[1].lower() in self._suffixes and not self.ignored(name)
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -96,33 +103,98 @@ def kind_of(mode: int) -> str:
     return next((kind for test, kind in kinds if test(mode)), "not a regular file")
 
 
-def look(inbox: Path, rules: Rules) -> Iterator[tuple[Path, os.stat_result, bool]]:
-    """Every film-like thing in the inbox: path, ``lstat``, whether settings may speak about it.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A film-like thing in the inbox."""
 
-    Links are never followed. What vanishes while we look is passed over.
+    name: str  # its path below the inbox
+    status: os.stat_result  # by lstat, as are the next
+    beside: tuple[tuple[str, os.stat_result], ...]  # files that come along with it, as far as there
+    settings: tuple[Mark, ...]
+
+
+Entries: TypeAlias = dict[str, os.DirEntry[str]]
+
+
+def look(inbox: Path, rules: Rules) -> Iterator[Found]:
+    """Every film-like thing in the inbox.
+
+    Links are never followed. What vanishes while we look is passed over. Paths stay plain text
+    here: there may be very many.
 
     Raises:
         OSError: the inbox itself cannot be read.
     """
-    pending = [(inbox, 0, False)]
+    for prefix, entries, settings in _folders(inbox, rules):
+        for name, entry in entries.items():
+            if not rules.film(name) or entry.is_dir(follow_symlinks=False):
+                continue
+            if (status := _status(entry)) is None:
+                continue
+            companions = [entries[one] for one in _beside(name) if one in entries]
+            beside = tuple(
+                (prefix + one.name, found) for one in companions if (found := _status(one))
+            )
+            own = _marks(prefix, name + FILM_SETTINGS_SUFFIX, entries)
+            yield Found(prefix + name, status, beside, settings + own)
+
+
+def count_films(inbox: Path, rules: Rules) -> int:
+    """How many film-like things lie in the inbox, by their names alone.
+
+    Raises:
+        OSError: the inbox itself cannot be read.
+    """
+    return sum(
+        rules.film(name) and not entry.is_dir(follow_symlinks=False)
+        for _, entries, _ in _folders(inbox, rules, marks=False)
+        for name, entry in entries.items()
+    )
+
+
+def _folders(
+    inbox: Path, rules: Rules, *, marks: bool = True
+) -> Iterator[tuple[str, Entries, tuple[Mark, ...]]]:
+    """Each folder: the prefix of its names, its entries, and what settings files speak about it."""
+    pending: list[tuple[str, int, tuple[Mark, ...]]] = [("", 0, ())]
     while pending:
-        folder, depth, inherited = pending.pop()
-        try:
-            with os.scandir(folder) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name)
-        except OSError as error:
-            if folder == inbox or error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-                raise
-            continue
-        names = {entry.name for entry in entries}
-        settings = inherited or FILM_SETTINGS_SUFFIX in names
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if depth < MAX_DEPTH and not rules.ignored(entry.name):
-                    pending.append((Path(entry.path), depth + 1, settings))
-            elif rules.film(entry.name) and (status := _status(entry)) is not None:
-                own = entry.name + FILM_SETTINGS_SUFFIX in names
-                yield Path(entry.path), status, settings or own
+        prefix, depth, settings = pending.pop()
+        entries = _entries(inbox, prefix)
+        if marks:
+            settings = settings + _marks(prefix, FOLDER_SETTINGS, entries)
+        yield prefix, entries, settings
+        if depth < MAX_DEPTH:
+            pending += [
+                (f"{prefix}{name}/", depth + 1, settings)
+                for name, entry in entries.items()
+                if entry.is_dir(follow_symlinks=False) and not rules.ignored(name)
+            ]
+
+
+def _entries(inbox: Path, prefix: str) -> Entries:
+    try:
+        with os.scandir(inbox / prefix) as scan:
+            return {entry.name: entry for entry in scan}
+    except OSError as error:
+        if not prefix or error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            raise
+        return {}
+
+
+def _marks(prefix: str, name: str, entries: Entries) -> tuple[Mark, ...]:
+    """How the settings file ``name`` looks, if there is one."""
+    status = _status(entries[name]) if name in entries else None
+    return () if status is None else (Mark(prefix + name, stamp_of(status)),)
+
+
+def _beside(film: str) -> tuple[str, str]:
+    """What the files that come along with a film are called."""
+    return film + FILM_SETTINGS_SUFFIX, _split(film)[0] + CUES_SUFFIX
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without its suffix, and the suffix; a ``Path`` for each of so many takes seconds."""
+    return os.path.splitext(name)  # noqa: PTH122
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
@@ -169,33 +241,33 @@ class Settling:
 
     def __init__(self, settle_seconds: float) -> None:
         self.settle_seconds = settle_seconds
-        self._seen: dict[Path, _Sighting] = {}
+        self._seen: dict[Hashable, _Sighting] = {}
 
-    def observe(self, path: Path, stamp: Stamp, *, now: float) -> bool:
-        """Record one look at ``path``; True once it has been still for long enough."""
-        last = self._seen.get(path)
+    def observe(self, file: Hashable, stamp: Stamp, *, now: float) -> bool:
+        """Record one look at ``file``; True once it has been still for long enough."""
+        last = self._seen.get(file)
         if last is None:
-            last = self._seen[path] = _Sighting(stamp, now, now)
+            last = self._seen[file] = _Sighting(stamp, now, now)
         elif last.stamp != stamp:
-            last = self._seen[path] = _Sighting(stamp, last.first_seen, now)
+            last = self._seen[file] = _Sighting(stamp, last.first_seen, now)
         return now - last.since >= self.settle_seconds
 
-    def first_seen(self, path: Path) -> float:
-        """When ``path`` was first looked at."""
-        return self._seen[path].first_seen
+    def first_seen(self, file: Hashable) -> float:
+        """When ``file`` was first looked at."""
+        return self._seen[file].first_seen
 
-    def settles_at(self, path: Path) -> float:
-        """When ``path`` is settled, if it does not change."""
-        return self._seen[path].since + self.settle_seconds
+    def settles_at(self, file: Hashable) -> float:
+        """When ``file`` is settled, if it does not change."""
+        return self._seen[file].since + self.settle_seconds
 
-    def forget(self, path: Path) -> None:
-        """Remember nothing of ``path``."""
-        self._seen.pop(path, None)
+    def forget(self, file: Hashable) -> None:
+        """Remember nothing of ``file``."""
+        self._seen.pop(file, None)
 
-    def keep_only(self, paths: set[Path]) -> None:
+    def keep_only(self, files: set[Hashable]) -> None:
         """Remember nothing of files that are not there any more."""
-        for path in self._seen.keys() - paths:
-            del self._seen[path]
+        for file in self._seen.keys() - files:
+            del self._seen[file]
 
 
 class Inbox:
@@ -212,7 +284,8 @@ class Inbox:
         self.settling = Settling(network if self.network else local)
         self.rescan_seconds = settings.rescan_seconds if self.events else settings.poll_seconds
         self._rules = Rules(settings)
-        self._complained: set[Path] = set()
+        self._complained: set[str] = set()
+        self._free: dict[str, Stamp] = {}  # settled files that nobody had open when they looked so
         self.waiting = 0  # films that are not settled
         self.settles_at: float | None = None  # when the first of them may be
 
@@ -222,95 +295,51 @@ class Inbox:
         Raises:
             OSError: the inbox cannot be read.
         """
-        settled, present, refused = [], set(), set()
-        for path, status, has_settings in look(self.folder, self._rules):
-            if not stat.S_ISREG(status.st_mode):
-                refused.add(path)
-                self._complain(Refused(path, kind_of(status.st_mode)))
+        settled: list[Candidate] = []
+        waiting: list[str] = []
+        present: set[Hashable] = set()
+        refused = set()
+        for found in look(self.folder, self._rules):
+            if not stat.S_ISREG(found.status.st_mode):
+                refused.add(found.name)
+                self._complain(found)
                 continue
-            present.add(path)
-            settled_beside = [self._settled_beside(one, now=now) for one in _beside(path)]
-            if self._settled(path, status, now=now) and all(settled_beside):
-                relative = PurePosixPath(path.relative_to(self.folder))
-                first = self.settling.first_seen(path)
-                found = Candidate(path, relative, stamp_of(status), first)
-                settled.append(replace(found, has_settings=has_settings))
-        self.settling.keep_only(present | {one for path in present for one in _beside(path)})
+            present.add(found.name)
+            present.update(name for name, _ in found.beside)
+            stamp = stamp_of(found.status)
+            if self._settled_with_companions(found, stamp, now=now):
+                first = self.settling.first_seen(found.name)
+                settled.append(Candidate(self.folder, found.name, stamp, first, found.settings))
+            else:
+                waiting.append(found.name)
+        self.settling.keep_only(present)
+        self._free = {name: stamp for name, stamp in self._free.items() if name in present}
         self._complained &= refused
-        waiting = present - {one.path for one in settled}
         self.waiting = len(waiting)
-        self.settles_at = min((self.settling.settles_at(one) for one in waiting), default=None)
-        return sorted(settled, key=lambda one: (one.first_seen, one.stamp.mtime_ns, one.path))
+        self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
+        return sorted(settled, key=lambda one: (one.first_seen, one.stamp.mtime_ns, one.name))
 
-    def _settled(self, path: Path, status: os.stat_result, *, now: float) -> bool:
-        still = self.settling.observe(path, stamp_of(status), now=now)
-        return still and (self.network or not writer_has(path))
+    def _settled_with_companions(self, found: Found, stamp: Stamp, *, now: float) -> bool:
+        """Whether a film is whole, and so is every file beside it that comes along."""
+        whole = self._settled(found.name, stamp, now=now)
+        for name, status in found.beside:
+            if stat.S_ISREG(status.st_mode):
+                whole = self._settled(name, stamp_of(status), now=now) and whole
+        return whole
 
-    def _settled_beside(self, path: Path, *, now: float) -> bool:
-        """Whether a file beside a film is whole, or not there."""
-        status = status_if_there(path)
-        if status is None or not stat.S_ISREG(status.st_mode):
-            return True
-        return self._settled(path, status, now=now)
-
-    def _complain(self, refused: Refused) -> None:
-        """Say once that a thing is not taken."""
-        if refused.path not in self._complained:
-            self._complained.add(refused.path)
-            log.warning("inbox.refused", file=shown(str(refused.path)), kind=refused.kind)
-
-
-def _beside(film: Path) -> tuple[Path, ...]:
-    """The files that come along with a film, where there are any."""
-    return film.with_name(film.name + FILM_SETTINGS_SUFFIX), film.with_suffix(CUES_SUFFIX)
-
-
-class _Hint(FileSystemEventHandler):
-    """Passes on that something may have changed."""
-
-    def __init__(self, hint: Callable[[], None]) -> None:
-        self._hint = hint
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        """Pass on all but reading, of which our own looks consist."""
-        if event.event_type not in ("opened", "closed_no_write"):
-            self._hint()
-
-
-class Watch:
-    """Events of the inbox, as long as the system grants them; without, rescans must do."""
-
-    def __init__(self, folder: Path, hint: Callable[[], None]) -> None:
-        self._folder = folder
-        self._handler = _Hint(hint)
-        self._observer: BaseObserver | None = None
-
-    def start(self) -> bool:
-        """Begin to pass on events; False if the system has no watches left."""
-        observer = Observer()
-        try:
-            observer.schedule(self._handler, str(self._folder), recursive=True)
-            observer.start()
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EMFILE, errno.ENOENT, errno.EACCES):
-                raise
-            log.warning(
-                "inbox.no_events",
-                reason=os.strerror(error.errno),
-                remedy="raise fs.inotify.max_user_watches and max_user_instances; polling instead",
-            )
+    def _settled(self, name: str, stamp: Stamp, *, now: float) -> bool:
+        if not self.settling.observe(name, stamp, now=now):
             return False
-        self._observer = observer
+        if self.network or self._free.get(name) == stamp:
+            return True  # what is opened after it has settled, the claim finds out
+        if writer_has(self.folder / name):
+            return False
+        self._free[name] = stamp
         return True
 
-    def alive(self) -> bool:
-        """Whether events still arrive, as far as one can know."""
-        return self._observer is not None and self._observer.is_alive()
-
-    def stop(self) -> None:
-        """Pass on nothing more, and leave no thread behind."""
-        if self._observer is not None:
-            self._observer.stop()
-            if self._observer.is_alive():
-                self._observer.join()
-            self._observer = None
+    def _complain(self, refused: Found) -> None:
+        """Say once that a thing is not taken."""
+        if refused.name not in self._complained:
+            self._complained.add(refused.name)
+            kind = kind_of(refused.status.st_mode)
+            log.warning("inbox.refused", file=shown(str(self.folder / refused.name)), kind=kind)

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
 from daemon.config import Config
-from daemon.inbox import Candidate, Inbox, Watch
-from daemon.jobsettings import wishes_for
+from daemon.inbox import Candidate, Inbox, Mark
+from daemon.jobsettings import FILM_SETTINGS_SUFFIX, wishes_for
+from daemon.records import MAX_YAML_BYTES
 from daemon.wake import Wake
+from daemon.watch import Watch
 from erasecore.errors import BadSidecar
+from erasecore.plainfile import read_plain
+from erasecore.settings import EraseSettings
 
 HINT_SECONDS = 0.5
 """Events come in flocks; two looks at the inbox lie at least this far apart."""
+PAUSE_PER_LOOK = 4.0
+RESCAN_PER_LOOK = 150.0
+"""Between two looks lies a multiple of what one takes: a huge inbox keeps us a fifth of a core busy
+while things happen in it, and less than a hundredth while nothing does."""
 
 
 class Intake:
     """The settled films of the inbox, kept up to date by events and by time."""
 
     def __init__(self, config: Config, wake: Wake) -> None:
-        self._config = config
         self._wake = wake
         self.inbox = Inbox(config.folders.inbox, config.inbox)
         self._watch = Watch(config.folders.inbox, wake.hint)
-        self.candidates: list[Candidate] = []
-        self._look_at = self._looked_at = float("-inf")
+        self._priorities = Priorities(config.folders.inbox, config.erase)
+        self.candidates: deque[Candidate] = deque()
+        self._look_at = self._hint_at = self._looked_at = float("-inf")
         if self.inbox.events and not self._watch.start():
             self.inbox.rescan_seconds = config.inbox.poll_seconds
 
@@ -30,8 +42,11 @@ class Intake:
         """How changes are noticed, for the log."""
         return "events" if self._watch.alive() else "polling"
 
-    def look_if_due(self, *, now: float) -> bool:
+    def look_if_due(self, clock: Callable[[], float]) -> bool:
         """Look into the inbox if it is time to, or if an event says that it is worth while.
+
+        Args:
+            clock: our monotonic clock.
 
         Returns:
             Whether it was looked at.
@@ -39,26 +54,33 @@ class Intake:
         Raises:
             OSError: it cannot be read; ``candidates`` is empty then.
         """
-        if self._wake.hinted and now - self._looked_at >= HINT_SECONDS:
-            self._look_at = now
-        if now < self._look_at:
+        now = clock()
+        if now < self.next_look_at():
             return False
         self._wake.hinted = False
-        self.candidates = []
-        self._looked_at, self._look_at = now, now + self.inbox.rescan_seconds
-        self.candidates = self.inbox.scan(now=now)
-        if self.inbox.settles_at is not None:
-            # Not before a film can be settled, and then soon: its writer may let go of it.
-            soon = max(self.inbox.settles_at + 0.01, now + HINT_SECONDS)
-            self._look_at = min(self._look_at, soon)
+        self.candidates.clear()
+        self._looked_at = now
+        self._plan(now, now)
+        found = self.inbox.scan(now=now)
+        self.candidates.extend(self._priorities.sort(found))
+        self._plan(now, clock())
         if self.inbox.events and not self._watch.alive():
             self._watch.stop()
             self._watch.start()
         return True
 
+    def _plan(self, began: float, ended: float) -> None:
+        """Say when to look again, after a look from ``began`` to ``ended``."""
+        took = ended - began
+        self._hint_at = ended + max(HINT_SECONDS, PAUSE_PER_LOOK * took)
+        self._look_at = began + max(self.inbox.rescan_seconds, RESCAN_PER_LOOK * took)
+        if self.inbox.settles_at is not None:
+            # Not before a film can be settled, and then soon: its writer may let go of it.
+            self._look_at = min(self._look_at, max(self.inbox.settles_at + 0.01, self._hint_at))
+
     def next_look_at(self) -> float:
         """When ``look_if_due`` has something to do, if nothing happens."""
-        return self._looked_at + HINT_SECONDS if self._wake.hinted else self._look_at
+        return min(self._hint_at, self._look_at) if self._wake.hinted else self._look_at
 
     def empty(self) -> bool:
         """Whether the inbox was looked at and held nothing that is or may become a job."""
@@ -67,22 +89,16 @@ class Intake:
 
     def best(self) -> Candidate | None:
         """The film that goes next: of the highest priority the oldest."""
-        return max(self.candidates, key=self.priority, default=None)
+        return self.candidates[0] if self.candidates else None
 
     def priority(self, candidate: Candidate) -> int:
         """How urgent a film is, by the operator's settings and those beside it."""
-        base, inbox = self._config.erase, self._config.folders.inbox
-        if not candidate.has_settings:
-            return base.priority
-        try:
-            return wishes_for(candidate.path, inbox, base).settings.priority
-        except BadSidecar:
-            return base.priority  # it is rejected for it once it is claimed
+        return self._priorities.of(candidate)
 
     def take(self, candidate: Candidate) -> None:
         """Offer ``candidate`` no more."""
         self.candidates.remove(candidate)
-        self.inbox.settling.forget(candidate.path)
+        self.inbox.settling.forget(candidate.name)
 
     def look_again(self) -> None:
         """What was offered was not there any more."""
@@ -91,3 +107,51 @@ class Intake:
     def stop(self) -> None:
         """Watch no more."""
         self._watch.stop()
+
+
+class Priorities:
+    """How urgent films are; each settings file is read when it is new, not at every look."""
+
+    def __init__(self, inbox: Path, base: EraseSettings) -> None:
+        self._inbox = inbox
+        self._base = base
+        self._known: dict[tuple[Mark, ...], int] = {}
+
+    def sort(self, candidates: list[Candidate]) -> list[Candidate]:
+        """``candidates``, the most urgent first, else in the order they have."""
+        ordered = sorted(candidates, key=lambda one: -self.of(one))
+        used = {one.settings for one in candidates}
+        self._known = {marks: known for marks, known in self._known.items() if marks in used}
+        return ordered
+
+    def of(self, candidate: Candidate) -> int:
+        """The priority of one film."""
+        marks = candidate.settings
+        if not marks:
+            return self._base.priority
+        if marks not in self._known:
+            self._known[marks] = self._read(candidate)
+        return self._known[marks]
+
+    def _read(self, candidate: Candidate) -> int:
+        own = candidate.settings[-1]
+        if own.name == candidate.name + FILM_SETTINGS_SUFFIX and not self._speaks(own):
+            folder = Candidate(
+                candidate.inbox,
+                candidate.name,
+                candidate.stamp,
+                candidate.first_seen,
+                candidate.settings[:-1],
+            )
+            return self.of(folder)
+        try:
+            return wishes_for(candidate.path, self._inbox, self._base).settings.priority
+        except BadSidecar:
+            return self._base.priority  # it is rejected for it once it is claimed
+
+    def _speaks(self, own: Mark) -> bool:
+        """Whether a film's own settings can be about priority: most are not, and need no parser."""
+        try:
+            return b"priority" in read_plain(self._inbox / own.name, MAX_YAML_BYTES)
+        except OSError:
+            return True

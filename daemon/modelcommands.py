@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from daemon.commands import Asked
+from daemon.asked import Asked
 from daemon.filebar import file_bar
 from daemon.models import MISSING, RepositoryView, adopt, overview, size_bytes, verify
 from daemon.names import shown

@@ -234,7 +234,7 @@ class Service:
 
     def _look(self, now: float) -> None:
         try:
-            looked = self._intake.look_if_due(now=now)
+            looked = self._intake.look_if_due(time.monotonic)
         except OSError as error:
             inbox = self._config.folders.inbox
             self._trouble("inbox", f"folders.inbox: {inbox} {advice(error)}", now)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from daemon.config import InboxSettings, RetrySettings
 from daemon.folders import Mount, filesystem_of, is_network, mounts
-from daemon.inbox import Inbox, Rules, Settling, Stamp, writer_has
+from daemon.inbox import Inbox, Rules, Settling, Stamp, count_films, look, writer_has
+from daemon.intake import Priorities
 from daemon.jobs import (
     LEGAL,
     BrokenJob,
@@ -377,3 +378,53 @@ def test_lines(lines: list[bytes], step: int) -> None:
     for start in range(0, len(stream), step):
         found += feed.feed(stream[start : start + step])
     assert found == lines
+
+
+def test_scan_knows_what_speaks_about_a_film(tmp_path: Path) -> None:
+    """Settings of its folders, the deepest last, then its own; of nobody else's."""
+    for name in (".erase.yaml", "a/.erase.yaml", "a/b.mp4.erase.yaml", "c/.erase.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("priority: 1")
+    for name in ("a/b.mp4", "a/other.mp4", "d.mp4"):
+        (tmp_path / name).touch()
+    inbox = Inbox(tmp_path, InboxSettings(settle_local_seconds=0.0))
+    found = {one.name: [mark.name for mark in one.settings] for one in inbox.scan(now=0.0)}
+    assert found == {
+        "d.mp4": [".erase.yaml"],
+        "a/other.mp4": [".erase.yaml", "a/.erase.yaml"],
+        "a/b.mp4": [".erase.yaml", "a/.erase.yaml", "a/b.mp4.erase.yaml"],
+    }
+
+
+def test_films_are_counted_by_their_names(tmp_path: Path) -> None:
+    """As a look would find them, without looking at each."""
+    for name in ("a.mp4", "b.MKV", "c.txt", ".d.mp4", "@eaDir/e.mp4", "f/g/h.webm", "i.mp4/j.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    rules = Rules(InboxSettings())
+    names = sorted(found.name for found in look(tmp_path, rules))
+    assert names == ["a.mp4", "b.MKV", "f/g/h.webm", "i.mp4/j.mp4"]
+    assert count_films(tmp_path, rules) == len(names)
+
+
+def test_priorities_follow_their_files(tmp_path: Path) -> None:
+    """The most urgent first, else as they come; a settings file that changes is read again."""
+    priorities = Priorities(tmp_path, EraseSettings(priority=3))
+    inbox = Inbox(tmp_path, InboxSettings(settle_local_seconds=0.0))
+    for age, name in enumerate(("a.mp4", "b/c.mp4", "b/d.mp4", "e.mp4")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (age, age))
+
+    def order() -> list[tuple[str, int]]:
+        found = priorities.sort(inbox.scan(now=0.0))
+        return [(one.name, priorities.of(one)) for one in found]
+
+    assert order() == [("a.mp4", 3), ("b/c.mp4", 3), ("b/d.mp4", 3), ("e.mp4", 3)]
+    (tmp_path / "b/.erase.yaml").write_text("priority: 5")
+    (tmp_path / "b/c.mp4.erase.yaml").write_text("encode: {crf: 20}")
+    (tmp_path / "e.mp4.erase.yaml").write_text("priority: 7")
+    assert order() == [("e.mp4", 7), ("b/c.mp4", 5), ("b/d.mp4", 5), ("a.mp4", 3)]
+    (tmp_path / "b/c.mp4.erase.yaml").write_text("priority: -2")
+    (tmp_path / "e.mp4.erase.yaml").write_text("priorities: 7")  # no such key: it is not believed
+    assert order() == [("b/d.mp4", 5), ("a.mp4", 3), ("e.mp4", 3), ("b/c.mp4", -2)]

@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import NoReturn
@@ -20,7 +21,7 @@ from daemon import files
 from daemon.config import LogFormat, LogLevel, LogSettings
 from daemon.faults import FAULT_POINTS, arm, fault_point
 from daemon.files import make_folder, move_new, remove_tree, rename_new, write_whole
-from daemon.history import Entry, History
+from daemon.history import Entry, History, Past, read_past
 from daemon.logs import configure, job_bound
 from daemon.publish import AFTER_MOVE, requeue
 from erasecore.errors import ConfigError
@@ -192,9 +193,11 @@ def test_history(tmp_path: Path) -> None:
         history.close()
     history = History(tmp_path)
     assert not history.is_new
-    assert history.counts() == {"done": 1, "failed": 1}
-    assert history.recent(1)[0].name == r"film\xff.mp4"
+    past = read_past(tmp_path, 1)
+    assert past.counts == {"done": 1, "failed": 1}
+    assert [one.name for one in past.recent] == [r"film\xff.mp4"]
     history.close()
+    assert read_past(tmp_path, 1) == past
 
 
 def test_history_is_made_anew(tmp_path: Path) -> None:
@@ -209,9 +212,27 @@ def test_history_is_made_anew(tmp_path: Path) -> None:
     history = History(tmp_path)
     assert history.is_new
     history.rebuild(tmp_path / "done", tmp_path / "failed")
-    assert [one.published_as for one in history.recent(9)] == ["a/film.mp4"]
     history.close()
+    assert [one.published_as for one in read_past(tmp_path, 9).recent] == ["a/film.mp4"]
     assert (tmp_path / "history.broken").exists()
+
+
+def test_history_forgets_the_oldest(tmp_path: Path) -> None:
+    """It does not grow for ever: a start keeps the last so many jobs."""
+    history = History(tmp_path)
+    for number in range(5):
+        history.record(replace(entry(f"job{number}"), stopped_at=float(number)))
+    history.close()
+    History(tmp_path, kept_entries=3).close()
+    assert [one.job_id for one in read_past(tmp_path, 9).recent] == ["job4", "job3", "job2"]
+
+
+def test_history_that_cannot_be_read(tmp_path: Path) -> None:
+    """Whoever looks at it is told, and leaves it as it is; without one there is no past."""
+    assert read_past(tmp_path / "none", 9) == Past()
+    (tmp_path / "history.sqlite3").write_bytes(b"no database" * 1000)
+    assert "cannot be read" in read_past(tmp_path, 9).complaint
+    assert (tmp_path / "history.sqlite3").read_bytes() == b"no database" * 1000
 
 
 def test_history_is_read_while_written(tmp_path: Path) -> None:

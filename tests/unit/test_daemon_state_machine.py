@@ -9,7 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -231,8 +231,7 @@ class Daemons(RuleBasedStateMachine):
     def _claim(self, holdings: Holdings) -> None:
         inbox = self.root / "inbox"
         for path in sorted(one for one in inbox.rglob("*") if one.is_file())[:1]:
-            relative = PurePosixPath(path.relative_to(inbox))
-            candidate = Candidate(path, relative, stamp_of(path.lstat()), 0.0)
+            candidate = Candidate(inbox, str(path.relative_to(inbox)), stamp_of(path.lstat()), 0.0)
             job_id = f"job{next(self.numbers):06}"
             holdings.claim(candidate, job_id, now=self.now, wall=self.now)
 
