@@ -34,10 +34,11 @@ from bench.report import (
 )
 from bench.residual import TextJudge
 from bench.results import Results, load_results, merged, save_results
+from bench.scale import run_scale
 from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
 from erasecore.detect.detector import Detector, RapidOcrDetector
 
-PARTS = ("cases", "detect", "quality", "clean", "real", "speed", "memory")
+PARTS = ("cases", "detect", "quality", "clean", "real", "speed", "memory", "scale")
 DEFAULT_PARTS = ("detect", "quality", "speed", "memory")
 MEMORY_HEIGHT_PX = 1080
 TABLE_COLUMNS = 140  # what the widest table needs
@@ -105,6 +106,8 @@ def _choice(asked: str, known: tuple[str, ...], default: tuple[str, ...]) -> tup
 
 
 def _check(plan: Plan) -> None:
+    if set(plan.parts) == {"scale"}:
+        return  # it needs no clips
     if not plan.clips_folder.is_dir():
         raise BenchError(f"{plan.clips_folder}: no such folder; name the clips with DATA=...")
     check_fonts()
@@ -139,6 +142,8 @@ def _steps(plan: Plan) -> Iterator[Step]:
         judge = TextJudge()
         for name, method in product(plan.cases, plan.methods):
             yield partial(_quality, plan, name, method, judge)
+    if "scale" in plan.parts:
+        yield _scale
     if OURS in plan.methods:
         yield from _clip_steps(plan)
         yield from _long_steps(plan)
@@ -217,6 +222,10 @@ def _speed(plan: Plan, height_px: int) -> Results:
 def _memory(plan: Plan, minutes: int) -> Results:
     film = _joined(plan, MEMORY_HEIGHT_PX, minutes)
     return Results(memory=(run_memory(film, OURS_FOLDER / "memory"),))
+
+
+def _scale() -> Results:
+    return Results(scale=(run_scale(BUILD / "scale"),))
 
 
 def _joined(plan: Plan, height_px: int, minutes: int) -> Path:

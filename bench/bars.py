@@ -10,6 +10,7 @@ from bench.detection import DetectionRow
 from bench.quality import OURS, CleanRow, QualityRow
 from bench.reading import ReadingRow
 from bench.results import Results
+from bench.scale import ScaleRow
 from bench.score import Score
 from bench.speed import MemoryRow, SpeedRow
 
@@ -19,6 +20,8 @@ MOST_RESIDUAL = 0.01
 MOST_CPU_RATIO = 2.5
 MOST_PEAK_MIB, MOST_GROWTH = 1536, 0.05
 MOST_CHARACTER_ERRORS = 0.05
+MOST_SCAN_SECONDS, MOST_STATUS_SECONDS, MOST_CLAIM_LATE_SECONDS = 2.0, 0.1, 1.0
+MOST_PARENT_MB, MOST_IDLE_CPU_SHARE = 80.0, 0.01
 MOST_BORDER_FRAMES, MOST_FADE_FRAMES = 1, 2
 
 
@@ -41,6 +44,7 @@ def bars(results: Results) -> list[Bar]:
         *_memory_bars(results.memory),
         *_detection_bars(results.detection),
         *_reading_bars(results.reading),
+        *(bar for row in results.scale for bar in _scale_bars(row)),
     ]
 
 
@@ -167,3 +171,33 @@ def _reading_bars(rows: Sequence[ReadingRow]) -> list[Bar]:
 def _most(demand: str, values: dict[str, float], limit: float) -> Bar:
     worst = max(values, key=lambda case: values[case])
     return Bar(demand, f"{values[worst]:.2f} ({worst})", values[worst] <= limit)
+
+
+def _scale_bars(row: ScaleRow) -> list[Bar]:
+    return [
+        Bar(
+            f"{row.files} files are looked at in {MOST_SCAN_SECONDS:g} s",
+            f"{row.scan_seconds:.2f} s",
+            row.scan_seconds <= MOST_SCAN_SECONDS,
+        ),
+        Bar(
+            f"status takes {MOST_STATUS_SECONDS * 1000:g} ms once it has started",
+            f"{row.status_seconds * 1000:.0f} ms",
+            row.status_seconds <= MOST_STATUS_SECONDS,
+        ),
+        Bar(
+            f"the daemon's own process stays under {MOST_PARENT_MB:g} MB",
+            f"{row.parent_mb:.1f} MB",
+            row.parent_mb < MOST_PARENT_MB,
+        ),
+        Bar(
+            f"and under {MOST_IDLE_CPU_SHARE:.0%} of a core while nothing happens",
+            f"{row.idle_cpu_share:.2%}",
+            row.idle_cpu_share < MOST_IDLE_CPU_SHARE,
+        ),
+        Bar(
+            f"a film is claimed {MOST_CLAIM_LATE_SECONDS:g} s after the settle time",
+            f"{row.claim_late_seconds:.2f} s",
+            row.claim_late_seconds <= MOST_CLAIM_LATE_SECONDS,
+        ),
+    ]

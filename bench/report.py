@@ -21,6 +21,7 @@ COMPARISON_MARK = "comparison"
 
 _MEANS = "Methods, means over the cases that all of them went through"
 _BARS = "Bars"
+_SCALE = ("files", "jobs", "look s", "status ms", "start ms", "MB", "idle CPU", "claim late s")
 _READING = ("case", "events", "characters", "wrong", "error rate")
 
 
@@ -68,6 +69,7 @@ def sheets(results: Results) -> Iterator[Sheet]:
             _detection(results),
         ),
         Sheet("Recognised text", _READING, _reading(results)),
+        Sheet("Scale", _SCALE, _scale(results)),
         Sheet(_BARS, ("demand", "found", "reached"), _bars(results)),
     )
     return (sheet for sheet in every if sheet.rows)
@@ -234,6 +236,22 @@ def _reading(results: Results) -> tuple[tuple[str, ...], ...]:
         if row.known_script
         else (row.case, str(row.events), "", "", f"{row.guessed} guessed at")
         for row in results.reading
+    )
+
+
+def _scale(results: Results) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            str(row.files),
+            str(row.jobs),
+            f"{row.scan_seconds:.2f}",
+            f"{row.status_seconds * 1000:.0f}",
+            f"{row.start_seconds * 1000:.0f}",
+            f"{row.parent_mb:.1f}",
+            f"{row.idle_cpu_share:.2%}",
+            f"{row.claim_late_seconds:.2f}",
+        )
+        for row in results.scale
     )
 
 

@@ -13,6 +13,7 @@ import dacite
 from bench.detection import DetectionRow
 from bench.quality import CleanRow, QualityRow, RealRow
 from bench.reading import ReadingRow
+from bench.scale import ScaleRow
 from bench.speed import MemoryRow, SpeedRow
 
 
@@ -41,6 +42,7 @@ class Results:
     memory: tuple[MemoryRow, ...] = ()
     detection: tuple[DetectionRow, ...] = ()
     reading: tuple[ReadingRow, ...] = ()
+    scale: tuple[ScaleRow, ...] = ()
 
 
 def load_results(path: Path) -> Results:
@@ -70,6 +72,7 @@ def merged(old: Results, new: Results) -> Results:
         memory=_merge_rows(old.memory, new.memory),
         detection=_merge_rows(old.detection, new.detection),
         reading=_merge_rows(old.reading, new.reading),
+        scale=_merge_rows(old.scale, new.scale),
     )
 
 
