@@ -181,9 +181,9 @@ def _scale_bars(row: ScaleRow) -> list[Bar]:
             row.scan_seconds <= MOST_SCAN_SECONDS,
         ),
         Bar(
-            f"status takes {MOST_STATUS_SECONDS * 1000:g} ms once it has started",
-            f"{row.status_seconds * 1000:.0f} ms",
-            row.status_seconds <= MOST_STATUS_SECONDS,
+            f"status works for {MOST_STATUS_SECONDS * 1000:g} ms of CPU once it has started",
+            f"{row.status_cpu_seconds * 1000:.0f} ms",
+            row.status_cpu_seconds <= MOST_STATUS_SECONDS,
         ),
         Bar(
             f"the daemon's own process stays under {MOST_PARENT_MB:g} MB",

@@ -21,7 +21,10 @@ COMPARISON_MARK = "comparison"
 
 _MEANS = "Methods, means over the cases that all of them went through"
 _BARS = "Bars"
-_SCALE = ("files", "jobs", "look s", "status ms", "start ms", "MB", "idle CPU", "claim late s")
+_SCALE = (
+    *("files", "jobs", "look s", "status CPU ms", "status ms", "start CPU ms", "start ms"),
+    *("daemon MB", "idle CPU", "claim late s"),
+)
 _READING = ("case", "events", "characters", "wrong", "error rate")
 
 
@@ -245,7 +248,9 @@ def _scale(results: Results) -> tuple[tuple[str, ...], ...]:
             str(row.files),
             str(row.jobs),
             f"{row.scan_seconds:.2f}",
+            f"{row.status_cpu_seconds * 1000:.0f}",
             f"{row.status_seconds * 1000:.0f}",
+            f"{row.start_cpu_seconds * 1000:.0f}",
             f"{row.start_seconds * 1000:.0f}",
             f"{row.parent_mb:.1f}",
             f"{row.idle_cpu_share:.2%}",

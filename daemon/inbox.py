@@ -74,7 +74,7 @@ class Rules:
 
     def __init__(self, settings: InboxSettings) -> None:
         self._ignore = re.compile("|".join(translate(one) for one in settings.ignore) or r"(?!)")
-        self._suffixes = {f".{one.lstrip('.').lower()}" for one in settings.extensions}
+        self._suffixes = {one.lstrip(".").lower() for one in settings.extensions}
 
     def ignored(self, name: str) -> bool:
         """Whether a file or folder of this name is never touched."""
@@ -82,7 +82,8 @@ class Rules:
 
     def film(self, name: str) -> bool:
         """Whether a file of this name is taken for a film."""
-        return _split(name)[1].lower() in self._suffixes and not self.ignored(name)
+        stem, _, suffix = name.rpartition(".")  # a Path for each of so many takes seconds
+        return stem != "" and suffix.lower() in self._suffixes and not self.ignored(name)
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -189,12 +190,7 @@ def _marks(prefix: str, name: str, entries: Entries) -> tuple[Mark, ...]:
 
 def _beside(film: str) -> tuple[str, str]:
     """What the files that come along with a film are called."""
-    return film + FILM_SETTINGS_SUFFIX, _split(film)[0] + CUES_SUFFIX
-
-
-def _split(name: str) -> tuple[str, str]:
-    """A name without its suffix, and the suffix; a ``Path`` for each of so many takes seconds."""
-    return os.path.splitext(name)  # noqa: PTH122
+    return film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
