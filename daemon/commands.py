@@ -128,7 +128,8 @@ def doctor(asked: Asked) -> int:
     console = Console(highlight=False, markup=False)
     source = str(asked.config_path) if asked.config_path else "no file found; the defaults"
     code = 0
-    for finding in examine(asked.config, source):
+    devices = asked.environment.visible_devices
+    for finding in examine(asked.config, source, visible_devices=devices):
         mark = Text("ok ", "green") if finding.well else Text("BAD", "red")
         console.print(mark, f"{finding.what}:", shown(finding.sentence), soft_wrap=True)
         code = code if finding.well else 1

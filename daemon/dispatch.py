@@ -29,6 +29,7 @@ from daemon.supervisor import Report, Supervisor, WorkerBroken, WorkerState
 from daemon.troubles import Troubles
 from daemon.wire import Advanced, Failed, Finished, Hello
 from daemon.workers import Workers
+from erasecore.errors import DeviceBroken
 
 log = structlog.get_logger(__name__)
 
@@ -86,14 +87,23 @@ class Dispatch:
             self._holdings.finish(report, worker.versions, wall=wall)
             self._troubles.clear("film")
         elif isinstance(report, Failed):
-            self._hear_of_failure(report, now, wall)
+            self._hear_of_failure(worker, report, now, wall)
 
-    def _hear_of_failure(self, report: Failed, now: float, wall: float) -> None:
-        decision = self._holdings.fail(report.job_id, report.fault, wall=wall)
-        if decision.next is Next.PAUSE:
-            self._trouble("film", report.fault.sentence, now)
-        else:
+    def _hear_of_failure(self, worker: Supervisor, report: Failed, now: float, wall: float) -> None:
+        fault = report.fault
+        decision = self._holdings.fail(report.job_id, fault, wall=wall)
+        if decision.next is not Next.PAUSE:
             self._troubles.clear("film")
+        elif fault.error == DeviceBroken.__name__:
+            # Its card is this worker's alone: the others go on, and do its film.
+            self._rest(worker, f"{worker.seat.name}: {fault.sentence}", now)
+        else:
+            self._trouble("film", fault.sentence, now)
+
+    def _rest(self, worker: Supervisor, sentence: str, now: float) -> None:
+        """Leave a worker alone for a while; if all are left alone, the queue waits."""
+        worker.rests_until = now + self.config.retry.pause_seconds
+        self._trouble(worker.seat.name, sentence, now, pauses=False)
 
     def _hear_of_end(self, worker: Supervisor, report: WorkerBroken, now: float) -> None:
         """A worker that cannot start is left alone for a while; the others go on."""
@@ -101,9 +111,7 @@ class Dispatch:
         if report.loaded:
             log.warning("worker.lost", worker=number, sentence=report.sentence)
             return
-        worker.rests_until = now + self.config.retry.pause_seconds
-        sentence = f"worker {number} cannot start: {report.sentence}"
-        self._trouble(worker.seat.name, sentence, now, pauses=False)
+        self._rest(worker, f"worker {number} cannot start: {report.sentence}", now)
 
     def _hear_of_size(self, worker: Supervisor, report: Advanced, wall: float) -> None:
         """A film turns out to be large: if there is no memory for that, it waits until there is."""
@@ -233,6 +241,7 @@ class Dispatch:
         """Whether there is space for what will be made of a film; if not, the queue waits."""
         folders = self.config.folders
         needed = (folders.min_free_mb << 20) + int(folders.free_factor * candidate.stamp.size_bytes)
+        reserved = self._holdings.outstanding_bytes(folders.free_factor)
         for role, path in (("work", folders.work), ("done", folders.done)):
             free = free_bytes(path)
             if free < needed:
@@ -241,6 +250,10 @@ class Dispatch:
                     f"{needed >> 20} MB; free some space, the queue goes on by itself."
                 )
                 self._trouble("space", sentence, now)
+                return False
+            if free < needed + reserved:
+                lacking = needed + reserved - free
+                self.note = f"the next film waits for {lacking >> 20} MB of space on folders.{role}"
                 return False
         self._troubles.clear("space")
         return True

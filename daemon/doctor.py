@@ -14,10 +14,12 @@ from ulid import ULID
 
 from daemon.config import Config
 from daemon.folders import filesystem_of, free_bytes, is_network, mounts, paths_of, prove
+from daemon.machine import look_at_machine
 from daemon.owners import WORKER_LOG
 from daemon.supervisor import WORKER_COMMAND, Supervisor, WorkerBroken
 from daemon.wake import Wake
 from daemon.wire import Hello
+from daemon.workers import seats_for, works_on_gpu
 from erasecore.errors import ConfigError, FolderError
 
 
@@ -31,12 +33,24 @@ class Finding:
 
 
 def examine(
-    config: Config, source: str, *, worker_command: Sequence[str] = WORKER_COMMAND
+    config: Config,
+    source: str,
+    *,
+    visible_devices: str | None = None,
+    worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> Iterator[Finding]:
-    """What is found, one thing after the other; ``source`` says where the configuration is from."""
+    """What is found, one thing after the other.
+
+    Args:
+        config: what is examined.
+        source: where the configuration is from.
+        visible_devices: ``CUDA_VISIBLE_DEVICES``, if it is set.
+        worker_command: how a worker is started.
+    """
     yield Finding("config", well=True, sentence=source)
     yield from _folders(config)
     yield _ffmpeg()
+    yield _workers(config, visible_devices)
     yield from _worker(config, worker_command)
 
 
@@ -62,6 +76,19 @@ def _ffmpeg() -> Finding:
         return Finding("ffmpeg", well=True, sentence="the one bundled with imageio-ffmpeg")
     sentence = "none; install the package imageio-ffmpeg or the system's ffmpeg."
     return Finding("ffmpeg", well=False, sentence=sentence)
+
+
+def _workers(config: Config, visible_devices: str | None) -> Finding:
+    """How many films would be worked on at once, and by what."""
+    machine = look_at_machine(visible_devices)
+    seats = seats_for(config.worker, machine, on_gpu=works_on_gpu(config))
+    threads = seats[0].threads or machine.cores
+    sentence = (
+        f"{len(seats)} (worker.count: {config.worker.count}), {threads} threads each; here are "
+        f"{machine.cores} cores, {machine.memory_bytes / (1 << 30):.1f} GB of memory, "
+        f"{len(machine.devices)} GPUs"
+    )
+    return Finding("workers", well=True, sentence=sentence)
 
 
 def _worker(config: Config, command: Sequence[str]) -> Iterator[Finding]:

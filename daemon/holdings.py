@@ -15,7 +15,7 @@ from daemon import claims
 from daemon.companions import companions_in
 from daemon.config import Config
 from daemon.faults import fault_point
-from daemon.files import Tick, no_tick, remove_tree
+from daemon.files import Tick, no_tick, remove_tree, status_if_there
 from daemon.history import REPORT_ENDING, History
 from daemon.inbox import Candidate, Settling, stamp_of, writer_has
 from daemon.jobs import (
@@ -229,6 +229,13 @@ class Holdings:
         self.jobs[job.job_id] = renewed_job
         return True
 
+    def outstanding_bytes(self, free_factor: float) -> int:
+        """The space that films which are being worked on are still going to take."""
+        return sum(
+            max(0, int(free_factor * job.size_bytes) - _made_bytes(self.folder(job), job))
+            for job in self.states(JobState.RUNNING)
+        )
+
     def learn_size(self, job_id: str, pixels: int) -> None:
         """Remember how large a film is, for as long as there is a job about it."""
         job = replace(self.jobs[job_id], pixels=pixels)
@@ -286,6 +293,12 @@ class Holdings:
         else:
             sentence = job.fault.sentence if job.fault else ""
             log.warning("job.failed", job_id=job.job_id, film=film, sentence=sentence)
+
+
+def _made_bytes(folder: Path, job: Job) -> int:
+    """The space that attempts have taken so far."""
+    found = (status_if_there(path) for path in folder.rglob("*") if path.name != job.source)
+    return sum(status.st_size for status in found if status is not None)
 
 
 def _remove_products(folder: Path, job: Job) -> None:

@@ -4,8 +4,8 @@ The film's text says what the attempt does, one order a line: ``hang``, ``die``,
 ``print``, ``garbage``, ``companions`` (note what came along), ``seat`` (note what the worker has
 of the machine), ``raise RETRY`` ..., ``segments N`` (N files, resumed if there), ``wait NAME``
 (until a file of that name, or ``go``, lies in the inbox's parent), ``spawn`` (a grandchild),
-``large N`` (the film turns out to have N pixels). What is left is copied. With the GPU ``broken``
-it does not start.
+``large N`` (the film turns out to have N pixels), ``card NAME`` (if that is its GPU, it is broken).
+What is left is copied. With the GPU ``broken`` it does not start.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "raise": lambda: _raise(rest, start),
         "companions": lambda: _tell_companions(start),
         "seat": lambda: _tell_seat(start),
+        "card": lambda: _use_card(rest),
         "wait": lambda: _wait(Path(start.folder).parents[2], {"go", rest or "go"}, observe),
     }
     orders.get(order, lambda: None)()
@@ -122,6 +123,12 @@ def _tell_seat(start: Start) -> None:
     told = {name: os.environ.get(name, "") for name in names}
     with (Path(start.folder).parents[2] / "seats").open("a") as seats:
         seats.write(json.dumps({**told, "film": start.shown_as, "pid": os.getpid()}) + "\n")
+
+
+def _use_card(broken: str) -> None:
+    """Say what CUDA says of a card that is not there any more."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == broken:
+        raise RuntimeError("CUDA error: no CUDA-capable device is detected")
 
 
 def _wait(root: Path, names: set[str], observe: Observe) -> None:

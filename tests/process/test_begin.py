@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from daemon.folders import free_bytes
 from daemon.machine import available_bytes, memory_bytes
 from tests.process.house import Daemon, House
 from tests.process.test_workers import at_work, report_of, wait_for_films
@@ -41,6 +42,26 @@ def test_a_film_waits_for_memory(house: House) -> None:
     daemon = house.start()
     house.wait(lambda: at_work(house))
     house.wait(lambda: "waits for" in status_of(house)["note"])
+    (first,) = at_work(house)
+    assert len(house.films("inbox")) == 1, "a film was claimed that cannot be begun"
+    (house.root / first.removesuffix(".mp4")).touch()
+    house.wait(lambda: house.films("done") == [first] and len(at_work(house)) == 1)
+    (house.root / "go").touch()
+    house.wait(lambda: len(house.films("done")) == 2)
+    assert not daemon.said("host.trouble")
+    assert daemon.stop() == 0
+
+
+def test_a_film_waits_for_space(house: House) -> None:
+    """What films that are being worked on are still going to take is not free for the next one."""
+    films = {name: f"wait {name}\n".ljust(4096) for name in ("a", "b")}
+    free_factor = 0.6 * free_bytes(house.work) / 4096
+    house.configure(worker={"count": 2}, folders={"free_factor": free_factor})
+    for name, content in films.items():
+        house.drop(f"{name}.mp4", content)
+    daemon = house.start()
+    house.wait(lambda: at_work(house))
+    house.wait(lambda: "of space on folders.work" in status_of(house)["note"])
     (first,) = at_work(house)
     assert len(house.films("inbox")) == 1, "a film was claimed that cannot be begun"
     (house.root / first.removesuffix(".mp4")).touch()

@@ -245,5 +245,5 @@ def test_doctor(house: House) -> None:
     """The doctor finds everything well on a machine where it is."""
     done = run("doctor", "--config", house.config)
     assert done.returncode == 0, done.stdout
-    for word in ("inbox", "ffmpeg", "worker: ready", "onnxruntime"):
+    for word in ("inbox", "ffmpeg", "workers: 1 (worker.count: 1)", "worker: ready", "onnxruntime"):
         assert word in done.stdout

@@ -128,6 +128,26 @@ def test_a_worker_that_cannot_start_is_left_alone(house: House) -> None:
     assert daemon.stop() == 0
 
 
+@pytest.mark.errors_logged
+def test_a_broken_card_is_one_workers_trouble(house: House) -> None:
+    """Its film is done by another worker, at no cost; the queue does not pause."""
+    house.configure(worker={"count": 2}, retry={"pause_seconds": 60.0, "max_attempts": 1})
+    house.drop("long.mp4", "wait\n")
+    daemon = house.start(CUDA_VISIBLE_DEVICES="well,bad")
+    wait_for_films(house, "long.mp4")
+    for name in ("a", "b"):
+        house.drop(f"{name}.mp4", "card bad\nsegments 1\n")
+    house.wait(lambda: daemon.said("host.trouble"))
+    assert daemon.said("host.trouble")[0]["what"] == "worker 2"
+    assert "reset or replace it" in daemon.said("host.trouble")[0]["sentence"]
+    wait_for_films(house, "long.mp4")
+    (house.root / "go").touch()
+    house.wait(lambda: len(house.films("done")) == 3)
+    assert [one["counted"] for one in report_of(house, "a.mp4")["attempts"]] == [False, True]
+    assert len(report_of(house, "b.mp4")["attempts"]) == 1
+    assert daemon.stop() == 0
+
+
 def test_reload_changes_the_number(house: House) -> None:
     """More workers at once; fewer as soon as their films are done."""
     house.configure(worker={"count": 1})
