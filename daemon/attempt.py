@@ -138,7 +138,8 @@ def fault_of(error: Exception, start: Start) -> Fault:
         )
     remedy = known.remedy if isinstance(known, EraseError) else Remedy.FIX_CODE
     detail = "".join(traceback.format_exception(error))[-MAX_DETAIL_CHARACTERS:]
-    return Fault(type(known).__name__, remedy, sentence, detail)
+    unfinished = isinstance(known, InputError) and known.may_be_unfinished
+    return Fault(type(known).__name__, remedy, sentence, detail, unfinished=unfinished)
 
 
 def _known(error: Exception, start: Start) -> Exception:

@@ -112,6 +112,7 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
     take_along(cues_beside(came_from), folder / CUES_FILE)
     fault_point("claim.after_cues")
     job = claimed(job, size_bytes=job.size_bytes, mtime_ns=job.mtime_ns)
+    job = replace(job, unchanged_since=job.claimed_at)
     save_job(folder, job)
     fault_point("claim.after_claimed")
     return job
@@ -142,7 +143,9 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     except BadSidecar as error:
         job = rejected(job, Fault("BadSidecar", error.remedy, str(error)), now=now)
     else:
+        same = (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
         job = queued(job, wishes.settings, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
+        job = replace(job, unchanged_since=job.unchanged_since if same else now, not_before=0.0)
     save_job(folder, job)
     fault_point("claim.after_queued")
     return job
@@ -201,9 +204,12 @@ def _go_on(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job
         Remedy.RETRY,
         f"{shown(job.name)}: the daemon ended in the middle of an attempt.",
     )
-    if decide(Remedy.RETRY, job.counted, retry).next is Next.FAIL:
+    decision = decide(Remedy.RETRY, job.counted, retry)
+    if decision.next is Next.FAIL:
         return rejected(job, lost, now=wall)
-    return requeued(job, lost, now=wall, delay_seconds=0.0, counted=True)
+    # Once is an accident, and the film goes on at once; of what ends us again others come first.
+    delay_seconds = decision.delay_seconds if job.counted > 1 else 0.0
+    return requeued(job, lost, now=wall, delay_seconds=delay_seconds, counted=True)
 
 
 def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:

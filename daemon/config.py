@@ -81,6 +81,7 @@ class InboxSettings:
     watch: WatchMode = WatchMode.AUTO
     settle_local_seconds: float = 5.0
     settle_network_seconds: float = 60.0
+    young_seconds: float = 120.0
     rescan_seconds: float = 60.0
     poll_seconds: float = 10.0
     extensions: tuple[str, ...] = (
@@ -278,6 +279,7 @@ AT_LEAST: tuple[tuple[str, float], ...] = (
     ("folders.free_factor", 0),
     ("inbox.settle_local_seconds", 0),
     ("inbox.settle_network_seconds", 0),
+    ("inbox.young_seconds", 0),
     ("inbox.rescan_seconds", 0.05),
     ("inbox.poll_seconds", 0.05),
     ("worker.threads", 0),

@@ -17,7 +17,7 @@ from daemon.admission import Demand, held_bytes, lacking_bytes, needed_bytes
 from daemon.config import Config
 from daemon.faults import fault_point
 from daemon.folders import free_bytes
-from daemon.holdings import Holdings
+from daemon.holdings import Holdings, gives_way
 from daemon.inbox import Candidate
 from daemon.intake import Intake
 from daemon.jobs import Job
@@ -171,11 +171,16 @@ class Dispatch:
         return None
 
     def _in_order(self, wall: float) -> Iterator[Job | Candidate]:
-        """What may go next, in this order: the most urgent first, then what was claimed first."""
+        """What may go next, in this order: the most urgent first, then what was claimed first.
+
+        What has failed before lets others pass.
+        """
         candidate = self.intake.best()
         urgency = self.intake.priority(candidate) if candidate else 0
         for job in self._holdings.due(wall=wall):
-            if candidate is not None and urgency > job.settings.priority:
+            urgency_here = job.settings.priority
+            passes = urgency == urgency_here and gives_way(job, wall=wall)
+            if candidate is not None and (urgency > urgency_here or passes):
                 yield candidate
                 candidate = None
             yield job

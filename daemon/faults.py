@@ -33,6 +33,7 @@ DAEMON_POINTS = (
     "attempt.after_report",
     "attempt.after_outcome",
     "attempt.after_failure",
+    "attempt.after_doubt",
     "attempt.after_hand_back",
     "attempt.after_products",
     "attempt.after_renewal",

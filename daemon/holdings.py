@@ -34,11 +34,12 @@ from daemon.jobs import (
     renewed,
     requeued,
     save_job,
+    waiting,
 )
 from daemon.logs import job_bound
 from daemon.names import shown
 from daemon.publish import publish, reject, sidecar_of, target
-from daemon.retry import Decision, Next, decide, given_up
+from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, given_up, patience
 from daemon.sidecars import write_error, write_report
 from daemon.wire import Finished, Start
 from erasecore.errors import Remedy
@@ -115,8 +116,12 @@ class Holdings:
             source = folder / job.source
             stamp = stamp_of(source.lstat())
             still = self._settling.observe(source, stamp, now=now)
-            if not claims.untouched(folder, job) and not (still and not writer_has(source)):
+            untouched = claims.untouched(folder, job)
+            ready = job.not_before <= wall if untouched else still and not writer_has(source)
+            if not ready:
                 continue
+            if not untouched:
+                _remove_products(folder, job)
             self._settling.forget(source)
             base, inbox = self.config.erase, self.config.folders.inbox
             self.jobs[job.job_id] = claims.admit(folder, job, inbox, base, now=wall)
@@ -124,9 +129,12 @@ class Holdings:
     # --- attempts ---------------------------------------------------------------------------
 
     def due(self, *, wall: float) -> list[Job]:
-        """The queued jobs that may go: the most urgent first, of these the oldest."""
+        """The queued jobs that may go: the most urgent first, then the well, the oldest."""
         ready = [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
-        return sorted(ready, key=lambda job: (-job.settings.priority, job.job_id))
+        return sorted(
+            ready,
+            key=lambda job: (-job.settings.priority, gives_way(job, wall=wall), job.job_id),
+        )
 
     def due_in(self, *, wall: float) -> float | None:
         """In how many seconds the next job that has to wait may go; nothing if none waits."""
@@ -182,6 +190,9 @@ class Holdings:
         job = self.jobs[job_id]
         if self._renew_if_changed(job, wall=wall):
             return Decision(Next.REQUEUE)
+        patient = patience(wall - job.unchanged_since, self.config.inbox.young_seconds)
+        if fault.unfinished and patient is not None:
+            return self._wait_for_sender(job, fault, patient, wall=wall)
         decision = decide(fault.remedy, job.counted, self.config.retry)
         with job_bound(job_id, self.folder(job) / LOG_FILE):
             self._log_failure(job, fault, decision)
@@ -196,6 +207,22 @@ class Holdings:
         self.jobs[job_id] = job
         fault_point("attempt.after_failure")
         return decision
+
+    def _wait_for_sender(self, job: Job, fault: Fault, seconds: float, *, wall: float) -> Decision:
+        """Hold a film back that looks as if it were still being copied."""
+        folder = self.folder(job)
+        with job_bound(job.job_id, folder / LOG_FILE):
+            log.info(
+                "job.looks_unfinished",
+                film=shown(job.name),
+                sentence=fault.sentence,
+                delay_seconds=round(seconds, 1),
+            )
+        job = waiting(job, fault, now=wall, delay_seconds=seconds)
+        save_job(folder, job)
+        self.jobs[job.job_id] = job
+        fault_point("attempt.after_doubt")
+        return Decision(Next.REQUEUE, seconds)
 
     def _log_failure(self, job: Job, fault: Fault, decision: Decision) -> None:
         if fault.detail:
@@ -217,7 +244,8 @@ class Holdings:
         """Whether the source was changed under the attempt, which then was about another film."""
         folder = self.folder(job)
         stamp = stamp_of((folder / job.source).lstat())
-        if (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns):
+        same = (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
+        if same and not writer_has(folder / job.source):
             return False
         with job_bound(job.job_id, folder / LOG_FILE):
             log.info("job.source_changed", film=shown(job.name))
@@ -299,6 +327,13 @@ def _made_bytes(folder: Path, job: Job) -> int:
     """The space that attempts have taken so far."""
     found = (status_if_there(path) for path in folder.rglob("*") if path.name != job.source)
     return sum(status.st_size for status in found if status is not None)
+
+
+def gives_way(job: Job, *, wall: float) -> bool:
+    """Whether a job lets other films pass, since it has failed and was held back; not for ever."""
+    last = job.attempts[-1] if job.attempts else None
+    held_back = last is not None and last.counted and job.not_before > (last.stopped_at or 0.0)
+    return held_back and wall - job.not_before < MAX_DELAY_SECONDS
 
 
 def _remove_products(folder: Path, job: Job) -> None:

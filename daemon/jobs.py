@@ -70,6 +70,7 @@ class Fault:
     sentence: str  # for the person who can mend it
     detail: str = ""  # the traceback
     killed: bool = False  # the worker was, as the system does when memory runs out
+    unfinished: bool = False  # so looks a film, too, that is still being copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Job:
     settings: EraseSettings = field(default_factory=EraseSettings)
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0  # seconds since 1970; a requeued job waits until then
+    unchanged_since: float = 0.0  # seconds since 1970; when the source was first seen as it is
     pixels: int = 0  # width x height; 0 until a worker has looked at the film
     result: str = ""  # the result's file name in the job's folder
     fault: Fault | None = None  # why it was rejected
@@ -171,6 +173,12 @@ def requeued(job: Job, fault: Fault, *, now: float, delay_seconds: float, counte
     """``job`` back in the queue after an attempt that failed with ``fault``."""
     job = _stopped(job, fault, now=now, counted=counted)
     return replace(moved(job, JobState.QUEUED), not_before=now + delay_seconds)
+
+
+def waiting(job: Job, fault: Fault, *, now: float, delay_seconds: float) -> Job:
+    """``job`` waiting for its sender, since its source looks as if it were still being copied."""
+    job = moved(_stopped(job, fault, now=now, counted=False), JobState.CLAIMED)
+    return replace(job, not_before=now + delay_seconds)
 
 
 def handed_back(job: Job, *, now: float) -> Job:

@@ -27,6 +27,21 @@ class Decision:
 
 
 MAX_DELAY_SECONDS = 3600.0
+LEAST_PATIENCE_SECONDS = 1.0
+
+
+def patience(age_seconds: float, young_seconds: float) -> float | None:
+    """In how many seconds a film that looks unfinished is tried again; nothing once it is old.
+
+    Args:
+        age_seconds: for how long it has not changed.
+        young_seconds: for how long it is given the benefit of the doubt.
+    """
+    age_seconds = max(0.0, age_seconds)  # a clock may be set back
+    if age_seconds >= young_seconds:
+        return None
+    # As long again as it has lain there: few tries, and never a long wait after the last byte.
+    return min(max(age_seconds, LEAST_PATIENCE_SECONDS), young_seconds - age_seconds)
 
 
 def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:

@@ -31,6 +31,7 @@ class InputError(EraseError):
     """Something is wrong with the film (or its sidecar); sending a better one mends it."""
 
     remedy = Remedy.FIX_INPUT
+    may_be_unfinished: ClassVar[bool] = False  # so looks a film, too, that is still being copied
 
     def __init__(self, path: Path, sentence: str) -> None:
         self.path = path
@@ -50,12 +51,16 @@ def show_name(path: Path) -> str:
 class EmptyFile(InputError):
     """The file has no bytes."""
 
+    may_be_unfinished = True
+
     def __init__(self, path: Path) -> None:
         super().__init__(path, "the file is empty (0 bytes); copy it again.")
 
 
 class NotAVideo(InputError):
     """No known film container was recognised."""
+
+    may_be_unfinished = True
 
     def __init__(self, path: Path, detail: str = "") -> None:
         why = f" ({detail})" if detail else ""
@@ -68,12 +73,16 @@ class NotAVideo(InputError):
 class NoVideoStream(InputError):
     """The container holds sound, pictures or text, but no film."""
 
+    may_be_unfinished = True
+
     def __init__(self, path: Path, detail: str = "it holds no video stream") -> None:
         super().__init__(path, f"{detail}; send the file that has the picture.")
 
 
 class TruncatedVideo(InputError):
     """The film ends (or breaks) before it should."""
+
+    may_be_unfinished = True
 
     def __init__(self, path: Path, detail: str) -> None:
         super().__init__(path, f"the film is cut short or damaged ({detail}); copy it again.")

@@ -114,7 +114,7 @@ class Workspace:
         """Throw checkpoints away that another film, other settings or companions have left."""
         found = source.stat()
         beside = [_look_of(file) for file in (companions.cues, companions.mask)]
-        words = repr((LAYOUT_VERSION, found.st_size, settings, beside))
+        words = repr((LAYOUT_VERSION, found.st_size, found.st_mtime_ns, settings, beside))
         stamp = hashlib.sha256(words.encode()).hexdigest()
         self.segments.mkdir(exist_ok=True)
         if self._stamp_path.exists() and self._stamp_path.read_text("ascii") == stamp:

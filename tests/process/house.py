@@ -18,7 +18,12 @@ from tests.conftest import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 FAST: dict[str, dict[str, Any]] = {
-    "inbox": {"settle_local_seconds": 0.2, "rescan_seconds": 0.3, "poll_seconds": 0.3},
+    "inbox": {
+        "settle_local_seconds": 0.2,
+        "young_seconds": 0.0,
+        "rescan_seconds": 0.3,
+        "poll_seconds": 0.3,
+    },
     "worker": {"count": 1, "stall_seconds": 60.0, "drain_seconds": 20.0},
     "retry": {"delay_seconds": 0.1, "pause_seconds": 0.3},
     "claims": {"heartbeat_seconds": 0.2, "lease_seconds": 1.5},

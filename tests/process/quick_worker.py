@@ -6,6 +6,7 @@ of the machine), ``raise RETRY`` ..., ``segments N`` (N files, resumed if there)
 (until a file of that name, or ``go``, lies in the inbox's parent), ``spawn`` (a grandchild),
 ``large N`` (the film turns out to have N pixels), ``card NAME`` (if that is its GPU, it is broken).
 What is left is copied. With the GPU ``broken`` it does not start.
+With ``needs N`` it is cut short if it has fewer bytes.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "garbage": lambda: os.write(answers, b"this is no message\n"),
         "spawn": lambda: subprocess.Popen(["sleep", "3600"]),
         "raise": lambda: _raise(rest, start),
+        "needs": lambda: _need(int(rest), start),
         "companions": lambda: _tell_companions(start),
         "seat": lambda: _tell_seat(start),
         "card": lambda: _use_card(rest),
@@ -129,6 +131,11 @@ def _use_card(broken: str) -> None:
     """Say what CUDA says of a card that is not there any more."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == broken:
         raise RuntimeError("CUDA error: no CUDA-capable device is detected")
+
+
+def _need(size: int, start: Start) -> None:
+    if Path(start.source).stat().st_size < size:
+        _raise("FIX_INPUT", start)
 
 
 def _wait(root: Path, names: set[str], observe: Observe) -> None:

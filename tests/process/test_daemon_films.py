@@ -172,47 +172,6 @@ def test_ignored_names(house: House) -> None:
     assert house.files("inbox") == sorted(names)
 
 
-def test_slow_copy(house: House) -> None:
-    """A film is not taken while somebody writes to it, however long he pauses."""
-    daemon = house.start()
-    with (house.inbox / "film.mp4").open("wb") as film:
-        film.write(b"segments 1\n")
-        film.flush()
-        looks = len(daemon.said("service.started"))
-        house.wait(lambda: len(daemon.said("service.started")) >= looks)
-        house.drop("other.mp4")  # goes through meanwhile: many settle times pass
-        house.wait(lambda: house.films("done") == ["other.mp4"])
-        assert (house.inbox / "film.mp4").exists()
-    house.wait(lambda: house.films("done") == ["film.mp4", "other.mp4"])
-    assert daemon.stop() == 0
-
-
-def test_still_written_after_the_claim(house: House) -> None:
-    """A film that changes under an attempt is done again, from its final state."""
-    house.drop("film.mp4", "wait\n")
-    daemon = house.start()
-    house.wait(lambda: daemon.said("attempt.started"))
-    (source,) = house.work.rglob("source.mp4")
-    source.write_text("segments 3\n")
-    (house.root / "go").touch()
-    house.wait(lambda: house.films("done") == ["film.mp4"])
-    assert (house.done / "film.mp4").read_text() == "segments 3\n"
-    assert daemon.stop() == 0
-
-
-def test_vanishes(house: House) -> None:
-    """A film that is removed while it settles is forgotten."""
-    house.configure(inbox={"settle_local_seconds": 1.0})
-    film = house.drop("film.mp4")
-    daemon = house.start()
-    house.wait(lambda: daemon.said("service.started"))
-    film.unlink()
-    house.drop("other.mp4")
-    house.wait(lambda: house.films("done") == ["other.mp4"])
-    assert daemon.stop() == 0
-    assert house.films("failed") == []
-
-
 def test_settings_beside_a_film(house: House) -> None:
     """A film's own settings override its folder's; they go where the film goes."""
     house.drop("a/.erase.yaml", "engine: propagate\nencode: {crf: 20}")

@@ -63,6 +63,7 @@ TAKING_BACK = ("undo.after_file", "undo.after_all")
 RENEWING = ("attempt.after_products", "attempt.after_renewal")
 HANDING_BACK = ("attempt.after_hand_back",)
 SALVAGING = ("recover.after_salvage",)
+DOUBTING = ("attempt.after_doubt",)
 ERASING = (
     *("workspace.after_clearing", "workspace.after_stamp"),
     *("detect.after_timeline", "detect.after_events"),
@@ -75,7 +76,7 @@ IN_UNIT_TESTS = ("move.after_reserve",)  # no filesystem here knows neither NORE
 
 KILLED_AT = (
     *(*STARTING, *CLAIMING, *TAKING_OVER, *ATTEMPTING, *PUBLISHING, *REJECTING, *REQUEUEING),
-    *(*ACROSS, *TAKING_BACK, *RENEWING, *HANDING_BACK, *SALVAGING, *ERASING, *COPYING),
+    *(*ACROSS, *TAKING_BACK, *RENEWING, *HANDING_BACK, *SALVAGING, *DOUBTING, *ERASING, *COPYING),
     *IN_UNIT_TESTS,
 )
 
@@ -284,6 +285,18 @@ def test_killed_while_salvaging(house: House) -> None:
     walk(house, SALVAGING)
     assert house.once() == 1
     assert copies_of(house, FILM.encode()) == ["failed"]
+    check_tidy(house)
+
+
+def test_killed_while_a_film_is_waited_for(house: House) -> None:
+    """A film that may be unfinished is given its time, even if the power is cut meanwhile."""
+    house.configure(inbox={"young_seconds": 1.5})
+    house.drop("film.mp4", BAD_FILM)
+    daemon = house.start("once", FAULT_AT=DOUBTING[0])
+    assert daemon.wait() == -signal.SIGKILL
+    check_source(house, BAD_FILM.encode(), DOUBTING[0])
+    assert house.once() == 1
+    assert copies_of(house, BAD_FILM.encode()) == ["failed"]
     check_tidy(house)
 
 

@@ -32,7 +32,7 @@ from daemon.jobs import (
 )
 from daemon.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
 from daemon.owners import Leases, Owner, Standing, standing, start_time_of, this_process
-from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide
+from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, patience
 from daemon.troubles import Troubles
 from daemon.wire import Advanced, Finished, Hello, Lines, Start, WireError, decode, encode
 from erasecore.errors import Remedy
@@ -270,6 +270,24 @@ def test_mount_table(tmp_path: Path) -> None:
 def test_is_network(kind: str, network: bool) -> None:
     """On which filesystems changes come without events."""
     assert is_network(kind) is network
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [
+        (0.0, 1.0),  # just arrived: soon again
+        (-5.0, 1.0),  # the clock was set back
+        (5.0, 5.0),  # as long again as it has lain there
+        (60.0, 60.0),
+        (100.0, 20.0),  # the last time is when it is old enough to be believed
+        (120.0, None),
+        (5000.0, None),
+    ],
+)
+def test_patience(age: float, seconds: float | None) -> None:
+    """A film that looks cut off is tried again while it is young."""
+    assert patience(age, 120.0) == seconds
+    assert patience(age, 0.0) is None
 
 
 # --- owners and leases --------------------------------------------------------------------------
