@@ -1,6 +1,7 @@
 # One command each; every one makes the environment in .venv when it is not there yet.
 #   make test    every test               make demo    a real film through the daemon
 #   make check   lint, types, contracts   make bench   quality, speed and memory
+#   make chaos N=200   random kills under load: nothing lost, doubled or torn
 #   make test-system   the installed service under a real systemd; root, systemd-container
 # PYTHON picks the interpreter: make PYTHON=python3.12 test
 
@@ -9,6 +10,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 READY := $(VENV)/.ready
+
+# How many kills with the quick worker and with the real one, and the seed; see tests/process/chaos.py
+N ?= 200
+REAL ?= 20
+SEED ?= 1
 
 # Where the bench finds its clips, and what it runs; see docs/benchmarks.md
 DATA ?= ../shared/data
@@ -19,7 +25,7 @@ METHODS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test test-system demo bench clean
+.PHONY: help env check test chaos test-system demo bench clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
@@ -48,6 +54,9 @@ check: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+chaos: $(READY)
+	$(BIN)/python -m tests.process.chaos --kills $(N) --real $(REAL) --seed $(SEED)
 
 test-system: $(READY)
 	$(BIN)/python -m pytest tests/system

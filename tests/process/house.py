@@ -111,6 +111,14 @@ class House:
             setattr(self, name, path)
         self.configure()
 
+    def configuration_of(self, host: str) -> Path:
+        """A configuration like ours, for a daemon that takes itself for one on ``host``."""
+        raw = yaml.safe_load(self.config.read_text())
+        raw["claims"]["instance"] = host
+        path = self.root / f"config-{host}.yaml"
+        path.write_text(yaml.safe_dump(raw))
+        return path
+
     def drop(self, name: str, content: str | bytes = "segments 2\n") -> Path:
         """Put a film into the inbox at once."""
         path = self.inbox / name
@@ -121,11 +129,21 @@ class House:
         return path
 
     def start(
-        self, command: str = "run", *, quick: bool = True, worker: str = "", **environment: str
+        self,
+        command: str = "run",
+        *,
+        quick: bool = True,
+        worker: str = "",
+        host: str = "",
+        **environment: str,
     ) -> Daemon:
-        """A daemon at work, with the quick worker, the real one, or the module ``worker``."""
+        """A daemon at work, with the quick worker, the real one, or the module ``worker``.
+
+        With ``host`` it takes itself for one on another machine.
+        """
+        config = self.configuration_of(host) if host else self.config
         program = ["-m", "tests.process.quick_daemon"] if quick or worker else ["-m", "daemon"]
-        argv = [sys.executable, *program, command, "--config", str(self.config)]
+        argv = [sys.executable, *program, command, "--config", str(config)]
         argv += [worker] if worker else []
         log = self.root / f"daemon-{len(self.daemons)}.log"
         daemon = Daemon(argv, log, environment)
