@@ -319,7 +319,7 @@ class _Bench:
                     for snapshot in snapshots.at(frame.index):
                         snapshot.take(frame.picture, picture)
                 watch.look(frame.index, frame.planes, planes)
-                writer.write(picture)
+                writer.write(picture, cut=frame.index in film.detection.cuts)
                 self._meter.encoded(worth)
         fault_point("segment.after_video")
         return _Stored(recovered, path, watch.findings(), snapshots)

@@ -56,6 +56,7 @@ _SVT_SPEED = (12, 11, 10, 9, 8, 6, 5, 4, 3, 2)
 _VPX_SPEED = (8, 7, 6, 5, 5, 4, 2, 1, 0, 0)
 _PRORES = {"Proxy": 0, "LT": 1, "Standard": 2, "HQ": 3, "4444": 4, "XQ": 5}
 _LEAN_LOOKAHEAD = "10"  # frames; usually 40 with x264
+_TOLD_CUTS = {"libx264", "libx264rgb"}
 _INTERLACED = {"libx264", "mpeg2video", "mpeg4", "prores_ks", "ffv1"}
 
 
@@ -69,6 +70,7 @@ class EncoderPlan:
     options: dict[str, str]
     gop_frames: int
     interlaced: bool
+    told_cuts: bool = False  # keyframes stand where it is told, not where it sees a cut
 
 
 def plan_encoder(video: VideoInfo, settings: EncodeSettings, *, lean: bool = False) -> EncoderPlan:
@@ -85,6 +87,7 @@ def plan_encoder(video: VideoInfo, settings: EncodeSettings, *, lean: bool = Fal
         options=_leaner(encoder, options) if lean else options,
         gop_frames=min(250, max(12, round(video.rate * 10))),
         interlaced=video.top_field_first is not None and encoder in _INTERLACED,
+        told_cuts=encoder in _TOLD_CUTS,
     )
 
 
@@ -188,7 +191,9 @@ def _quantiser_options(settings: EncodeSettings) -> dict[str, str]:
 
 
 def _x264_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
-    params = ["open-gop=0"]
+    # A flash behind letters is no cut to x264; behind the same letters erased it is, and the frames
+    # before it are starved. Where the cuts are we know, and say so.
+    params = ["open-gop=0", "scenecut=0"]
     if video.mastering is not None and video.codec == "h264":
         params += [f"{k}={v}" for k, v in x265_hdr(video, "mastering-display", "cll").items()]
     options = {"preset": settings.preset, "crf": f"{settings.crf:g}"}

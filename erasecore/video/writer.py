@@ -12,6 +12,7 @@ import av
 import av.container
 import av.error
 from av.codec.context import Flags, ThreadType
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from erasecore.durable import whole_file
@@ -72,15 +73,21 @@ class SegmentWriter:
             if error is not None:
                 raise error
 
-    def write(self, picture: av.VideoFrame) -> None:
-        """Append one picture, in presentation order. Its stamp and picture type are overwritten."""
+    def write(self, picture: av.VideoFrame, *, cut: bool = False) -> None:
+        """Append one picture, in presentation order. Its stamp and picture type are overwritten.
+
+        Args:
+            picture: the next one.
+            cut: whether a shot begins with it.
+        """
         assert self._container is not None
         assert self._stream is not None
         picture = _in_format(picture, self._plan.pix_fmt)
         picture.time_base = 1 / self._plan.rate
         picture.pts = self._count
         picture.duration = 1
-        picture.pict_type = 0  # the encoder chooses; the source's type would be an order
+        # Any type but none would be an order, the source's as well.
+        picture.pict_type = PictureType.I if cut and self._plan.told_cuts else PictureType.NONE
         self._count += 1
         self._container.mux(self._stream.encode(picture))
 

@@ -9,9 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from erasecore.settings import Codec, EncodeSettings
-from erasecore.video.probe import Mastering
+from erasecore.settings import Codec, EncodeSettings, LimitSettings
+from erasecore.video.probe import Mastering, probe
 from erasecore.video.reader import FrameReader
+from erasecore.video.writer import SegmentWriter
 from tests.clips import Coding, draw, ffmpeg, write
 from tests.media.journeys import Journey, travel
 
@@ -195,3 +196,17 @@ def test_hevc_keeps_the_tag_that_apple_players_need(tmp_path: Path) -> None:
     journey = travel(film, tmp_path, segments=2)
     with av.open(str(journey.result)) as container:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_keyframes_stand_at_the_cuts_that_are_told(tmp_path: Path) -> None:
+    """A shot begins with a keyframe; a flash, which an encoder takes for a cut, with none."""
+    pictures = draw(frames=52, cuts=[12]).shown
+    pictures[40:] = 255 - pictures[40:] // 4  # white, from one frame to the next
+    video = probe(write(tmp_path / "film.mkv", pictures), LimitSettings())
+    part = tmp_path / "0000.mkv"
+    with FrameReader(video) as reader, SegmentWriter(part, video, EncodeSettings()) as writer:
+        for frame in reader:
+            writer.write(frame.picture, cut=frame.index == 12)
+    with av.open(str(part)) as container:
+        keyframes = [k for k, frame in enumerate(container.decode(video=0)) if frame.key_frame]
+    assert keyframes == [0, 12]
