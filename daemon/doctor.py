@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +18,19 @@ from ulid import ULID
 from daemon.config import Config
 from daemon.folders import filesystem_of, free_bytes, is_network, mounts, paths_of, prove
 from daemon.machine import look_at_machine
+from daemon.models import MISSING, WELL, overview
 from daemon.owners import WORKER_LOG
+from daemon.records import as_json
 from daemon.supervisor import WORKER_COMMAND, Supervisor, WorkerBroken
 from daemon.wake import Wake
 from daemon.wire import Hello
 from daemon.workers import seats_for, works_on_gpu
-from erasecore.errors import ConfigError, FolderError
+from erasecore.errors import ConfigError, EraseError, FolderError, WeightsDamaged
+from erasecore.weights import locate
+
+SURVEY_COMMAND = (sys.executable, "-m", "erasecore.survey")
+SURVEY_SECONDS = 120.0
+FETCH = "subtitle-eraser models fetch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,7 @@ def examine(
     *,
     visible_devices: str | None = None,
     worker_command: Sequence[str] = WORKER_COMMAND,
+    survey_command: Sequence[str] = SURVEY_COMMAND,
 ) -> Iterator[Finding]:
     """What is found, one thing after the other.
 
@@ -46,12 +57,15 @@ def examine(
         source: where the configuration is from.
         visible_devices: ``CUDA_VISIBLE_DEVICES``, if it is set.
         worker_command: how a worker is started.
+        survey_command: what is asked for the diffusion engine.
     """
     yield Finding("config", well=True, sentence=source)
     yield from _folders(config)
     yield _ffmpeg()
     yield _workers(config, visible_devices)
     yield from _worker(config, worker_command)
+    yield _weights(config)
+    yield from _engine(config, survey_command)
 
 
 def _folders(config: Config) -> Iterator[Finding]:
@@ -120,3 +134,55 @@ def _answer(supervisor: Supervisor, wait: Callable[[], None]) -> Hello | WorkerB
         for report in supervisor.step(now=time.monotonic()):
             if isinstance(report, Hello | WorkerBroken):
                 return report
+
+
+def _weights(config: Config) -> Finding:
+    """Whether the weights are there and what they should be; nobody needs them for propagate."""
+    models, state = config.models_folder.absolute(), config.folders.state.absolute()
+    wanted = config.erase.engine == "diffueraser"
+    try:
+        views = overview(models, state, now=time.time())
+        if not any(one.state != MISSING for view in views for one in view.files):
+            sentence = f"none in {models}; only diffueraser needs them (`{FETCH}`)"
+            return Finding("weights", well=not wanted, sentence=sentence)
+        locate(models)
+    except EraseError as error:
+        return Finding("weights", well=False, sentence=str(error))
+    if not all(view.well for view in views):
+        faults = {one.name: one.sentence for view in views for one in view.files if one.sentence}
+        return Finding("weights", well=False, sentence=str(WeightsDamaged(models, faults)))
+    size = sum(view.size_bytes for view in views) / 1e9
+    known = all(one.state == WELL for view in views for one in view.files)
+    by_hand = "" if known else ", brought by hand and never adopted (models verify --adopt)"
+    return Finding("weights", well=True, sentence=f"{models}: whole, {size:.2f} GB{by_hand}")
+
+
+def _engine(config: Config, command: Sequence[str]) -> Iterator[Finding]:
+    """What a process of its own finds for the diffusion engine: it loads torch, we do not."""
+    try:
+        done = subprocess.run(
+            [*command, as_json(config.host())],
+            capture_output=True,
+            text=True,
+            timeout=SURVEY_SECONDS,
+            check=True,
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        sentence = f"no answer within {SURVEY_SECONDS:g} seconds; is the graphics driver well?"
+        yield Finding("engine", well=False, sentence=sentence)
+        return
+    except (subprocess.CalledProcessError, ValueError, IndexError) as error:
+        said = " ".join(str(getattr(error, "stderr", "") or error).split())[-300:]
+        yield Finding("engine", well=False, sentence=f"torch or its driver does not work: {said}")
+        return
+    built = f", for CUDA {found['cuda']}" if found["cuda"] else ", for the CPU alone"
+    torch = found["torch"] + built if found["torch"] else "not installed; only diffueraser needs it"
+    well = bool(found["torch"]) or config.erase.engine != "diffueraser"
+    yield Finding("torch", well=well, sentence=torch)
+    for one in found["devices"]:
+        memory = f"{one['total_bytes'] / 1e9:.1f} GB, {one['free_bytes'] / 1e9:.1f} GB free"
+        yield Finding("cuda", well=True, sentence=f"{one['name']}, {memory}")
+    stands_for = found["engine"] or "none"
+    sentence = f"auto is {stands_for}: {found['reason']}"
+    yield Finding("engine", well=bool(found["engine"]), sentence=sentence)

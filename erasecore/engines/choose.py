@@ -15,7 +15,7 @@ from erasecore.device import nvidia_driver
 from erasecore.engines.base import Engine
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import EngineMissing, WeightsMissing
-from erasecore.manifest import proven
+from erasecore.manifest import MANIFEST, proven
 from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.weights import locate
 
@@ -67,14 +67,25 @@ def make_engine(name: str, means: Means | None = None) -> Engine:
     raise EngineMissing(name, f"no such engine; there are {', '.join(BUILT_IN)}.")
 
 
-def choose_auto(host: HostSettings) -> AutoChoice:
+def choose_auto(host: HostSettings, has_driver: Callable[[], bool] = nvidia_driver) -> AutoChoice:
     """Which engine ``auto`` stands for: diffueraser where weights and a CUDA device are there.
 
     Torch is asked only where everything else is there: whoever has no use for it never loads it.
+
+    Raises:
+        WeightsMissing: weights were fetched for the driver that is there, and some are gone. Films
+            are not to be done worse from one day to the next without anybody noticing.
     """
-    if (lacking := _lacking(host)) is not None:
+    driver = has_driver()
+    try:
+        lacking = _lacking(host)
+    except WeightsMissing:
+        if driver and Path(host.models, MANIFEST).exists():
+            raise
+        lacking = "the weights are not all there (`subtitle-eraser models fetch`)."
+    if lacking is not None:
         return AutoChoice("propagate", lacking)
-    if not nvidia_driver():
+    if not driver:
         return AutoChoice("propagate", "the weights are there, but no NVIDIA driver is.")
     gpu = _cuda_device()
     if gpu is None:
@@ -83,13 +94,14 @@ def choose_auto(host: HostSettings) -> AutoChoice:
 
 
 def _lacking(host: HostSettings) -> str | None:
-    """What the diffusion engine lacks here, the device aside; ``None`` if it is all there."""
+    """What the diffusion engine lacks here, the device aside; ``None`` if it is all there.
+
+    Raises:
+        WeightsMissing: not all weights are there.
+    """
     if not host.models:
         return "there is no models folder; set models.folder."
-    try:
-        locate(Path(host.models))
-    except WeightsMissing as error:
-        return str(error)
+    locate(Path(host.models))
     missing = [name for name in _LIBRARIES if find_spec(name) is None]
     return f"the package {missing[0]} is not there; {_INSTALL}." if missing else None
 

@@ -21,9 +21,11 @@ from erasecore.engines.choose import Means, choose_auto, make_engine
 from erasecore.engines.diffueraser.engine import DiffuEraser
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import EngineMisbehaved, EngineMissing, Remedy, WeightsMissing
+from erasecore.manifest import Manifest, write_manifest
 from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
 from tests.painters import PatternPainter
+from tests.tinyweights import write_tiny_weights
 
 LAYOUTS = [
     PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False),
@@ -213,6 +215,19 @@ def test_auto_says_why_it_does_not_diffuse(tmp_path: Path) -> None:
         choice = choose_auto(HostSettings(models=models))
         assert choice.engine == "propagate"
         assert reason in choice.reason
+
+
+def test_auto_does_not_do_with_less_what_was_fetched(tmp_path: Path) -> None:
+    """Weights that were fetched and are gone in part stop a host that has a card, and no other."""
+    models = write_tiny_weights(tmp_path / "models")
+    host = HostSettings(models=str(models), state=str(tmp_path))
+    lora = models / "PCM_Weights/sd15/pcm_sd15_smallcfg_2step_converted.safetensors"
+    lora.unlink()
+    assert choose_auto(host, lambda: True).engine == "propagate"
+    write_manifest(models, Manifest())
+    assert choose_auto(host, lambda: False).engine == "propagate"
+    with pytest.raises(WeightsMissing, match=lora.name):
+        choose_auto(host, lambda: True)
 
 
 def test_diffusion_without_weights_names_the_command_that_fetches_them(tmp_path: Path) -> None:

@@ -245,5 +245,8 @@ def test_doctor(house: House) -> None:
     """The doctor finds everything well on a machine where it is."""
     done = run("doctor", "--config", house.config)
     assert done.returncode == 0, done.stdout
-    for word in ("inbox", "ffmpeg", "workers: 1 (worker.count: 1)", "worker: ready", "onnxruntime"):
+    workers = "workers: 1 (worker.count: 1)"
+    for word in ("inbox", "ffmpeg", workers, "worker: ready", "onnxruntime", "torch: 2."):
         assert word in done.stdout
+    assert "weights: none in " in done.stdout
+    assert "engine: auto is propagate: the weights are not all there" in done.stdout
