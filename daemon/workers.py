@@ -14,7 +14,7 @@ from daemon.config import Config, WorkerSettings
 from daemon.machine import CORES_PER_FILM, Machine
 from daemon.owners import worker_log
 from daemon.supervisor import Report, Seat, Supervisor, WorkerState
-from erasecore.errors import WeightsMissing
+from erasecore.errors import FolderError, WeightsMissing
 from erasecore.settings import HostSettings
 from erasecore.weights import locate
 
@@ -25,7 +25,7 @@ def works_on_gpu(config: Config) -> bool:
         return config.erase.engine == "diffueraser"
     try:
         locate(config.models_folder)
-    except WeightsMissing:
+    except (WeightsMissing, FolderError):  # for the first film, and the doctor, to say
         return False
     return True
 
