@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.config import Config, load_config
-from daemon.doctor import Finding, examine
+from daemon.doctor import SURVEY_COMMAND, Finding, examine
 from daemon.models import adopt
 from tests.process.house import House
 from tests.unit.test_weights import WHOLE, lay_out
@@ -20,8 +20,8 @@ NO_WORKER = (sys.executable, "-c", "import sys; sys.exit('no worker here')")
 
 def findings(config: Config, *, survey: str = "") -> dict[str, Finding]:
     """What is found by what was looked at; ``survey`` is a program in place of the real one."""
-    command = {"survey_command": (sys.executable, "-c", survey)} if survey else {}
-    found = examine(config, "a test", worker_command=NO_WORKER, **command)
+    command = (sys.executable, "-c", survey) if survey else SURVEY_COMMAND
+    found = examine(config, "a test", worker_command=NO_WORKER, survey_command=command)
     return {one.what: one for one in found}
 
 
