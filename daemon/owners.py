@@ -34,6 +34,7 @@ class Owner:
     pid_namespace: int
     pid: int
     start_time: int  # of the process, in ticks since boot
+    machine_id: str = ""  # two machines may bear one name
 
 
 class Standing(StrEnum):
@@ -61,6 +62,7 @@ class Ownerless(NoOwner):
 def this_process(host: str = "") -> Owner:
     """Ourselves, on ``host`` or, without one, on the host of this name."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
+    machine_id = Path("/etc/machine-id")
     namespace = Path("/proc/self/ns/pid")
     return Owner(
         host=host or socket.gethostname(),
@@ -68,6 +70,7 @@ def this_process(host: str = "") -> Owner:
         pid_namespace=namespace.stat().st_ino if namespace.exists() else 0,
         pid=os.getpid(),
         start_time=start_time_of(os.getpid()) or 0,
+        machine_id=machine_id.read_text().strip() if machine_id.exists() else "",
     )
 
 
@@ -86,10 +89,11 @@ def standing(owner: Owner, me: Owner) -> Standing:
     """What is known of ``owner``, as seen from ``me``."""
     if owner == me:
         return Standing.SELF
-    if owner.host != me.host:
+    if (owner.host, owner.machine_id) != (me.host, me.machine_id):
         return Standing.FOREIGN
     if owner.boot_id != me.boot_id:
-        return Standing.DEAD  # this host has been started anew since
+        # This host has been started anew since; or, where nothing else tells, another has its name.
+        return Standing.DEAD if me.machine_id else Standing.FOREIGN
     if owner.pid_namespace != me.pid_namespace:
         return Standing.FOREIGN
     alive = start_time_of(owner.pid) == owner.start_time

@@ -292,7 +292,7 @@ def test_patience(age: float, seconds: float | None) -> None:
 
 # --- owners and leases --------------------------------------------------------------------------
 
-ME = this_process()
+ME = replace(this_process(), machine_id="this one")
 
 
 @pytest.mark.parametrize(
@@ -300,6 +300,7 @@ ME = this_process()
     [
         ({}, Standing.SELF),
         ({"host": "another"}, Standing.FOREIGN),  # only its heartbeat tells
+        ({"machine_id": "another", "boot_id": "b"}, Standing.FOREIGN),  # of the same name
         ({"boot_id": "before"}, Standing.DEAD),  # this host has been restarted since
         ({"pid_namespace": 1}, Standing.FOREIGN),  # in another container
         ({"pid": 2**22 + 1}, Standing.DEAD),  # no such process
@@ -310,6 +311,13 @@ ME = this_process()
 def test_standing(change: dict[str, object], what: Standing) -> None:
     """Who is alive, as seen from us."""
     assert standing(replace(ME, **change), ME) is what  # type: ignore[arg-type]
+
+
+def test_standing_where_machines_have_no_id() -> None:
+    """A namesake that was started at another time may be another machine: its heartbeat tells."""
+    me = replace(ME, machine_id="")
+    assert standing(replace(me, boot_id="another"), me) is Standing.FOREIGN
+    assert standing(replace(me, pid=2**22 + 1), me) is Standing.DEAD
 
 
 def test_owner_fields() -> None:

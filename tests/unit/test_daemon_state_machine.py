@@ -1,4 +1,8 @@
-"""Any interleaving of the daemons' steps, crashes included, loses and doubles nothing."""
+"""Any interleaving of two daemons' steps, crashes and awakenings included, loses nothing.
+
+Each step may be cut off at any fault point, as by a power cut, or stand still there while the other
+daemon takes over and does all that is to be done; then the sleeper wakes up and goes on.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,32 +21,50 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from daemon import claims, faults
+from daemon import claims, faults, owners
 from daemon.config import load_config
 from daemon.faults import DAEMON_POINTS
 from daemon.history import History
 from daemon.holdings import Holdings
 from daemon.inbox import Candidate, stamp_of
-from daemon.jobs import JOB_FILE, Fault, JobState, load_job
-from daemon.publish import target
+from daemon.jobs import Fault, JobState, load_job
+from daemon.owners import Leases, Owner
+from daemon.publish import requeue, target
 from daemon.wire import Finished
 from erasecore.errors import Remedy
 from erasecore.reports import EraseReport
 
 NAMES = ("film.mp4", "a/film.mp4", "other.mkv")
-DAEMONS = 2
-PUBLISHING = [one for one in DAEMON_POINTS if one.startswith(("publish.", "reject."))]
+HOSTS = 2
+NO_SUCH_PID = 2**22 + 1  # and all above it
+LONG = 10_000.0  # seconds; longer than any delay or lease
+POINTS = [one for one in DAEMON_POINTS if not one.startswith("worker.")]
+STEPS_OUT = [one for one in POINTS if one.startswith(("publish.", "reject.", "undo."))]
 
 
-class Crash(BaseException):
-    """A power cut: nothing may catch it."""
+class PowerCutError(BaseException):
+    """The end: nothing may catch it."""
 
 
-def crash() -> NoReturn:
+def cut() -> NoReturn:
     """Cut the power."""
-    raise Crash
+    raise PowerCutError
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What happens in the middle of a step."""
+
+    point: str = ""  # nothing
+    freeze: bool = False  # it goes on after the other daemon has taken over; else it is the end
+
+
+TROUBLES = st.builds(
+    Trouble,
+    st.one_of(st.just(""), st.sampled_from(STEPS_OUT), st.sampled_from(POINTS)),
+    st.booleans(),
+)
+NUMBERS = st.integers(0, HOSTS - 1)
 REPORT = EraseReport(
     untouched=False,
     result="result.mp4",
@@ -58,7 +80,7 @@ REPORT = EraseReport(
 
 
 class Daemons(RuleBasedStateMachine):
-    """Two daemons that take steps in any order, and may be killed within any of them."""
+    """Two daemons on two hosts that take steps in any order; either may die, or sleep, in any."""
 
     @initialize()
     def begin(self) -> None:
@@ -71,25 +93,18 @@ class Daemons(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
         self.dropped: list[str] = []
         self.now = 0.0
-        self.holdings = [self._new(number) for number in range(DAEMONS)]
-
-    def _new(self, number: int) -> Holdings:
-        instance = self.root / "work" / f"daemon{number}"
-        instance.mkdir(exist_ok=True)
-        return Holdings(instance, self.config, self.history)
+        self.owners = [self._owner(number) for number in range(HOSTS)]
+        self.holdings = [self._settle_in(number) for number in range(HOSTS)]
 
     def teardown(self) -> None:
         """In the end everything is where it belongs, exactly once."""
         faults.arm("")
-        for number in range(DAEMONS):
+        for number in range(HOSTS):
             self._restart(number)
         while self._films("inbox") or any(one.jobs for one in self.holdings):
-            for holdings in self.holdings:
-                self._claim(holdings)
-                self._begin(holdings)
-                self._finish(holdings)
-                holdings.settle_up()
-            self.now += 10_000
+            for number in range(HOSTS):
+                self._take_over_the_dead(number)
+                self._do_all(self.holdings[number])
         ended = self._films("originals") + self._films("failed")
         assert sorted(ended) == sorted(self.dropped)
         assert self._by_name("done") == self._by_name("originals")
@@ -97,11 +112,13 @@ class Daemons(RuleBasedStateMachine):
             for name in self._by_name(folder):
                 job_id = json.loads((self.root / folder / f"{name}{ending}").read_text())["job_id"]
                 assert (self.root / folder / f"{name}.log").read_text() in ("", job_id)
-        assert not list((self.root / "work").rglob("*.*"))
+        for number in range(HOSTS):
+            claims.leave(self.holdings[number].instance)
+        assert not list((self.root / "work").iterdir())
         self.history.close()
         shutil.rmtree(self.root)
 
-    # --- steps ------------------------------------------------------------------------------
+    # --- what others do -----------------------------------------------------------------------
 
     @rule(name=st.sampled_from(NAMES))
     def drop(self, name: str) -> None:
@@ -116,117 +133,176 @@ class Daemons(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def foreign(self, name: str) -> None:
-        """Somebody else puts a file of the same name into done/."""
+        """Somebody else puts files of such names into done/ and failed/."""
         for folder, ending in (("done", ".preview.jpg"), ("done", ".log"), ("failed", ".log")):
             path = self.root / folder / f"{name}{ending}"
             path.parent.mkdir(exist_ok=True)
             if not path.exists():
                 path.write_text("another")
 
-    @rule(number=st.integers(0, DAEMONS - 1))
-    def claim(self, number: int) -> None:
+    @rule(trouble=TROUBLES)
+    def requeue(self, trouble: Trouble) -> None:
+        """Somebody puts a failed film back into the inbox, with a power cut if there is one."""
+        failed = self.root / "failed"
+        for path in sorted(failed.rglob("*.m*"))[:1]:
+            faults.arm(trouble.point, cut)
+            try:
+                requeue(path, failed, self.root / "inbox")
+            except (PowerCutError, FileExistsError):
+                pass  # it may be said again, or the inbox has a film of that name
+            finally:
+                faults.arm("")
+
+    # --- what the daemons do ------------------------------------------------------------------
+
+    @rule(number=NUMBERS, trouble=TROUBLES)
+    def claim(self, number: int, trouble: Trouble) -> None:
         """A daemon takes the first film."""
-        self._guarded(number, lambda: self._claim(self.holdings[number]))
+        self._step(number, trouble, lambda: self._claim(self.holdings[number]))
 
-    @rule(number=st.integers(0, DAEMONS - 1))
-    def attempt(self, number: int) -> None:
+    @rule(number=NUMBERS, trouble=TROUBLES)
+    def attempt(self, number: int, trouble: Trouble) -> None:
         """A daemon begins with a job that is due."""
-        self._guarded(number, lambda: self._begin(self.holdings[number]))
+        self._step(number, trouble, lambda: self._begin(self.holdings[number]))
 
-    @rule(number=st.integers(0, DAEMONS - 1))
-    def finish(self, number: int) -> None:
+    @rule(number=NUMBERS, trouble=TROUBLES)
+    def finish(self, number: int, trouble: Trouble) -> None:
         """An attempt ends well."""
-        self._guarded(number, lambda: self._finish(self.holdings[number]))
-
-    @rule(number=st.integers(0, DAEMONS - 1), remedy=st.sampled_from(Remedy))
-    def fail(self, number: int, remedy: Remedy) -> None:
-        """An attempt fails."""
-        holdings = self.holdings[number]
-
-        def act() -> None:
-            for job in holdings.states(JobState.RUNNING)[:1]:
-                (holdings.folder(job) / "log").write_text(job.job_id)
-                fault = Fault("SomeError", remedy, "it failed")
-                holdings.fail(job.job_id, fault, wall=self.now)
-
-        self._guarded(number, act)
-
-    @rule(number=st.integers(0, DAEMONS - 1))
-    def publish(self, number: int) -> None:
-        """A daemon publishes what it has."""
-        self._guarded(number, lambda: self.holdings[number].settle_up())
-
-    @rule(number=st.integers(0, DAEMONS - 1))
-    def restart(self, number: int) -> None:
-        """A daemon is killed between two steps, and started again."""
-        self._restart(number)
-
-    @rule(number=st.integers(0, DAEMONS - 1))
-    def take_over(self, number: int) -> None:
-        """A daemon is killed, and the other takes over what it held."""
-        dead, alive = number, self.holdings[1 - number]
-        taken = claims.take_over(self.holdings[dead].instance, alive.instance)
-        alive.adopt(taken, wall=self.now)
-        self.holdings[dead] = self._new(dead)
+        self._step(number, trouble, lambda: self._finish(self.holdings[number]))
 
     @rule(
-        number=st.integers(0, DAEMONS - 1),
-        name=st.sampled_from(NAMES),
-        well=st.booleans(),
-        point=st.one_of(st.sampled_from(PUBLISHING), st.sampled_from(DAEMON_POINTS)),
-        taken=st.booleans(),
+        number=NUMBERS,
+        trouble=TROUBLES,
+        remedy=st.sampled_from(Remedy),
+        unfinished=st.booleans(),
     )
-    def power_cut(self, number: int, name: str, well: bool, point: str, taken: bool) -> None:
-        """A film goes all the way, or until the power is cut; then its name may be taken."""
-        holdings = self.holdings[number]
+    def fail(self, number: int, trouble: Trouble, remedy: Remedy, unfinished: bool) -> None:
+        """An attempt fails."""
+        fault = Fault("SomeError", remedy, "it failed", unfinished=unfinished)
+        self._step(number, trouble, lambda: self._fail(self.holdings[number], fault))
+
+    @rule(number=NUMBERS, trouble=TROUBLES)
+    def hand_back(self, number: int, trouble: Trouble) -> None:
+        """A daemon puts the job at hand back into the queue."""
 
         def act() -> None:
-            self.drop(name)
+            for job in self.holdings[number].states(JobState.RUNNING)[:1]:
+                self.holdings[number].hand_back(job.job_id, wall=self.now)
+
+        self._step(number, trouble, act)
+
+    @rule(number=NUMBERS, trouble=TROUBLES, taken=st.booleans())
+    def publish(self, number: int, trouble: Trouble, taken: bool) -> None:
+        """A daemon publishes what it has; perhaps somebody takes a name before it tries again."""
+        self._step(number, trouble, self.holdings[number].settle_up)
+        if taken:
+            self._take_a_name(self.holdings[number])
+
+    @rule(number=NUMBERS, trouble=TROUBLES)
+    def restart(self, number: int, trouble: Trouble) -> None:
+        """A daemon is killed between two steps and started again, which may be cut off, too."""
+        self._step(number, replace(trouble, freeze=False), lambda: self._restart(number))
+
+    @rule(number=NUMBERS, trouble=TROUBLES)
+    def take_over(self, number: int, trouble: Trouble) -> None:
+        """A daemon is silent for a lease, though it lives; the other takes over what it held."""
+        other = 1 - number
+        act = lambda: self._take(self.holdings[other].instance, self.holdings[number])  # noqa: E731
+        self._step(number, replace(trouble, freeze=False), act)
+
+    @rule(
+        number=NUMBERS,
+        name=st.sampled_from(NAMES),
+        remedy=st.one_of(st.none(), st.sampled_from(Remedy)),
+        trouble=TROUBLES,
+        taken=st.booleans(),
+    )
+    def go_all_the_way(
+        self, number: int, name: str, remedy: Remedy | None, trouble: Trouble, taken: bool
+    ) -> None:
+        """A film goes all the way, or as far as it comes."""
+        self.drop(name)
+
+        def act() -> None:
+            holdings = self.holdings[number]
             self._claim(holdings)
             self._begin(holdings)
-            if well:
+            if remedy is None:
                 self._finish(holdings)
-            for job in holdings.states(JobState.RUNNING):
-                (holdings.folder(job) / "log").write_text(job.job_id)
-                fault = Fault("SomeError", Remedy.FIX_INPUT, "it failed")
-                holdings.fail(job.job_id, fault, wall=self.now)
+            else:
+                self._fail(holdings, Fault("SomeError", remedy, "it failed"))
             holdings.settle_up()
 
-        faults.arm(point, crash)
-        self._guarded(number, act, then=lambda: self._take_a_name(holdings) if taken else None)
-        faults.arm("")
+        self._step(number, trouble, act)
+        if taken:
+            self._take_a_name(self.holdings[number])
 
-    # --- what the steps are made of ---------------------------------------------------------
+    # --- troubles -----------------------------------------------------------------------------
 
-    def _guarded(
-        self,
-        number: int,
-        act: Callable[[], object],
-        then: Callable[[], object] = lambda: None,
-    ) -> None:
+    def _step(self, number: int, trouble: Trouble, act: Callable[[], object]) -> None:
+        """Do a step, whatever comes in between; afterwards as the service does."""
+        faults.arm(trouble.point, (lambda: self._sleep(number)) if trouble.freeze else cut)
         try:
             act()
-        except Crash:
-            then()
+        except PowerCutError:
+            faults.arm("")
             self._restart(number)
+        except OSError:
+            faults.arm("")
+            self._recover(number)
+        finally:
+            faults.arm("")
 
-    def _take_a_name(self, holdings: Holdings) -> None:
-        """Somebody else takes a name that a job was about to give to one of its files."""
-        for folder in claims.job_folders(holdings.instance):
-            if not (folder / JOB_FILE).exists():
-                continue
-            job = load_job(folder)
-            free = [one for one in job.placements if (folder / one.file).exists()]
-            for placement in free[:1]:
-                path = target(self.config.folders, placement)
-                path.parent.mkdir(exist_ok=True)
-                if not path.exists() and path.suffix not in (".mp4", ".mkv"):
-                    path.write_text("another")
+    def _sleep(self, number: int) -> None:
+        """While a daemon sleeps in the middle of a step, the other does all that is to be done."""
+        faults.arm("")
+        other = self.holdings[1 - number]
+        try:
+            self._take(self.holdings[number].instance, other)
+            self._do_all(other)
+        except OSError:
+            self._recover(1 - number)
+
+    def _recover(self, number: int) -> None:
+        """As ``Service`` does after a turn that failed."""
+        holdings = self.holdings[number]
+        if owners.beat(holdings.instance):
+            holdings.forget_lost()
+            holdings.adopt_strays(wall=self.now)
+        else:
+            self.holdings[number] = self._settle_in(number)
 
     def _restart(self, number: int) -> None:
-        faults.arm("")
-        self.holdings[number] = self._new(number)
-        self.holdings[number].adopt_strays(wall=self.now)
+        self.owners[number] = self._owner(number)
+        self.holdings[number] = self._settle_in(number)
+        self._take_over_the_dead(number)
+
+    # --- what the steps are made of -----------------------------------------------------------
+
+    def _owner(self, number: int) -> Owner:
+        """A process that never was before."""
+        start_time = next(self.numbers)
+        return Owner(f"host{number}", "boot", 1, NO_SUCH_PID + start_time, start_time)
+
+    def _settle_in(self, number: int) -> Holdings:
+        token = f"{next(self.numbers):06}"
+        instance = owners.open_instance(self.root / "work", self.owners[number], token)
+        return Holdings(instance, self.config, self.history)
+
+    def _take_over_the_dead(self, number: int) -> None:
+        work, me = self.root / "work", self.owners[number]
+        for instance in owners.abandoned(work, me, Leases(LONG), now=self.now):
+            self._take(instance, self.holdings[number])
+
+    def _take(self, instance: Path, holdings: Holdings) -> None:
+        holdings.adopt(claims.take_over(instance, holdings.instance), wall=self.now)
+
+    def _do_all(self, holdings: Holdings) -> None:
+        self._claim(holdings)
+        while holdings.jobs:
+            self._begin(holdings)
+            self._finish(holdings)
+            holdings.settle_up()
 
     def _claim(self, holdings: Holdings) -> None:
         inbox = self.root / "inbox"
@@ -236,7 +312,7 @@ class Daemons(RuleBasedStateMachine):
             holdings.claim(candidate, job_id, now=self.now, wall=self.now)
 
     def _begin(self, holdings: Holdings) -> None:
-        self.now += 10_000
+        self.now += LONG
         holdings.admit(settle_seconds=0.0, now=self.now, wall=self.now)
         job = next(iter(holdings.due(wall=self.now)), None)
         if job is not None and not holdings.states(JobState.RUNNING):
@@ -249,10 +325,29 @@ class Daemons(RuleBasedStateMachine):
             (folder / result).write_bytes((folder / job.source).read_bytes())
             (folder / "log").write_text(job.job_id)
             (folder / "preview.jpg").write_bytes(b"a picture")
-            report = Finished(job.job_id, _named(result), "", "")
+            report = Finished(job.job_id, replace(REPORT, result=result), "", "")
             holdings.finish(report, {}, wall=self.now)
 
-    # --- what holds at any moment -----------------------------------------------------------
+    def _fail(self, holdings: Holdings, fault: Fault) -> None:
+        for job in holdings.states(JobState.RUNNING)[:1]:
+            (holdings.folder(job) / "log").write_text(job.job_id)
+            holdings.fail(job.job_id, fault, wall=self.now)
+
+    def _take_a_name(self, holdings: Holdings) -> None:
+        """Somebody else takes a name that a job was about to give to one of its files."""
+        if not holdings.instance.is_dir():
+            return
+        for folder in claims.job_folders(holdings.instance):
+            if not (folder / "job.json").exists():
+                continue
+            free = [one for one in load_job(folder).placements if (folder / one.file).exists()]
+            for placement in free[:1]:
+                path = target(self.config.folders, placement)
+                path.parent.mkdir(exist_ok=True)
+                if not path.exists() and path.suffix not in (".mp4", ".mkv"):
+                    path.write_text("another")
+
+    # --- what holds at any moment -------------------------------------------------------------
 
     def _films(self, folder: str) -> list[str]:
         root = self.root / folder
@@ -281,13 +376,9 @@ class Daemons(RuleBasedStateMachine):
             assert not [text for text, count in counts.items() if count > 1]
 
 
-def _named(result: str) -> EraseReport:
-    return replace(REPORT, result=result)
-
-
 Daemons.TestCase.settings = settings(
-    max_examples=60,
-    stateful_step_count=20,
+    max_examples=40,
+    stateful_step_count=16,
     deadline=None,
     database=None,
     derandomize=True,

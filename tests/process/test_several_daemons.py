@@ -1,0 +1,148 @@
+"""Several daemons on one inbox, on one host and on several: each film is done exactly once.
+
+Another host is a daemon with another ``claims.instance``: it knows the others by their owner files
+and heartbeats alone.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.process.house import FAST, Daemon, House
+from tests.process.quick_worker import SRT
+
+FILM = "segments 3\n"
+LEASE_SECONDS: float = FAST["claims"]["lease_seconds"]
+SIDECARS = [".log", ".preview.jpg", ".report.json", ".srt"]
+
+
+def is_frozen(daemon: Daemon) -> bool:
+    """Whether a daemon stands still."""
+    stat = Path(f"/proc/{daemon.process.pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def wake(*processes: psutil.Process) -> None:
+    """Let frozen processes go on."""
+    for process in processes:
+        process.resume()
+
+
+def check_once(house: House, names: list[str], content: str = FILM) -> None:
+    """Each film was done once, with all that belongs to it; nothing is left over."""
+    house.wait(lambda: house.films("originals") == names)
+    assert house.files("done") == sorted([*names, *(n + e for n in names for e in SIDECARS)])
+    for name in names:
+        assert (house.done / name).read_text() == content
+        assert (house.done / f"{name}.srt").read_text() == SRT
+        assert json.loads((house.done / f"{name}.report.json").read_bytes())["source"] == name
+    assert house.files("inbox") == house.files("failed") == []
+    assert house.work_is_empty()
+
+
+@pytest.mark.parametrize("hosts", [("", ""), ("one", "two")], ids=["one host", "two hosts"])
+def test_films_are_shared(house: House, hosts: tuple[str, str]) -> None:
+    """Daemons race for films, and each film has one winner."""
+    names = [f"film{number:02}.mp4" for number in range(12)]
+    for name in names:
+        house.drop(name, FILM)
+    daemons = [house.start(host=host) for host in hosts]
+    house.wait(lambda: house.films("originals") == names)
+    assert [daemon.stop() for daemon in daemons] == [0, 0]
+    claimed = [one["film"] for daemon in daemons for one in daemon.said("job.claimed")]
+    assert sorted(claimed) == names
+    assert not any(daemon.said("claims.taken_over") for daemon in daemons)
+    check_once(house, names)
+
+
+def test_a_dead_host_is_inherited_after_its_lease(house: House) -> None:
+    """Nobody can look at another host's processes: its films are taken when it has been silent."""
+    house.drop("film.mp4", "segments 2\nwait\nsegments 3\n")
+    first = house.start(host="one")
+    house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 2)
+    second = house.start(host="two")
+    house.wait(lambda: second.said("service.started"))
+    first.end()
+    killed = datetime.now(UTC)
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("originals"))
+    (taken,) = second.said("claims.taken_over")
+    silence = datetime.fromisoformat(taken["timestamp"]).replace(tzinfo=UTC) - killed
+    assert silence.total_seconds() >= LEASE_SECONDS - FAST["claims"]["heartbeat_seconds"] - 0.1
+    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    assert report["report"]["segments_resumed"] == 2
+    assert second.stop() == 0
+    check_once(house, ["film.mp4"], "segments 2\nwait\nsegments 3\n")
+
+
+def test_a_slow_host_keeps_its_films(house: House) -> None:
+    """A daemon that now and then stands still, for less than a lease, is not taken for dead."""
+    house.drop("film.mp4", "wait\nsegments 3\n")
+    first = house.start(host="one")
+    house.wait(lambda: first.said("attempt.started"))
+    second = house.start(host="two")
+    house.wait(lambda: second.said("service.started"))
+    (owner,) = house.work.glob("one-*/owner.json")
+    begun = time.monotonic()
+    while time.monotonic() - begun < 2.5 * LEASE_SECONDS:
+        beaten = owner.stat().st_mtime_ns
+        first.process.send_signal(signal.SIGSTOP)
+        until = time.monotonic() + 0.4 * LEASE_SECONDS
+        house.wait(lambda until=until: time.monotonic() > until)  # type: ignore[misc]
+        first.process.send_signal(signal.SIGCONT)
+        house.wait(lambda beaten=beaten: owner.stat().st_mtime_ns != beaten)  # type: ignore[misc]
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("originals"))
+    assert [first.stop(), second.stop()] == [0, 0]
+    assert not first.said("claims.lost")
+    assert not second.said("claims.taken_over")
+    check_once(house, ["film.mp4"], "wait\nsegments 3\n")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "claim.after_rename",
+        "worker.before_outcome",
+        "publish.after_sidecars",
+        "publish.after_link",
+    ],
+)
+def test_a_sleeper_that_wakes_after_its_lease(house: House, point: str) -> None:
+    """Whatever a daemon was at when it froze, it notices that its films are others', and stops."""
+    first = house.start(host="one", FAULT_AT=point, FAULT_DOES="freeze")
+    house.wait(lambda: first.said("worker.ready"))
+    house.drop("film.mp4", FILM)
+    house.wait(lambda: is_frozen(first))
+    frozen = [psutil.Process(first.process.pid)]
+    frozen += frozen[0].children()
+    second = house.start(host="two")
+    house.wait(lambda: second.said("claims.taken_over"))
+    house.wait(lambda: house.films("originals") == ["film.mp4"])
+    wake(*frozen)
+    house.wait(lambda: first.said("claims.lost"))
+    house.wait(lambda: len(list(house.work.glob("*/owner.json"))) == 2)  # it has begun anew
+    assert [first.stop(), second.stop()] == [0, 0]
+    check_once(house, ["film.mp4"])
+
+
+def test_a_host_that_was_started_anew(house: House) -> None:
+    """After a power cut of the whole machine its own films are taken back at once."""
+    house.drop("film.mp4", FILM)
+    assert house.once(FAULT_AT="claim.after_queued") == -signal.SIGKILL
+    (path,) = house.work.glob("*/owner.json")
+    owner = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**owner, "boot_id": "before the power cut"}))
+    if owner["machine_id"]:  # else it might be a namesake's, and only the lease tells
+        house.configure(claims={"heartbeat_seconds": 1.0, "lease_seconds": 60.0})
+    daemon = house.start()
+    house.wait(lambda: house.films("originals"))
+    assert daemon.stop() == 0
+    check_once(house, ["film.mp4"])
