@@ -70,13 +70,18 @@ class Workers:
         self._settings, self._host = settings, host
         self._seats = {seat.number: seat for seat in seats}
         for worker in self:
-            worker.settings, worker.host = settings, host
+            worker.settings = settings
         self._rearrange()
+
+    def _stays(self, worker: Supervisor) -> bool:
+        """Whether a worker has what it should have: a seat that there is, the host's folders."""
+        seat = self._seats.get(worker.seat.number)
+        return (worker.seat, worker.host) == (seat, self._host)
 
     def _rearrange(self) -> None:
         """Let those go whose seat is no more, and put somebody into every seat that is free."""
         for number, worker in list(self._all.items()):
-            if worker.state is not WorkerState.BUSY and worker.seat != self._seats.get(number):
+            if worker.state is not WorkerState.BUSY and not self._stays(worker):
                 worker.dismiss()
                 del self._all[number]
         for number in self._seats.keys() - self._all.keys():
@@ -97,8 +102,7 @@ class Workers:
 
     def free(self) -> list[Supervisor]:
         """The workers that can be given a film at once."""
-        idle = self.those(WorkerState.IDLE)
-        return [one for one in idle if one.seat == self._seats.get(one.seat.number)]
+        return [one for one in self.those(WorkerState.IDLE) if self._stays(one)]
 
     def able(self, *, now: float) -> bool:
         """Whether there is a worker that is not known to be unfit."""

@@ -12,6 +12,7 @@ import pytest
 from daemon.folders import free_bytes
 from daemon.machine import available_bytes, memory_bytes
 from tests.process.house import Daemon, House
+from tests.process.test_daemon_life import Systemd
 from tests.process.test_workers import at_work, report_of, wait_for_films
 
 MB = 1 << 20
@@ -119,18 +120,22 @@ def hours_from_now(start_minutes: int, stop_minutes: int) -> dict[str, Any]:
 
 
 def test_working_hours(house: House) -> None:
-    """Nothing is begun while it is closed; status and log say until when; then it goes on."""
+    """Nothing is begun while it is closed; status and systemd are told until when."""
+    systemd = Systemd(house.root / "notify")
     closed, opened = hours_from_now(120, 180), hours_from_now(-60, 60)
     house.configure(schedule=closed)
     house.drop("film.mp4")
-    daemon = house.start()
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
     start = closed["hours"][0]["start"]
     house.wait(lambda: start in status_of(house)["note"] and status_of(house)["settled"] == 1)
     house.wait(lambda: daemon.said("worker.ready"))  # whether it can work is seen all the same
     assert house.films("inbox") == ["film.mp4"]
+    (told,) = systemd.heard("STATUS=Waiting; 1 in the inbox. (no film is begun before")
+    assert start in told
     reload(house, daemon, schedule=opened)
     house.wait(lambda: house.films("done") == ["film.mp4"])
     assert daemon.stop() == 0
+    systemd.close()
 
 
 @pytest.mark.parametrize("at_closing", ["finish", "hand_back"])

@@ -174,6 +174,23 @@ def test_reload_changes_the_number(house: House) -> None:
     assert daemon.stop() == 0
 
 
+def test_reload_of_what_workers_are_told(house: House) -> None:
+    """A worker that is idle starts anew, one at work when its film is done."""
+    house.drop("a.mp4", "seat\nwait a\n")
+    daemon = house.start()
+    wait_for_films(house, "a.mp4")
+    house.configure(models={"folder": str(house.root / "models")})
+    daemon.process.send_signal(signal.SIGHUP)
+    house.wait(lambda: daemon.said("config.reloaded"))
+    assert set(at_work(house)) == {"a.mp4"}
+    (house.root / "a").touch()
+    house.drop("b.mp4", "seat\n")
+    house.wait(lambda: len(house.films("done")) == 2)
+    assert len({one["pid"] for one in seats(house)}) == 2
+    assert len(report_of(house, "a.mp4")["attempts"]) == 1
+    assert daemon.stop() == 0
+
+
 def test_drains_two_films(house: House) -> None:
     """SIGTERM waits for every film that is nearly done."""
     house.configure(worker={"count": 2})
