@@ -50,13 +50,27 @@ def cores() -> int:
 def memory_bytes() -> int:
     """How much memory we may use at most."""
     groups = memory_groups(our_groups())
-    return min([psutil.virtual_memory().total, *(group.limit for group in groups)])
+    return min([_built_in_bytes(), *(group.limit for group in groups)])
 
 
 def available_bytes() -> int:
     """How much memory can still be had, by the system and by every control group above us."""
     rooms = [max(0, one.limit - one.used) for one in memory_groups(our_groups())]
-    return min([psutil.virtual_memory().available, *rooms])
+    return min([_free_bytes(), *rooms])
+
+
+def _built_in_bytes() -> int:
+    try:
+        return psutil.virtual_memory().total
+    except OSError:  # a hardened unit may hide /proc/meminfo (ProcSubset=pid)
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _free_bytes() -> int:
+    try:
+        return psutil.virtual_memory().available
+    except OSError:  # pages of files are not counted then: too little rather than too much
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 # --- GPUs -------------------------------------------------------------------------------------
@@ -131,7 +145,10 @@ def our_groups() -> Iterator[Path]:
 def memory_groups(folders: Iterable[Path]) -> Iterator[MemoryGroup]:
     """Those of the control groups ``folders`` that have a limit of memory."""
     for folder in folders:
-        limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
+        # Above "high" everything in the group is slowed down until it crawls: that is a limit, too.
+        limits = [_number(folder / name) for name in ("memory.max", "memory.high")]
+        limit = min((one for one in limits if one is not None), default=None)
+        used = _number(folder / "memory.current")
         if limit is not None and used is not None:
             yield MemoryGroup(limit, max(0, used - _file_pages(folder)))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,7 @@ from daemon.machine import (
     core_quotas,
     devices_in,
     look_at_machine,
+    memory_bytes,
     memory_groups,
 )
 from daemon.workers import seats_for
@@ -72,7 +75,11 @@ def test_limits_of_control_groups(tmp_path: Path) -> None:
         (folder / "memory.stat").write_text(f"anon 7\ninactive_file {GB // 8}\nactive_file 0\n")
         (folder / "cpu.max").write_text(quota + "\n")
     folders = (inner, outer, tmp_path / "none")
-    assert [(one.limit, one.used) for one in memory_groups(folders)] == [(GB, GB // 2 - GB // 8)]
+    used = GB // 2 - GB // 8
+    assert [(one.limit, one.used) for one in memory_groups(folders)] == [(GB, used)]
+    (outer / "memory.high").write_text(f"{GB // 4 * 3}\n")
+    (inner / "memory.high").write_text("max\n")
+    assert [(one.limit, one.used) for one in memory_groups(folders)] == [(GB // 4 * 3, used)]
     assert list(core_quotas(folders)) == [2]
 
 
@@ -100,3 +107,16 @@ def test_seats(
     assert [seat.number for seat in seats] == list(range(1, len(devices) + 1))
     whole = len(seats) == 1 and machine.cores == os.cpu_count() and not settings.threads
     assert {seat.threads for seat in seats} == ({0} if whole else {threads})
+
+
+def test_memory_where_proc_shows_processes_only() -> None:
+    """A hardened unit (ProcSubset=pid) has no /proc/meminfo; the daemon starts all the same."""
+    argv = ["unshare", "--mount", "--pid", "--fork", "sh", "-c"]
+    possible = [*argv, "mount -t proc -o subset=pid proc /proc && test ! -e /proc/meminfo"]
+    if subprocess.run(possible, capture_output=True, check=False).returncode:
+        pytest.skip("mounting /proc anew needs rights that we lack here")
+    code = "from daemon.machine import *; print(memory_bytes(), available_bytes())"
+    asked = [*argv, f"{possible[-1]} && {sys.executable} -c '{code}'"]
+    done = subprocess.run(asked, capture_output=True, check=True)
+    total, available = map(int, done.stdout.split())
+    assert 0 < available < total == memory_bytes()
