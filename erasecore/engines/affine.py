@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Bools, Floats
-from erasecore.engines.sampling import sample
 
 Model: TypeAlias = NDArray[np.float64]
 """Six numbers: a point ``(X, Y)`` moves by ``(m0 X + m1 Y + m2, m3 X + m4 Y + m5)`` pixels, where
@@ -29,6 +28,7 @@ _FROM_SCRATCH = ((_COARSE, 6), (1, 4))  # reduction, and steps at it
 _POLISH = ((1, 2),)
 _POINTS = {_COARSE: 2000, 1: 3000}
 _FEWEST_POINTS = 60
+_COST_POINTS = 500  # that a guess is judged by
 _UNIT_PX = 100.0
 _KERNEL = np.ones((3, 3), np.uint8)
 
@@ -55,33 +55,62 @@ class Recent(Generic[Key, Value]):
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """One frame at one size, ready for fitting."""
+    """One frame at one size, ready for fitting; ``N`` textured visible pixels were chosen.
 
-    luma: Floats
-    visible: Floats  # 1 where the picture can be trusted
-    slope_x: Floats
-    slope_y: Floats
-    rows: NDArray[np.intp]  # of textured visible pixels
-    columns: NDArray[np.intp]
+    Attributes:
+        picture: float32 ``(H, W, 3)``: luma and its slopes along the row and along the column.
+        visible: 1 where the picture can be trusted, and away from its border.
+        places: columns and rows of the chosen pixels, ``(2, N)``.
+        basis: what the model's numbers are multiplied by there, ``(3, N)``.
+        values: the picture there, ``(3, N)``.
+    """
+
+    picture: Floats
+    visible: NDArray[np.uint8]
+    places: Floats
+    basis: Floats
+    values: Floats
+
+    @property
+    def points(self) -> int:
+        """How many pixels were chosen."""
+        return self.places.shape[1]
 
 
 class AffineFitter:
     """Fits models between frames of one strip, remembering what it needs of recent frames."""
 
     def __init__(
-        self, luma: Callable[[int], NDArray[np.uint8]], hidden: Callable[[int], Bools]
+        self, luma: Callable[[int], NDArray[np.uint8]], hidden: Bools, mask_of: NDArray[np.intp]
     ) -> None:
-        """Take where to get a frame's luma and its pixels that are not to be trusted."""
-        self._luma, self._hidden = luma, hidden
+        """Take where to get a frame's luma, and the pixels that are not to be trusted.
+
+        Args:
+            luma: gives a frame's.
+            hidden: bool ``(K, H, W)``.
+            mask_of: which of ``hidden`` each frame has.
+        """
+        self._luma, self._hidden, self._mask_of = luma, hidden, mask_of
         self._levels: dict[int, Recent[int, _Level]] = {
             1: Recent(lambda frame: self._make_level(frame, 1)),
             _COARSE: Recent(lambda frame: self._make_level(frame, _COARSE)),
         }
+        self._visible = Recent(self._make_visible, 2 * len(hidden))
         self._random = np.random.default_rng(1)
 
-    def fit(self, frame: int, other: int, guesses: list[Model]) -> tuple[Model, float]:
+    def cost(self, frame: int, other: int, model: Model) -> float:
+        """Median error of a guess at the coarse size, in levels."""
+        here, there = self._levels[_COARSE][frame], self._levels[_COARSE][other]
+        few = np.s_[:, :: max(1, here.points // _COST_POINTS)]
+        x, y = here.places[few] + _moves(model, _COARSE) @ here.basis[few]
+        seen = _nearest(there.visible, x, y) > 0
+        if seen.sum() < _FEWEST_POINTS // 2:
+            return 99.0
+        error = _read(there.picture, x, y)[0] - here.values[0][few[1]]
+        return _median(np.abs(error[seen]))
+
+    def fit(self, frame: int, other: int, start: Model) -> tuple[Model, float]:
         """The model from ``frame`` to ``other``, and the share of points that it explains."""
-        start = min(guesses, key=lambda guess: self._cost(frame, other, guess))
         return self._improve(frame, other, start, _FROM_SCRATCH)
 
     def polish(self, frame: int, other: int, model: Model) -> Model:
@@ -93,7 +122,7 @@ class AffineFitter:
     ) -> tuple[Model, float]:
         model, inliers = start.copy(), 0.0
         for scale, steps in plan:
-            if self._levels[scale][frame].rows.size < _FEWEST_POINTS:
+            if self._levels[scale][frame].points < _FEWEST_POINTS:
                 continue
             found = self._descend(frame, other, model, scale=scale, steps=steps)
             if found is None:
@@ -106,67 +135,74 @@ class AffineFitter:
     ) -> tuple[Model, float] | None:
         """Gauss-Newton steps at one size; ``None`` where too little of the picture is common."""
         here, there = self._levels[scale][frame], self._levels[scale][other]
-        places = here.rows, here.columns
-        basis = _basis(here, scale)
+        jacobian = np.empty((6, here.points), np.float32)
         inliers = 0.0
         for _ in range(steps):
-            x, y = _move(here, basis, model, scale)
-            inside = _inside(there, x, y)
-            if inside.sum() < _FEWEST_POINTS * 2 // 3:
+            x, y = here.places + _moves(model, scale) @ here.basis
+            seen = _nearest(there.visible, x, y) > 0
+            if np.count_nonzero(seen) < _FEWEST_POINTS * 2 // 3:
                 return None
-            error = sample(there.luma, x, y) - here.luma[places]
-            some = error[inside][::3]  # enough for a median
-            offset = np.median(some)  # a change of brightness is no motion
-            error -= offset
-            spread = float(np.clip(1.4826 * np.median(np.abs(some - offset)), 1.0, 10.0))
-            weight = inside / (1 + (error / (2 * spread)) ** 2) ** 2
-            slope_x = (here.slope_x[places] + sample(there.slope_x, x, y)) / (2 * scale)
-            slope_y = (here.slope_y[places] + sample(there.slope_y, x, y)) / (2 * scale)
-            slopes = [basis * slope_x[:, None], basis * slope_y[:, None]]
-            jacobian = np.asarray(np.hstack(slopes), np.float32)
+            values = _read(there.picture, x, y)
+            error = values[0] - here.values[0]
+            some = error[seen][::3]  # enough for a median
+            offset = _median(some)  # a change of brightness is no motion
+            error -= np.float32(offset)
+            spread = float(np.clip(1.4826 * _median(np.abs(some - offset)), 1.0, 10.0))
+            weight = seen / (1 + np.square(error * np.float32(0.5 / spread))) ** 2
+            slopes = (here.values[1:] + values[1:]) * np.float32(0.5 / scale)
+            np.multiply(here.basis, slopes[0], out=jacobian[:3])
+            np.multiply(here.basis, slopes[1], out=jacobian[3:])
             step = _solve(jacobian, np.asarray(weight, np.float32), error)
             model = model + step
-            inliers = float((np.abs(error[inside]) < max(4.0, 2.5 * spread)).mean())
+            near = np.abs(error) < np.float32(max(4.0, 2.5 * spread))
+            inliers = np.count_nonzero(near & seen) / np.count_nonzero(seen)
             if np.abs(step).max() < 0.01:
                 break
         return model, inliers
 
-    def _cost(self, frame: int, other: int, model: Model) -> float:
-        """Median error of a guess at the coarse size, in levels."""
-        here, there = self._levels[_COARSE][frame], self._levels[_COARSE][other]
-        x, y = _move(here, _basis(here, _COARSE), model, _COARSE)
-        height, width = there.luma.shape
-        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        if inside.sum() < _FEWEST_POINTS // 2:
-            return 99.0
-        error = sample(there.luma, x, y) - here.luma[here.rows, here.columns]
-        return float(np.median(np.abs(error[inside])))
-
     def _make_level(self, frame: int, scale: int) -> _Level:
-        luma = self._luma(frame).astype(np.float32)
-        visible = cv2.erode((~self._hidden(frame)).astype(np.float32), _KERNEL)
+        luma, visible = self._luma(frame), self._visible[int(self._mask_of[frame]), scale]
+        height, width = visible.shape
         if scale > 1:
-            height, width = luma.shape
-            size = (max(1, round(width / scale)), max(1, round(height / scale)))
-            luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
-            visible = cv2.resize(visible, size, interpolation=cv2.INTER_AREA)
-            visible = cv2.erode((np.asarray(visible) > 0.99).astype(np.float32), _KERNEL)
-        luma = np.asarray(cv2.GaussianBlur(luma, (0, 0), 0.8), np.float32)
-        slope_x = np.asarray(cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
-        slope_y = np.asarray(cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
-        seen = np.asarray(visible, np.float32)
-        strength = (np.abs(slope_x) + np.abs(slope_y)) * seen
-        rows, columns = self._choose(strength, _POINTS[scale])
-        return _Level(luma, seen, slope_x, slope_y, rows, columns)
+            luma = np.asarray(
+                cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+            )
+        smooth = np.asarray(cv2.GaussianBlur(luma.astype(np.float32), (0, 0), 0.8), np.float32)
+        slope_x = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
+        slope_y = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
+        rows, columns = self._choose(slope_x, slope_y, visible, _POINTS[scale])
+        values = np.stack([one[rows, columns] for one in (smooth, slope_x, slope_y)])
+        places = np.stack([columns, rows]).astype(np.float32)
+        middle = np.array([[width], [height]], np.float32) / 2 - np.float32(0.5)
+        basis = np.ones((3, rows.size), np.float32)
+        basis[:2] = (places - middle) * np.float32(scale / _UNIT_PX)
+        picture = np.asarray(cv2.merge((smooth, slope_x, slope_y)), np.float32)
+        return _Level(picture, visible, places, basis, values)
 
-    def _choose(self, strength: Floats, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Textured pixels, ``most`` at most, drawn at random."""
-        strength[:2] = strength[-2:] = 0
-        strength[:, :2] = strength[:, -2:] = 0
-        usual = float(np.percentile(strength[::3, ::3], 55))
+    def _make_visible(self, key: tuple[int, int]) -> NDArray[np.uint8]:
+        """Where frames with one of the holes can be trusted, at one size."""
+        index, scale = key
+        visible = cv2.erode((~self._hidden[index]).astype(np.uint8), _KERNEL)
+        if scale > 1:
+            height, width = visible.shape
+            size = (max(1, round(width / scale)), max(1, round(height / scale)))
+            share = cv2.resize(visible.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            visible = cv2.erode((np.asarray(share) > 0.99).astype(np.uint8), _KERNEL)
+        visible[:2] = visible[-2:] = 0
+        visible[:, :2] = visible[:, -2:] = 0
+        return np.asarray(visible, np.uint8)
+
+    def _choose(
+        self, slope_x: Floats, slope_y: Floats, visible: NDArray[np.uint8], most: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Textured visible pixels, ``most`` at most, drawn at random all over the picture."""
+        strength = (np.abs(slope_x) + np.abs(slope_y)) * visible
+        few = np.sort(strength[::5, ::5], axis=None)  # enough to tell what is usual
+        usual = float(few[int(0.55 * few.size)])
         textured = np.flatnonzero(strength > max(1.0, usual))
         if textured.size > most:
-            textured = self._random.choice(textured, most, replace=False)
+            draws = np.arange(most) + self._random.random(most)
+            textured = textured[(draws * (textured.size / most)).astype(np.intp)]
         rows, columns = np.divmod(textured, strength.shape[1])
         return rows, columns
 
@@ -202,33 +238,39 @@ def to_matrix(model: Model, size: tuple[int, int], *, still_px: float) -> Model:
     return np.column_stack([np.eye(2) + linear, offset - linear @ middle])
 
 
-def _basis(level: _Level, scale: int) -> Floats:
-    height, width = level.luma.shape
-    x = ((level.columns + 0.5) - width / 2) * (scale / _UNIT_PX)
-    y = ((level.rows + 0.5) - height / 2) * (scale / _UNIT_PX)
-    return np.stack([x, y, np.ones_like(x)], axis=1).astype(np.float32)
+def _moves(model: Model, scale: int) -> Floats:
+    """The model as ``(2, 3)``, for pixels of a picture reduced by ``scale``."""
+    return np.asarray(model.reshape(2, 3) / scale, np.float32)
 
 
-def _move(level: _Level, basis: Floats, model: Model, scale: int) -> tuple[Floats, Floats]:
-    """Where the level's points lie in the other frame, in pixels of the reduced picture."""
-    moved = basis @ (model.reshape(2, 3).T / scale).astype(np.float32)
-    return level.columns + moved[:, 0], level.rows + moved[:, 1]
+def _read(picture: Floats, x: Floats, y: Floats) -> Floats:
+    """All channels of ``picture`` ``(H, W, C)`` at the points ``x, y``, bicubic, ``(C, N)``."""
+    values = cv2.remap(
+        picture, x[None], y[None], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.ascontiguousarray(np.asarray(values, np.float32)[0].T)
 
 
-def _inside(level: _Level, x: Floats, y: Floats) -> Bools:
-    height, width = level.luma.shape
-    inside = (x > 1) & (y > 1) & (x < width - 2) & (y < height - 2)
-    seen: Bools = inside & (sample(level.visible, np.rint(x), np.rint(y)) > 0.5)
-    return seen
+def _nearest(picture: NDArray[np.uint8], x: Floats, y: Floats) -> NDArray[np.uint8]:
+    """``picture`` at the pixels nearest to the points ``x, y``, 0 outside of it."""
+    values = cv2.remap(
+        picture, x[None], y[None], cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return np.asarray(values, np.uint8)[0]
+
+
+def _median(values: Floats) -> float:
+    """The (upper) median, without NumPy's care for what does not occur here."""
+    return float(np.partition(values, values.size // 2)[values.size // 2])
 
 
 def _solve(jacobian: Floats, weight: Floats, error: Floats) -> Model:
     """One damped Gauss-Newton step; the damping keeps a flat picture's model at rest."""
-    weighted = jacobian * weight[:, None]
-    normal = (weighted.T @ jacobian).astype(np.float64)
+    weighted = jacobian * weight
+    normal = (weighted @ jacobian.T).astype(np.float64)
     for offset in (2, 5):
         damping = 1e-3 * normal[offset, offset] + 20
         normal[[offset - 2, offset - 1], [offset - 2, offset - 1]] += damping
         normal[offset, offset] += 1e-3
-    right = -(weighted.T @ error).astype(np.float64)
+    right = -(weighted @ error).astype(np.float64)
     return np.asarray(np.linalg.solve(normal, right), np.float64)

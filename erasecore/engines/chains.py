@@ -112,7 +112,7 @@ class ChainWalker:
 
 def hop_cost(flow: Flow, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
     """What one hop adds to the expected error of the pixels at ``rows, columns``, in levels."""
-    return np.asarray(flow.residual[rows, columns] * _RESIDUAL_COST + _HOP_COST, np.float32)
+    return np.asarray(flow.residual_at(rows, columns) * _RESIDUAL_COST + _HOP_COST, np.float32)
 
 
 def _places(hole: Hole) -> NDArray[np.int32]:

@@ -27,40 +27,71 @@ from erasecore.engines.sampling import sample_grid, soft
 from erasecore.engines.spatial import membrane
 
 _CUT_LEVELS = 22.0  # mean residual above which two frames show different things
-_NEAR_PX = 31  # what counts as near the hole
+_GOOD_LEVELS = 1.5  # median error of a guess from which a better one need not be looked for
+_NEAR_PX = 15  # what counts as near the hole
+_AROUND_PX = 32  # of the picture around a hole that its motion is judged and refined by
+_MISSED_LEVELS, _MISSED_SHARE = 7.0, 0.02  # where the model misses more often, it does not do
+_FINE_PX, _WIDE_PX = 5, 15  # boxes that errors are smoothed with
 _STILL_PX, _STILL_FAR_PX = 0.03, 0.06  # motion below it is noise: between neighbours, further
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Motion from one frame to another: where each pixel of the first lies in the second.
+    """Motion from one frame to another: where each pixel near the hole lies in the second.
 
     Attributes:
         affine: 2x3; ``(x, y)`` of the first frame lies at ``affine @ (x, y, 1)`` in the second.
-        dense: ``(H, W, 2)`` float32 displacements where the model does not do, else ``None``.
-        residual: float32 ``(H, W)``; smoothed luma error of the motion, in 8-bit levels.
+        corner: row and column of the strip at which ``dense`` and ``residual`` begin.
+        dense: ``(h, w, 2)`` float32 displacements where the model does not do, else ``None``.
+        residual: float32 ``(h, w)``; smoothed luma error of the motion, in 8-bit levels.
     """
 
     affine: NDArray[np.float64]
+    corner: tuple[int, int]
     dense: Floats | None
     residual: Floats
 
     def follow(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """Where the pixels at ``rows, columns`` lie in the other frame: ``x, y``."""
+        """Where the hidden pixels at ``rows, columns`` lie in the other frame: ``x, y``."""
         x, y = columns.astype(np.float32), rows.astype(np.float32)
         if self.dense is not None:
-            shift = self.dense[rows, columns]
+            shift = self.dense[rows - self.corner[0], columns - self.corner[1]]
             return x + shift[:, 0], y + shift[:, 1]
         (a, b, c), (d, e, f) = self.affine.astype(np.float32)
         return a * x + b * y + c, d * x + e * y + f
 
+    def residual_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
+        """The residual of the hidden pixels at ``rows, columns``."""
+        found: Floats = self.residual[rows - self.corner[0], columns - self.corner[1]]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The part of the picture that matters to one hole's motion.
+
+    Attributes:
+        place: its rows and columns.
+        near: bool ``(h, w)``; the pixels near the hole.
+        grid: float32 ``(h, w, 2)``; column and row of each pixel, counted in the strip.
+    """
+
+    place: tuple[slice, slice]
+    near: Bools
+    grid: Floats
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Its first row and column."""
+        return self.place[0].start, self.place[1].start
+
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """One frame against another brought to its place, ``(H, W)`` each."""
+    """One frame against another brought to its place, ``(h, w)`` each, near the hole."""
 
-    weight: Floats  # 1 where both can be seen
-    error: Floats  # absolute luma difference, 8-bit levels
+    visible: NDArray[np.uint8]  # 1 where both can be seen
+    error: NDArray[np.uint8]  # absolute luma difference there, 8-bit levels
     smooth: Floats  # the error's mean over what can be seen around
 
 
@@ -69,23 +100,21 @@ class Motion:
 
     def __init__(self, strip: Strip, hidden: Bools) -> None:
         """Take a strip and its holes ``(K, H, W)``, grown by the pixels not to be trusted."""
-        self._strip, self._hidden = strip, hidden
-        self._size = height, width = hidden.shape[1], hidden.shape[2]
+        self._strip, self._hidden = strip, hidden.astype(np.uint8)
+        self._size = hidden.shape[1], hidden.shape[2]
         self._luma = Recent(self._make_luma)
         self._filled = Recent(self._make_filled, 4)
         self._flows = Recent(self._make_flow, 2)  # a frame's chain and its trail want the same
-        self._fitter = AffineFitter(self._luma.__getitem__, self._hidden_in)
-        self._near = [_near(mask) for mask in hidden]
+        self._fitter = AffineFitter(self._luma.__getitem__, hidden, strip.mask_of)
+        self._windows = [_window(mask) for mask in self._hidden]
         self._models: dict[tuple[int, int], Model] = {}
         self._last: dict[int, Model] = {}  # by stride
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         thumb_height, thumb_width = strip.thumbs.shape[1:]
         self._thumb_window = cv2.createHanningWindow((thumb_width, thumb_height), cv2.CV_32F)
-        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-        self._grid: Floats = np.stack([columns, rows], axis=-1)
 
     def flow(self, frame: int, other: int) -> Flow | None:
-        """The motion from ``frame`` to ``other``; ``None`` where they show different things."""
+        """The motion of ``frame``'s hole to ``other``; ``None`` where they show different things."""
         return self._flows[frame, other]
 
     def _make_flow(self, frames: tuple[int, int]) -> Flow | None:
@@ -93,9 +122,12 @@ class Motion:
         still_px = _STILL_PX if abs(other - frame) == 1 else _STILL_FAR_PX
         affine = to_matrix(self._model(frame, other), self._size, still_px=still_px)
         seen = self._compare(frame, other, affine, None)
-        near = self._near[self._strip.mask_of[frame]] & (seen.weight > 0)
-        if near.any() and float((soft(seen.error * seen.weight, 5)[near] > 7).mean()) < 0.02:
-            return Flow(affine, None, seen.smooth)
+        window = self._window(frame)
+        near = window.near & (seen.visible > 0)
+        count = np.count_nonzero(near)
+        missed = soft(seen.error.astype(np.float32), _FINE_PX)[near] > _MISSED_LEVELS
+        if count and np.count_nonzero(missed) < _MISSED_SHARE * count:
+            return Flow(affine, window.corner, None, seen.smooth)
         return self._dense_flow(frame, other, affine, seen)
 
     # -- the model ---------------------------------------------------------------------------
@@ -104,79 +136,82 @@ class Motion:
         back = self._models.get((other, frame))
         if back is not None:  # fitted the other way round already
             return self._fitter.polish(frame, other, inverse(back))
-        model, inliers = self._fitter.fit(frame, other, self._guesses(frame, other))
+        model, inliers = self._fitter.fit(frame, other, self._start(frame, other))
         if inliers > 0.5:
             self._last[other - frame] = self._models[frame, other] = model
         return model
 
-    def _guesses(self, frame: int, other: int) -> list[Model]:
-        """Where to start: stillness, the camera's motion, the last model of this stride."""
-        thumbs, scale = self._strip.thumbs, self._strip.thumb_scale
-        (x, y), _ = cv2.phaseCorrelate(thumbs[frame], thumbs[other], self._thumb_window)
-        guesses = [still(), shifted(x * scale, y * scale)]
+    def _start(self, frame: int, other: int) -> Model:
+        """Where to start: stillness, the last model of this stride, or the camera's motion."""
+        guesses = [still()]
         if other - frame in self._last:
-            guesses.insert(1, self._last[other - frame])
-        return guesses
+            guesses.append(self._last[other - frame])
+        costs = [self._fitter.cost(frame, other, guess) for guess in guesses]
+        if min(costs) > _GOOD_LEVELS:
+            thumbs, scale = self._strip.thumbs, self._strip.thumb_scale
+            (x, y), _ = cv2.phaseCorrelate(thumbs[frame], thumbs[other], self._thumb_window)
+            guesses.append(shifted(x * scale, y * scale))
+            costs.append(self._fitter.cost(frame, other, guesses[-1]))
+        return guesses[int(np.argmin(costs))]
 
     # -- dense flow --------------------------------------------------------------------------
 
     def _dense_flow(self, frame: int, other: int, affine: Model, seen: _Comparison) -> Flow | None:
-        model = self._shifts(affine)
-        found = self._dis.calc(self._filled[frame], self._filled[other], model.copy())
-        raw = np.asarray(found, np.float32)
+        window = self._window(frame)
+        here = np.ascontiguousarray(self._filled[frame][window.place])
+        there = self._warp(self._filled[other], affine, window, border=None)
+        found = np.asarray(self._dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
+        linear = affine[:, :2].astype(np.float32)
+        model = _shifts(affine, window)
+        raw = model + found @ linear.T
         dense = self._compare(frame, other, affine, raw)
-        trust = np.asarray(dense.weight / (1 + (dense.error / 4) ** 2), np.float32)
-        known = soft(trust, 15)
-        flow = soft(raw * trust[..., None], 15) / (known + np.float32(1e-6))[..., None]
-        flow = np.where((known < 0.02)[..., None], model, flow)
-        both = seen.weight * dense.weight
+        both = (seen.visible & dense.visible) > 0
         least = np.minimum(seen.error, dense.error)
-        if float((least * both).sum() / (both.sum() + 1)) > _CUT_LEVELS:
+        if float(least[both].sum()) / (np.count_nonzero(both) + 1) > _CUT_LEVELS:
             return None
+        trust = dense.visible / (1 + np.square(dense.error * np.float32(0.25)))
+        known = soft(np.asarray(trust, np.float32), _WIDE_PX)
+        flow = soft(raw * trust[..., None], _WIDE_PX) / (known + np.float32(1e-6))[..., None]
         better = dense.smooth < 0.8 * seen.smooth - 0.3
         residual = np.where(better, dense.smooth, seen.smooth)
-        return Flow(affine, np.where(better[..., None], flow, model), residual)
-
-    def _shifts(self, affine: Model) -> Floats:
-        """How far the model moves each pixel, ``(H, W, 2)``."""
-        height, width = self._size
-        columns = np.arange(width, dtype=np.float32)
-        rows = np.arange(height, dtype=np.float32)[:, None]
-        shifts = np.empty((height, width, 2), np.float32)
-        for axis, (a, b, c) in enumerate((affine - np.eye(2, 3)).astype(np.float32)):
-            shifts[..., axis] = (a * columns + c) + b * rows
-        return shifts
+        better &= known >= 0.02
+        return Flow(affine, window.corner, np.where(better[..., None], flow, model), residual)
 
     def _compare(self, frame: int, other: int, affine: Model, dense: Floats | None) -> _Comparison:
-        """``frame`` against ``other`` brought to its place."""
-        hidden = self._hidden_in(other).astype(np.uint8)
-        warped = self._warp(self._luma[other], affine, dense, border=None)
-        covered = self._warp(hidden, affine, dense, border=1)
-        visible = ~self._hidden_in(frame) & (covered == 0)
-        weight = visible.astype(np.float32)
-        error = cv2.absdiff(self._luma[frame], warped).astype(np.float32)
-        known = soft(weight, 15)
-        smooth = soft(error * weight, 15) / (known + np.float32(1e-3))
-        smooth[known < 0.02] = 6.0  # nothing to compare with: distrust it a little
-        return _Comparison(weight, error, smooth)
+        """``frame`` against ``other`` brought to its place, near the hole of ``frame``."""
+        window = self._window(frame)
+        if dense is None:
+            warped = self._warp(self._luma[other], affine, window, border=None)
+            covered = self._warp(self._hidden_in(other), affine, window, border=1)
+        else:
+            where = window.grid + dense
+            edge = cv2.BORDER_REPLICATE
+            warped = sample_grid(self._luma[other], where, cv2.INTER_LINEAR, edge, 0)
+            edge = cv2.BORDER_CONSTANT
+            covered = sample_grid(self._hidden_in(other), where, cv2.INTER_NEAREST, edge, 1)
+        visible = 1 - (self._hidden_in(frame)[window.place] | covered)
+        error = cv2.absdiff(self._luma[frame][window.place], warped) * visible
+        return _Comparison(visible, error, _smooth(error, visible))
 
     def _warp(
         self,
         picture: NDArray[np.uint8],
         affine: NDArray[np.float64],
-        dense: Floats | None,
+        window: _Window,
         *,
         border: int | None,
     ) -> NDArray[np.uint8]:
         """``picture`` brought to the first frame's place; linear, or nearest with a border."""
         how = cv2.INTER_LINEAR if border is None else cv2.INTER_NEAREST
         edge = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
-        if dense is not None:
-            return sample_grid(picture, self._grid + dense, how, edge, border or 0)
-        height, width = self._size
+        if np.array_equal(affine, np.eye(2, 3)):
+            return np.ascontiguousarray(picture[window.place])
+        (top, left), (height, width) = window.corner, window.near.shape
+        moved = affine.copy()
+        moved[:, 2] += affine[:, :2] @ (left, top)
         warped = cv2.warpAffine(
             picture,
-            affine,
+            moved,
             (width, height),
             flags=how | cv2.WARP_INVERSE_MAP,
             borderMode=edge,
@@ -186,8 +221,11 @@ class Motion:
 
     # -- what is remembered of a frame -------------------------------------------------------
 
-    def _hidden_in(self, frame: int) -> Bools:
-        hidden: Bools = self._hidden[self._strip.mask_of[frame]]
+    def _window(self, frame: int) -> _Window:
+        return self._windows[self._strip.mask_of[frame]]
+
+    def _hidden_in(self, frame: int) -> NDArray[np.uint8]:
+        hidden: NDArray[np.uint8] = self._hidden[self._strip.mask_of[frame]]
         return hidden
 
     def _make_luma(self, frame: int) -> NDArray[np.uint8]:
@@ -196,13 +234,44 @@ class Motion:
 
     def _make_filled(self, frame: int) -> NDArray[np.uint8]:
         """A frame's luma with its hole smoothly closed, so that dense flow sees no letters."""
-        hidden, luma = self._hidden_in(frame), self._luma[frame]
+        hidden, luma = self._hidden_in(frame) > 0, self._luma[frame]
         if not hidden.any():
             return luma
         return np.clip(membrane(luma.astype(np.float32), hidden), 0, 255).astype(np.uint8)
 
 
-def _near(hidden: Bools) -> Bools:
-    grown = cv2.dilate(hidden.astype(np.uint8), np.ones((_NEAR_PX, _NEAR_PX), np.uint8))
-    near: Bools = (np.asarray(grown) > 0) & ~hidden
-    return near
+def _window(hidden: NDArray[np.uint8]) -> _Window:
+    """The window of a hole; all of the picture where there is none."""
+    size = 2 * _NEAR_PX + 1
+    near = (np.asarray(cv2.dilate(hidden, np.ones((size, size), np.uint8))) > 0) & (hidden == 0)
+    rows, columns = (np.flatnonzero(hidden.any(axis=axis)) for axis in (1, 0))
+    place = tuple(
+        _span(found, length) for found, length in zip((rows, columns), hidden.shape, strict=True)
+    )
+    grid = np.mgrid[place][::-1].astype(np.float32)
+    return _Window((place[0], place[1]), near[place], np.ascontiguousarray(grid.transpose(1, 2, 0)))
+
+
+def _span(found: NDArray[np.intp], length: int) -> slice:
+    """What is around the places found, an even number where there is room."""
+    if not found.size:
+        return slice(0, length)
+    first = max(0, int(found[0]) - _AROUND_PX)
+    last = min(length, int(found[-1]) + 1 + _AROUND_PX)
+    return slice(first - (first % 2), min(length, last + last % 2))
+
+
+def _shifts(affine: Model, window: _Window) -> Floats:
+    """How far the model moves each pixel of a window, ``(h, w, 2)``."""
+    linear, offset = (affine - np.eye(2, 3))[:, :2], affine[:, 2]
+    shifts = window.grid @ linear.T.astype(np.float32)
+    shifts += offset.astype(np.float32)
+    return np.asarray(shifts, np.float32)
+
+
+def _smooth(error: NDArray[np.uint8], visible: NDArray[np.uint8]) -> Floats:
+    """The mean error over what can be seen around, in levels."""
+    known = soft(visible.astype(np.float32), _WIDE_PX)
+    smooth = soft(error.astype(np.float32), _WIDE_PX) / (known + np.float32(1e-3))
+    smooth[known < 0.02] = 6.0  # nothing to compare with: distrust it a little
+    return np.asarray(smooth, np.float32)
