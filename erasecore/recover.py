@@ -204,6 +204,8 @@ def _patch(
     box: Box, strip: Strip, index: int, filled: FilledFrame, masks: tuple[NDArray[np.bool_], ...]
 ) -> Patch:
     """The new samples of one frame: filled in the hole, solved for under plates."""
+    if np.count_nonzero(masks[0]) == filled.planes[0].size:  # no plate around the hole
+        return Patch(box, masks, filled.planes)
     samples = []
     for stack, hole, mask, values in zip(
         strip.planes, _per_plane(strip.mask(index), strip), masks, filled.planes, strict=True

@@ -74,7 +74,7 @@ class _Level:
     @property
     def points(self) -> int:
         """How many pixels were chosen."""
-        return self.places.shape[1]
+        return len(self.places[0])
 
 
 class AffineFitter:
@@ -164,9 +164,7 @@ class AffineFitter:
         luma, visible = self._luma(frame), self._visible[int(self._mask_of[frame]), scale]
         height, width = visible.shape
         if scale > 1:
-            luma = np.asarray(
-                cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.uint8
-            )
+            luma = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA))
         smooth = np.asarray(cv2.GaussianBlur(luma.astype(np.float32), (0, 0), 0.8), np.float32)
         slope_x = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
         slope_y = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
@@ -245,18 +243,15 @@ def _moves(model: Model, scale: int) -> Floats:
 
 def _read(picture: Floats, x: Floats, y: Floats) -> Floats:
     """All channels of ``picture`` ``(H, W, C)`` at the points ``x, y``, bicubic, ``(C, N)``."""
-    values = cv2.remap(
-        picture, x[None], y[None], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    values = cv2.remap(picture, x[None], y[None], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(np.asarray(values, np.float32)[0].T)
 
 
 def _nearest(picture: NDArray[np.uint8], x: Floats, y: Floats) -> NDArray[np.uint8]:
     """``picture`` at the pixels nearest to the points ``x, y``, 0 outside of it."""
-    values = cv2.remap(
-        picture, x[None], y[None], cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-    )
-    return np.asarray(values, np.uint8)[0]
+    edge = cv2.BORDER_CONSTANT
+    values = cv2.remap(picture, x[None], y[None], cv2.INTER_NEAREST, borderMode=edge, borderValue=0)
+    return np.asarray(values, np.uint8).ravel()
 
 
 def _median(values: Floats) -> float:

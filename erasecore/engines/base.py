@@ -216,9 +216,12 @@ def reduce_mask(mask: Bools, layout: PlaneLayout) -> Bools:
     """The colour samples that ``mask`` touches: bool ``(ceil(H / 2**sy), ceil(W / 2**sx))``."""
     rows, columns = 1 << layout.shift_y, 1 << layout.shift_x
     height, width = mask.shape
-    padded = np.pad(mask, ((0, -height % rows), (0, -width % columns)))
-    blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
-    return np.asarray(blocks.any(axis=(1, 3)), np.bool_)
+    if height % rows or width % columns:
+        mask = np.pad(mask, ((0, -height % rows), (0, -width % columns)))
+    tall = np.logical_or.reduce([mask[row::rows] for row in range(rows)])
+    return np.asarray(
+        np.logical_or.reduce([tall[:, column::columns] for column in range(columns)]), np.bool_
+    )
 
 
 def check_filled(engine: str, strip: Strip, filled: Filled) -> None:

@@ -29,7 +29,7 @@ class Blend:
     error: Floats
 
 
-def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
+def blend(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Blend:
     """The candidates' mean, those expected to err less weighing more.
 
     The weight falls with the third power of the error, between the square that is right for
@@ -37,22 +37,23 @@ def blend(hole: Hole, candidates: Sequence[Candidate]) -> Blend:
     together.
     """
     count, colour_count = hole.inside.size, hole.colour_inside.size
-    colours = len(candidates[0].planes) - 1 if candidates else 0
+    colours = planes - 1
     sums = [np.zeros(count, np.float32)]
     sums += [np.zeros(colour_count, np.float32) for _ in range(colours)]
     weight, real, error = (np.zeros(count, np.float32) for _ in range(3))
     for candidate in candidates:
         votes = candidate.known * candidate.favour
-        share = np.asarray(votes / (1.0 + candidate.error**2) ** 1.5, np.float32)
+        power = 1 + np.square(candidate.error)
+        share = np.asarray(votes / (power * np.sqrt(power)), np.float32)
         weight += share
         real += share * candidate.real
         error += share * candidate.error
         sums[0] += share * candidate.planes[0]
         for total, values in zip(sums[1:], candidate.planes[1:], strict=True):
-            total += share[hole.colour_to_luma] * values
+            total += share.take(hole.colour_to_luma) * values
     weight = np.maximum(weight, _LEAST_WEIGHT)
-    colour_weight = weight[hole.colour_to_luma] if colours else weight
+    colour_weight = weight.take(hole.colour_to_luma) if colours else weight
     luma, *rest = sums
     means = (luma / weight, *[total / colour_weight for total in rest])
-    planes = tuple(np.asarray(mean, np.float32) for mean in means)
-    return Blend(planes, real / weight, error / weight)
+    samples = tuple(np.asarray(mean, np.float32) for mean in means)
+    return Blend(samples, real / weight, error / weight)

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from erasecore.engines.base import Floats, Strip
 from erasecore.engines.holes import Hole
 from erasecore.engines.motion import Flow, Motion
+from erasecore.engines.sampling import sample_nearest
 
 LONG_HOP = 8  # frames
 _FAR_EVERY = 2  # frames from which long hops are tried
+_OUTSIDE = -2.0  # of the picture, among the places of hidden pixels; visible ones have -1
 _HOP_COST = 0.03  # levels of expected error for each hop
 _RESIDUAL_COST = 0.15  # and for each level of the flow's residual
 
@@ -58,7 +60,7 @@ class ChainWalker:
     def __init__(self, strip: Strip, holes: list[Hole], motion: Motion, step: int) -> None:
         """Take the direction the sources lie in: ``step`` -1 for the past, 1 for the future."""
         self._strip, self._holes, self._motion, self._step = strip, holes, motion, step
-        self._behind: deque[tuple[Sources, NDArray[np.int32]]] = deque(maxlen=LONG_HOP)
+        self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_HOP)
         self._places = [_places(hole) for hole in holes]
 
     def walk(self, frame: int) -> Sources:
@@ -86,22 +88,20 @@ class ChainWalker:
         if flow is None:
             return None
         x, y = flow.follow(rows, columns)
-        height, width = self._strip.masks.shape[1:]
-        near_x, near_y = np.rint(x).astype(np.intp), np.rint(y).astype(np.intp)
-        inside = (near_x >= 0) & (near_y >= 0) & (near_x < width) & (near_y < height)
-        near_x, near_y = near_x.clip(0, width - 1), near_y.clip(0, height - 1)
         behind, places = self._behind[length - 1]
-        place = places[near_y, near_x]
+        place = sample_nearest(places, x, y, outside=_OUTSIDE)
         hidden = place >= 0
-        found = np.where(inside, other, -1).astype(np.intp)
+        found = np.where(place == _OUTSIDE, -1, other)
         cost = hop_cost(flow, rows, columns)
-        if hidden.any():
-            there = place[hidden]
-            found[hidden] = np.where(inside[hidden], behind.frame[there], -1)
-            x[hidden] += behind.x[there] - near_x[hidden]
-            y[hidden] += behind.y[there] - near_y[hidden]
-            cost[hidden] += behind.cost[there]
-        return _Hop(Sources(found, x, y, cost), hidden & inside)
+        covered = np.flatnonzero(hidden)
+        if covered.size:
+            there = place.take(covered).astype(np.intp)
+            found[covered] = behind.frame.take(there)
+            for own, theirs in ((x, behind.x), (y, behind.y)):
+                way = own.take(covered)
+                own[covered] = way + theirs.take(there) - np.rint(way)
+            cost[covered] += behind.cost.take(there)
+        return _Hop(Sources(found, x, y, cost), hidden)
 
     def _reachable(self, frame: int, other: int) -> bool:
         if not 0 <= other < self._strip.frames:
@@ -115,9 +115,10 @@ def hop_cost(flow: Flow, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> F
     return np.asarray(flow.residual_at(rows, columns) * _RESIDUAL_COST + _HOP_COST, np.float32)
 
 
-def _places(hole: Hole) -> NDArray[np.int32]:
-    places = np.full(hole.hidden.shape, -1, np.int32)
-    places[hole.rows_columns] = np.arange(hole.rows_columns[0].size, dtype=np.int32)
+def _places(hole: Hole) -> Floats:
+    """For each pixel its place in the list of hidden ones; as floats, which can be sampled."""
+    places = np.full(hole.hidden.shape, -1, np.float32)
+    places.ravel()[hole.flat[0]] = np.arange(hole.flat[0].size)
     return places
 
 

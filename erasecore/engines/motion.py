@@ -55,15 +55,21 @@ class Flow:
         """Where the hidden pixels at ``rows, columns`` lie in the other frame: ``x, y``."""
         x, y = columns.astype(np.float32), rows.astype(np.float32)
         if self.dense is not None:
-            shift = self.dense[rows - self.corner[0], columns - self.corner[1]]
+            shift = self.dense.reshape(-1, 2).take(self._places(rows, columns), axis=0)
             return x + shift[:, 0], y + shift[:, 1]
         (a, b, c), (d, e, f) = self.affine.astype(np.float32)
         return a * x + b * y + c, d * x + e * y + f
 
     def residual_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
         """The residual of the hidden pixels at ``rows, columns``."""
-        found: Floats = self.residual[rows - self.corner[0], columns - self.corner[1]]
-        return found
+        return self.residual.take(self._places(rows, columns))
+
+    def _places(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The pixels' places among the window's, counted along its rows."""
+        top, left = self.corner
+        width = self.residual.shape[1]
+        places: NDArray[np.intp] = rows * width + columns - (top * width + left)
+        return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ class Motion:
         self._thumb_window = cv2.createHanningWindow((thumb_width, thumb_height), cv2.CV_32F)
 
     def flow(self, frame: int, other: int) -> Flow | None:
-        """The motion of ``frame``'s hole to ``other``; ``None`` where they show different things."""
+        """The motion of a frame's hole; ``None`` where the two show different things."""
         return self._flows[frame, other]
 
     def _make_flow(self, frames: tuple[int, int]) -> Flow | None:
@@ -158,12 +164,8 @@ class Motion:
 
     def _dense_flow(self, frame: int, other: int, affine: Model, seen: _Comparison) -> Flow | None:
         window = self._window(frame)
-        here = np.ascontiguousarray(self._filled[frame][window.place])
-        there = self._warp(self._filled[other], affine, window, border=None)
-        found = np.asarray(self._dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
-        linear = affine[:, :2].astype(np.float32)
         model = _shifts(affine, window)
-        raw = model + found @ linear.T
+        raw = self._raw_flow(frame, other, affine, window)
         dense = self._compare(frame, other, affine, raw)
         both = (seen.visible & dense.visible) > 0
         least = np.minimum(seen.error, dense.error)
@@ -176,6 +178,15 @@ class Motion:
         residual = np.where(better, dense.smooth, seen.smooth)
         better &= known >= 0.02
         return Flow(affine, window.corner, np.where(better[..., None], flow, model), residual)
+
+    def _raw_flow(self, frame: int, other: int, affine: Model, window: _Window) -> Floats:
+        """What DIS finds in a window, starting from the model."""
+        around = _around(affine, window, self._size)
+        here, there = (np.ascontiguousarray(self._filled[k][around.place]) for k in (frame, other))
+        found = np.asarray(self._dis.calc(here, there, _shifts(affine, around)), np.float32)
+        (top, left), (height, width) = window.corner, window.near.shape
+        top, left = top - around.corner[0], left - around.corner[1]
+        return found[top : top + height, left : left + width]
 
     def _compare(self, frame: int, other: int, affine: Model, dense: Floats | None) -> _Comparison:
         """``frame`` against ``other`` brought to its place, near the hole of ``frame``."""
@@ -222,7 +233,7 @@ class Motion:
     # -- what is remembered of a frame -------------------------------------------------------
 
     def _window(self, frame: int) -> _Window:
-        return self._windows[self._strip.mask_of[frame]]
+        return self._windows[int(self._strip.mask_of[frame])]
 
     def _hidden_in(self, frame: int) -> NDArray[np.uint8]:
         hidden: NDArray[np.uint8] = self._hidden[self._strip.mask_of[frame]]
@@ -248,8 +259,26 @@ def _window(hidden: NDArray[np.uint8]) -> _Window:
     place = tuple(
         _span(found, length) for found, length in zip((rows, columns), hidden.shape, strict=True)
     )
-    grid = np.mgrid[place][::-1].astype(np.float32)
-    return _Window((place[0], place[1]), near[place], np.ascontiguousarray(grid.transpose(1, 2, 0)))
+    return _Window((place[0], place[1]), near[place], _grid(place[0], place[1]))
+
+
+def _around(affine: Model, window: _Window, size: tuple[int, int]) -> _Window:
+    """The window and where it lies in the other frame, as one."""
+    corners = window.grid[:: window.near.shape[0] - 1, :: window.near.shape[1] - 1].reshape(-1, 2)
+    there = corners @ affine[:, :2].T + affine[:, 2]
+    (top, left), (bottom, right) = window.corner, (window.place[0].stop, window.place[1].stop)
+    low, high = np.floor(there.min(axis=0)), np.ceil(there.max(axis=0)) + 1
+    rows = slice(int(max(0, min(top, low[1]))), int(min(size[0], max(bottom, high[1]))))
+    columns = slice(int(max(0, min(left, low[0]))), int(min(size[1], max(right, high[0]))))
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    return _Window((rows, columns), np.zeros(shape, bool), _grid(rows, columns))
+
+
+def _grid(rows: slice, columns: slice) -> Floats:
+    grid = np.empty((rows.stop - rows.start, columns.stop - columns.start, 2), np.float32)
+    grid[..., 0] = np.arange(columns.start, columns.stop)
+    grid[..., 1] = np.arange(rows.start, rows.stop)[:, None]
+    return grid
 
 
 def _span(found: NDArray[np.intp], length: int) -> slice:

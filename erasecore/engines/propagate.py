@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.engines.affine import Recent
 from erasecore.engines.base import (
     Filled,
     FilledFrame,
@@ -20,7 +21,7 @@ from erasecore.engines.base import (
     Tick,
     Traits,
 )
-from erasecore.engines.blending import Blend, blend
+from erasecore.engines.blending import blend
 from erasecore.engines.chains import ChainWalker, Sources
 from erasecore.engines.holes import Hole, find_holes
 from erasecore.engines.motion import Motion
@@ -61,6 +62,7 @@ class _Fill:
         self._motion = Motion(strip, np.stack([hole.hidden for hole in self._holes]))
         self._scale = np.float32(strip.layout.scale)
         self._trail = Trail(strip, self._motion)
+        self._seen = Recent(self._make_visible, 1)
 
     def run(self) -> Filled:
         """Walk both ways and merge."""
@@ -100,7 +102,7 @@ class _Fill:
             return []
         x, y = hole.colour_places(sources.x, sources.y)
         return [
-            sample_stack(plane, frames[hole.colour_to_luma], x, y) / self._scale
+            sample_stack(plane, frames.take(hole.colour_to_luma), x, y) / self._scale
             for plane in self._strip.planes[1:]
         ]
 
@@ -121,9 +123,9 @@ class _Fill:
             )
         ]
         luma_places, colour_places = hole.in_zone
-        values = [filled[0][luma_places], *[one[colour_places] for one in filled[1:]]]
+        values = [filled[0].take(luma_places), *[one.take(colour_places) for one in filled[1:]]]
         known = np.ones(hole.inside.size, bool)
-        guess = membrane(pictures[0], hole.hidden[windows[0]])[luma_places]
+        guess = membrane(pictures[0], hole.hidden[windows[0]]).take(luma_places)
         nothing = np.zeros(known.size, np.float32)
         proposal = Candidate((guess, *values[1:]), known, nothing, nothing)
         judged = judge(hole, self._visible(frame), proposal)
@@ -161,9 +163,8 @@ class _Fill:
         solved = self._solved(frame)
         if solved is not None:
             candidates.append(solved)
-        mean = blend(hole, candidates)
-        planes = self._finish(frame, mean)
-        self._trail.leave(frame, hole, planes, mean)
+        mean = blend(hole, candidates, planes=len(self._strip.planes))
+        self._trail.leave(frame, hole, tuple(self._pictures(frame)), mean)
         inside = hole.inside
         origin = np.where(mean.real > 0.5, Origin.PROPAGATED, Origin.INVENTED)
         if solved is not None:
@@ -172,8 +173,8 @@ class _Fill:
             best[sure] = solved.error[sure]
         return FilledFrame(
             (
-                self._native(planes[0][hole.mask]),
-                *[self._native(plane[hole.colour_mask]) for plane in planes[1:]],
+                self._native(mean.planes[0][inside]),
+                *[self._native(plane[hole.colour_inside]) for plane in mean.planes[1:]],
             ),
             origin[inside].astype(np.uint8),
             best[inside].astype(np.float16),
@@ -188,17 +189,6 @@ class _Fill:
         doubtful = float((inside > _DOUBTFUL_LEVELS).mean()) > _DOUBTFUL_SHARE
         return doubtful or bool(inside.max() >= _UNKNOWN_LEVELS)
 
-    def _finish(self, frame: int, mean: Blend) -> tuple[Floats, ...]:
-        """Whole planes with the hole filled."""
-        hole = self._hole(frame)
-        pictures = self._pictures(frame)
-        if hole.inside.any():
-            luma, *colours = mean.planes
-            pictures[0][hole.mask] = luma[hole.inside]
-            for picture, values in zip(pictures[1:], colours, strict=True):
-                picture[hole.colour_mask] = values[hole.colour_inside]
-        return tuple(pictures)
-
     # -- views of the strip ------------------------------------------------------------------
 
     def _hole(self, frame: int) -> Hole:
@@ -212,11 +202,15 @@ class _Fill:
         return as_plane(values * self._scale, self._strip.layout)
 
     def _visible(self, frame: int) -> tuple[Floats, ...]:
+        return self._seen[frame]
+
+    def _make_visible(self, frame: int) -> tuple[Floats, ...]:
         hole = self._hole(frame)
-        luma, *colours = self._strip.planes
-        values = [luma[frame][hole.rows_columns]]
-        values += [plane[frame][hole.colour_rows_columns] for plane in colours]
-        return tuple(value.astype(np.float32) / self._scale for value in values)
+        places = (hole.flat[0], *[hole.flat[1]] * (len(self._strip.planes) - 1))
+        return tuple(
+            plane[frame].take(place).astype(np.float32) / self._scale
+            for plane, place in zip(self._strip.planes, places, strict=True)
+        )
 
 
 def _spatial_error(on_ring: Floats, depth_px: Floats) -> Floats:
@@ -236,7 +230,9 @@ def _favour(error: Floats) -> Floats:
     There the candidates from other frames err together, by what light has changed since, and
     outvote it; with texture around they are right and it is not.
     """
-    return np.asarray(1 + _MOST_VOTES / (1 + (error / _SURE_LEVELS) ** 4), np.float32)
+    return np.asarray(
+        1 + _MOST_VOTES / (1 + np.square(np.square(error / _SURE_LEVELS))), np.float32
+    )
 
 
 def _packed(candidate: Candidate) -> Candidate:

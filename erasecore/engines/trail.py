@@ -40,25 +40,25 @@ class Trail:
         self._real: Floats = np.zeros((0, 0), np.float32)
         self._doubt: Floats = np.zeros((0, 0), np.float32)  # levels, of what was invented
 
-    def leave(self, frame: int, hole: Hole, filled: tuple[Floats, ...], mean: Blend) -> None:
+    def leave(self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: Blend) -> None:
         """Keep the fill of ``frame``.
 
         Args:
             frame: the frame.
             hole: its hole.
-            filled: its planes with the hole filled, 8-bit levels; not modified.
+            pictures: its planes in 8-bit levels; written to from now on.
             mean: the candidates' mean for all hidden samples, ring included.
         """
         self._frame = frame
         self._real = np.ones(hole.mask.shape, np.float32)
         self._doubt = np.zeros(hole.mask.shape, np.float32)
-        self._pictures = tuple(picture.copy() for picture in filled)
+        self._pictures = pictures
         if hole.inside.any():
             self._real[hole.mask] = mean.real[hole.inside]
             self._doubt[hole.mask] = ((1 - mean.real) * mean.error)[hole.inside]
-            places = (hole.rows_columns, *[hole.colour_rows_columns] * (len(filled) - 1))
+            places = (hole.flat[0], *[hole.flat[1]] * (len(pictures) - 1))
             for picture, place, values in zip(self._pictures, places, mean.planes, strict=True):
-                picture[place] = values
+                picture.ravel()[place] = values
 
     def candidate(self, frame: int, hole: Hole, visible: tuple[Floats, ...]) -> Candidate | None:
         """The fill of the frame before at this one's place, judged; ``None`` where there is none.

@@ -63,20 +63,21 @@ def judge(hole: Hole, visible: tuple[Floats, ...], proposal: Candidate) -> Candi
 def _luma(
     hole: Hole, visible: Floats, proposal: Candidate, on_ring: Bools
 ) -> tuple[Floats, Floats]:
-    (rows, columns), _ = hole.in_zone
-    ring = rows[on_ring], columns[on_ring]
+    places, _ = hole.in_zone
+    ring = places[on_ring]
     error, weight = _maps(hole, 0)
-    error[ring] = (visible - proposal.planes[0])[on_ring]
-    weight[ring] = 1
+    error.ravel()[ring] = (visible - proposal.planes[0])[on_ring]
+    weight.ravel()[ring] = 1
     known = soft(weight, _NARROW_PX)
-    offset = soft(error, _NARROW_PX) / (known + 1e-3)
-    spread = soft(np.abs(error - offset) * weight, _NARROW_PX) / (known + 1e-3)
-    offset, spread, known = offset[rows, columns], spread[rows, columns], known[rows, columns]
-    deep = known < 0.03  # deep inside dense glyphs: ask a wider ring
-    if deep.any():
-        offset[deep], spread[deep] = _ask_wide(error, weight, rows[deep], columns[deep])
+    offset = soft(error, _NARROW_PX) / (known + np.float32(1e-3))
+    spread = soft(np.abs(error - offset) * weight, _NARROW_PX) / (known + np.float32(1e-3))
+    offset, spread, known = (one.take(places) for one in (offset, spread, known))
+    deep = np.flatnonzero(known < 0.03)  # deep inside dense glyphs: ask a wider ring
+    if deep.size:
+        rows, columns = np.divmod(places[deep], weight.shape[1])
+        offset[deep], spread[deep] = _ask_wide(error, weight, rows, columns)
     corrected = proposal.planes[0] + np.clip(offset, -_MOST_LUMA, _MOST_LUMA)
-    return corrected, spread + np.float32(0.3) * np.abs(offset)
+    return corrected, np.asarray(spread + np.float32(0.3) * np.abs(offset), np.float32)
 
 
 def _ask_wide(
@@ -104,15 +105,15 @@ def _ask_wide(
 def _colours(
     hole: Hole, visible: Sequence[Floats], proposed: Sequence[Floats], on_ring: Bools
 ) -> list[Floats]:
-    _, (rows, columns) = hole.in_zone
-    ring = rows[on_ring], columns[on_ring]
+    _, places = hole.in_zone
+    ring = places[on_ring]
     error, weight = _maps(hole, 1)
-    weight[ring] = 1
-    known = soft(weight, _COLOUR_PX)[rows, columns]
+    weight.ravel()[ring] = 1
+    known = soft(weight, _COLOUR_PX).take(places)
     corrected = []
     for own, values in zip(visible, proposed, strict=True):
-        error[ring] = (own - values)[on_ring]
-        offset = soft(error, _COLOUR_PX)[rows, columns] / (known + np.float32(1e-3))
+        error.ravel()[ring] = (own - values)[on_ring]
+        offset = soft(error, _COLOUR_PX).take(places) / (known + np.float32(1e-3))
         offset[known < 0.02] = 0
         corrected.append(values + np.clip(offset, -_MOST_COLOUR, _MOST_COLOUR))
     return corrected
