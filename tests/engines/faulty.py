@@ -105,7 +105,7 @@ def hungry(means: Means) -> Engine:
 
 def gluttonous(means: Means) -> Engine:
     """An engine that asks for more than any machine has, in arrays, and little one rung lower."""
-    return _climbing("gluttonous", means, lambda count: np.empty(1 << 60 if count > 2 else 1))
+    return _climbing("gluttonous", means, lambda count: np.empty(1 << (50 if count > 2 else 1)))
 
 
 def mortal(means: Means) -> Engine:
