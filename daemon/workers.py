@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from daemon.config import Config, WorkerSettings
@@ -23,6 +24,8 @@ def works_on_gpu(config: Config) -> bool:
     """Whether the usual film is worked on by a GPU, if there is one."""
     if config.erase.engine != "auto":
         return config.erase.engine == "diffueraser"
+    if find_spec("torch") is None:
+        return False
     try:
         locate(config.models_folder)
     except (WeightsMissing, FolderError):  # for the first film, and the doctor, to say

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.config import WorkerSettings
+from daemon.config import WorkerSettings, load_config
 from daemon.machine import (
     Machine,
     available_bytes,
@@ -20,7 +20,8 @@ from daemon.machine import (
     memory_bytes,
     memory_groups,
 )
-from daemon.workers import seats_for
+from daemon.workers import seats_for, works_on_gpu
+from tests.unit.test_weights import lay_out
 
 TWO_GPUS = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5c7b1bd6-0f0c-4a1c-9a0e-a6e5b45d7d49)
@@ -107,6 +108,27 @@ def test_seats(
     assert [seat.number for seat in seats] == list(range(1, len(devices) + 1))
     whole = len(seats) == 1 and machine.cores == os.cpu_count() and not settings.threads
     assert {seat.threads for seat in seats} == ({0} if whole else {threads})
+
+
+@pytest.mark.parametrize(
+    ("engine", "weights", "on_gpu"),
+    [
+        ("propagate", True, False),
+        ("diffueraser", False, True),  # they are missed when it is loaded, not here
+        ("auto", False, False),
+        ("auto", True, True),
+        ("tests.engines.faulty:hang", True, False),
+    ],
+)
+def test_what_is_worked_on_by_a_gpu(
+    tmp_path: Path, engine: str, weights: bool, on_gpu: bool
+) -> None:
+    """The number of workers goes by the GPUs where films do, else by the cores."""
+    (tmp_path / "config.yaml").write_text(f"erase: {{engine: '{engine}'}}")
+    config = load_config(tmp_path / "config.yaml", tmp_path)
+    if weights:
+        lay_out(config.models_folder)
+    assert works_on_gpu(config) is on_gpu
 
 
 def test_memory_where_proc_shows_processes_only() -> None:
