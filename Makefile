@@ -2,6 +2,7 @@
 #   make test    every test               make demo    a real film through the daemon
 #   make check   lint, types, contracts   make bench   quality, speed and memory
 #   make chaos N=200   random kills under load: nothing lost, doubled or torn
+#   make mutants N=500   broken films through the daemon: none crashes it or leaves anything behind
 #   make test-system   the installed service under a real systemd; root, systemd-container
 # PYTHON picks the interpreter: make PYTHON=python3.12 test
 
@@ -25,10 +26,10 @@ METHODS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test chaos test-system demo bench clean
+.PHONY: help env check test chaos mutants test-system demo bench clean
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,7s/^# *//p' Makefile
 
 env: $(READY)
 
@@ -57,6 +58,9 @@ test: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.process.chaos --kills $(N) --real $(REAL) --seed $(SEED)
+
+mutants: $(READY)
+	$(BIN)/python -m tests.process.mutants $(N) $(SEED)
 
 test-system: $(READY)
 	$(BIN)/python -m pytest tests/system

@@ -22,14 +22,18 @@ def dress(path: Path, folders: FolderSettings) -> None:
     """Give a file or folder of ours the configured mode and group, as far as we may.
 
     A folder can be entered by whoever may read it, and keeps its set-group-id bit. What is not ours
-    (an original that belongs to its sender) stays as it is; nothing fails for it.
+    alone (an original that belongs to its sender, or has another name elsewhere) stays as it is;
+    nothing fails for it.
     """
     if not folders.group and folders.mode_bits is None:
         return
     try:
         handle = os.open(path, _FLAGS)
         try:
-            before = stat.S_IMODE(os.fstat(handle).st_mode)
+            status = os.fstat(handle)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                return
+            before = stat.S_IMODE(status.st_mode)
             if folders.group:
                 os.fchown(handle, -1, grp.getgrnam(folders.group).gr_gid)
             os.fchmod(handle, _bits(handle, before, folders.mode_bits))

@@ -294,12 +294,15 @@ class Inbox:
         settled: list[Candidate] = []
         waiting: list[str] = []
         present: set[Hashable] = set()
-        refused = set()
+        odd = set()
         for found in look(self.folder, self._rules):
             if not stat.S_ISREG(found.status.st_mode):
-                refused.add(found.name)
-                self._complain(found)
+                odd.add(found.name)
+                self._complain(found, "inbox.refused", kind_of(found.status.st_mode))
                 continue
+            if found.status.st_nlink > 1:  # it may be changed under another name
+                odd.add(found.name)
+                self._complain(found, "inbox.hard_link", "one name of several of the same file")
             present.add(found.name)
             present.update(name for name, _ in found.beside)
             stamp = stamp_of(found.status)
@@ -310,7 +313,7 @@ class Inbox:
                 waiting.append(found.name)
         self.settling.keep_only(present)
         self._free = {name: stamp for name, stamp in self._free.items() if name in present}
-        self._complained &= refused
+        self._complained &= odd
         self.waiting = len(waiting)
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
         return sorted(settled, key=lambda one: (one.first_seen, one.stamp.mtime_ns, one.name))
@@ -333,9 +336,8 @@ class Inbox:
         self._free[name] = stamp
         return True
 
-    def _complain(self, refused: Found) -> None:
-        """Say once that a thing is not taken."""
-        if refused.name not in self._complained:
-            self._complained.add(refused.name)
-            kind = kind_of(refused.status.st_mode)
-            log.warning("inbox.refused", file=shown(str(self.folder / refused.name)), kind=kind)
+    def _complain(self, found: Found, event: str, kind: str) -> None:
+        """Say once that a thing is odd."""
+        if found.name not in self._complained:
+            self._complained.add(found.name)
+            log.warning(event, file=shown(str(self.folder / found.name)), kind=kind)

@@ -267,6 +267,21 @@ def test_portable_names(house: House) -> None:
     assert stat.S_IMODE((house.done / "a_b").stat().st_mode) & 0o777 == 0o775
 
 
+def test_a_hard_link(house: House) -> None:
+    """A film with another name elsewhere is taken and told of; that one stays as it is."""
+    house.configure(folders={"mode": "0666"})
+    own = house.root / "own.mp4"
+    own.write_text("segments 1")
+    own.chmod(0o600)
+    (house.inbox / "film.mp4").hardlink_to(own)
+    daemon = house.start("once")
+    assert daemon.wait() == 0
+    assert len(daemon.said("inbox.hard_link")) == 1
+    assert house.films("done") == ["film.mp4"]
+    assert own.read_text() == "segments 1"
+    assert stat.S_IMODE(own.stat().st_mode) == 0o600
+
+
 def test_twins_by_composition(house: House) -> None:
     """Two names that look the same, one from a Mac: both films come through, numbered."""
     house.drop("u\u0308ber.mp4", "segments 1")
