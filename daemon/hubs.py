@@ -162,7 +162,10 @@ class ModelScope:
             timeout=ANSWER_SECONDS,
         )
         hf_raise_for_status(response)
-        entries = response.json()["Data"]["Files"]
+        answer = response.json()
+        if not answer.get("Success", True):
+            raise ValueError(answer.get("Message"))
+        entries = answer["Data"]["Files"]
         files = {
             one["Path"]: RemoteFile(int(one["Size"]), str(one.get("Sha256") or "").lower())
             for one in entries
@@ -214,7 +217,10 @@ def _refusal(hub: Hub, wanted: Wanted, error: HfHubHTTPError) -> EraseError:
     told = error.server_message or error.response.reason_phrase
     if status in (401, 403):
         token = TOKENS[hub.source]
-        return HubRefused(hub.title, wanted.repository, f"status {status}: {told}", token)
+        # Who does not say who they are is not told either that there is no such repository.
+        unsaid = " (or there is none of that name)" if status == 401 else ""
+        detail = f"status {status}{unsaid}: {told}"
+        return HubRefused(hub.title, wanted.repository, detail, token)
     if status == 404:
         where = f" at revision {wanted.revision}" if wanted.revision else ""
         what = f"there is no {wanted.repository}{where}"

@@ -185,6 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._status(302, headers)
 
     def _modelscope(self, repository: str, asked: dict[str, str], *, listing: bool) -> None:
+        if self.hub.refused.get(repository) == 200:
+            self._json({"Success": False, "Message": "you are not on the list", "Data": None})
+            return
         if self._refused(repository, asked.get("Revision", "master")):
             return
         files = self.hub.repositories[repository]

@@ -312,6 +312,14 @@ def test_a_token_goes_to_the_hub_and_nowhere_else(rig: Rig) -> None:
     assert "hf_secret" not in repr(make_hub(ModelSource.MODELSCOPE, rig.models, {"x": "hf_secret"}))
 
 
+def test_modelscope_says_no(rig: Rig) -> None:
+    """An answer that is none, though its status is well, is told with the hub's own words."""
+    rig.models = replace(rig.models, source=ModelSource.MODELSCOPE)
+    rig.hub.refused["xingzi/diffuEraser"] = 200
+    with pytest.raises(HubUnreachable, match="you are not on the list"):
+        rig.fetch()
+
+
 def test_a_hub_in_trouble(rig: Rig) -> None:
     """An error of the hub's own is told as such, with the way to go on."""
     rig.hub.refused["stabilityai/sd-vae-ft-mse"] = 500

@@ -130,11 +130,13 @@ def test_a_manifest_is_whole_or_absent(host: HostSettings) -> None:
     assert sorted(one.name for one in models.iterdir()) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read(host: HostSettings) -> None:
     """A folder of another user's is named as that, not as one that is empty."""
     folder = Path(host.models) / "diffuEraser" / "brushnet"
     folder.chmod(0)
+    if os.access(folder, os.R_OK):
+        folder.chmod(0o755)
+        pytest.skip("who runs this may read everything")
     try:
         with pytest.raises(FolderError, match="must be readable"):
             proven(host, now=2000.0)
