@@ -2,7 +2,7 @@
 
 ``manifest.json`` lies in the models folder and travels with it: names, sizes and SHA-256 of the
 files, and where each repository came from. When a file was last found to match is remembered in the
-state folder (size, times, inode): so a start costs a few ``stat`` calls, not minutes of hashing.
+state folder (size, times, inode): so a start costs a few ``stat`` calls, not the reading of 10 GB.
 """
 
 from __future__ import annotations

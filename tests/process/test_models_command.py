@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +191,30 @@ def test_a_credential_of_systemd(tmp_path: Path) -> None:
         (tmp_path / "credentials" / "HF_TOKEN").write_text("hf_credential\n")
         shop.run("fetch", CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"), HF_TOKEN="")
         assert shop.hub.tokens == {"Bearer hf_credential"}
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path, large_hub: Hub) -> None:
+    """Who waits at a terminal sees how far the file is, and how fast it comes."""
+    large_hub.go.set()
+    ours, theirs = os.openpty()
+    seen = b""
+    try:
+        with shop_in(tmp_path, large_hub) as shop:
+            argv = [sys.executable, "-m", "daemon", "models", "fetch", "--root", str(tmp_path)]
+            process = subprocess.Popen(
+                [*argv, "--config", str(shop.config)],
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=theirs,
+            )
+            os.close(theirs)
+            with suppress(OSError):  # the other end is closed
+                while piece := os.read(ours, 65536):
+                    seen += piece
+            assert process.wait(timeout=60) == 0
+    finally:
+        os.close(ours)
+    assert b"sd15" in seen
+    assert b"/25.2" in seen
+    assert b"MB/s" in seen
