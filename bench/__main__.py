@@ -38,7 +38,7 @@ from bench.scale import run_scale
 from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
 from erasecore.detect.detector import Detector, RapidOcrDetector
 
-PARTS = ("cases", "detect", "quality", "clean", "real", "speed", "memory", "scale")
+PARTS = ("cases", "detect", "quality", "clean", "real", "speed", "memory", "flops", "scale")
 DEFAULT_PARTS = ("detect", "quality", "speed", "memory")
 MEMORY_HEIGHT_PX = 1080
 TABLE_COLUMNS = 140  # what the widest table needs
@@ -144,6 +144,7 @@ def _steps(plan: Plan) -> Iterator[Step]:
             yield partial(_quality, plan, name, method, judge)
     if "scale" in plan.parts:
         yield _scale
+    yield from _diffusion_steps(plan)
     if OURS in plan.methods:
         yield from _clip_steps(plan)
         yield from _long_steps(plan)
@@ -160,6 +161,15 @@ def _detect_steps(plan: Plan) -> Iterator[Step]:
         if RECIPES[name].take.logo:
             clean = BUILD / "cases" / name / "clean.mp4"
             yield partial(_bare, f"{name} (bare)", clean, detector)
+
+
+def _diffusion_steps(plan: Plan) -> Iterator[Step]:
+    """What diffusion costs, counted: the only part that needs torch."""
+    if "flops" in plan.parts:
+        yield _walks
+        yield _footprints
+        for name in plan.cases:
+            yield partial(_flops, plan, name)
 
 
 def _clip_steps(plan: Plan) -> Iterator[Step]:
@@ -205,6 +215,24 @@ def _detect(plan: Plan, name: str, detector: Detector, judge: TextJudge) -> Resu
 
 def _bare(name: str, film: Path, detector: Detector) -> Results:
     return Results(detection=(run_bare(name, film, detector),))
+
+
+def _flops(plan: Plan, name: str) -> Results:
+    from bench.survey import run_survey  # torch takes seconds to import
+
+    return Results(flops=(run_survey(_case(plan, name)),))
+
+
+def _footprints() -> Results:
+    from bench.footprint import footprints  # torch takes seconds to import
+
+    return Results(footprints=tuple(footprints()))
+
+
+def _walks() -> Results:
+    from bench.walk import walks  # torch takes seconds to import
+
+    return Results(walks=tuple(walks()))
 
 
 def _clean(clip: Path) -> Results:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from bench.detection import DetectionRow
+from bench.diffusion import FlopsRow, WalkRow
 from bench.quality import OURS, CleanRow, QualityRow
 from bench.reading import ReadingRow
 from bench.results import Results
@@ -22,6 +23,7 @@ MOST_PEAK_MIB, MOST_GROWTH = 1536, 0.05
 MOST_CHARACTER_ERRORS = 0.05
 MOST_SCAN_SECONDS, MOST_STATUS_SECONDS, MOST_CLAIM_LATE_SECONDS = 2.0, 0.1, 1.0
 MOST_PARENT_MB, MOST_IDLE_CPU_SHARE = 80.0, 0.01
+MOST_STRIP_SHARE, MOST_SELECTIVE_SHARE = 0.45, 0.15
 MOST_BORDER_FRAMES, MOST_FADE_FRAMES = 1, 2
 
 
@@ -44,6 +46,8 @@ def bars(results: Results) -> list[Bar]:
         *_memory_bars(results.memory),
         *_detection_bars(results.detection),
         *_reading_bars(results.reading),
+        *_flops_bars(results.flops),
+        *_walk_bars(results.walks),
         *(bar for row in results.scale for bar in _scale_bars(row)),
     ]
 
@@ -201,3 +205,27 @@ def _scale_bars(row: ScaleRow) -> list[Bar]:
             row.claim_late_seconds <= MOST_CLAIM_LATE_SECONDS,
         ),
     ]
+
+
+def _flops_bars(rows: Sequence[FlopsRow]) -> list[Bar]:
+    if not rows:
+        return []
+    strips = {row.case: row.strip_share for row in rows if row.inked_frames}
+    selective = sum(row.selective_tflop for row in rows)
+    share = selective / sum(row.published_tflop for row in rows)
+    demand = f"a diffused strip at most {MOST_STRIP_SHARE:.0%} of the published full frame"
+    return [
+        _most(demand, strips, MOST_STRIP_SHARE),
+        Bar(
+            f"diffusion at most {MOST_SELECTIVE_SHARE:.0%} of the published recipe, all cases",
+            f"{share:.1%} of {len(rows)} cases",
+            share <= MOST_SELECTIVE_SHARE,
+        ),
+    ]
+
+
+def _walk_bars(rows: Sequence[WalkRow]) -> list[Bar]:
+    if not rows:
+        return []
+    ratios = {f"{row.windows_per_batch} at once": row.ratio for row in rows}
+    return [_most("our walk over windows never slower than the plain one", ratios, 1.0)]

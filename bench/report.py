@@ -25,6 +25,15 @@ _SCALE = (
     *("files", "jobs", "look s", "status CPU ms", "status ms", "start CPU ms", "start ms"),
     *("daemon MB", "idle CPU", "claim late s"),
 )
+_FLOPS = "Diffusion: TFLOP by case; published is the full frame at 960x536, all frames"
+_FLOPS_COLUMNS = (
+    *("case", "frames", "with ink", "diffused", "networks see"),
+    *("published / frame", "strip / frame", "share", "ours / frame", "share"),
+)
+_FOOTPRINTS = "Diffusion: peak memory in GiB of each rung around two lines, float16, estimated"
+_FOOTPRINT_COLUMNS = ("film", "strip", "rung", "weights", "denoise", "encode", "decode", "card")
+_WALKS = "Diffusion: our walk over windows against the plain one, tiny networks, CPU seconds"
+_WALK_COLUMNS = ("windows at once", "frames", "plain", "ours", "ratio")
 _READING = ("case", "events", "characters", "wrong", "error rate")
 
 
@@ -73,9 +82,16 @@ def sheets(results: Results) -> Iterator[Sheet]:
         ),
         Sheet("Recognised text", _READING, _reading(results)),
         Sheet("Scale", _SCALE, _scale(results)),
+        *_diffusion_sheets(results),
         Sheet(_BARS, ("demand", "found", "reached"), _bars(results)),
     )
     return (sheet for sheet in every if sheet.rows)
+
+
+def _diffusion_sheets(results: Results) -> Iterator[Sheet]:
+    yield Sheet(_FLOPS, _FLOPS_COLUMNS, _flops(results))
+    yield Sheet(_FOOTPRINTS, _FOOTPRINT_COLUMNS, _footprints(results))
+    yield Sheet(_WALKS, _WALK_COLUMNS, _walks(results))
 
 
 def print_results(results: Results, console: Console) -> None:
@@ -257,6 +273,46 @@ def _scale(results: Results) -> tuple[tuple[str, ...], ...]:
             f"{row.claim_late_seconds:.2f}",
         )
         for row in results.scale
+    )
+
+
+def _flops(results: Results) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            *(row.case, str(row.frames), str(row.inked_frames), str(row.diffused_frames)),
+            row.sizes,
+            f"{row.published_tflop / row.frames:.1f}",
+            f"{row.strip_tflop / max(row.inked_frames, 1):.1f}",
+            f"{row.strip_share:.0%}",
+            f"{row.selective_tflop / row.frames:.2f}",
+            f"{row.selective_share:.1%}",
+        )
+        for row in results.flops
+    )
+
+
+def _footprints(results: Results) -> tuple[tuple[str, ...], ...]:
+    rows = sorted(results.footprints, key=lambda row: (row.width, -row.total_gib))
+    return tuple(
+        (
+            *(row.film, f"{row.width}x{row.height}", row.rung, f"{row.weights_gib:.2f}"),
+            *(f"{row.denoise_gib:.2f}", f"{row.encode_gib:.2f}", f"{row.decode_gib:.2f}"),
+            f"{row.total_gib:.1f}",
+        )
+        for row in rows
+    )
+
+
+def _walks(results: Results) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            str(row.windows_per_batch),
+            str(row.frames),
+            f"{row.plain_seconds:.2f}",
+            f"{row.ours_seconds:.2f}",
+            f"{row.ratio:.2f}",
+        )
+        for row in results.walks
     )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import dacite
 
 from bench.detection import DetectionRow
+from bench.diffusion import FlopsRow, FootprintRow, WalkRow
 from bench.quality import CleanRow, QualityRow, RealRow
 from bench.reading import ReadingRow
 from bench.scale import ScaleRow
@@ -42,6 +43,9 @@ class Results:
     memory: tuple[MemoryRow, ...] = ()
     detection: tuple[DetectionRow, ...] = ()
     reading: tuple[ReadingRow, ...] = ()
+    flops: tuple[FlopsRow, ...] = ()
+    footprints: tuple[FootprintRow, ...] = ()
+    walks: tuple[WalkRow, ...] = ()
     scale: tuple[ScaleRow, ...] = ()
 
 
@@ -72,6 +76,9 @@ def merged(old: Results, new: Results) -> Results:
         memory=_merge_rows(old.memory, new.memory),
         detection=_merge_rows(old.detection, new.detection),
         reading=_merge_rows(old.reading, new.reading),
+        flops=_merge_rows(old.flops, new.flops),
+        footprints=_merge_rows(old.footprints, new.footprints),
+        walks=_merge_rows(old.walks, new.walks),
         scale=_merge_rows(old.scale, new.scale),
     )
 

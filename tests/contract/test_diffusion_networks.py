@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from erasecore.engines.diffueraser.loading import Placement, load_networks
+from erasecore.engines.diffueraser.loading import (
+    Placement,
+    build_vae,
+    load_networks,
+    load_part,
+)
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint, sample, scene_noise
-from erasecore.engines.diffueraser.vae import U8
+from erasecore.engines.diffueraser.vae import U8, decode, encode
 from erasecore.weights import locate
 from tests.tinyweights import write_tiny_weights
 
@@ -23,7 +28,7 @@ GENEROUS = BatchPlan(windows_per_batch=4, vae_batch=16)
 PLANS = (
     BatchPlan(windows_per_batch=1, vae_batch=1),
     BatchPlan(windows_per_batch=2, vae_batch=3),
-    BatchPlan(windows_per_batch=3, vae_batch=4, attention_slice=True),
+    BatchPlan(windows_per_batch=3, vae_batch=4, vae_tile_px=16, attention_slice=True),
 )
 
 
@@ -62,6 +67,23 @@ def test_any_length(networks: Networks, frames: int) -> None:
     pictures = run(networks, scene)
     assert pictures.shape == scene.frames.shape
     assert pictures.std() > 10
+
+
+@pytest.mark.parametrize("band_px", [1, 5, 16])
+@pytest.mark.parametrize("precision", [torch.float32, torch.float16])
+def test_the_autoencoder_in_bands(models: Path, precision: torch.dtype, band_px: int) -> None:
+    """Bands of any height give the latents and pictures that whole layers give: no seams."""
+    placement = Placement(precision=precision)
+    vae = load_part("vae", locate(models).vae, build_vae, placement)
+    whole, banded = BatchPlan(), BatchPlan(vae_batch=2, vae_tile_px=band_px)
+    frames = scene_of(3).frames
+    latents = encode(vae, frames, plan=whole, tick=lambda _: None)
+    limit = 1e-5 if precision is torch.float32 else 1e-2
+    off = (encode(vae, frames, plan=banded, tick=lambda _: None) - latents).abs().max()
+    assert float(off / latents.abs().max()) < limit
+    pictures = decode(vae, latents, plan=whole, tick=lambda _: None)
+    found = decode(vae, latents, plan=banded, tick=lambda _: None)
+    assert np.abs(pictures.astype(int) - found).max() <= (1 if precision is torch.float32 else 3)
 
 
 @pytest.mark.parametrize("plan", PLANS)

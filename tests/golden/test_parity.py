@@ -39,6 +39,7 @@ def test_the_checker_is_content() -> None:
     verdicts = [line for line in done.stdout.splitlines() if line[:4] in ("pass", "FAIL")]
     failed = [line for line in verdicts if line.startswith("FAIL")]
     assert len(verdicts) == 43, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith(f"{43 - len(failed)} passed, {len(failed)} failed")
     assert not [line for line in failed if POSITIONS_CHECKSUM not in line], failed
 
 

@@ -120,7 +120,7 @@ class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' cla
         for block in self.up_blocks:
             attentions = getattr(block, "attentions", None)
             for index, layer in enumerate(block.resnets):
-                x = resnet(layer, torch.cat([x, skips.pop()], dim=1), setting)
+                x = resnet(layer, x, setting, skip=skips.pop())
                 x = attend(attentions[index], x, setting) if attentions else x
                 yield x
             if block.upsamplers:

@@ -28,12 +28,16 @@ class Setting:
     Attributes:
         time: the embedded noise level, ``(1, channels)``.
         prompt: the embedded prompt, ``(1, tokens, channels)``.
-        slices: in how many pieces attention is computed.
+        slices: in how many pieces layers are computed.
     """
 
     time: Tensor
     prompt: Tensor
     slices: int
+
+    def rows_at_once(self, rows: int) -> int:
+        """How many of so many rows are computed together."""
+        return -(-rows // self.slices)
 
 
 def embed_time(network: ConfigMixin, level: int, like: Tensor) -> Tensor:
@@ -43,21 +47,34 @@ def embed_time(network: ConfigMixin, level: int, like: Tensor) -> Tensor:
     return embedded
 
 
-def resnet(layer: ResnetBlock2D, x: Tensor, setting: Setting) -> Tensor:
-    """One residual block; the one row of the embedded time serves all frames."""
-    out: Tensor = layer(x, setting.time)
-    return out
+def resnet(
+    layer: ResnetBlock2D, x: Tensor, setting: Setting, *, skip: Tensor | None = None
+) -> Tensor:
+    """One residual block of ``x``, beside ``skip`` where there is one; each frame by itself.
+
+    The one row of the embedded time serves all frames.
+    """
+
+    def run(start: int, stop: int) -> Tensor:
+        rows = x[start:stop]
+        if skip is not None:
+            rows = torch.cat([rows, skip[start:stop]], dim=1)
+        out: Tensor = layer(rows, setting.time)
+        return out
+
+    return in_pieces(run, len(x), setting.rows_at_once(len(x)))
 
 
 def attend(layer: Transformer2DModel, x: Tensor, setting: Setting) -> Tensor:
     """Attention inside each frame and to the prompt; frames know nothing of each other here."""
 
-    def run(rows: Tensor) -> Tensor:
+    def run(start: int, stop: int) -> Tensor:
+        rows = x[start:stop]
         prompt = setting.prompt.expand(len(rows), -1, -1)
         out: Tensor = layer(rows, encoder_hidden_states=prompt, return_dict=False)[0]
         return out
 
-    return in_pieces(run, x, -(-len(x) // setting.slices))
+    return in_pieces(run, len(x), setting.rows_at_once(len(x)))
 
 
 def attend_along_time(
@@ -76,29 +93,30 @@ def attend_along_time(
     rows, channels, height, width = x.shape
     clips = rows // frames
     volume = x.reshape(clips, frames, channels, height, width).transpose(1, 2)
-    normed: Tensor = layer.norm(volume)
-    sequences = normed.permute(0, 3, 4, 2, 1).reshape(-1, frames, channels)
+    # unnamed in between: at full size each of these tensors is a share of the card
+    sequences: Tensor = layer.norm(volume).permute(0, 3, 4, 2, 1).reshape(-1, frames, channels)
 
-    def run(part: Tensor) -> Tensor:
-        hidden: Tensor = layer.proj_in(part)
+    def run(start: int, stop: int) -> Tensor:
+        hidden: Tensor = layer.proj_in(sequences[start:stop])
         for block in layer.transformer_blocks:
             hidden = block(hidden)
         out: Tensor = layer.proj_out(hidden)
         return out
 
-    at_once = min(-(-len(sequences) // setting.slices), _SEQUENCES_AT_ONCE)
-    moved = in_pieces(run, sequences, at_once)
+    at_once = min(setting.rows_at_once(len(sequences)), _SEQUENCES_AT_ONCE)
+    moved = in_pieces(run, len(sequences), at_once)
     moved = moved.reshape(clips, height, width, frames, channels).permute(0, 3, 4, 1, 2)
     return moved.reshape(rows, channels, height, width) + x
 
 
-def in_pieces(run: Callable[[Tensor], Tensor], x: Tensor, at_once: int) -> Tensor:
-    """``run(x)``, computed for ``at_once`` rows at a time."""
-    if at_once >= len(x):
-        return run(x)
-    first = run(x[:at_once])
-    out = first.new_empty((len(x), *first.shape[1:]))
+def in_pieces(run: Callable[[int, int], Tensor], rows: int, at_once: int) -> Tensor:
+    """``run(0, rows)``, computed for ``at_once`` rows at a time."""
+    first = run(0, min(at_once, rows))
+    if at_once >= rows:
+        return first
+    out = first.new_empty((rows, *first.shape[1:]))
     out[:at_once] = first
-    for start in range(at_once, len(x), at_once):
-        out[start : start + at_once] = run(x[start : start + at_once])
+    for start in range(at_once, rows, at_once):
+        stop = min(start + at_once, rows)
+        out[start:stop] = run(start, stop)
     return out

@@ -14,7 +14,8 @@ class BatchPlan:
         vae_batch: frames that are encoded or decoded together.
         vae_tile_px: the VAE's layers are computed in bands of so many pixels of the picture's
             height; ``None`` computes each whole.
-        attention_slice: attention layers are computed in pieces, one after the other.
+        attention_slice: layers, attention before all, are computed in pieces of their frames or
+            pixels, one after the other.
     """
 
     windows_per_batch: int = 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch import Tensor
 
@@ -90,14 +89,16 @@ class _Walk:
     def up(self, block: UNetMotionModel, x: Tensor, skips: list[Tensor]) -> Tensor:
         """``x`` behind an up block, with what its mirror image left on ``skips``."""
         for index in range(len(block.resnets)):
-            x = self._layer(block, index, torch.cat([x, skips.pop()], dim=1))
+            x = self._layer(block, index, x, skip=skips.pop())
         if block.upsamplers:
             # always told the size: a side may be odd
             x = self.tapped(block.upsamplers[0](x, output_size=skips[-1].shape[-2:]))
         return x
 
-    def _layer(self, block: UNetMotionModel, index: int, x: Tensor) -> Tensor:
-        x = resnet(block.resnets[index], x, self._setting)
+    def _layer(
+        self, block: UNetMotionModel, index: int, x: Tensor, skip: Tensor | None = None
+    ) -> Tensor:
+        x = resnet(block.resnets[index], x, self._setting, skip=skip)
         attentions = getattr(block, "attentions", None)
         if attentions:
             x = attend(attentions[index], x, self._setting)

@@ -11,6 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
+from erasecore.engines.diffueraser.bands import Bands
 from erasecore.engines.diffueraser.plan import BatchPlan
 
 U8: TypeAlias = NDArray[np.uint8]
@@ -32,14 +33,12 @@ def encode(vae: AutoencoderKL, frames: U8, *, plan: BatchPlan, tick: Tick) -> Te
     Returns:
         float32 ``(T, 4, H / 8, W / 8)`` on the device of ``vae``.
     """
-    weight, at_once = vae.quant_conv.weight, plan.vae_batch
+    device, at_once = vae.quant_conv.weight.device, plan.vae_batch
     done = []
     for start in range(0, len(frames), at_once):
         tick(start / len(frames))
-        pixels = torch.from_numpy(np.ascontiguousarray(frames[start : start + at_once]))
-        pixels = pixels.to(weight.device).permute(0, 3, 1, 2).float() / 255.0 * 2.0 - 1.0
-        mean = vae.encode(pixels.to(weight.dtype), return_dict=False)[0].mode()
-        done.append(mean.float() * vae.config.scaling_factor)
+        part = torch.from_numpy(np.ascontiguousarray(frames[start : start + at_once]))
+        done.append(latents_of(vae, part.to(device), plan))
     return torch.cat(done)
 
 
@@ -50,8 +49,41 @@ def decode(vae: AutoencoderKL, latents: Tensor, *, plan: BatchPlan, tick: Tick) 
     at_once = plan.vae_batch
     for start in range(0, len(latents), at_once):
         tick(start / len(latents))
-        part = latents[start : start + at_once] / vae.config.scaling_factor
-        pixels = vae.decode(part.to(vae.quant_conv.weight.dtype), return_dict=False)[0].float()
-        levels = ((pixels / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
-        done.append(levels.permute(0, 2, 3, 1).cpu().numpy())
+        part = pictures_of(vae, latents[start : start + at_once], plan)
+        done.append(part.cpu().numpy())
     return np.concatenate(done)
+
+
+def latents_of(vae: AutoencoderKL, frames: Tensor, plan: BatchPlan) -> Tensor:
+    """Scaled latents of a few ``frames``, uint8 ``(N, H, W, 3)`` on the device of ``vae``."""
+    pixels = frames.permute(0, 3, 1, 2).float() / 255.0 * 2.0 - 1.0
+    moments = _encoded(vae, pixels.to(vae.quant_conv.weight.dtype), plan)
+    mean, _spread = torch.chunk(moments, 2, dim=1)
+    scaled: Tensor = mean.float() * vae.config.scaling_factor
+    return scaled
+
+
+def pictures_of(vae: AutoencoderKL, latents: Tensor, plan: BatchPlan) -> Tensor:
+    """The pictures of a few scaled ``latents``, uint8 ``(N, H, W, 3)``."""
+    part = latents / vae.config.scaling_factor
+    pixels = _decoded(vae, part.to(vae.quant_conv.weight.dtype), plan).float()
+    levels = ((pixels / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1)
+
+
+def _encoded(vae: AutoencoderKL, pixels: Tensor, plan: BatchPlan) -> Tensor:
+    """Mean and spread of the latents of ``pixels``, side by side."""
+    if plan.vae_tile_px is None:
+        hidden = vae.encoder(pixels)
+    else:
+        hidden = Bands(plan.vae_tile_px).encode(vae.encoder, pixels)
+    moments: Tensor = vae.quant_conv(hidden)
+    return moments
+
+
+def _decoded(vae: AutoencoderKL, latents: Tensor, plan: BatchPlan) -> Tensor:
+    hidden: Tensor = vae.post_quant_conv(latents)
+    if plan.vae_tile_px is None:
+        pixels: Tensor = vae.decoder(hidden)
+        return pixels
+    return Bands(plan.vae_tile_px).decode(vae.decoder, hidden)

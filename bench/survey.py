@@ -1,0 +1,95 @@
+"""What the diffusion engine would do with the cases, without networks: sizes, frames, windows.
+
+The product itself goes through each case, up to the point where an engine has its prior and chooses
+what to diffuse; there the choice is written down, the prior given back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.cases import Case
+from bench.diffusion import FlopsRow
+from bench.flops import Clip, ours, published
+from erasecore.engines.base import Filled, Strip, Tick, Traits
+from erasecore.engines.diffueraser.crops import SURROUNDINGS
+from erasecore.engines.diffueraser.selection import choose
+from erasecore.engines.diffueraser.shown import Surrounded, crop_of_shot
+from erasecore.engines.propagate import PropagateEngine
+from erasecore.pipeline import Tools, erase
+from erasecore.settings import DiffusionSettings, EncodeSettings, EraseSettings
+
+_NAME = "survey"
+
+
+class Surveyor:
+    """An engine that chooses what to diffuse as ours does, and only writes it down."""
+
+    def __init__(self) -> None:
+        self.chosen: list[Clip] = []
+        self.everything: list[Clip] = []
+        self._prior = PropagateEngine()
+
+    @property
+    def traits(self) -> Traits:
+        """As the diffusion engine's."""
+        return Traits(
+            name=_NAME,
+            context_seconds=self._prior.traits.context_seconds,
+            surroundings=SURROUNDINGS,
+        )
+
+    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+        """The prior's pixels."""
+        filled = prior or self._prior.fill(strip, None, tick)
+        self.chosen += _chosen(strip, filled)
+        self.everything += _everything(strip, filled)
+        return filled
+
+
+def _chosen(strip: Strip, prior: Filled) -> Iterator[Clip]:
+    """What our engine would send through the networks of one strip."""
+    surrounded = Surrounded(strip, prior, DiffusionSettings())
+    for runs in choose(strip, prior, surrounded.settings).shots:
+        crop = crop_of_shot(surrounded, runs)
+        for run in runs:
+            frames = range(run.start, run.stop)
+            doubtful = [surrounded.doubtful(frame).any() for frame in frames]
+            unknown = [surrounded.unknown(frame).any() for frame in frames]
+            holes = sum(map(any, zip(doubtful, unknown, strict=True)))
+            encoded, decoded = len(frames) + holes, sum(doubtful)
+            yield Clip(crop.width, crop.height, len(frames), encoded, int(decoded))
+
+
+def _everything(strip: Strip, prior: Filled) -> Iterator[Clip]:
+    """All that has ink, on the strip around it, as if nothing could be recovered."""
+    surrounded = Surrounded(strip, prior, DiffusionSettings(min_invented_share=-1.0))
+    for runs in choose(strip, prior, surrounded.settings).shots:
+        crop = crop_of_shot(surrounded, runs)
+        for run in runs:
+            frames = run.stop - run.start
+            yield Clip(crop.width, crop.height, frames, frames + len(run.fill), len(run.fill))
+
+
+def run_survey(case: Case) -> FlopsRow:
+    """One case's row."""
+    surveyor = Surveyor()
+    tools = Tools.load(threads=1)
+    settings = EraseSettings(engine=_NAME, srt=False, encode=EncodeSettings(preset="ultrafast"))
+    tools.diffusion, tools.engines[_NAME] = settings.diffusion, surveyor
+    with tempfile.TemporaryDirectory() as folder:
+        erase(case.hardsub, Path(folder), settings, tools=tools, observe=lambda _: None)
+    frames = case.frames
+    sizes = {f"{clip.width}x{clip.height}" for clip in surveyor.everything}
+    return FlopsRow(
+        case=case.name,
+        frames=frames,
+        inked_frames=sum(clip.decoded for clip in surveyor.everything),
+        diffused_frames=sum(clip.decoded for clip in surveyor.chosen),
+        sizes=", ".join(sorted(sizes)),
+        published_tflop=published(frames),
+        strip_tflop=ours(surveyor.everything),
+        selective_tflop=ours(surveyor.chosen),
+    )
