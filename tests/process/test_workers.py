@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 from typing import Any
 
@@ -92,6 +93,24 @@ def test_the_end_of_one_worker_is_its_own(house: House, order: str, error: str) 
     assert seats(house)[0]["pid"] == before["pid"]
     assert json.loads((house.failed / "ill.mp4.error.json").read_bytes())["error"] == error
     assert daemon.stop() == 0
+
+
+@pytest.mark.errors_logged
+def test_workers_killed_at_random(house: House) -> None:
+    """Four workers, of which one after the other is killed: every film is done, once."""
+    house.configure(worker={"count": 4}, retry={"max_attempts": 20, "delay_seconds": 0.05})
+    names = [f"{number % 3}/{number:02}.mp4" for number in range(16)]
+    for name in names:
+        house.drop(name, "segments 8\n")
+    daemon, chance = house.start(), random.Random(7)
+    for done in range(1, 9):
+        house.wait(lambda done=done: len(house.films("done")) >= done)  # type: ignore[misc]
+        chance.choice(workers_of(daemon)).kill()
+    house.wait(lambda: len(house.films("originals")) == len(names))
+    assert daemon.stop() == 0
+    assert house.films("done") == house.films("originals") == sorted(names)
+    assert house.work_is_empty()
+    assert not daemon.said("turn.failed")
 
 
 def test_each_worker_has_its_gpu_and_its_threads(house: House) -> None:
