@@ -58,6 +58,7 @@ test: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.process.chaos --kills $(N) --real $(REAL) --seed $(SEED)
+	$(BIN)/python -m tests.process.recovery
 
 mutants: $(READY)
 	$(BIN)/python -m tests.process.mutants $(N) $(SEED)

@@ -83,9 +83,14 @@ def films_below(folder: Path) -> list[Path]:
     """The films in a folder that anybody would see as such."""
     return [
         path
-        for path in folder.rglob("*")
-        if FILM.search(path.name) and not path.name.startswith((".", "result")) and path.is_file()
+        for path in files_below(folder)
+        if FILM.search(path.name) and not path.name.startswith((".", "result"))
     ]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder, whatever comes and goes there meanwhile."""
+    return [Path(root, name) for root, _, names in os.walk(folder) for name in names]
 
 
 class Watcher(Thread):
@@ -136,8 +141,7 @@ class Chaos:
                 self._start(host)
             while self._tally.kills < kills:
                 self._drop()
-                time.sleep(self._random.uniform(0.0, 0.7 if self._quick else 4.0))
-                self._kill()
+                self._kill(self._random.choice(HOSTS))
             self._house.wait(self._all_ended, seconds=240)
             codes = [daemon.stop() for daemon in self._daemons.values()]
             assert codes == [0] * len(HOSTS), codes
@@ -177,9 +181,12 @@ class Chaos:
         padding = " " * self._random.choice((0, 10, 5_000, 300_000))
         return f"film {number}\n{orders}\n{padding}".encode()
 
-    def _kill(self) -> None:
-        host = self._random.choice(HOSTS)
+    def _kill(self, host: str) -> None:
+        """Kill a daemon or its worker, mostly at work, sometimes just started."""
         daemon = self._daemons[host]
+        if self._random.random() < 0.8:
+            self._house.wait(lambda: daemon.said("worker.ready"), seconds=90)
+        time.sleep(self._random.uniform(0.0, 0.5 if self._quick else 4.0))
         assert daemon.process.poll() is None, self._house.tell()
         workers = psutil.Process(daemon.process.pid).children()
         if workers and self._random.random() < 0.4:
@@ -192,7 +199,7 @@ class Chaos:
 
     def _all_ended(self) -> bool:
         house = self._house
-        return not films_below(house.inbox) and not list(house.work.rglob("source.*"))
+        return not films_below(house.inbox) and not films_below(house.work)
 
     # --- what came of it ----------------------------------------------------------------------
 
