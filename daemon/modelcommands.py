@@ -31,8 +31,9 @@ def _fetch(asked: Asked) -> int:
     try:
         from daemon.fetchcommand import fetch_weights
     except ModuleNotFoundError as error:
+        library = str(error.name).partition(".")[0]
         raise HostError(
-            f"fetching weights needs {error.name}; install the product with its extra: "
+            f"fetching weights needs {library}; install the product with its extra: "
             "pip install 'subtitle-eraser[diffusion]'."
         ) from error
     return fetch_weights(asked)

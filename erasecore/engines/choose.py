@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
+import structlog
+
 from erasecore.batching import Ladders
 from erasecore.device import nvidia_driver
 from erasecore.engines.base import Engine
@@ -18,6 +20,8 @@ from erasecore.errors import EngineMissing, WeightsMissing
 from erasecore.manifest import MANIFEST, proven
 from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.weights import locate
+
+log = structlog.get_logger(__name__)
 
 BUILT_IN = ("auto", "propagate", "diffueraser")
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "accelerate")
@@ -57,7 +61,9 @@ def make_engine(name: str, means: Means | None = None) -> Engine:
     """
     means = means or Means()
     if name == "auto":
-        name = choose_auto(means.host).engine
+        choice = choose_auto(means.host)
+        log.info("engine.chosen", engine=choice.engine, reason=choice.reason)
+        name = choice.engine
     if name == "propagate":
         return PropagateEngine()
     if name == "diffueraser":

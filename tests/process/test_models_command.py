@@ -193,6 +193,19 @@ def test_a_credential_of_systemd(tmp_path: Path) -> None:
         assert shop.hub.tokens == {"Bearer hf_credential"}
 
 
+def test_without_the_extra(tmp_path: Path) -> None:
+    """Without the libraries that fetch, the lacking one is named with what installs it."""
+    code = (
+        "import sys; sys.modules['huggingface_hub'] = None; from daemon.cli import main; "
+        f"sys.exit(main(['models', 'fetch', '--root', {str(tmp_path)!r}]))"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert b"huggingface_hub; install" in done.stderr
+    assert b"pip install 'subtitle-eraser[diffusion]'" in done.stderr
+
+
 def test_a_bar_on_a_terminal(tmp_path: Path, large_hub: Hub) -> None:
     """Who waits at a terminal sees how far the file is, and how fast it comes."""
     large_hub.go.set()
