@@ -54,6 +54,7 @@ done
 [[ $purge = no || $verb = uninstall ]] || fail "--purge goes with --uninstall."
 
 readonly unit=/etc/systemd/system/$name.service
+readonly models_unit=/etc/systemd/system/$name-models.service
 readonly config=/etc/$name/config.yaml
 systemd_runs() { [[ -d /run/systemd/system ]]; }
 
@@ -122,6 +123,7 @@ install_service() {
     say "config    $config"
   fi
   fitted "$source_dir/deploy/systemd/subtitle-eraser.service" | put "$unit"
+  fitted "$source_dir/deploy/systemd/subtitle-eraser-models.service" | put "$models_unit"
   if [[ $card = yes ]]; then
     rm -f "$unit.d/10-cpu-only.conf"
     # The unit's list of devices is read before it starts, so the module must be there by then.
@@ -157,9 +159,9 @@ uninstall() {
   if systemd_runs; then
     systemctl disable --now --quiet "$name" 2>/dev/null || true
   fi
-  rm -rf "$unit" "$unit.d" "/etc/tmpfiles.d/$name.conf" "/etc/systemd/system/multi-user.target.wants/$name.service"
+  rm -rf "$unit" "$unit.d" "$models_unit" "/etc/tmpfiles.d/$name.conf" "/etc/systemd/system/multi-user.target.wants/$name.service"
   systemd_runs && systemctl daemon-reload
-  others=$(grep -ls "$prefix/current/bin/subtitle-eraser" /etc/systemd/system/*.service || true)
+  others=$(grep -ls "$prefix/current/bin/subtitle-eraser run" /etc/systemd/system/*.service || true)
   if [[ -n $others ]]; then
     say "program   stays in $prefix, for ${others//$'\n'/ }"
   else

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def exposure(folder: Path, *drop_ins: str) -> float:
+def exposure(folder: Path, *drop_ins: str, unit_name: str = "subtitle-eraser.service") -> float:
     """The score of the unit with its drop-ins: 0 is sealed, 10 is open."""
-    unit = folder / "subtitle-eraser.service"
+    unit = folder / unit_name
     shutil.copy(UNITS / unit.name, unit)
     (folder / f"{unit.name}.d").mkdir()
     for name in drop_ins:
@@ -41,12 +41,19 @@ def test_with_a_card(tmp_path: Path) -> None:
     assert exposure(tmp_path) <= 1.6
 
 
+def test_of_fetching_weights(tmp_path: Path) -> None:
+    """What speaks to a hub sees no films and can change nothing but weights."""
+    assert exposure(tmp_path, unit_name="subtitle-eraser-models.service") <= 2.0
+
+
 def test_without_a_card(tmp_path: Path) -> None:
     """A host without one has nothing to leave open for it."""
     assert exposure(tmp_path, "cpu-only.conf") <= 1.0
 
 
-@pytest.mark.parametrize("name", ["subtitle-eraser.service", "cpu-only.conf"])
+@pytest.mark.parametrize(
+    "name", ["subtitle-eraser.service", "cpu-only.conf", "subtitle-eraser-models.service"]
+)
 def test_every_setting_is_explained(name: str) -> None:
     """Above each group of settings stands why they are there."""
     lines = (UNITS / name).read_text().splitlines()

@@ -100,6 +100,7 @@ def test_it_is_installed_and_starts(machine: Machine, python: str) -> None:
     assert machine.run("systemctl", "is-enabled", SERVICE) == "enabled"
     modes = machine.run("stat", "-c", "%a %U:%G", f"{ROOT}/inbox", f"{ROOT}/work")
     assert modes.splitlines() == [f"2770 {SERVICE}:{SERVICE}", f"700 {SERVICE}:{SERVICE}"]
+    machine.run("systemd-analyze", "verify", f"{SERVICE}.service", f"{SERVICE}-models.service")
     assert "rapidocr" in ask(machine, "doctor")  # and it found nothing wrong
 
 
