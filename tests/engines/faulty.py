@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
@@ -139,13 +140,31 @@ def short_once(means: Means) -> Engine:
     return _once(means, MemoryError)
 
 
-def _once(means: Means, error: Callable[[], Exception]) -> Engine:
+def assert_once(means: Means) -> Engine:
+    """An engine that really loses its graphics card, once; afterwards it proves that it has it."""
+    torch = importlib.import_module("torch")
+    three = torch.arange(3, device="cuda")
+
+    def lose() -> Exception:
+        try:
+            three[torch.tensor([5], device="cuda")].sum().item()
+        except RuntimeError as error:
+            return error
+        raise AssertionError("the card minds nothing")
+
+    return _once(means, lose, lambda: three.sum().item())
+
+
+def _once(
+    means: Means, error: Callable[[], Exception], well: Callable[[], object] = lambda: None
+) -> Engine:
     done = Path(means.host.state) / "gone-wrong"
 
     def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
         if not done.exists():
             done.touch()
             raise error()
+        well()
         return PropagateEngine().fill(strip, prior, tick)
 
     return Faulty("once", fill)

@@ -17,6 +17,7 @@ from erasecore.batching import PATIENCE, PATIENCE_AFTER_A_KILL, Ladder, Ladders,
 from erasecore.errors import OutOfMemory
 from erasecore.rungbook import FOLDER, RungBook
 
+REPOSITORY = Path(__file__).parents[2]
 SITE = Site("diffueraser", 640, 256, "cuda NVIDIA L4")
 HOST = Site("propagate", 640, 360)
 RUNGS = [Rung(f"{count} at once", count) for count in (8, 4, 2, 1)]
@@ -234,3 +235,13 @@ def test_a_kill_says_nothing_of_a_card(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Ladder(SITE, RUNGS, folder_of(RungBook(tmp_path), job, 0)).run(killed)
     assert Ladder(SITE, RUNGS, folder_of(RungBook(tmp_path), job, 1)).rung.plan == 8
+
+
+@pytest.mark.parametrize("library", ["numpy", "cv2", "torch"])
+def test_a_process_without_room(library: str) -> None:
+    """Under a limit of its address space each library's own allocator fails; the work is equal."""
+    child = [sys.executable, "-m", "tests.process.tight_process", library]
+    ended = subprocess.run(child, check=True, capture_output=True, cwd=REPOSITORY)
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert told["equal"]
+    assert told["tried"][:2] == [16, 8]

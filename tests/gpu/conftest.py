@@ -1,0 +1,62 @@
+"""What these tests need: a CUDA device. ``FAIL_WITHOUT_CUDA=1`` makes its absence a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from erasecore.engines.diffueraser.painter import NetworkPainter
+from erasecore.memory import free_memory
+from erasecore.settings import DiffusionSettings, Precision
+from erasecore.weights import locate
+from tests.process.house import House
+from tests.tinyweights import write_tiny_weights
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _needs_cuda() -> None:
+    """Without a device there is nothing to be tested here."""
+    if torch.cuda.is_available():
+        _open("cuda")
+        return
+    if os.environ.get("FAIL_WITHOUT_CUDA") == "1":
+        pytest.fail("FAIL_WITHOUT_CUDA=1, and torch finds no CUDA device")
+    pytest.skip("torch finds no CUDA device")
+
+
+def _open(device: str) -> None:
+    """Have the driver and its libraries open all that they keep open, before tests are watched."""
+    ones = torch.ones(1, 4, 8, 8, device=device)
+    torch.nn.Conv2d(4, 4, 3, device=device)(ones)
+    torch.mm(ones[0, 0], ones[0, 0]).sum().item()
+
+
+@pytest.fixture(scope="session")
+def models(_needs_cuda: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny networks in the published layout."""
+    return write_tiny_weights(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def painter(models: Path) -> Iterator[NetworkPainter]:
+    """Paints with these networks on the card, in float32."""
+    yield painter_of(models, Precision.FLOAT32)
+    free_memory()
+
+
+def painter_of(models: Path, precision: Precision) -> NetworkPainter:
+    """A painter on the best device there is."""
+    settings = DiffusionSettings(precision=precision)
+    return NetworkPainter(locate(models), settings, None, threads=2)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A root folder; its daemons are ended after the test."""
+    house = House(tmp_path)
+    yield house
+    house.close()
