@@ -53,8 +53,9 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
         content: all of it.
         durable: whether it must survive a power cut, too.
     """
-    part = path.with_name(f".{path.name}.part")
-    # Somebody frozen in the middle of this may still have the old one open: he is to keep it.
+    # Two daemons may share a state folder; and one that is frozen in the middle of this may have
+    # the file open still: each process has a name, and each time a file, of its own.
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     with _named(part), part.open("xb") as file:
         file.write(content)

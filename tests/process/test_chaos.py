@@ -8,7 +8,7 @@ import pytest
 
 from tests.process.chaos import run_chaos
 
-KILLS = 14
+KILLS = 8
 
 
 @pytest.mark.budget(300)
@@ -18,4 +18,4 @@ def test_chaos(tmp_path: Path) -> None:
     assert tally.wrong == [], str(tally)
     assert tally.kills == KILLS
     assert tally.daemons_killed
-    assert tally.done >= 3
+    assert tally.done >= 2

@@ -8,6 +8,8 @@ import logging
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
@@ -155,6 +157,18 @@ def test_write_whole(tmp_path: Path) -> None:
     for text in (b"one", b"two"):
         write_whole(tmp_path / "file", text)
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("file", b"two")]
+
+
+def test_write_whole_from_two_processes(tmp_path: Path) -> None:
+    """Daemons that share a state folder write the same file at the same time, and neither fails."""
+    code = (
+        "import sys; from pathlib import Path; from daemon.files import write_whole\n"
+        "for _ in range(400): write_whole(Path(sys.argv[1]), b'x' * 9, durable=False)"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path / "file")]
+    writers = [subprocess.Popen(argv) for _ in range(2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("file", b"x" * 9)]
 
 
 def test_make_folder(tmp_path: Path) -> None:
