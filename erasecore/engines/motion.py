@@ -32,6 +32,7 @@ _NEAR_PX = 15  # what counts as near the hole
 _AROUND_PX = 32  # of the picture around a hole that its motion is judged and refined by
 _MISSED_LEVELS, _MISSED_SHARE = 7.0, 0.02  # where the model misses more often, it does not do
 _FINE_PX, _WIDE_PX = 5, 15  # boxes that errors are smoothed with
+_TRUST = (1 / (1 + (np.arange(256) / 4) ** 2)).astype(np.float32)  # by a pixel's error in levels
 _STILL_PX, _STILL_FAR_PX = 0.03, 0.06  # motion below it is noise: between neighbours, further
 
 
@@ -171,13 +172,13 @@ class Motion:
         least = np.minimum(seen.error, dense.error)
         if float(least[both].sum()) / (np.count_nonzero(both) + 1) > _CUT_LEVELS:
             return None
-        trust = dense.visible / (1 + np.square(dense.error * np.float32(0.25)))
-        known = soft(np.asarray(trust, np.float32), _WIDE_PX)
-        flow = soft(raw * trust[..., None], _WIDE_PX) / (known + np.float32(1e-6))[..., None]
+        levels = np.asarray(cv2.LUT(dense.error, _TRUST), np.float32)
+        trust = levels * dense.visible.astype(np.float32)
         better = dense.smooth < 0.8 * seen.smooth - 0.3
         residual = np.where(better, dense.smooth, seen.smooth)
-        better &= known >= 0.02
-        return Flow(affine, window.corner, np.where(better[..., None], flow, model), residual)
+        better &= soft(trust, _WIDE_PX) >= 0.02
+        flow = cv2.copyTo(_mean_flow(raw, trust), better.astype(np.uint8), model)
+        return Flow(affine, window.corner, np.asarray(flow, np.float32), residual)
 
     def _raw_flow(self, frame: int, other: int, affine: Model, window: _Window) -> Floats:
         """What DIS finds in a window, starting from the model."""
@@ -293,9 +294,22 @@ def _span(found: NDArray[np.intp], length: int) -> slice:
 def _shifts(affine: Model, window: _Window) -> Floats:
     """How far the model moves each pixel of a window, ``(h, w, 2)``."""
     linear, offset = (affine - np.eye(2, 3))[:, :2], affine[:, 2]
-    shifts = window.grid @ linear.T.astype(np.float32)
-    shifts += offset.astype(np.float32)
-    return np.asarray(shifts, np.float32)
+    matrix = np.column_stack([linear, offset])
+    return np.asarray(cv2.transform(window.grid, matrix), np.float32)
+
+
+def _mean_flow(raw: Floats, trust: Floats) -> Floats:
+    """``raw``, each pixel's the mean of those around, weighted; made at half the size."""
+    height, width = trust.shape
+    size = (max(1, width // 2), max(1, height // 2))
+    small_raw, small_trust = (
+        np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
+        for one in (raw, trust)
+    )
+    sums = soft(small_raw * small_trust[..., None], _WIDE_PX // 2)
+    known = soft(small_trust, _WIDE_PX // 2) + np.float32(1e-6)
+    mean = cv2.resize(sums / known[..., None], (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(mean, np.float32)
 
 
 def _smooth(error: NDArray[np.uint8], visible: NDArray[np.uint8]) -> Floats:
