@@ -45,6 +45,11 @@ class EventShare:
     diffused: int
     confidence: float  # 0 to 1, the mean over its filled pixels
 
+    @property
+    def ink_px(self) -> int:
+        """All pixels that were ink."""
+        return self.unblended + self.propagated + self.invented + self.diffused
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:

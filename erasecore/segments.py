@@ -24,6 +24,7 @@ from erasecore.detect.detector import Detector
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
 from erasecore.engines.base import Engine, Tick
+from erasecore.engines.propagate import PropagateEngine
 from erasecore.faults import fault_point
 from erasecore.finding import Found
 from erasecore.footprint import WHOLE, Footprint
@@ -206,7 +207,9 @@ class _Bench:
         find = find_inks if mask is None else masked(mask)
         clips = self._plan(segment, events)
         done = {
-            clip: self._recover_clip(clip, find, self._ticker(length / len(clips)))
+            clip: self._recover_clip(
+                clip, find, self._ticker(length / len(clips)), self._film.engine
+            )
             for clip in clips
         }
         if not clips:
@@ -216,15 +219,18 @@ class _Bench:
     def _recover_again(self, stored: _Stored) -> _Recovered:
         """The second pass: only the clips in which text was left, or that hold a missed line."""
         first, findings = stored.recovered, stored.findings
-        inkless = {share.event for share in first.shares if not _ink_px(share)}
+        inkless = {share.event for share in first.shares if not share.ink_px}
         hypotheses = hypotheses_for(findings, frozenset(inkless))
         events = (*first.events, *findings.missed)
         bad = {*hypotheses, *findings.missed}
         clips = {}
         for clip in self._plan(first.segment, sorted(events, key=lambda event: event.start)):
             known = first.clips.get(clip)
-            if known is None or any(event in bad and _fills(clip, event) for event in clip.events):
-                known = self._recover_clip(clip, stronger(hypotheses), self._ticker(0))
+            if known is None or any(event in bad and clip.fills(event) for event in clip.events):
+                # Networks may paint letters where letters were: not a second time.
+                painted = first.diffused & set(range(clip.fill_start, clip.fill_stop))
+                engine = PropagateEngine() if painted else self._film.engine
+                known = self._recover_clip(clip, stronger(hypotheses), self._ticker(0), engine)
             clips[clip] = known
         return _Recovered(first.segment, events, clips, frozenset(bad))
 
@@ -240,7 +246,7 @@ class _Bench:
             around=traits.surroundings,
         )
 
-    def _recover_clip(self, clip: Clip, find: FindInks, tick: Tick) -> _Done:
+    def _recover_clip(self, clip: Clip, find: FindInks, tick: Tick, engine: Engine) -> _Done:
         """Its pixels are held only in here."""
         film = self._film
         layout = film.video.layout
@@ -249,7 +255,7 @@ class _Bench:
             collector.add(frame.index, frame.planes)
         cutout = collector.finish()
         readings = _read(film, cutout, clip)
-        recovery = recover(cutout, clip, film.detection.cuts, film.engine, tick, find)
+        recovery = recover(cutout, clip, film.detection.cuts, engine, tick, find)
         if film.found.mask is not None:
             recovery = replace(recovery, shares=whole_shares(recovery.shares, clip.events))
         del collector, cutout
@@ -356,17 +362,8 @@ def _read(film: Film, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
     return {
         event: read_event(cutout, event, span, recognizer, pixel_aspect=aspect)
         for event in clip.events
-        if _fills(clip, event)
+        if clip.fills(event)
     }
-
-
-def _fills(clip: Clip, event: Event) -> bool:
-    """Whether a clip fills frames of an event."""
-    return event.start < clip.fill_stop and event.stop > clip.fill_start
-
-
-def _ink_px(share: EventShare) -> int:
-    return share.unblended + share.propagated + share.invented + share.diffused
 
 
 def _record(stored: _Stored, folder: Path) -> SegmentRecord:

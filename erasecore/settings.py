@@ -81,7 +81,7 @@ class DiffusionSettings:
     min_invented_share: float = (
         0.05  # of a window's ink; up to it the propagate engine's fill stays
     )
-    min_error_levels: float = 2.0  # invented pixels that err less, as expected, count as recovered
+    min_error_levels: float = 4.0  # invented pixels that err less, as expected, count as recovered
     steps: int = 2  # of denoising
     seed: int = 20  # of the noise; another one makes other pixels up
     precision: Precision = Precision.AUTO

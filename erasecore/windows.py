@@ -45,6 +45,10 @@ class Clip:
     wider: Box | None = None
     beside: tuple[Event, ...] = ()
 
+    def fills(self, event: Event) -> bool:
+        """Whether frames of ``event`` are filled in it."""
+        return event.start < self.fill_stop and event.stop > self.fill_start
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from tests.process.house import House
 from tests.tinyweights import write_tiny_weights
 
 LOSSLESS = Coding("ffv1", "yuv420p", options={})
-CUTS = (10, 18)
+SHOWN, CUTS = (4, 24), (10, 18)
 """Of three still shots; in the middle one the text is never away, so that all of it is made up."""
 
 
@@ -30,12 +31,31 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_weights(tmp_path_factory.mktemp("models"))
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """A film of three still shots, a line of text across both cuts, and a mask of that line."""
+
+    film: bytes
+    mask: bytes
+
+    def into(self, house: House, *names: str) -> None:
+        """Put copies of the film into an inbox where the mask says what is to go, and when."""
+        seconds = f"{{start_seconds: {SHOWN[0] / 25}, stop_seconds: {SHOWN[1] / 25}}}"
+        house.drop("mask.png", self.mask)
+        house.drop(".erase.yaml", f"mask: mask.png\ndetect: {{times: [{seconds}]}}")
+        for name in names:
+            house.drop(name, self.film)
+
+
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A film of three shots with one line of text."""
-    pictures = draw(captions=[Caption("Hello there", 4, 24)], frames=28, pan=(0, 0), cuts=CUTS)
-    path = write(tmp_path_factory.mktemp("film") / "film.mkv", pictures.shown, LOSSLESS)
-    return path.read_bytes()
+def dropped(tmp_path_factory: pytest.TempPathFactory) -> Dropped:
+    """The film and its mask."""
+    folder = tmp_path_factory.mktemp("film")
+    drawn = draw(captions=[Caption("Hello there", *SHOWN)], frames=28, pan=(0, 0), cuts=CUTS)
+    film = write(folder / "film.mkv", drawn.shown, LOSSLESS).read_bytes()
+    inked = (drawn.alpha.max(axis=0) > 0).astype(np.uint8) * 255
+    _, mask = cv2.imencode(".png", cv2.dilate(inked, np.ones((5, 5), np.uint8)))
+    return Dropped(film, mask.tobytes())
 
 
 def report_of(house: House, name: str) -> dict[str, Any]:
@@ -53,7 +73,7 @@ def luma_of(path: Path) -> NDArray[np.uint8]:
 
 @pytest.mark.budget(300)
 def test_films_are_diffused_where_nothing_shows_the_background(
-    house: House, models: Path, film: bytes
+    house: House, models: Path, dropped: Dropped
 ) -> None:
     """Claimed, diffused, short of memory, tried in smaller pieces, published; all of it is told.
 
@@ -61,11 +81,10 @@ def test_films_are_diffused_where_nothing_shows_the_background(
     without diffusion, shows that everything else is what the propagate engine makes.
     """
     house.configure(models={"folder": str(models)}, erase={"engine": "diffueraser"})
-    for name in ("first.mkv", "second.mkv"):
-        house.drop(name, film)
+    dropped.into(house, "first.mkv", "second.mkv")
     assert house.once(worker="tests.process.hungry_worker", seconds=250) == 0
     house.configure(erase={"engine": "propagate"})
-    house.drop("plain.mkv", film)
+    dropped.into(house, "plain.mkv")
     assert house.once(quick=False, seconds=100) == 0
     assert house.films("done") == ["first.mkv", "plain.mkv", "second.mkv"]
 
@@ -73,9 +92,10 @@ def test_films_are_diffused_where_nothing_shows_the_background(
     assert (first["engine"], plain["engine"]) == ("diffueraser", "propagate")
     assert first["frames_diffused"] == second["frames_diffused"] == CUTS[1] - CUTS[0]
     assert plain["frames_diffused"] == 0
-    (event,) = first["events"]
-    assert event["share_diffused"] > 0.2
-    assert event["share_diffused"] + event["share_propagated"] + event["share_invented"] > 0.99
+    for event in first["events"]:
+        assert 0.2 < event["share_diffused"] < 0.6
+        shares = ("share_diffused", "share_propagated", "share_invented", "share_unblended")
+        assert sum(event[share] for share in shares) == pytest.approx(1, abs=0.001)
     (rungs,) = first["memory"]
     assert (rungs["rung"], rungs["steps_down"]) == ("1 window", 2)
     assert second["memory"][0]["steps_down"] == 0
@@ -96,10 +116,10 @@ def test_films_are_diffused_where_nothing_shows_the_background(
     assert not differs[CUTS[1] :].any()
 
 
-def test_without_weights_the_queue_waits_for_them(house: House, film: bytes) -> None:
+def test_without_weights_the_queue_waits_for_them(house: House, dropped: Dropped) -> None:
     """Nothing fails: the operator is told which command fetches them."""
     house.configure(models={"folder": str(house.root / "nothing")}, erase={"engine": "diffueraser"})
-    house.drop("film.mkv", film)
+    dropped.into(house, "film.mkv")
     daemon = house.start(quick=False)
     house.wait(lambda: "models fetch" in daemon.log.read_text("utf-8", "replace"), seconds=60)
     assert daemon.stop() == 0
@@ -107,16 +127,20 @@ def test_without_weights_the_queue_waits_for_them(house: House, film: bytes) -> 
 
 
 @pytest.mark.budget(240)
-def test_one_file_without_a_daemon(tmp_path: Path, models: Path, film: bytes) -> None:
-    """``erase IN OUT`` uses the networks, too, and says how much they have painted."""
-    (tmp_path / "film.mkv").write_bytes(film)
+def test_one_file_without_a_daemon(tmp_path: Path, models: Path, dropped: Dropped) -> None:
+    """``erase IN OUT`` finds the text, paints what is under it, and leaves none.
+
+    If what untrained networks paint looks like text, the second pass goes without them.
+    """
+    source, result = tmp_path / "film.mkv", tmp_path / "clean.mkv"
+    source.write_bytes(dropped.film)
     config = replace(
         load_config(None, tmp_path),
         models=ModelSettings(folder=str(models)),
-        erase=EraseSettings(engine="diffueraser"),
+        erase=EraseSettings(engine="diffueraser", srt=False),
     )
-    errand = Errand(tmp_path / "film.mkv", tmp_path / "clean.mkv")
-    report = erase_file(errand, config, lambda _: None)
-    assert (report.engine, report.frames_diffused) == ("diffueraser", CUTS[1] - CUTS[0])
-    assert report.memory == ()
-    assert (tmp_path / "clean.mkv").exists()
+    report = erase_file(Errand(source, result), config, lambda _: None)
+    (event,) = report.events
+    assert (report.engine, report.residual_events, report.memory) == ("diffueraser", 0, ())
+    assert report.frames_diffused == (CUTS[1] - CUTS[0] if event.passes == 1 else 0)
+    assert result.exists()
