@@ -111,10 +111,10 @@ class Tools:
             EngineMissing: there is none of that name, or this machine lacks what it needs.
             WeightsMissing, WeightsDamaged: the diffusion engine's weights are not all well.
         """
-        if self.diffusion != settings.diffusion:
+        if self.diffusion not in (None, settings.diffusion):
             self.engines.clear()
             free_memory()
-            self.diffusion = settings.diffusion
+        self.diffusion = settings.diffusion
         name = settings.engine
         if name not in self.engines:
             means = Means(self.host, settings.diffusion, self.ladders, self.threads, tick)
