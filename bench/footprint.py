@@ -116,6 +116,7 @@ class _Account(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.peak_bytes = 0
         self._live: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._held_bytes = 0  # at most: who is gone is found out only when it matters
 
     def __torch_dispatch__(
         self,
@@ -126,14 +127,20 @@ class _Account(TorchDispatchMode):
     ) -> object:
         known = {leaf.untyped_storage()._cdata for leaf in _tensors((args, kwargs))}
         out = func(*args, **(kwargs or {}))
-        self._live = {key: one for key, one in self._live.items() if not one[0].expired()}
         for tensor in _tensors(out):
             storage = tensor.untyped_storage()
             if storage._cdata not in known:
-                self._live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
-        held = sum(size for _, size in self._live.values())
-        self.peak_bytes = max(self.peak_bytes, held)
+                self._note(storage)
         return out
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        _, replaced = self._live.get(storage._cdata, (None, 0))
+        self._live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        self._held_bytes += storage.nbytes() - replaced
+        if self._held_bytes > self.peak_bytes:
+            self._live = {key: one for key, one in self._live.items() if not one[0].expired()}
+            self._held_bytes = sum(size for _, size in self._live.values())
+            self.peak_bytes = max(self.peak_bytes, self._held_bytes)
 
 
 def _tensors(tree: object) -> Iterator[Tensor]:
