@@ -8,6 +8,8 @@ result is their mean, weighted by expected error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,8 @@ _MEMBRANE_ROUNDS = (4, 2, 2)  # for luma and the colour planes
 _RING_NOISE = 0.7  # levels of a ring's error that are coding noise, which a membrane lacks
 _LEAST_ERROR = 0.5  # levels by which a spatial fill errs at least
 _MOST_VOTES, _SURE_LEVELS = 4.0, 2.0  # of a membrane on flat ground, and up to which error
+_SURER_VOTES, _SURER = 10.0, 0.8  # and where it errs less than so much of the best of the others,
+_HOPELESS_LEVELS = 4.0  # which errs by that much itself
 _DEPTH_ERROR = 0.15  # levels for each pixel of depth, however smooth the ring
 
 
@@ -106,8 +110,11 @@ class _Fill:
             for plane in self._strip.planes[1:]
         ]
 
-    def _spatial(self, frame: int) -> Candidate:
-        """The membrane over the hole, judged by how one over the ring too predicts the ring."""
+    def _spatial(self, frame: int, others: Floats) -> Candidate:
+        """The membrane over the hole, judged by how one over the ring too predicts the ring.
+
+        ``others`` are the least errors that are expected of other candidates.
+        """
         hole = self._hole(frame)
         layout = self._strip.layout
         masks = [hole.mask, *[hole.colour_mask] * (len(self._strip.planes) - 1)]
@@ -130,7 +137,7 @@ class _Fill:
         proposal = Candidate((guess, *values[1:]), known, nothing, nothing)
         judged = judge(hole, self._visible(frame), proposal)
         error = _spatial_error(judged.error, hole.depth_px)
-        return Candidate(tuple(values), known, error, nothing, favour=_favour(error))
+        return Candidate(tuple(values), known, error, nothing, favour=_favour(error, others))
 
     def _solved(self, frame: int) -> Candidate | None:
         """What is seen through ink that is translucent in this frame, if it is."""
@@ -151,15 +158,13 @@ class _Fill:
     def _merge(self, frame: int, past: Candidate | None, future: Candidate | None) -> FilledFrame:
         hole = self._hole(frame)
         real = [candidate for candidate in (past, future) if candidate is not None]
-        best = np.full(hole.inside.size, _UNKNOWN_LEVELS, np.float32)
-        for candidate in real:
-            best = np.minimum(best, np.where(candidate.known, candidate.error, _UNKNOWN_LEVELS))
+        best = _least_error(real, hole.inside.size)
         candidates = list(real)
         trail = self._trail.candidate(frame, hole, self._visible(frame))
         if trail is not None:
             candidates.append(trail)
         if self._is_doubtful(hole, best):
-            candidates.append(self._spatial(frame))
+            candidates.append(self._spatial(frame, _least_error(candidates, best.size)))
         solved = self._solved(frame)
         if solved is not None:
             candidates.append(solved)
@@ -224,15 +229,27 @@ def _spatial_error(on_ring: Floats, depth_px: Floats) -> Floats:
     return np.asarray(_LEAST_ERROR + growth * texture + _DEPTH_ERROR * depth_px, np.float32)
 
 
-def _favour(error: Floats) -> Floats:
-    """How many votes a membrane has: several where it is sure to be right, on flat ground.
+def _least_error(candidates: Sequence[Candidate], count: int) -> Floats:
+    """The least expected error of any candidate for each of ``count`` samples, in levels."""
+    least = np.full(count, _UNKNOWN_LEVELS, np.float32)
+    for candidate in candidates:
+        least = np.minimum(least, np.where(candidate.known, candidate.error, _UNKNOWN_LEVELS))
+    return least
 
-    There the candidates from other frames err together, by what light has changed since, and
-    outvote it; with texture around they are right and it is not.
+
+def _favour(error: Floats, others: Floats) -> Floats:
+    """How many votes a membrane has, ``error`` being its expected error, ``others`` the least else.
+
+    Several where it is sure to be right, on flat ground: there the candidates from other frames err
+    together, by what light has changed since, and outvote it; with texture around they are right
+    and it is not. And many where all others are worse, and bad: each of them errs anew in each
+    frame, and their voices would be heard as flicker only.
     """
-    return np.asarray(
-        1 + _MOST_VOTES / (1 + np.square(np.square(error / _SURE_LEVELS))), np.float32
-    )
+    others = np.maximum(others, _LEAST_ERROR)
+    flat = _MOST_VOTES / (1 + np.square(np.square(error / _SURE_LEVELS)))
+    surer = _SURER_VOTES / (1 + np.square(np.square(np.square(error / (_SURER * others)))))
+    hopeless = 1 / (1 + np.square(_HOPELESS_LEVELS / others) ** 3)
+    return np.asarray(1 + flat + surer * hopeless, np.float32)
 
 
 def _packed(candidate: Candidate) -> Candidate:

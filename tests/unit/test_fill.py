@@ -147,3 +147,19 @@ def test_what_is_seen_through_fading_ink_is_used_and_told() -> None:
     assert (origin == Origin.UNBLENDED).mean() > 0.9
     assert float(np.abs(values - truth[3][HOLE]).mean()) < 2
     assert all((one == Origin.INVENTED).all() for _, one in fills[:3])
+
+
+def test_surroundings_are_believed_where_no_other_frame_shows_the_same() -> None:
+    """Smooth ground whose light changes wildly: the fill is as good as a soap film over it."""
+    random = np.random.default_rng(4)
+    ground = [
+        cv2.resize(random.uniform(60, 200, (6, 14)), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        for _ in range(FRAMES)
+    ]
+    truth = np.clip(np.rint(np.stack(ground)), 0, 255).astype(np.uint8)
+    strip = strip_of(truth, slice(4, 12))
+    films = [membrane(frame.astype(np.float32), HOLE)[HOLE] for frame in strip.planes[0][4:12]]
+    right = [frame[HOLE].astype(np.float32) for frame in truth[4:12]]
+    fills = [values for values, _ in filled(strip)]
+    film_error, fill_error = (np.abs(np.array(made) - right).mean() for made in (films, fills))
+    assert fill_error <= film_error
