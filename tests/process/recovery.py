@@ -34,6 +34,7 @@ class Cost:
     after_kill: float  # from the kill to the film's end, in the other run
     start: float  # of that, until the new worker is at the film
     segment: float  # the longest time that a segment took
+    fresh: float  # what the first segment takes in a worker that has just started
     resumed: int  # segments that were not done again
 
     @property
@@ -46,7 +47,7 @@ class Cost:
             f"undisturbed {self.undisturbed:.1f} s; killed with {self.resumed} of {SEGMENTS} "
             f"segments stored: done {self.after_kill:.1f} s later, {self.start:.1f} s to start; "
             f"the rest undisturbed is {self.rest:.1f} s: {self.more:+.1f} s of work; "
-            f"one segment takes {self.segment:.1f} s"
+            f"one segment takes {self.segment:.1f} s, {self.fresh:.1f} s as a worker's first"
         )
 
 
@@ -73,6 +74,7 @@ def measure(root: Path) -> Cost:
         after_kill=again["attempt.finished"][-1] - at,
         start=again["attempt.started"][-1] - at,
         segment=max(b - a for a, b in pairwise(stored)),
+        fresh=stored[0] - told["text.found"][0],
         resumed=_resumed(second, killed),
     )
 
@@ -114,11 +116,11 @@ def _resumed(daemon: Daemon, house: House) -> int:
 
 
 def main() -> int:
-    """Measure and tell; 1 if it cost more than one segment."""
+    """Measure and tell; 1 if it cost more than one segment of a fresh worker."""
     with tempfile.TemporaryDirectory(prefix="recovery-") as root:
         cost = measure(Path(root))
     sys.stdout.write(f"{cost}\n")
-    return 0 if cost.more <= cost.segment else 1
+    return 0 if cost.more <= cost.fresh else 1
 
 
 if __name__ == "__main__":
