@@ -105,6 +105,17 @@ class UnknownCodec(InputError):
         )
 
 
+class StreamsNotCopyable(InputError):
+    """What the film says of its sound or its other streams cannot be written again."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            path,
+            f"its sound or another stream cannot be copied ({reason}); it may be damaged: send the "
+            "film again, or convert it to .mkv.",
+        )
+
+
 class LimitExceeded(InputError):
     """The film is larger than the operator allows."""
 

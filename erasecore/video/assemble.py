@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import av.container
+import av.error
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.stream import Stream
@@ -16,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from erasecore.durable import whole_file
-from erasecore.errors import VerifyFailed
+from erasecore.errors import StreamsNotCopyable, VerifyFailed
 from erasecore.faults import fault_point
 from erasecore.video.containers import mux_options, muxer_for
 from erasecore.video.opening import AnyPacket, open_film
@@ -47,6 +48,7 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
 
     Raises:
         VerifyFailed: the segments do not fit each other or the timeline.
+        StreamsNotCopyable: the container takes the other streams no more.
     """
     shape = _survey(segments, timeline)
     with (
@@ -65,9 +67,19 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
         ) as output:
             targets = add_streams(output, source, video, model)
             copy_header(output, source)
+            _begin(output, video)
             pictures = _pictures(segments, timeline, shape, targets[video.stream_index])
             _interleave(output, copied(source, video, targets), pictures)
         fault_point("assemble.after_part")
+
+
+def _begin(output: av.container.OutputContainer, video: VideoInfo) -> None:
+    """Write the result's header."""
+    try:
+        output.start_encoding()
+    except (av.error.ArgumentError, av.error.InvalidDataError) as error:
+        # The film's own stream is ours and fits; what its container says of the others does not.
+        raise StreamsNotCopyable(video.path, error.strerror or "no reason given") from error
 
 
 def _survey(segments: Sequence[Path], timeline: Timeline) -> _Shape:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import av
 import av.container
-from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from erasecore.video.containers import MADE_TAGS, MOV_FAMILY, takes
-from erasecore.video.opening import open_film
+from erasecore.video.opening import AnyPacket, open_film, packets
 from erasecore.video.probe import VideoInfo
 
 _KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3", "apch", "apcn", "apcs", "apco", "ap4h", "ap4x")
@@ -94,10 +93,15 @@ def can_be_copied(stream: Stream, muxer: str) -> bool:
 
 def copied(
     source: av.container.InputContainer, video: VideoInfo, targets: Mapping[int, Target]
-) -> Iterator[Packet[Stream]]:
-    """The packets of all other streams, ready to be written, decoding stamps rising strictly."""
+) -> Iterator[AnyPacket]:
+    """The packets of all other streams, ready to be written, decoding stamps rising strictly.
+
+    They end where the source's structure breaks, as its pictures do.
+    """
     last: dict[int, int] = {}
-    for packet in source.demux():
+    for packet in packets(video.path, source):
+        if packet is None:
+            return
         index = packet.stream.index
         if index == video.stream_index or index not in targets or not packet.size:
             continue
