@@ -305,7 +305,7 @@ def test_killed_in_the_pipeline(house: House) -> None:
     """Real films: what is finished of them is never done again, whatever the worker dies at."""
     house.configure(
         erase={"segment_seconds": 2.0, "engine": "tests.engines.faulty:careless"},
-        retry={"max_attempts": 100},
+        retry={"max_attempts": 100, "delay_seconds": 0.0},
     )
     captions = [Caption("Hello there", 6, 18), Caption("Second line", 26, 42)]
     film = house.root / "film.mp4"

@@ -104,6 +104,15 @@ def test_killed_in_the_middle_it_goes_on_there(tmp_path: Path, large_hub: Hub) -
         assert not list(parts.glob("*.part"))
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C is heard by what is started, also where these tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_stopped_by_the_user(tmp_path: Path, large_hub: Hub) -> None:
     """Ctrl-C ends a fetch with a sentence instead of a traceback."""
     with shop_in(tmp_path, large_hub) as shop:
