@@ -169,6 +169,13 @@ class House:
         root: Path = getattr(self, folder)
         return sorted(str(one.relative_to(root)) for one in root.rglob("*") if not one.is_dir())
 
+    def segments(self) -> int:
+        """How many segments are stored below work/, whose folders may come and go meanwhile."""
+        try:
+            return sum(1 for _ in self.work.rglob("*.mkv"))
+        except FileNotFoundError:
+            return 0
+
     def films(self, folder: str) -> list[str]:
         """The names of the films below one of the folders."""
         return [name for name in self.files(folder) if name.endswith((".mp4", ".mkv"))]

