@@ -27,8 +27,6 @@ MARK = ".subtitle-eraser"
 """A file in work/, ours alone: a server may export an empty folder in place of its disk."""
 ANCHORS_FILE = "folders.json"
 """In the state folder: by path the mount that each folder lay on when it was first used."""
-
-
 MOST_SECONDS = 20.0
 """Between two looks while we wait: the watchdog wants to hear from us."""
 
@@ -97,16 +95,14 @@ class Anchors:
         known = self._known.get(str(path))
         if known is None:
             return
+        if known != str(mount_of(path, mounts())):
+            raise self._gone(role, path, known)
         try:
             path.stat()
         except OSError as error:
-            if known != str(mount_of(path, mounts())):
-                raise self._gone(role, path, known) from error
             if self._anchors:  # while we run nobody makes it anew
                 raise FolderGone(path, f"folders.{role} {advice(error)}") from error
             return
-        if known != str(mount_of(path, mounts())):
-            raise self._gone(role, path, known)
         if role == "work" and not os.path.lexists(path / MARK):
             raise FolderGone(
                 path,

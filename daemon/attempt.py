@@ -24,6 +24,7 @@ from daemon.folders import advice
 from daemon.jobs import Fault
 from daemon.wire import Advanced, Failed, Finished, Hello, Message, Start, WireError, decode, encode
 from erasecore.errors import (
+    NO_ROOM,
     DeviceBroken,
     DeviceLost,
     DiskFull,
@@ -44,6 +45,11 @@ SIGN_OF_LIFE_SECONDS = 0.25
 MAX_DETAIL_CHARACTERS = 20_000
 CARD_LOST_CODE = 3
 """The exit code of a worker that can use its graphics card no more."""
+AWAY = (
+    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV),
+    *(errno.ENXIO, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EROFS),
+)
+"""What a disk or a share answers that is on its way out: nothing is wrong with the film."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -85,13 +91,6 @@ class Channel:
         if now - self._last_sign >= SIGN_OF_LIFE_SECONDS:
             self._last_sign = now
             self.send(Advanced(job_id, progress))
-
-
-AWAY = (
-    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV),
-    *(errno.ENXIO, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EROFS),
-)
-"""What a disk or a share answers that is on its way out: nothing is wrong with the film."""
 
 
 def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
@@ -166,7 +165,7 @@ def _shortage(error: Exception) -> str:
 
 def _of_the_host(error: OSError, folder: Path) -> HostError | None:
     """An error of the system that says something about the host, not about the film."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         return DiskFull(folder)
     if error.errno in AWAY or not folder.is_dir():
         return FolderGone(folder, advice(error))

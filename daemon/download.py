@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from huggingface_hub.file_download import http_get
 
 from daemon.files import COPY_BYTES, sync_folder
 from daemon.hubs import RemoteFile
-from erasecore.errors import DiskFull
+from erasecore.errors import NO_ROOM, DiskFull
 
 Observe = Callable[[int], None]
 """Told how many bytes of the file are there."""
@@ -75,7 +74,7 @@ def _append(
         except HfHubHTTPError:
             raise
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in NO_ROOM:
                 raise DiskFull(part.parent) from error
             if error.errno is not None:
                 raise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daemon.config import FolderSettings
 from daemon.files import sync_folder
-from erasecore.errors import ConfigError, FolderError
+from erasecore.errors import NO_ROOM, ConfigError, FolderError
 
 NETWORK_TYPES = frozenset(
     {"cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "afs", "ceph", "glusterfs", "davfs", "virtiofs"}
@@ -125,7 +125,7 @@ def advice(error: OSError) -> str:
         return f"cannot be written by user {os.getuid()}; give it the rights (chown or chmod)."
     if error.errno == errno.EROFS:
         return "is on a read-only filesystem; mount it writable."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         return "has no room left; free some space or raise the quota."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "is not a folder, or one above it is not; choose another path."

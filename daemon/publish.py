@@ -212,8 +212,6 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
         FileExistsError: the inbox has another film of that name.
         FileNotFoundError: there is no such film.
     """
-    if film == failed:
-        raise FileNotFoundError(film)
     goal = inbox / film.relative_to(failed)
     make_folder(goal.parent)
     if not film.is_file():

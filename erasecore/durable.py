@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from erasecore.errors import DiskFull
+from erasecore.errors import NO_ROOM, DiskFull
 
 
 @contextmanager
@@ -28,7 +27,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         publish(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise DiskFull(path.parent) from error
         raise
 

@@ -6,10 +6,14 @@ The text names the file (or the place) and the next step, so that it can be show
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""How the system says that a disk, or a quota of it, is full."""
 
 
 class Remedy(StrEnum):

@@ -35,14 +35,11 @@ def reload(house: House, daemon: Daemon, **changes: dict[str, Any]) -> None:
     house.wait(lambda: len(daemon.said("config.reloaded")) > before)
 
 
-def test_a_film_waits_for_memory(house: House) -> None:
-    """Two workers, memory for one film: the second begins when the first is done."""
-    house.configure(worker={"count": 2, "film_mb": int(0.6 * available_bytes()) // MB})
-    for name in ("a", "b"):
-        house.drop(f"{name}.mp4", f"wait {name}\n")
+def check_one_at_a_time(house: House, note: str) -> None:
+    """Of two films one is begun, the other waits in the inbox with ``note`` and goes next."""
     daemon = house.start()
     house.wait(lambda: at_work(house))
-    house.wait(lambda: "waits for" in status_of(house)["note"])
+    house.wait(lambda: note in status_of(house)["note"])
     (first,) = at_work(house)
     assert len(house.films("inbox")) == 1, "a film was claimed that cannot be begun"
     (house.root / first.removesuffix(".mp4")).touch()
@@ -51,6 +48,14 @@ def test_a_film_waits_for_memory(house: House) -> None:
     house.wait(lambda: len(house.films("done")) == 2)
     assert not daemon.said("host.trouble")
     assert daemon.stop() == 0
+
+
+def test_a_film_waits_for_memory(house: House) -> None:
+    """Two workers, memory for one film: the second begins when the first is done."""
+    house.configure(worker={"count": 2, "film_mb": int(0.6 * available_bytes()) // MB})
+    for name in ("a", "b"):
+        house.drop(f"{name}.mp4", f"wait {name}\n")
+    check_one_at_a_time(house, "waits for")
 
 
 def test_a_film_waits_for_space(house: House) -> None:
@@ -60,17 +65,7 @@ def test_a_film_waits_for_space(house: House) -> None:
     house.configure(worker={"count": 2}, folders={"free_factor": free_factor})
     for name, content in films.items():
         house.drop(f"{name}.mp4", content)
-    daemon = house.start()
-    house.wait(lambda: at_work(house))
-    house.wait(lambda: "of space on folders.work" in status_of(house)["note"])
-    (first,) = at_work(house)
-    assert len(house.films("inbox")) == 1, "a film was claimed that cannot be begun"
-    (house.root / first.removesuffix(".mp4")).touch()
-    house.wait(lambda: house.films("done") == [first] and len(at_work(house)) == 1)
-    (house.root / "go").touch()
-    house.wait(lambda: len(house.films("done")) == 2)
-    assert not daemon.said("host.trouble")
-    assert daemon.stop() == 0
+    check_one_at_a_time(house, "of space on folders.work")
 
 
 @pytest.mark.errors_logged
