@@ -135,15 +135,26 @@ def _handles() -> set[tuple[int, str]]:
     return found
 
 
+def _holds(condition: Callable[[], object]) -> bool:
+    try:
+        return bool(condition())
+    except FileNotFoundError:
+        return False
+
+
 def wait_for(
     condition: Callable[[], object],
     seconds: float = 30.0,
     *,
     tell: Callable[[], str] = lambda: "",
 ) -> None:
-    """Return once ``condition`` holds; fail if it does not within ``seconds``, with ``tell()``."""
+    """Return once ``condition`` holds; fail if it does not within ``seconds``, with ``tell()``.
+
+    A condition may look at files that processes at work rename: one that is gone at that moment
+    makes it false, not wrong.
+    """
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not _holds(condition):
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds:g} seconds for a condition; {tell()}")
         time.sleep(0.02)

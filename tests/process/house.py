@@ -165,16 +165,14 @@ class House:
         return "\n".join(one.log.read_text("utf-8", "replace")[-3000:] for one in self.daemons)
 
     def files(self, folder: str) -> list[str]:
-        """The names of the files below one of the folders."""
-        root: Path = getattr(self, folder)
-        return sorted(str(one.relative_to(root)) for one in root.rglob("*") if not one.is_dir())
+        """The names of the files below one of the folders; daemons may be at work there."""
+        top: Path = getattr(self, folder)
+        found = (Path(place, name) for place, _, names in os.walk(top) for name in names)
+        return sorted(str(one.relative_to(top)) for one in found)
 
     def segments(self) -> int:
-        """How many segments are stored below work/, whose folders may come and go meanwhile."""
-        try:
-            return sum(1 for _ in self.work.rglob("*.mkv"))
-        except FileNotFoundError:
-            return 0
+        """How many segments are stored below work/."""
+        return sum(name.endswith(".mkv") for name in self.files("work"))
 
     def films(self, folder: str) -> list[str]:
         """The names of the films below one of the folders."""

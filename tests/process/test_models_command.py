@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Shop:
     def __init__(self, root: Path, hub: Hub) -> None:
         self.root, self.hub = root, hub
         self.config = root / "config.yaml"
+        self._started: list[subprocess.Popen[str]] = []
         self.point_at(hub.endpoint)
 
     @property
@@ -44,7 +45,7 @@ class Shop:
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """A command at work."""
         places = ["--config", str(self.config), "--root", str(self.root)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "daemon", "models", *words, *places],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
@@ -53,12 +54,21 @@ class Shop:
             text=True,
             env={**os.environ, **environment},
         )
+        self._started.append(process)
+        return process
 
     def run(self, *words: str, **environment: str) -> tuple[int, str, str]:
         """The exit code of a command, and what it said."""
         process = self.start(*words, **environment)
         said, complained = process.communicate(timeout=90)
         return process.returncode, said, complained
+
+    def close(self) -> None:
+        """End what a test that failed has left at work."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def listed(self) -> dict[str, Any]:
         """What `models list --json` says."""
@@ -71,8 +81,8 @@ class Shop:
 @contextmanager
 def shop_in(root: Path, hub: Hub) -> Iterator[Shop]:
     """A shop whose hub answers while the block lasts."""
-    with hub_at_work(hub):
-        yield Shop(root, hub)
+    with hub_at_work(hub), closing(Shop(root, hub)) as shop:
+        yield shop
 
 
 @pytest.fixture
