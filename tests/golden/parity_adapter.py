@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import Tensor
 
 from erasecore.engines.diffueraser import denoise as denoising
@@ -31,13 +34,35 @@ def make_brushnet(config: dict[str, object]) -> BrushNet:
 
 
 def make_unet(config: dict[str, object]) -> MotionUNet:
-    """The UNet with empty weights."""
-    return build_unet(config)
+    """The UNet with empty weights; its positions are the golden data's, to the last bit."""
+    unet = build_unet(config)
+    for module in unet.modules():
+        if isinstance(module, SinusoidalPositionalEmbedding):
+            module.pe.copy_(positions(*module.pe.shape[1:]))
+    return unet
 
 
 def make_vae(config: dict[str, object]) -> AutoencoderKL:
     """The autoencoder with empty weights."""
     return build_vae(config)
+
+
+def positions(frames: int, width: int) -> Tensor:
+    """The UNet's table of positions, ``(1, frames, width)``, as the golden data's machine made it.
+
+    torch computes it when the network is made, the checker compares it by a checksum, and in
+    float32 some exponentials come out an ulp apart from one kind of processor to another. That
+    machine (Intel, AVX-512) rounds them correctly but for the places in ``exponentials.json``,
+    which holds all widths that networks can have.
+    """
+    exponents = torch.arange(0, width, 2) * (-math.log(10000.0) / width)
+    frequencies = np.exp(exponents.double().numpy()).astype(np.float32)
+    off = json.loads((Path(__file__).parent / "data" / "exponentials.json").read_text())
+    for side, towards in (("above", np.inf), ("below", -np.inf)):
+        there = off[side].get(str(width), [])
+        frequencies[there] = np.nextafter(frequencies[there], np.float32(towards))
+    angles = torch.arange(frames)[:, None] * torch.from_numpy(frequencies)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(1, frames, width)
 
 
 def brushnet_forward(
