@@ -34,12 +34,12 @@ help:
 env: $(READY)
 
 # Stamps, so that pip is asked again only when what is to be installed has changed. The demo gets the
-# product alone; tests and checks need torch as well, which is large.
+# product and what draws subtitles into a film; tests and checks need torch as well, which is large.
 $(CORE): setup.cfg pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; README.md says how to get Python 3.11 or newer." >&2; exit 1; }
 	@$(PYTHON) tools/check_python.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
 	@touch $@
 
 $(READY): $(CORE)

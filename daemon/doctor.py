@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from ulid import ULID
@@ -61,7 +59,6 @@ def examine(
     """
     yield Finding("config", well=True, sentence=source)
     yield from _folders(config)
-    yield _ffmpeg()
     yield _workers(config, visible_devices)
     yield from _worker(config, worker_command)
     yield _weights(config)
@@ -80,16 +77,6 @@ def _folders(config: Config) -> Iterator[Finding]:
         free = free_bytes(path) / (1 << 30)
         network = ", polled" if role == "inbox" and is_network(kind) else ""
         yield Finding(role, well=True, sentence=f"{path} ({kind}{network}, {free:.1f} GB free)")
-
-
-def _ffmpeg() -> Finding:
-    system = shutil.which("ffmpeg")
-    if system is not None:
-        return Finding("ffmpeg", well=True, sentence=system)
-    if find_spec("imageio_ffmpeg") is not None:
-        return Finding("ffmpeg", well=True, sentence="the one bundled with imageio-ffmpeg")
-    sentence = "none; install the package imageio-ffmpeg or the system's ffmpeg."
-    return Finding("ffmpeg", well=False, sentence=sentence)
 
 
 def _workers(config: Config, visible_devices: str | None) -> Finding:

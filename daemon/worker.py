@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from daemon.attempt import Channel, Observe, die_with_parent, serve
@@ -26,19 +24,10 @@ from erasecore.errors import EraseError
 from erasecore.pipeline import Tools, erase
 from erasecore.reports import EraseReport
 from erasecore.settings import HostSettings
+from erasecore.versions import library_versions
 
-LIBRARIES = ("subtitle-eraser", "av", "numpy", "opencv-python-headless", "onnxruntime", "rapidocr")
 OOM_SCORE = "500"
 """The kernel is to end us, not the daemon, when memory runs out."""
-
-
-def library_versions() -> dict[str, str]:
-    """What the result may depend on."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def prepare(parent_pid: int, nice: int) -> None:
