@@ -9,6 +9,10 @@ from pathlib import Path
 from daemon.config import Config, Environment, load_config
 
 
+class WrongUsage(Exception):
+    """What was asked for makes no sense; the text says what would."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What was asked for."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from daemon.asked import Asked
+from daemon.asked import Asked, WrongUsage
 from daemon.config import find_config, load_config, read_environment
 from daemon.faults import arm_from
 from daemon.logs import configure
@@ -81,7 +81,7 @@ _HELP: dict[str, tuple[str, str]] = {
         "  subtitle-eraser requeue --all",
     ),
     "doctor": (
-        "check configuration, folders, ffmpeg and the worker",
+        "check configuration, folders, the worker and the weights",
         "Tries everything that a film will need, and says what to do where something is wrong.\n\n"
         "example: subtitle-eraser doctor --config /etc/subtitle-eraser/config.yaml",
     ),
@@ -213,6 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arm_from(environment.fault_at, environment.fault_does)
         asked = Asked(config, path, options.root, environment, options)
         return _function(options.command)(asked)
+    except WrongUsage as error:
+        return _complain(error, EXIT_USAGE)
     except ConfigError as error:
         return _complain(error, EXIT_CONFIG)
     except EraseError as error:
@@ -229,6 +231,6 @@ def _function(command: str) -> Callable[[Asked], int]:
     return function
 
 
-def _complain(error: EraseError, code: int) -> int:
+def _complain(error: Exception, code: int) -> int:
     print(f"subtitle-eraser: {shown(str(error))}", file=sys.stderr)
     return code

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from daemon.anchors import await_folders
-from daemon.asked import Asked
+from daemon.asked import Asked, WrongUsage
 from daemon.doctor import examine
 from daemon.history import ERROR_ENDING
-from daemon.jobsettings import Wishes, overridden
+from daemon.jobsettings import Wishes, check_erase, overridden
 from daemon.names import shown
 from daemon.onefile import Errand, Stopped, erase_file
 from daemon.progressbar import progress_bar
@@ -76,6 +76,7 @@ def _asked_of_one(asked: Asked) -> tuple[EraseSettings, Companions]:
         settings = replace(settings, engine=options.engine)
     if options.crf is not None:
         settings = replace(settings, encode=replace(settings.encode, crf=options.crf))
+    check_erase(settings, prefix="", error=WrongUsage)
     return settings, Companions(**found)
 
 
@@ -88,8 +89,7 @@ def requeue_films(asked: Asked) -> int:
     folders, options = asked.config.folders, asked.options
     console = Console(highlight=False, markup=False)
     if not options.names and not options.all:
-        console.print("say which: a name below failed/, a job id, or --all")
-        return 2
+        raise WrongUsage("say which: the path of a film below failed/, a job id, or --all.")
     films = _failed_films(folders.failed)
     wanted = list(films) if options.all else options.names
     code = 0

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from daemon.jobsettings import check_erase
 from daemon.records import read_record, read_yaml
@@ -251,9 +252,18 @@ def load_config(path: Path | None, root: Path | None = None) -> Config:
     """The configuration in ``path`` (none: the defaults), its folders below ``root`` if given.
 
     Raises:
-        ConfigError: the text names the key and what to do.
+        ConfigError: the text names the file, the key and what to do.
     """
-    raw = read_yaml(path, error=ConfigError) if path is not None else {}
+    if path is None:
+        return _checked({}, root)
+    raw = read_yaml(path, error=ConfigError)
+    try:
+        return _checked(raw, root)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _checked(raw: Mapping[str, Any], root: Path | None) -> Config:
     config = read_record(Config, raw, error=ConfigError)
     if root is not None:
         config = replace(config, folders=folders_below(root.absolute(), config.folders))

@@ -72,12 +72,15 @@ def _list(asked: Asked) -> int:
         for line in _lines(view):
             _say(line)
     if not all(view.well for view in views):
-        _say("`subtitle-eraser models fetch` mends it")
+        _say("`subtitle-eraser models fetch` mends it; only the engine diffueraser needs them")
     return 0
 
 
 def _lines(view: RepositoryView) -> Iterator[str]:
     """A repository in a few lines."""
+    if all(one.state == MISSING for one in view.files):
+        yield f"{view.folder}: missing"
+        return
     states = ", ".join(sorted({one.state for one in view.files}))
     there = sum(one.state != MISSING for one in view.files)
     size = f"{view.size_bytes / GIGABYTE:.2f} GB"

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,9 +86,9 @@ def erase_file(
                 report = _attempts(errand, folder, config, supervisor, wake, observe=observe)
             finally:
                 supervisor.dismiss()
+        warnings = [*report.warnings, *_misnamed(report.result, errand.result)]
         if not _keep_srt(folder / SRT_FILE, errand.srt):
-            kept = f"{shown(errand.srt.name)} was there already and is left as it was"
-            report = replace(report, warnings=(*report.warnings, kept))
+            warnings.append(f"{shown(errand.srt.name)} was there already and is left as it was")
         _keep(folder / report.result, errand)
     except OSError as error:
         sentence = f"{error.strerror or error}; choose another place or mend it."
@@ -96,12 +96,14 @@ def erase_file(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         wake.close()
-    return report
+    return replace(report, warnings=tuple(warnings))
 
 
 def _check(errand: Errand) -> None:
     try:
         mode = errand.source.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError(errand.source, "there is no such file; correct the path.") from error
     except OSError as error:
         raise InputError(errand.source, f"cannot be read ({error.strerror}).") from error
     if not stat.S_ISREG(mode):
@@ -111,6 +113,8 @@ def _check(errand: Errand) -> None:
             raise FolderError(errand.result, "is the source itself; name another file.")
         if not errand.force:
             raise FolderError(errand.result, "is there already; name another file, or use --force.")
+    elif not errand.result.parent.is_dir():
+        raise FolderError(errand.result.parent, "is no folder; make it, or name another place.")
 
 
 def _attempts(
@@ -169,6 +173,14 @@ def _hear(supervisor: Supervisor, wake: Wake) -> list[Report]:
         if isinstance(report, WorkerBroken):
             raise HostError(f"the worker cannot work: {report.sentence}")
     return reports
+
+
+def _misnamed(made: str, result: Path) -> Iterator[str]:
+    """What to say if the ending of the result's name is not that of its content."""
+    ending = Path(made).suffix
+    if ending.lower() != result.suffix.lower():
+        name = shown(result.with_suffix(ending).name)
+        yield f"films keep their container: what is in it is a {ending} file; {name} would fit"
 
 
 def _keep_srt(made: Path, srt: Path) -> bool:

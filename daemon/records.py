@@ -126,13 +126,19 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
     try:
         raw = yaml.load(text, Loader=_PlainLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        place = " ".join(str(fault).split())[:300]
-        raise error(f"{path}: not YAML ({place}); correct it.") from fault
+        raise error(f"{path}: not YAML ({_place(fault)}); correct it.") from fault
     if raw is None:
         return {}
     if not isinstance(raw, dict):
         raise error(f"{path}: must be 'key: value' lines; see config.example.yaml.")
     return raw
+
+
+def _place(fault: Exception) -> str:
+    """What is wrong in a YAML text, and in which of its lines."""
+    mark = getattr(fault, "problem_mark", None)
+    line = f"line {mark.line + 1}: " if mark else ""
+    return line + " ".join(str(getattr(fault, "problem", None) or fault).split())[:300]
 
 
 class _PlainLoader(yaml.SafeLoader):

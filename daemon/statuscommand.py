@@ -7,8 +7,9 @@ import sys
 from dataclasses import asdict
 from datetime import datetime
 
+from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from daemon.asked import Asked
 from daemon.history import Entry, read_past
@@ -53,7 +54,7 @@ def status(asked: Asked) -> int:
 
 
 def _daemon_table(views: list[DaemonView]) -> Table:
-    table = Table("daemon", "is", "at", title="daemons", title_justify="left")
+    table = Table("daemon", "is", Column("at", overflow="fold"), box=box.SIMPLE)
     for view in views:
         sentence = view.snapshot.sentence() if view.snapshot else ""
         table.add_row(view.instance, view.standing.value, shown(sentence))
@@ -65,11 +66,13 @@ def _daemon_table(views: list[DaemonView]) -> Table:
 
 
 def _recent_table(entries: tuple[Entry, ...]) -> Table:
-    table = Table("when", "film", "outcome", "attempts", "seconds", "subtitles")
+    table = Table(Column("when", no_wrap=True), Column("film", overflow="fold"), box=box.SIMPLE)
+    for heading in ("outcome", "attempts", "seconds", "subtitles"):
+        table.add_column(heading)
     for entry in entries:
         when = datetime.fromtimestamp(entry.stopped_at).astimezone()
         table.add_row(
-            when.strftime("%Y-%m-%d %H:%M:%S"),
+            when.strftime("%Y-%m-%d %H:%M"),
             entry.name,
             entry.outcome,
             str(entry.attempts),

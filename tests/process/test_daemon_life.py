@@ -288,8 +288,20 @@ def test_help(command: str) -> None:
     assert b"example" in done.stdout
 
 
-def test_wrong_usage() -> None:
-    """Exit code 2, as everywhere."""
-    argv = [sys.executable, "-m", "daemon", "erase", "only-one"]
-    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, timeout=60, check=False)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("erase only-one", "required: OUT"),
+        ("erase --crf 99 a.mp4 b.mp4", "encode.crf: is 99, must be from 0 to 51"),
+        ("erase --engine magic a.mp4 b.mp4", "engine: no engine 'magic'; known: auto, propagate"),
+        ("requeue", "say which"),
+    ],
+)
+def test_wrong_usage(arguments: str, words: str) -> None:
+    """Exit code 2, as everywhere, and a sentence that says what is wrong."""
+    argv = [sys.executable, "-m", "daemon", *arguments.split()]
+    done = subprocess.run(
+        argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 2
+    assert words in done.stderr

@@ -188,6 +188,22 @@ def test_erase_into_a_name_of_full_length(films: Path, tmp_path: Path) -> None:
     assert result.exists()
 
 
+def test_erase_into_another_ending(films: Path, tmp_path: Path) -> None:
+    """A film keeps its container; a name that promises another one is kept, and the user told."""
+    done = run("erase", films / "clean.mp4", tmp_path / "clean.mkv")
+    assert done.returncode == 0, done.stderr
+    assert "what is in it is a .mp4 file; clean.mp4 would fit" in done.stderr
+    assert (tmp_path / "clean.mkv").read_bytes() == (films / "clean.mp4").read_bytes()
+
+
+def test_erase_nothing_or_nowhere(films: Path, tmp_path: Path) -> None:
+    """A film or a folder that is not there is said to be so, before any work is done."""
+    nothing = run("erase", tmp_path / "no.mp4", tmp_path / "out.mp4")
+    assert (nothing.returncode, "no.mp4: there is no such file" in nothing.stderr) == (1, True)
+    nowhere = run("erase", films / "text.mp4", tmp_path / "no" / "out.mp4")
+    assert (nowhere.returncode, f"{tmp_path}/no: is no folder" in nowhere.stderr) == (1, True)
+
+
 def test_erase_what_is_no_film(tmp_path: Path) -> None:
     """One sentence that names the file as the user does, exit code 1, nothing written."""
     (tmp_path / "words.mp4").write_bytes(b"words " * 1000)

@@ -82,16 +82,18 @@ def test_example_explains_every_key() -> None:
         ("models: {pcm: {revision: '../x y'}}", "models.pcm.revision: must be a branch, a tag or"),
         ("models: {token: hf_secret}", "models.token: no such key"),  # never in a file
         ("- a list", "must be 'key: value' lines"),
-        ("a: [", "not YAML"),
+        ("a: [", "not YAML (line 1: "),
+        ("log:\n  level: [", "not YAML (line 2: "),
         ("!!python/object/apply:os.system [ls]", "not YAML"),
     ],
 )
 def test_complaints(tmp_path: Path, text: str, sentence: str) -> None:
-    """A wrong configuration is refused with a sentence that names the key."""
+    """A wrong configuration is refused with a sentence that names the file and the key."""
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as raised:
         load_config(path)
+    assert str(raised.value).startswith(f"{path}: ")
     assert sentence in str(raised.value)
 
 
