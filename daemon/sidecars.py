@@ -38,10 +38,10 @@ def write_error(folder: Path, job: Job) -> None:
     """Put everything worth knowing about a rejected film into the job's folder."""
     assert job.fault is not None
     content = {
-        **_about(job),
-        "error": job.fault.error,
-        "remedy": job.fault.remedy,
         "sentence": job.fault.sentence,
+        "remedy": job.fault.remedy,
+        "error": job.fault.error,
+        **_about(job),
         "detail": job.fault.detail,
         "history": asdict(entry_of(job, "failed")),
     }
@@ -93,4 +93,6 @@ def _iso(seconds: float | None) -> str | None:
 
 
 def _text(content: dict[str, object]) -> bytes:
-    return json.dumps(content, indent=2, default=str).encode() + b"\n"
+    """JSON that people can read; what is no Unicode in a name comes out as JSON's own escape."""
+    text = json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")

@@ -257,7 +257,8 @@ def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
         parts = [workspace.segment_video(segment.number) for segment in segments]
         assemble(video, parts, timeline, result)
         fault_point("assemble.after_result")
-        save_preview(hardest_previews(records, workspace.segments), job.folder / PREVIEW)
+        hardest = hardest_previews(records, workspace.segments, timeline, video.time_base)
+        save_preview(hardest, job.folder / PREVIEW)
         fault_point("assemble.after_preview")
     with job.clock.stage(Stage.VERIFY):
         erased = (*detection.events, *late_events(events, detection.events))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.detect.events import BoxXyxy
 from erasecore.durable import whole_file
 from erasecore.recover import EventShare
 
@@ -18,6 +19,8 @@ _PER_SEGMENT = 3  # events of each segment that may come into the preview
 _IN_PREVIEW = 8
 _COLUMNS_PX = 960  # width of the preview
 _GAP_PX = 4
+_CAPTION_PX = 22  # height of the line above each pair
+_GRAY, _DARK = 200, 24
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
 
 
@@ -26,7 +29,7 @@ class Snapshot:
     """The strip around one event in one frame, as it came and as it goes."""
 
     frame: int
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: BoxXyxy  # of the event, and of all that a strip around it would cut through
     margin_px: float
     pair: NDArray[np.uint8] | None = field(default=None)
 
@@ -61,10 +64,13 @@ class Snapshots:
     def of(shares: tuple[EventShare, ...], start: int, stop: int) -> Snapshots:
         """Plan for ``shares`` within the frames ``[start, stop)``."""
         planned = {}
-        for number, share in enumerate(shares):
-            event = share.event
+        events = [share.event for share in shares]
+        for number, event in enumerate(events):
             middle = (max(event.start, start) + min(event.stop, stop)) // 2
-            planned[number] = Snapshot(middle, event.box_xyxy, 0.4 * event.text_height_px)
+            margin_px = 0.4 * event.text_height_px
+            shown = [one.box_xyxy for one in events if one.start <= middle < one.stop]
+            box = _with_neighbours(event.box_xyxy, shown, margin_px)
+            planned[number] = Snapshot(middle, box, margin_px)
         return Snapshots(planned)
 
     def at(self, frame: int) -> list[Snapshot]:
@@ -82,27 +88,56 @@ class Snapshots:
             prefix: of their names.
         """
         taken = [k for k, snapshot in self._by_share.items() if snapshot.pair is not None]
+        hardest: dict[
+            tuple[int, BoxXyxy], int
+        ] = {}  # lines that are shown together make one picture
+        for number in sorted(taken, key=lambda k: ranks[k]):
+            snapshot = self._by_share[number]
+            hardest.setdefault((snapshot.frame, snapshot.box_xyxy), number)
         names = {}
-        for number in sorted(taken, key=lambda k: ranks[k])[:_PER_SEGMENT]:
+        for number in list(hardest.values())[:_PER_SEGMENT]:
             names[number] = f"{prefix}.{number:02d}.png"
             self._by_share[number].save(folder / names[number])
         return names
 
 
-def save_preview(pairs: list[Path], path: Path) -> None:
-    """Join the stored ``pairs``, hardest first, into one JPEG at ``path``."""
-    pictures = [_load(pair) for pair in pairs[:_IN_PREVIEW]]
-    if not pictures:
-        return
-    rows = []
-    for picture in pictures:
-        scale = min(1.0, _COLUMNS_PX / picture.shape[1])
-        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        row = np.full((small.shape[0] + 3 * _GAP_PX, _COLUMNS_PX, 3), 24, np.uint8)
-        row[: small.shape[0], : small.shape[1]] = small
-        rows.append(row)
-    _save(path, ".jpg", np.vstack(rows), _JPEG)
+def save_preview(pairs: Sequence[tuple[Path, str]], path: Path) -> None:
+    """Join the stored pairs, hardest first, each below its caption (ASCII), into a JPEG."""
+    rows = [_row(_load(pair), caption) for pair, caption in pairs[:_IN_PREVIEW]]
+    if rows:
+        _save(path, ".jpg", np.vstack(rows), _JPEG)
+
+
+def _row(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    """A pair below its caption, as wide as the preview; BGR."""
+    scale = min(1.0, _COLUMNS_PX / picture.shape[1])
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    bottom = _CAPTION_PX + small.shape[0]
+    row = np.full((bottom + 2 * _GAP_PX, _COLUMNS_PX, 3), _DARK, np.uint8)
+    row[_CAPTION_PX:bottom, : small.shape[1]] = small
+    place, gray = (_GAP_PX, _CAPTION_PX - 7), (_GRAY,) * 3
+    cv2.putText(row, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, gray, 1, cv2.LINE_AA)
+    return row
+
+
+def _with_neighbours(box: BoxXyxy, shown: Sequence[BoxXyxy], margin_px: float) -> BoxXyxy:
+    """The box around ``box`` and all of ``shown`` that a strip with this margin would cut."""
+    while near := [one for one in shown if _touches(box, one, margin_px) and not _holds(box, one)]:
+        lefts, tops, rights, bottoms = zip(box, *near, strict=True)
+        box = min(lefts), min(tops), max(rights), max(bottoms)
+    return box
+
+
+def _touches(box: BoxXyxy, other: BoxXyxy, margin_px: float) -> bool:
+    across = box[0] - 3 * margin_px < other[2] and other[0] < box[2] + 3 * margin_px
+    return across and box[1] - margin_px < other[3] and other[1] < box[3] + margin_px
+
+
+def _holds(box: BoxXyxy, other: BoxXyxy) -> bool:
+    """Whether ``other`` lies in ``box``."""
+    starts = box[0] <= other[0] and box[1] <= other[1]
+    return starts and other[2] <= box[2] and other[3] <= box[3]
 
 
 def _load(path: Path) -> NDArray[np.uint8]:

@@ -137,8 +137,20 @@ def seconds_at(timeline: Timeline, frame: int, time_base: Fraction) -> float:
     return round(float((stamp - first) * time_base), 6)
 
 
-def hardest_previews(records: tuple[SegmentRecord, ...], folder: Path) -> list[Path]:
-    """The stored before-and-after pictures, those with text left first, then the least certain."""
+def hardest_previews(
+    records: tuple[SegmentRecord, ...], folder: Path, timeline: Timeline, time_base: Fraction
+) -> list[tuple[Path, str]]:
+    """The stored before-and-after pictures, each with a caption that says when and what of it.
+
+    Those with text left come first, then the least certain.
+    """
     shares = [share for record in records for share in record.shares if share.preview]
     hardest = sorted(shares, key=lambda share: (not share.residual, share.confidence))
-    return [folder / share.preview for share in hardest]
+    return [
+        (folder / share.preview, _caption(share, seconds_at(timeline, share.start, time_base)))
+        for share in hardest
+    ]
+
+
+def _caption(share: ShareRecord, seconds: float) -> str:
+    return f"{clock_time(seconds)}{'  text is still seen' if share.residual else ''}"

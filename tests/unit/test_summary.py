@@ -95,8 +95,13 @@ def test_the_preview_begins_with_what_is_left() -> None:
         replace(SHARE, confidence=0.0, preview=""),
     )
     record = SegmentRecord(0, 0, 100, shares)
-    names = [path.name for path in hardest_previews((record,), Path("folder"))]
-    assert names == ["a.png", "c.png", "b.png"]
+    hardest = hardest_previews((record,), Path("folder"), TIMELINE, BASE)
+    assert [path.name for path, _ in hardest] == ["a.png", "c.png", "b.png"]
+    assert [caption for _, caption in hardest] == [
+        "0:00:00.4  text is still seen",
+        "0:00:00.4",
+        "0:00:00.4",
+    ]
 
 
 def test_a_film_that_memory_was_too_short_for_says_so() -> None:
