@@ -18,8 +18,9 @@ from erasecore.engines.diffueraser.crops import SURROUNDINGS
 from erasecore.engines.diffueraser.selection import choose
 from erasecore.engines.diffueraser.shown import Surrounded, crop_of_shot
 from erasecore.engines.propagate import PropagateEngine
-from erasecore.pipeline import Tools, erase
+from erasecore.pipeline import erase
 from erasecore.settings import DiffusionSettings, EncodeSettings, EraseSettings
+from erasecore.tools import Tools
 
 _NAME = "survey"
 

@@ -21,9 +21,10 @@ from daemon.logs import configure_worker
 from daemon.records import read_record
 from daemon.wire import Failed, Start, WireError
 from erasecore.errors import EraseError
-from erasecore.pipeline import Tools, erase
+from erasecore.pipeline import erase
 from erasecore.reports import EraseReport
 from erasecore.settings import HostSettings
+from erasecore.tools import Tools
 from erasecore.versions import library_versions
 
 OOM_SCORE = "500"

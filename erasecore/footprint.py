@@ -29,8 +29,8 @@ class Footprint:
     lean_encoder: bool = False
     clip_bytes: int = CLIP_BYTES
 
-    def held(self, settings: EraseSettings) -> EraseSettings:
-        """``settings`` with an encoder that keeps to it."""
+    def capped(self, settings: EraseSettings) -> EraseSettings:
+        """``settings`` with an encoder that has no more threads than this allows."""
         if not self.lean_encoder:
             return settings
         return replace(settings, encode=replace(settings.encode, threads=1))

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import structlog
 
-from erasecore.batching import Ladders, Site
-from erasecore.detect.detector import Detector, RapidOcrDetector
+from erasecore.batching import Site
 from erasecore.detect.events import Event
-from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.durable import whole_file
 from erasecore.engines.base import Engine
-from erasecore.engines.choose import Means, make_engine
 from erasecore.errors import TextRemains
 from erasecore.faults import fault_point
 from erasecore.fidelity import FidelityCheck
 from erasecore.finding import Found, find
 from erasecore.footprint import RUNGS, Footprint
-from erasecore.memory import free_memory
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
 from erasecore.reports import EraseReport, EventReport, Stage
-from erasecore.rungbook import RungBook
 from erasecore.segments import Film, erase_segments
-from erasecore.settings import (
-    Companions,
-    DiffusionSettings,
-    EraseSettings,
-    HostSettings,
-    OnResidual,
-)
+from erasecore.settings import Companions, EraseSettings, OnResidual
 from erasecore.subtitles import cues_of, srt_of
 from erasecore.summary import (
     clock_time,
@@ -46,6 +32,7 @@ from erasecore.summary import (
     seconds_at,
     warnings_of,
 )
+from erasecore.tools import Tools
 from erasecore.video.assemble import assemble
 from erasecore.video.encoders import fit_container
 from erasecore.video.probe import VideoInfo, probe
@@ -60,66 +47,20 @@ PREVIEW = "preview.jpg"
 SUBTITLES = "subtitles.srt"
 _TOLD_TIMES = 6  # of places with text left that an error names
 _ALONE = Companions()
-_NOWHERE = HostSettings()
 _NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
 
 
-@dataclass(slots=True)
-class Tools:
-    """What is loaded once and stays loaded from film to film."""
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One call of ``erase``: what it was given, its clock and its voice."""
 
-    detector: Detector
-    engines: dict[str, Engine] = field(default_factory=dict)
-    recognizer: Recognizer | None = None  # loaded for the first film that has text to be read
-    threads: int = 1  # for each network
-    host: HostSettings = _NOWHERE
-    ladders: Ladders = field(default_factory=Ladders)  # how much at once memory bears
-    diffusion: DiffusionSettings | None = None  # what the engines were made with
-
-    @classmethod
-    def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> Tools:
-        """The text detector, ready for work; all else is made when first asked for."""
-        if host.threads:
-            cv2.setNumThreads(host.threads)
-        threads = threads or host.threads or os.cpu_count() or 1
-        ladders = Ladders(RungBook(Path(host.state) if host.state else None))
-        detector = RapidOcrDetector(threads=threads)
-        return cls(detector, threads=threads, host=host, ladders=ladders)
-
-    def held(self, settings: EraseSettings) -> EraseSettings:
-        """``settings`` with an encoder that uses no more threads than we may.
-
-        Checkpoints go by the settings as asked for: threads change no pixel before the encoder.
-        """
-        encode, most = settings.encode, self.host.threads
-        if not most or 0 < encode.threads <= most:
-            return settings
-        return replace(settings, encode=replace(encode, threads=most))
-
-    def reader(self) -> Recognizer:
-        """What reads lines of text."""
-        if self.recognizer is None:
-            self.recognizer = RapidOcrRecognizer(threads=self.threads)
-        return self.recognizer
-
-    def engine(self, settings: EraseSettings, tick: Callable[[], object]) -> Engine:
-        """The engine that ``settings`` ask for, made for the first film and kept for the next ones.
-
-        ``tick`` is called now and then while it is made.
-
-        Raises:
-            EngineMissing: there is none of that name, or this machine lacks what it needs.
-            WeightsMissing, WeightsDamaged: the diffusion engine's weights are not all well.
-        """
-        if self.diffusion not in (None, settings.diffusion):
-            self.engines.clear()
-            free_memory()
-        self.diffusion = settings.diffusion
-        name = settings.engine
-        if name not in self.engines:
-            means = Means(self.host, settings.diffusion, self.ladders, self.threads, tick)
-            self.engines[name] = make_engine(name, means)
-        return self.engines[name]
+    source: Path
+    folder: Path
+    settings: EraseSettings
+    companions: Companions
+    tools: Tools
+    teller: ProgressTeller
+    clock: Clock = field(default_factory=Clock)
 
 
 def erase(
@@ -178,24 +119,11 @@ def _erase_within(
     with job.clock.stage(Stage.DETECT):
         found = _find(job, video, workspace)
     with closing(found):
-        settings = footprint.held(job.tools.held(job.settings))
+        settings = footprint.capped(job.tools.capped(job.settings))
         film = Film(video, found, settings, engine, job.tools.detector, footprint=footprint)
         if not found.detection.events:
             return _copy_untouched(job, film)
         return _erase_text(job, film, workspace)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One call of ``erase``: what it was given, its clock and its voice."""
-
-    source: Path
-    folder: Path
-    settings: EraseSettings
-    companions: Companions
-    tools: Tools
-    teller: ProgressTeller
-    clock: Clock = field(default_factory=Clock)
 
 
 def _forget_sidecars(folder: Path) -> None:

@@ -8,7 +8,6 @@ more, by stronger hypotheses, and of the two files the better one is kept.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,11 +17,11 @@ from typing import Self
 
 import structlog
 
-from erasecore.composite import Patch, composite
+from erasecore.composite import composite
 from erasecore.cutout import Cutout, CutoutCollector
 from erasecore.detect.detector import Detector
 from erasecore.detect.events import Detection, Event
-from erasecore.detect.recognizer import NOTHING, Reading, Recognizer
+from erasecore.detect.recognizer import Reading, Recognizer
 from erasecore.engines.base import Engine, Tick
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.faults import fault_point
@@ -34,15 +33,16 @@ from erasecore.memory import give_back_memory
 from erasecore.preview import Snapshots
 from erasecore.progress import EraseMeter, ProgressTeller
 from erasecore.reading import read_event
-from erasecore.recover import EventShare, FindInks, Recovery, find_inks, recover
-from erasecore.residual import Findings, SegmentWatch
+from erasecore.recover import FindInks, find_inks, recover
+from erasecore.recovered import EncodedSegment, RecoveredClip, RecoveredSegment, record_of
+from erasecore.residual import SegmentWatch
 from erasecore.settings import EraseSettings
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import FrameReader
 from erasecore.video.timeline import Timeline
 from erasecore.video.writer import SegmentWriter, writable
 from erasecore.windows import Clip, Picture, Segment, plan_clips
-from erasecore.workspace import SegmentRecord, ShareRecord, Workspace
+from erasecore.workspace import SegmentRecord, Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -76,68 +76,6 @@ class Film:
         return Picture(video.width, video.height, video.layout, self.footprint.clip_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What was made of one clip: what its events said, and the patches that erase them."""
-
-    readings: dict[Event, Reading]
-    recovery: Recovery
-
-
-@dataclass(frozen=True, slots=True)
-class _Recovered:
-    """How the ink of one segment goes away, clip by clip.
-
-    Attributes:
-        segment: the frames.
-        events: all of the film, those included that only a look at the segment has found.
-        clips: what was made of each.
-        retried: the events for which stronger hypotheses were tried.
-    """
-
-    segment: Segment
-    events: tuple[Event, ...]
-    clips: dict[Clip, _Done]
-    retried: frozenset[Event] = frozenset()
-
-    @property
-    def shares(self) -> tuple[EventShare, ...]:
-        """How each event was recovered in each clip."""
-        return tuple(share for done in self.clips.values() for share in done.recovery.shares)
-
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        """What was read, one for each share."""
-        return tuple(
-            done.readings.get(share.event, NOTHING)
-            for done in self.clips.values()
-            for share in done.recovery.shares
-        )
-
-    @property
-    def diffused(self) -> frozenset[int]:
-        """The film frames in which a network made pixels up."""
-        return frozenset().union(*(done.recovery.diffused for done in self.clips.values()))
-
-    def patches(self) -> dict[int, list[Patch]]:
-        """What changes in each film frame."""
-        patches: dict[int, list[Patch]] = defaultdict(list)
-        for done in self.clips.values():
-            for frame, patch in done.recovery.patches.items():
-                patches[frame].append(patch)
-        return patches
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A segment that is encoded, and what was seen on the way."""
-
-    recovered: _Recovered
-    path: Path
-    findings: Findings
-    snapshots: Snapshots
-
-
 def erase_segments(
     film: Film, segments: tuple[Segment, ...], workspace: Workspace, teller: ProgressTeller
 ) -> tuple[tuple[SegmentRecord, ...], int]:
@@ -152,13 +90,13 @@ def erase_segments(
     total = film.detection.frames
     done = total - sum(segment.stop - segment.start for segment in missing)
     meter = EraseMeter(total, done, teller)
-    with _Bench(film, workspace, meter) as bench:
+    with _Workbench(film, workspace, meter) as bench:
         for record in bench.erase(missing):
             records[record.number] = record
     return tuple(records[segment.number] for segment in segments), resumed
 
 
-class _Bench:
+class _Workbench:
     """Both readers and the encoder's thread, at work on one film; a context manager."""
 
     def __init__(self, film: Film, workspace: Workspace, meter: EraseMeter) -> None:
@@ -184,7 +122,7 @@ class _Bench:
     def erase(self, missing: list[Segment]) -> list[SegmentRecord]:
         """The records of segments that are stored now."""
         records: list[SegmentRecord] = []
-        pending: Future[SegmentRecord | _Stored] | None = None
+        pending: Future[SegmentRecord | EncodedSegment] | None = None
         for segment in missing:
             recovered = self._recover(segment)
             if pending is not None:
@@ -200,7 +138,7 @@ class _Bench:
 
     # --- pixels -------------------------------------------------------------------------------
 
-    def _recover(self, segment: Segment) -> _Recovered:
+    def _recover(self, segment: Segment) -> RecoveredSegment:
         """The first pass over a segment's clips."""
         events, length = self._film.detection.events, segment.stop - segment.start
         mask = self._film.found.mask
@@ -214,11 +152,11 @@ class _Bench:
         }
         if not clips:
             self._meter.scouted(length)
-        return _Recovered(segment, events, done)
+        return RecoveredSegment(segment, events, done)
 
-    def _recover_again(self, stored: _Stored) -> _Recovered:
+    def _recover_again(self, encoded: EncodedSegment) -> RecoveredSegment:
         """The second pass: only the clips in which text was left, or that hold a missed line."""
-        first, findings = stored.recovered, stored.findings
+        first, findings = encoded.recovered, encoded.findings
         inkless = {share.event for share in first.shares if not share.ink_px}
         hypotheses = hypotheses_for(findings, frozenset(inkless))
         events = (*first.events, *findings.missed)
@@ -232,7 +170,7 @@ class _Bench:
                 engine = PropagateEngine() if painted else self._film.engine
                 known = self._recover_clip(clip, stronger(hypotheses), self._ticker(0), engine)
             clips[clip] = known
-        return _Recovered(first.segment, events, clips, frozenset(bad))
+        return RecoveredSegment(first.segment, events, clips, frozenset(bad))
 
     def _plan(self, segment: Segment, events: list[Event] | tuple[Event, ...]) -> tuple[Clip, ...]:
         film = self._film
@@ -246,7 +184,9 @@ class _Bench:
             around=traits.surroundings,
         )
 
-    def _recover_clip(self, clip: Clip, find: FindInks, tick: Tick, engine: Engine) -> _Done:
+    def _recover_clip(
+        self, clip: Clip, find: FindInks, tick: Tick, engine: Engine
+    ) -> RecoveredClip:
         """Its pixels are held only in here."""
         film = self._film
         layout = film.video.layout
@@ -260,7 +200,7 @@ class _Bench:
             recovery = replace(recovery, shares=whole_shares(recovery.shares, clip.events))
         del collector, cutout
         give_back_memory()
-        return _Done(readings, recovery)
+        return RecoveredClip(readings, recovery)
 
     def _ticker(self, worth: float) -> Tick:
         told = 0.0
@@ -274,37 +214,37 @@ class _Bench:
 
     # --- files --------------------------------------------------------------------------------
 
-    def _store(self, recovered: _Recovered) -> SegmentRecord | _Stored:
+    def _store(self, recovered: RecoveredSegment) -> SegmentRecord | EncodedSegment:
         """Encode a segment; unless it calls for a second pass its record is written at once."""
         path = self._workspace.segment_video(recovered.segment.number)
-        stored = self._encode(recovered, path, 1)
-        again = stored.findings.suspicious and self._film.found.mask is None
-        return stored if again else self._finish(stored)
+        encoded = self._encode(recovered, path, 1)
+        again = encoded.findings.suspicious and self._film.found.mask is None
+        return encoded if again else self._finish(encoded)
 
-    def _settle(self, stored: SegmentRecord | _Stored) -> SegmentRecord:
+    def _settle(self, encoded: SegmentRecord | EncodedSegment) -> SegmentRecord:
         """The record of a segment, after a second pass if it calls for one."""
-        if isinstance(stored, SegmentRecord):
-            return stored
-        findings = stored.findings
+        if isinstance(encoded, SegmentRecord):
+            return encoded
+        findings = encoded.findings
         log.info(
             "segment.text_left",
-            number=stored.recovered.segment.number,
+            number=encoded.recovered.segment.number,
             events=len(findings.seen),
             missed=len(findings.missed),
         )
-        again = self._recover_again(stored)
-        path = stored.path.with_name(f"{stored.path.stem}.again{stored.path.suffix}")
+        again = self._recover_again(encoded)
+        path = encoded.path.with_name(f"{encoded.path.stem}.again{encoded.path.suffix}")
         second = self._encoder.submit(self._encode, again, path, 0).result()
         if second.findings.better_than(findings):
-            path.replace(stored.path)
+            path.replace(encoded.path)
             fault_point("segment.after_second")
             return self._finish(second)
         path.unlink()
         return self._finish(
-            replace(stored, recovered=replace(stored.recovered, retried=again.retried))
+            replace(encoded, recovered=replace(encoded.recovered, retried=again.retried))
         )
 
-    def _encode(self, recovered: _Recovered, path: Path, worth: float) -> _Stored:
+    def _encode(self, recovered: RecoveredSegment, path: Path, worth: float) -> EncodedSegment:
         """Encode a segment's frames, patched, and look at them."""
         film, segment = self._film, recovered.segment
         snapshots = Snapshots.of(recovered.shares, segment.start, segment.stop)
@@ -328,16 +268,16 @@ class _Bench:
                 writer.write(picture, cut=frame.index in film.detection.cuts)
                 self._meter.encoded(worth)
         fault_point("segment.after_video")
-        return _Stored(recovered, path, watch.findings(), snapshots)
+        return EncodedSegment(recovered, path, watch.findings(), snapshots)
 
     def _writer(self, path: Path) -> SegmentWriter:
         film = self._film
         lean = film.footprint.lean_encoder
         return SegmentWriter(path, like=film.video, settings=film.settings.encode, lean=lean)
 
-    def _finish(self, stored: _Stored) -> SegmentRecord:
-        """The record of a stored segment, written: from now on it is never done again."""
-        record = _record(stored, self._workspace.segments)
+    def _finish(self, encoded: EncodedSegment) -> SegmentRecord:
+        """The record of a segment, written: from now on it is stored, and never done again."""
+        record = record_of(encoded, self._workspace.segments)
         fault_point("segment.after_previews")
         self._workspace.save_segment(record)
         log.info(
@@ -364,33 +304,3 @@ def _read(film: Film, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
         for event in clip.events
         if clip.fills(event)
     }
-
-
-def _record(stored: _Stored, folder: Path) -> SegmentRecord:
-    recovered = stored.recovered
-    segment, shares = recovered.segment, recovered.shares
-    pictured = stored.snapshots.save_hardest(
-        [(share.event not in stored.findings.left, share.confidence) for share in shares],
-        folder,
-        prefix=f"{segment.number:04d}",
-    )
-    records = tuple(
-        ShareRecord(
-            share.event.start,
-            share.event.stop,
-            share.event.box_xyxy,
-            share.unblended,
-            share.propagated,
-            share.invented,
-            share.confidence,
-            diffused=share.diffused,
-            residual=share.event in stored.findings.left,
-            passes=2 if share.event in recovered.retried else 1,
-            preview=pictured.get(number, ""),
-            reading=recovered.readings[number],
-        )
-        for number, share in enumerate(shares)
-    )
-    return SegmentRecord(
-        segment.number, segment.start, segment.stop, records, len(recovered.diffused)
-    )

@@ -14,9 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from erasecore.errors import EmptyFile
-from erasecore.pipeline import PREVIEW, SUBTITLES, Tools, erase
+from erasecore.pipeline import PREVIEW, SUBTITLES, erase
 from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EncodeSettings, EraseSettings, HostSettings
+from erasecore.tools import Tools
 from tests.clips import Caption, Coding, Film, clean_film, make_film
 from tests.detectors import BrightTextDetector
 
@@ -298,4 +299,4 @@ def test_encoders_keep_to_the_workers_threads(asked: int, most: int, used: int) 
     """Of what the settings ask for and what the worker may use, the less; else all there are."""
     settings = EraseSettings(encode=EncodeSettings(threads=asked))
     tools = Tools(BrightTextDetector(), host=HostSettings(threads=most))
-    assert tools.held(settings).encode.threads == used
+    assert tools.capped(settings).encode.threads == used

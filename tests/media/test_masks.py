@@ -15,7 +15,7 @@ from PIL import Image
 
 from erasecore.errors import BadMask, BadSubtitleFile, Remedy
 from erasecore.masks import FilmMask, PictureMask, open_mask
-from erasecore.pipeline import Tools, erase
+from erasecore.pipeline import erase
 from erasecore.reports import EraseReport
 from erasecore.settings import (
     Companions,
@@ -25,6 +25,7 @@ from erasecore.settings import (
     Region,
     TimeRange,
 )
+from erasecore.tools import Tools
 from erasecore.video.probe import VideoInfo, probe
 from tests.clips import U8, Caption, Coding, draw, make_film, write
 from tests.media.test_erase import ink_psnr, planes_of

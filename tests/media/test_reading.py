@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erasecore.pipeline import SUBTITLES, Tools, erase
+from erasecore.pipeline import SUBTITLES, erase
 from erasecore.reports import EraseReport
 from erasecore.settings import EraseSettings
 from erasecore.subtitles import UNREADABLE
+from erasecore.tools import Tools
 from tests.clips import Caption, Coding, clean_film, draw, ffmpeg, make_film, small_film, write
 
 CUE = re.compile(r"\d+\n(\S+) --> (\S+)\n((?:.+\n)+)")

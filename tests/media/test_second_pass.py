@@ -12,9 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from erasecore.detect.detector import Bgr, Detector, RapidOcrDetector, TextBox
 from erasecore.errors import Remedy, TextRemains
-from erasecore.pipeline import PREVIEW, Tools, erase
+from erasecore.pipeline import PREVIEW, erase
 from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EraseSettings, OnResidual
+from erasecore.tools import Tools
 from tests.clips import U8, Caption, draw, make_film, write
 from tests.engines.faulty import blind, careless
 from tests.media.test_erase import ink_psnr
