@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import bounds, touch, union
 from erasecore.detect.events import Event
 from erasecore.video.color import Box
 
@@ -36,14 +37,9 @@ def areas_of(bits: NDArray[np.bool_]) -> tuple[Box, ...]:
     boxes = []
     for label, (left, top, width, height, _) in enumerate(stats[1:count].tolist(), start=1):
         part = np.s_[top : top + height, left : left + width]
-        boxes.append(_bounds(bits[part] & (labels[part] == label), left, top))
+        x0, y0, x1, y1 = bounds(bits[part] & (labels[part] == label))
+        boxes.append((left + x0, top + y0, left + x1, top + y1))
     return tuple(boxes)
-
-
-def _bounds(bits: NDArray[np.bool_], x: int, y: int) -> Box:
-    """The box around what is set in a part that lies at ``(x, y)``."""
-    rows, columns = np.flatnonzero(bits.any(axis=1)), np.flatnonzero(bits.any(axis=0))
-    return x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1
 
 
 class AreaTracker:
@@ -63,13 +59,13 @@ class AreaTracker:
         self._done += [area for area, _ in self._live if area.stop != index]
         live = []
         for box in boxes:
-            match = next((pair for pair in free if _touch(pair[1], box)), None)
+            match = next((pair for pair in free if touch(pair[1], box)), None)
             if match is None:
                 live.append((Area(index, index + 1, box), box))
                 continue
             free.remove(match)
             area = match[0]
-            area.stop, area.box = index + 1, _union(area.box, box)
+            area.stop, area.box = index + 1, union((area.box, box))
             live.append((area, box))
         self._done += [area for area, _ in free]
         self._live = live
@@ -92,12 +88,3 @@ def event_of(area: Area, height: int) -> Event:
         text_height_px=float(max(4.0, min(bottom - top, right - left, _LINE * height))),
         score=1.0,
     )
-
-
-def _touch(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and one[2] > other[0] and one[1] < other[3] and one[3] > other[1]
-
-
-def _union(one: Box, other: Box) -> Box:
-    left, top = min(one[0], other[0]), min(one[1], other[1])
-    return left, top, max(one[2], other[2]), max(one[3], other[3])

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import touch, union
 from erasecore.detect.events import BoxXyxy
 from erasecore.durable import whole_file
 from erasecore.recover import EventShare
@@ -45,10 +46,9 @@ class Snapshot:
             _save(path, ".png", self.pair, [])
 
     def _strip(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
-        left, top, right, bottom = self.box_xyxy
-        margin = self.margin_px
-        rows = slice(max(0, int(top - margin)), int(bottom + margin) + 1)
-        columns = slice(max(0, int(left - 3 * margin)), int(right + 3 * margin) + 1)
+        left, top, right, bottom = _with_margin(self.box_xyxy, self.margin_px)
+        rows = slice(max(0, int(top)), int(bottom) + 1)
+        columns = slice(max(0, int(left)), int(right) + 1)
         whole = picture.to_ndarray(format="bgr24")
         strip: NDArray[np.uint8] = whole[rows, columns].astype(np.uint8, copy=True)
         return strip
@@ -123,21 +123,17 @@ def _row(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
 
 def _with_neighbours(box: BoxXyxy, shown: Sequence[BoxXyxy], margin_px: float) -> BoxXyxy:
     """The box around ``box`` and all of ``shown`` that a strip with this margin would cut."""
-    while near := [one for one in shown if _touches(box, one, margin_px) and not _holds(box, one)]:
-        lefts, tops, rights, bottoms = zip(box, *near, strict=True)
-        box = min(lefts), min(tops), max(rights), max(bottoms)
+    rest = [one for one in shown if one != box]
+    while near := [one for one in rest if touch(_with_margin(box, margin_px), one)]:
+        box = union((box, *near))
+        rest = [one for one in rest if one not in near]
     return box
 
 
-def _touches(box: BoxXyxy, other: BoxXyxy, margin_px: float) -> bool:
-    across = box[0] - 3 * margin_px < other[2] and other[0] < box[2] + 3 * margin_px
-    return across and box[1] - margin_px < other[3] and other[1] < box[3] + margin_px
-
-
-def _holds(box: BoxXyxy, other: BoxXyxy) -> bool:
-    """Whether ``other`` lies in ``box``."""
-    starts = box[0] <= other[0] and box[1] <= other[1]
-    return starts and other[2] <= box[2] and other[3] <= box[3]
+def _with_margin(box: BoxXyxy, margin_px: float) -> BoxXyxy:
+    """What a strip around ``box`` shows; letters' sides want more air than their heads."""
+    left, top, right, bottom = box
+    return left - 3 * margin_px, top - margin_px, right + 3 * margin_px, bottom + margin_px
 
 
 def _load(path: Path) -> NDArray[np.uint8]:

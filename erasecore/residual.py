@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import area, overlap, shared_area
 from erasecore.detect.detector import Bgr, Detector
 from erasecore.detect.events import BoxXyxy, Detection, Event
 from erasecore.detect.pictures import Scaler
@@ -192,7 +193,7 @@ class SegmentWatch:
         """Whether another event shows in the rows around ``event`` in that frame."""
         zone = self._zone(event)
         return any(
-            other.start <= frame < other.stop and _share(other.box_xyxy, zone) > 0
+            other.start <= frame < other.stop and overlap(other.box_xyxy, zone) > 0
             for other in self._detection.events
             if other != event
         )
@@ -228,13 +229,13 @@ class SegmentWatch:
         if not _may_be_part(box, event):
             return False
         return not any(
-            _share(box, scene.box_xyxy) > _share(box, event.box_xyxy)
+            overlap(box, scene.box_xyxy) > overlap(box, event.box_xyxy)
             for scene in self._scene(frame)
         )
 
     def _is_stray(self, box: BoxXyxy, event: Event, frame: int) -> bool:
         known = [one for one in self._detection.events if one.start <= frame < one.stop]
-        if any(_share(box, one.box_xyxy) > _OVERLAP for one in (*known, *self._scene(frame))):
+        if any(overlap(box, one.box_xyxy) > _OVERLAP for one in (*known, *self._scene(frame))):
             return False
         return _belongs(box, event) and self._in_region(box)
 
@@ -273,18 +274,18 @@ class SegmentWatch:
             for strip in watched.beside
             for text in strip.text(self._detector, watched.event.box_xyxy)
         ]
-        return any(_share(text, box) > _OVERLAP for text in seen for box in boxes)
+        return any(overlap(text, box) > _OVERLAP for text in seen for box in boxes)
 
     def _came_and_went(self, watched: _Watched, stray: BoxXyxy) -> bool:
         """Whether a line shows in every look at the event, and not before or after it."""
-        known = any(_share(stray, one.box_xyxy) > _OVERLAP for one in self._missed)
+        known = any(overlap(stray, one.box_xyxy) > _OVERLAP for one in self._missed)
         if known or not watched.beside:
             return False
         shown = (strip.text(self._detector, stray) for strip in watched.looks.values())
         if not all(any(_same(box, stray) for box in boxes) for boxes in shown):
             return False
         absent = (strip.text(self._detector, stray) for strip in watched.beside)
-        return not any(_share(box, stray) > 0.1 for boxes in absent for box in boxes)
+        return not any(overlap(box, stray) > 0.1 for boxes in absent for box in boxes)
 
 
 def _as_it_came(watched: _Watched) -> bool:
@@ -342,32 +343,12 @@ def _may_be_part(box: BoxXyxy, event: Event) -> bool:
     air = _AIR * event.text_height_px
     left, top, right, bottom = event.box_xyxy
     place = left - air, top - air, right + air, bottom + air
-    return thickness < _HIGHER * line and _within(box, place) > _INSIDE
-
-
-def _within(box: BoxXyxy, place: BoxXyxy) -> float:
-    """How much of ``box`` lies in ``place``."""
-    wide = min(box[2], place[2]) - max(box[0], place[0])
-    high = min(box[3], place[3]) - max(box[1], place[1])
-    return wide * high / _area(box) if wide > 0 and high > 0 else 0.0
+    return thickness < _HIGHER * line and shared_area(box, place) > _INSIDE * area(box)
 
 
 def _same(one: BoxXyxy, other: BoxXyxy) -> bool:
     """Whether two boxes are of the same line: much the same place and size."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    return wide > 0 and high > 0 and wide * high > 0.6 * max(_area(one), _area(other))
-
-
-def _share(one: BoxXyxy, other: BoxXyxy) -> float:
-    """How much of the smaller box lies in the other."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    return wide * high / min(_area(one), _area(other)) if wide > 0 and high > 0 else 0.0
-
-
-def _area(box: BoxXyxy) -> float:
-    return max(1e-6, (box[2] - box[0]) * (box[3] - box[1]))
+    return shared_area(one, other) > 0.6 * max(area(one), area(other))
 
 
 def _box(sides: Iterable[float]) -> BoxXyxy:

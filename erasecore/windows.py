@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from erasecore.boxes import touch, union
 from erasecore.detect.events import Event
 from erasecore.engines.base import Surroundings
 from erasecore.video.color import Box, PlaneLayout
@@ -128,7 +129,7 @@ def _groups(events: Sequence[Event], picture: Picture) -> list[list[Event]]:
         region = _region(event, picture)
         for group in groups:
             close = event.start <= max(e.stop for e in group) + _NEIGHBOUR_FRAMES
-            box = _union([_region(e, picture) for e in group])
+            box = union([_region(e, picture) for e in group])
             if close and region[1] < box[3] and region[3] > box[1]:
                 group.append(event)
                 break
@@ -152,7 +153,7 @@ def _region(event: Event, picture: Picture) -> Box:
 def _box(group: list[Event], picture: Picture) -> Box:
     """The group's region with room for motion around it, in whole colour samples."""
     pad = int(max(e.text_height_px for e in group)) + 16
-    left, top, right, bottom = _union([_region(e, picture) for e in group])
+    left, top, right, bottom = union([_region(e, picture) for e in group])
     step_x, step_y = 1 << picture.layout.shift_x, 1 << picture.layout.shift_y
     left, top = max(0, left - pad) // step_x * step_x, max(0, top - pad) // step_y * step_y
     right = min(picture.width, -(-(right + pad) // step_x) * step_x)
@@ -163,24 +164,15 @@ def _box(group: list[Event], picture: Picture) -> Box:
 def _wider(group: list[Event], box: Box, picture: Picture, wish: Surroundings) -> Box:
     """``box`` with as much of the picture around it as is wished for and there is."""
     layout = picture.layout
-    left, top, right, bottom = _union([_region(e, picture) for e in group])
+    left, top, right, bottom = union([_region(e, picture) for e in group])
     columns = wish.span(left, right, room=picture.width, step=1 << layout.shift_x)
     rows = wish.span(top, bottom, room=picture.height, step=1 << layout.shift_y)
-    return _union([box, (columns[0], rows[0], columns[1], rows[1])])
+    return union([box, (columns[0], rows[0], columns[1], rows[1])])
 
 
 def _touching(events: Sequence[Event], box: Box, picture: Picture) -> tuple[Event, ...]:
     """Those of ``events`` whose ink may be seen in ``box``."""
-    return tuple(e for e in events if _touch(_region(e, picture), box))
-
-
-def _union(boxes: list[Box]) -> Box:
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def _touch(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]
+    return tuple(e for e in events if touch(_region(e, picture), box))
 
 
 def _most_frames(box: Box, picture: Picture) -> int:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from erasecore.boxes import area, shared_area
 from erasecore.detect.detector import Detector, TextBox
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.merging import attach, merge
@@ -326,18 +327,12 @@ def _thickness(box: Box) -> float:
 
 
 def _same_place(one: Box, other: Box) -> bool:
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    if wide <= 0 or high <= 0:
-        return False
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return bool(wide * high > 0.6 * min(areas) and min(areas) > 0.3 * max(areas))
+    smaller, larger = sorted((area(one), area(other)))
+    return shared_area(one, other) > 0.6 * smaller and smaller > 0.3 * larger
 
 
 def _same_extent(one: Box, other: Box) -> bool:
-    shared = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
-    return float(np.prod(shared)) > 0.8 * max(areas)
+    return shared_area(one, other) > 0.8 * max(area(one), area(other))
 
 
 def _order(event: Event) -> tuple[int, float, float]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import area, shared_area
+
 _MOST = 200  # different ones are kept
 
 
@@ -48,8 +50,4 @@ class OversizeText:
 
 
 def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    shared = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    if shared.min() <= 0:
-        return False
-    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
-    return float(np.prod(shared)) > 0.5 * max(areas)
+    return shared_area(one, other) > 0.5 * max(area(one), area(other))

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import inside
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
 from erasecore.ink.extents import Errors, find_extent
-from erasecore.ink.plates import Change, Plate, black_plate, core_of, find_plate, fit_plate, inside
+from erasecore.ink.plates import Change, Plate, black_plate, core_of, find_plate, fit_plate
 from erasecore.ink.platetimes import aligned
 from erasecore.video.color import Box
 

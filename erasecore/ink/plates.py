@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import inside
 from erasecore.ink.extents import errors_of, find_extent
 from erasecore.video.color import Box, Plane, PlaneLayout, Stack, as_plane
 
@@ -233,14 +234,6 @@ def core_of(text_box: Box, shape: tuple[int, ...]) -> Box:
         min(width, right - round(_CORE_SIDE * line)),
         min(height, bottom - round(_CORE_EDGE * line)),
     )
-
-
-def inside(box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where ``box`` lies: bool of this shape."""
-    here = np.zeros(shape, bool)
-    left, top, right, bottom = box
-    here[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = True
-    return here
 
 
 def share_style(plates: list[Plate]) -> Plate | None:

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import inside
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
-from erasecore.ink.plates import Change, Plate, inside
+from erasecore.ink.plates import Change, Plate
 
 _COARSE = 4  # pixels of the picture for one of the first search
 _COARSE_REACH = 6  # of those, in each direction

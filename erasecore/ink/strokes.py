@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.boxes import bounds, inside
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
 from erasecore.ink.behind import Ground, plate_behind
@@ -119,7 +120,7 @@ def _distance(letters: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 def _line_px(letters: NDArray[np.bool_], event: Event) -> float:
     """The letters' height, as far as it agrees with the event's."""
-    _, top, _, bottom = _bounds(letters)
+    _, top, _, bottom = bounds(letters)
     return float(np.clip(bottom - top, 0.5 * event.text_height_px, event.text_height_px))
 
 
@@ -153,12 +154,6 @@ def _text_box(event: Event, cutout: Cutout, left: int, top: int) -> Box:
     )
 
 
-def _inside(box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    inside = np.zeros(shape, bool)
-    inside[box[1] : box[3], box[0] : box[2]] = True
-    return inside
-
-
 def _text_zone(
     cutout: Cutout, events: tuple[Event, ...], event: Event, view: tuple[slice, slice]
 ) -> NDArray[np.bool_]:
@@ -166,15 +161,9 @@ def _text_zone(
     zone = np.zeros(cutout.size, bool)
     for other in events:
         if other.start <= event.stop and other.stop >= event.start:
-            zone |= _inside(_text_box(other, cutout, 0, 0), cutout.size)
-    inside: NDArray[np.bool_] = zone[view]
-    return inside
-
-
-def _bounds(mask: NDArray[np.bool_]) -> Box:
-    """The smallest box around what is set in ``mask``."""
-    rows, columns = np.nonzero(mask)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+            zone |= inside(_text_box(other, cutout, 0, 0), cutout.size)
+    here: NDArray[np.bool_] = zone[view]
+    return here
 
 
 def _is_stacked(event: Event, others: tuple[Event, ...]) -> bool:
@@ -226,18 +215,18 @@ def _seeds(planes: NDArray[np.float32], event: Event, text_box: Box) -> NDArray[
     """Pixels that are letter in (nearly) every sampled frame: bool of the region's size."""
     size = int(0.42 * event.text_height_px) // 2 * 2 + 1
     kernel = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
-    inside = _inside(text_box, planes.shape[2:])
-    if not inside.any():
-        return inside
-    strength = _strength(planes, kernel, inside)
-    values = np.clip(strength[inside], 0, 255).astype(np.uint8)
+    text = inside(text_box, planes.shape[2:])
+    if not text.any():
+        return text
+    strength = _strength(planes, kernel, text)
+    values = np.clip(strength[text], 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(values.reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
-    seeds = inside & (strength > max(18.0, 0.75 * otsu))
+    seeds = text & (strength > max(18.0, 0.75 * otsu))
     return _without_specks(seeds, max(3.0, 0.004 * event.text_height_px**2))
 
 
 def _strength(
-    planes: NDArray[np.float32], kernel: NDArray[np.uint8], inside: NDArray[np.bool_]
+    planes: NDArray[np.float32], kernel: NDArray[np.uint8], text: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """How much each pixel stands out of its surroundings in the weaker fifth of the frames."""
 
@@ -247,7 +236,7 @@ def _strength(
         return low
 
     bright, dark = (hat(planes[:, 0], which) for which in _HATS)
-    score_bright, score_dark = (float(np.percentile(h[inside], 90)) for h in (bright, dark))
+    score_bright, score_dark = (float(np.percentile(h[text], 90)) for h in (bright, dark))
     # Dark letters are rare, and bright ones have dark outlines: they must be far stronger.
     is_dark = score_dark > 2.2 * score_bright
     strength, score = (dark, score_dark) if is_dark else (bright, score_bright)
@@ -255,7 +244,7 @@ def _strength(
     for plane in range(1, planes.shape[1]):
         for which in _HATS:
             colour = hat(planes[::2, plane], which)
-            if float(np.percentile(colour[inside], 90)) > 0.8 * score:
+            if float(np.percentile(colour[text], 90)) > 0.8 * score:
                 strength = np.maximum(strength, colour)
     return strength
 
@@ -276,19 +265,19 @@ def _changes(
 ) -> tuple[list[Change], list[Change]]:
     """The moments of appearing and vanishing; the second list only those without other text."""
     everything, quiet = [], []
-    for inside, outside in (
+    for shown, absent in (
         (event.full_start, event.start - 1),
         (event.full_stop - 1, event.stop),
     ):
-        if not (cutout.start <= outside < cutout.stop and cutout.start <= inside < cutout.stop):
+        if not (cutout.start <= absent < cutout.stop and cutout.start <= shown < cutout.stop):
             continue
-        if any(min(inside, outside) < cut <= max(inside, outside) for cut in cuts):
+        if any(min(shown, absent) < cut <= max(shown, absent) for cut in cuts):
             continue
-        without = cutout.levels(outside)
-        with_ink = cutout.levels(inside)
+        without = cutout.levels(absent)
+        with_ink = cutout.levels(shown)
         change = Change(without, with_ink, np.abs(with_ink - without).max(axis=0))
         everything.append(change)
-        if not any(_meets(other, event, outside) for other in others if other != event):
+        if not any(_meets(other, event, absent) for other in others if other != event):
             quiet.append(change)
     return everything, quiet
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from erasecore.boxes import inside
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
 from erasecore.ink.behind import Ground, plate_behind
-from erasecore.ink.plates import Change, Plate, inside, undo_plates
+from erasecore.ink.plates import Change, Plate, undo_plates
 from erasecore.ink.platetimes import aligned, opacities
 from erasecore.video.color import PlaneLayout, as_plane
 
