@@ -7,19 +7,19 @@ to be gone, and results would land where nobody looks. So it is remembered where
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from ulid import ULID
 
 from daemon.config import Config, Environment, FolderSettings
-from daemon.files import write_whole
-from daemon.folders import advice, mount_of, mounts, paths_of
+from daemon.files import status_if_there, write_whole
+from daemon.folders import advice, mount_of, mounts, paths_of, prove
 from daemon.notify import Notifier
 from daemon.wake import Wake
-from erasecore.errors import FolderGone
+from erasecore.errors import AWAY, FolderError, FolderGone
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,11 @@ class Anchors:
             return True
         for one in self._anchors:
             self._check_known(one.role, one.path)
-        self.take()
+        try:
+            self.take()
+        except OSError as error:
+            place = Path(error.filename or self._paths["work"])
+            raise FolderGone(place, advice(error)) from error
         return False
 
     def _check_known(self, role: str, path: Path) -> None:
@@ -100,15 +104,21 @@ class Anchors:
         try:
             path.stat()
         except OSError as error:
-            if self._anchors:  # while we run nobody makes it anew
+            if self._anchors or error.errno in AWAY:  # while we run nobody makes it anew
                 raise FolderGone(path, f"folders.{role} {advice(error)}") from error
             return
-        if role == "work" and not os.path.lexists(path / MARK):
+        if role == "work" and self._lacks_mark(path):
             raise FolderGone(
                 path,
                 f"folders.{role} has lost its mark {MARK}: another disk may lie there now. Mount "
                 f"the right one; if it is a new one, remove {self._record} and restart.",
             )
+
+    def _lacks_mark(self, work: Path) -> bool:
+        try:
+            return status_if_there(work / MARK) is None
+        except OSError as error:
+            raise FolderGone(work, f"folders.work {advice(error)}") from error
 
     def _gone(self, role: str, path: Path, known: str) -> FolderGone:
         return FolderGone(
@@ -126,7 +136,11 @@ class Anchors:
 
 
 def await_folders(config: Config, environment: Environment) -> bool:
-    """Return once no folder lacks its mount; False if we were asked to leave while we waited."""
+    """Return once every folder can be used; False if we were asked to leave while we waited.
+
+    Raises:
+        ConfigError: one of them never can.
+    """
     wake = Wake()
     notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
     said = ""
@@ -135,7 +149,8 @@ def await_folders(config: Config, environment: Environment) -> bool:
             while not wake.stops:
                 try:
                     Anchors(config.folders)
-                except FolderGone as error:
+                    prove(config.folders, token=str(ULID()))
+                except FolderError as error:
                     if said != str(error):
                         said = str(error)
                         log.error("host.trouble", what="folders", sentence=said)  # noqa: TRY400

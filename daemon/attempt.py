@@ -6,7 +6,6 @@ It knows no pixel: what is done to the film is a function that ``worker.py`` pas
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from daemon.folders import advice
 from daemon.jobs import Fault
 from daemon.wire import Advanced, Failed, Finished, Hello, Message, Start, WireError, decode, encode
 from erasecore.errors import (
+    AWAY,
     NO_ROOM,
     DeviceBroken,
     DeviceLost,
@@ -45,11 +45,6 @@ SIGN_OF_LIFE_SECONDS = 0.25
 MAX_DETAIL_CHARACTERS = 20_000
 CARD_LOST_CODE = 3
 """The exit code of a worker that can use its graphics card no more."""
-AWAY = (
-    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV),
-    *(errno.ENXIO, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EROFS),
-)
-"""What a disk or a share answers that is on its way out: nothing is wrong with the film."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -98,8 +93,7 @@ def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
     channel.send(Hello(versions))
     for start in channel.starts():
         fault_point("worker.after_start")
-        with output_to(start.log):
-            outcome = attempt(start, erase, channel)
+        outcome = attempt(start, erase, channel)
         fault_point("worker.before_outcome")
         channel.send(outcome)
         if isinstance(outcome, Failed) and outcome.last:
@@ -110,7 +104,8 @@ def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
 def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
     """How one attempt at a film ended."""
     try:
-        return _finish(start, erase, channel)
+        with output_to(start.log):
+            return _finish(start, erase, channel)
     except Exception as error:  # noqa: BLE001 - one attempt must not end the worker
         return Failed(start.job_id, fault_of(error, start), last=card_fault(error) is not None)
 
@@ -167,9 +162,11 @@ def _of_the_host(error: OSError, folder: Path) -> HostError | None:
     """An error of the system that says something about the host, not about the film."""
     if error.errno in NO_ROOM:
         return DiskFull(folder)
-    if error.errno in AWAY or not folder.is_dir():
-        return FolderGone(folder, advice(error))
-    return None
+    try:
+        there = error.errno not in AWAY and folder.is_dir()
+    except OSError:
+        there = False
+    return None if there else FolderGone(folder, advice(error))
 
 
 @contextmanager

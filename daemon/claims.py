@@ -33,7 +33,7 @@ import structlog
 from daemon.companions import check_cues, copy_mask, cues_beside, take_along
 from daemon.config import RetrySettings
 from daemon.faults import fault_point
-from daemon.files import remove_tree, rename_new, sync_folder
+from daemon.files import remove_tree, rename_new, status_if_there, sync_folder
 from daemon.inbox import Candidate, kind_of, stamp_of, writer_has
 from daemon.jobs import (
     CUES_FILE,
@@ -89,8 +89,10 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
     try:
         os.rename(candidate.path, folder / job.source)
     except FileNotFoundError:
-        discard(folder)
-        return None
+        # A server that was asked twice, since its first answer was lost, says this too.
+        if status_if_there(folder / job.source) is None:
+            discard(folder)
+            return None
     sync_folder(folder)
     sync_folder(candidate.path.parent)
     fault_point("claim.after_rename")
@@ -135,7 +137,8 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     film, own = inbox / job.relative, folder / SETTINGS_FILE
     try:
         check_cues(cues_beside(film))
-        wishes = wishes_for(film, inbox, base, own=own if own.exists() else None)
+        there = status_if_there(own) is not None
+        wishes = wishes_for(film, inbox, base, own=own if there else None)
         if wishes.mask is not None and wishes.mask_named_in is not None:
             name = wishes.mask.relative_to(inbox)
             copy_mask(inbox, name, folder, named_in=wishes.mask_named_in)
@@ -172,12 +175,15 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
         inbox: where its source came from.
         retry: how many attempts it has; one that was interrupted was counted before it began.
         wall: seconds since 1970.
+
+    Raises:
+        OSError: one cannot know what lies there; nothing was changed.
     """
     try:
         job = load_job(folder)
     except BrokenJob as error:
         return _salvage(folder, error, wall=wall)
-    present = os.path.lexists(folder / job.source)
+    present = status_if_there(folder / job.source) is not None
     if job.state is JobState.CLAIMING:
         if present:
             return complete_claim(folder, job, inbox / job.relative)

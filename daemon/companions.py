@@ -108,7 +108,7 @@ def companions_in(folder: Path, *, mask: bool) -> Companions:
     """What lies beside the source in a job's folder; ``mask``: whether there has to be one."""
     cues = folder / CUES_FILE
     return Companions(
-        cues=str(cues) if os.path.lexists(cues) else "",
+        cues=str(cues) if status_if_there(cues) is not None else "",
         mask=str(folder / MASK_FILE) if mask else "",
     )
 

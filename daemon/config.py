@@ -256,7 +256,10 @@ def load_config(path: Path | None, root: Path | None = None) -> Config:
     """
     if path is None:
         return _checked({}, root)
-    raw = read_yaml(path, error=ConfigError)
+    try:
+        raw = read_yaml(path, error=ConfigError)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); mend its disk.") from error
     try:
         return _checked(raw, root)
     except ConfigError as error:

@@ -20,7 +20,7 @@ from daemon.folders import free_bytes
 from daemon.holdings import Holdings, gives_way
 from daemon.inbox import Candidate
 from daemon.intake import Intake
-from daemon.jobs import Job
+from daemon.jobs import Job, JobState
 from daemon.machine import available_bytes, memory_bytes
 from daemon.names import shown
 from daemon.retry import Next
@@ -73,6 +73,10 @@ class Dispatch:
             if not isinstance(report, Finished | Failed) or report.job_id in self._holdings.jobs:
                 self._hear(worker, report, now, wall)
             self._unheard.popleft()  # else another daemon has the job now
+        at_work = {worker.job_id for worker in self._workers}
+        for job in self._holdings.states(JobState.RUNNING):
+            if job.job_id not in at_work:  # an error came between the two halves of a step
+                self._holdings.hand_back(job.job_id, wall=wall)
 
     def _hear(self, worker: Supervisor, report: Report, now: float, wall: float) -> None:
         if isinstance(report, Advanced):

@@ -94,33 +94,38 @@ def rename_new(source: Path, target: Path) -> None:
         OSError: as from ``os.rename``.
     """
     try:
-        _rename_noreplace(source, target)
-    except OSError as error:
-        if error.errno not in _NOT_HERE:
-            raise
-    else:
-        return
-    try:
-        os.link(source, target, follow_symlinks=False)
+        if not _rename_noreplace(source, target):
+            _link_and_unlink(source, target)
     except FileExistsError:
+        # Link and unlink may have been torn apart at an earlier try: go on with it.
         if not _same_file(source, target):
             raise
+        os.unlink(source)  # noqa: PTH108 - beside os.link
+
+
+def _rename_noreplace(source: Path, target: Path) -> bool:
+    """Whether it was done; False where system or filesystem do not know how."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    names = os.fsencode(source), os.fsencode(target)
+    if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NOT_HERE:
+        return False
+    raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def _link_and_unlink(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         _reserve_and_rename(source, target)
-        return
-    os.unlink(source)  # noqa: PTH108 - beside os.link
-
-
-def _rename_noreplace(source: Path, target: Path) -> None:
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is None:
-        raise OSError(errno.ENOSYS, "no renameat2 here")
-    names = os.fsencode(source), os.fsencode(target)
-    if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(source), None, str(target))
+    else:
+        os.unlink(source)  # noqa: PTH108 - beside os.link
 
 
 def _reserve_and_rename(source: Path, target: Path) -> None:
@@ -141,7 +146,8 @@ def _reserve_and_rename(source: Path, target: Path) -> None:
     try:
         os.rename(source, target)
     except OSError:
-        target.unlink()
+        if _reserved(source, target):  # else it was done, and only the answer was lost
+            target.unlink()
         raise
 
 

@@ -7,12 +7,13 @@ import grp
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config import FolderSettings
 from daemon.files import sync_folder
-from erasecore.errors import NO_ROOM, ConfigError, FolderError
+from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError, FolderGone
 
 NETWORK_TYPES = frozenset(
     {"cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "afs", "ceph", "glusterfs", "davfs", "virtiofs"}
@@ -36,6 +37,7 @@ def prove(folders: FolderSettings, *, token: str) -> None:
 
     Raises:
         ConfigError: the text names the key and says what to change.
+        FolderError: one is on a disk or a share that does not answer as it should.
     """
     refuse_overlap(folders)
     _prove_group(folders.group)
@@ -99,24 +101,32 @@ def _prove_one(key: str, path: Path, token: str) -> None:
         sync_folder(path)
         renamed.unlink()
     except OSError as error:
-        raise ConfigError(f"{key}: {path} {advice(error)}") from error
+        raise _unusable(key, path, error) from error
 
 
 def _prove_claim(folders: FolderSettings, token: str) -> None:
     """Rename a file from the inbox into work, as a claim does."""
     tried, there = folders.inbox / f".prove-{token}.tmp", folders.work / f".prove-{token}.tmp"
-    tried.touch()
     try:
+        tried.touch()
         tried.rename(there)
+        there.unlink()
     except OSError as error:
-        tried.unlink()
+        with suppress(OSError):
+            tried.unlink()
         if error.errno != errno.EXDEV:
-            raise ConfigError(f"folders.work: {folders.work} {advice(error)}") from error
+            raise _unusable("folders.work", folders.work, error) from error
         raise ConfigError(
             f"folders.work: {folders.work} lies on another filesystem than folders.inbox "
             f"({folders.inbox}); put both on the same one, since a film is taken by a rename."
         ) from error
-    there.unlink()
+
+
+def _unusable(key: str, path: Path, error: OSError) -> ConfigError | FolderGone:
+    """What a folder that fails its trial is: one to be waited for, or a wrong one."""
+    if error.errno in AWAY and error.errno != errno.EROFS:
+        return FolderGone(path, f"{key} {advice(error)}")
+    return ConfigError(f"{key}: {path} {advice(error)}")
 
 
 def advice(error: OSError) -> str:

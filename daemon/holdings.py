@@ -30,6 +30,7 @@ from daemon.jobs import (
     begun,
     finished,
     handed_back,
+    load_job,
     rejected,
     renewed,
     requeued,
@@ -144,6 +145,7 @@ class Holdings:
     def begin(self, job: Job, *, wall: float) -> Start:
         """What the worker is to be told about ``job``, whose attempt is counted from now on."""
         folder = self.folder(job)
+        companions = companions_in(folder, mask=bool(job.settings.mask))
         job = begun(job, now=wall)
         save_job(folder, job)
         self.jobs[job.job_id] = job
@@ -159,7 +161,7 @@ class Holdings:
             shown_as=shown(job.relative.name),
             log=str(folder / LOG_FILE),
             settings=job.settings,
-            companions=companions_in(folder, mask=bool(job.settings.mask)),
+            companions=companions,
             rungs_down=job.rungs_down,
         )
 
@@ -294,6 +296,8 @@ class Holdings:
 
     def _settle_up(self, job: Job, tick: Tick) -> None:
         folder = self.folder(job)
+        if job.state in (JobState.FINISHED, JobState.REJECTED):
+            job = load_job(folder)  # where its files go, a try that failed may have decided
         if job.state is JobState.FINISHED:
             job = publish(folder, job, self.config.folders, tick=tick)
         elif job.state is JobState.REJECTED:

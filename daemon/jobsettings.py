@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from daemon.files import status_if_there
 from daemon.records import Complaint, read_record, read_yaml
 from erasecore.errors import BadSidecar
 from erasecore.settings import DetectSettings, EncodeSettings, EraseSettings, OnResidual
@@ -67,6 +68,7 @@ def wishes_for(film: Path, inbox: Path, base: EraseSettings, *, own: Path | None
 
     Raises:
         BadSidecar: one of the files cannot be used.
+        OSError: one cannot know whether there are any, or read them.
     """
     parts = film.relative_to(inbox).parts
     folders = [inbox.joinpath(*parts[:depth]) for depth in range(len(parts))]
@@ -74,7 +76,7 @@ def wishes_for(film: Path, inbox: Path, base: EraseSettings, *, own: Path | None
     files.append((own or film_settings_file(film), film_settings_file(film)))
     wishes = Wishes(base)
     for file, shown_as in files:
-        if os.path.lexists(file):
+        if status_if_there(file) is not None:
             wishes = overridden(wishes, file, shown_as=shown_as)
     return wishes
 

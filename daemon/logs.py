@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -83,10 +83,16 @@ def job_bound(job_id: str, log: Path, **fields: object) -> Iterator[None]:
 def copy_to_job_log(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The event, unchanged, once its line is in the job's log, if one is bound and still there."""
     log = _job_log.get()
-    if log is not None and log.is_file():
-        with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(readable(event) + "\n")
+    if log is not None:
+        with suppress(OSError):  # what hinders it hinders the work as well, which speaks of it
+            _append(log, readable(event) + "\n")
     return event
+
+
+def _append(log: Path, line: str) -> None:
+    if log.is_file():
+        with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(line)
 
 
 def readable(event: EventDict) -> str:

@@ -8,6 +8,9 @@ from sdnotify import SystemdNotifier
 
 from daemon.names import shown
 
+PATIENCE_SECONDS = 0.2
+"""For so long we wait for a listener that does not read what it was told before."""
+
 
 class Notifier:
     """Speaks to systemd where it listens, to nobody elsewhere.
@@ -18,14 +21,20 @@ class Notifier:
 
     def __init__(self, socket: str, watchdog_seconds: float | None) -> None:
         # Without an address the library would leave an open socket behind.
-        self._systemd = SystemdNotifier() if socket else None
+        self._systemd = _connected() if socket else None
         self._watchdog_every = (watchdog_seconds or 0) / 4
         self._watchdog_at = float("-inf")
         self._status = ""
 
-    def _tell(self, *lines: str) -> None:
-        if self._systemd is not None:
+    def _tell(self, *lines: str) -> bool:
+        """Say it, if anybody listens; False if it could not be said."""
+        if self._systemd is None:
+            return True
+        try:
             self._systemd.notify("\n".join(lines))
+        except OSError:  # nothing of ours depends on it
+            return False
+        return True
 
     def ready(self) -> None:
         """We are at work."""
@@ -33,11 +42,10 @@ class Notifier:
 
     def status(self, sentence: str) -> None:
         """What we are at, for ``systemctl status``; told when it changes."""
-        if sentence != self._status:
+        # The library sends Latin-1; what else names hold is shown escaped.
+        line = shown(sentence).encode("ascii", "backslashreplace").decode("ascii")
+        if sentence != self._status and self._tell(f"STATUS={line}"):
             self._status = sentence
-            # The library sends Latin-1; what else names hold is shown escaped.
-            line = shown(sentence).encode("ascii", "backslashreplace").decode("ascii")
-            self._tell(f"STATUS={line}")
 
     def alive(self, *, now: float) -> None:
         """We have just made progress."""
@@ -59,6 +67,16 @@ class Notifier:
 
     def close(self) -> None:
         """Give the socket back."""
-        if self._systemd is not None and self._systemd.socket is not None:
+        if self._systemd is not None:
             self._systemd.socket.close()
         self._systemd = None
+
+
+def _connected() -> SystemdNotifier | None:
+    """A line to systemd; none if nobody listens where it should."""
+    try:
+        systemd = SystemdNotifier(debug=True)
+    except OSError:
+        return None
+    systemd.socket.settimeout(PATIENCE_SECONDS)
+    return systemd

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import dacite
 import yaml
 
-from erasecore.plainfile import read_plain
+from erasecore.plainfile import blames_host, read_plain
 
 Record = TypeVar("Record")
 Complaint = Callable[[str], Exception]
@@ -116,10 +116,13 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
 
     Raises:
         Exception: what ``error`` makes of a sentence that names the file.
+        OSError: not the file is at fault, but the disk or the share that it lies on.
     """
     try:
         text = read_plain(path, MAX_YAML_BYTES + 1)
     except OSError as fault:
+        if blames_host(fault):
+            raise
         raise error(f"{path}: cannot be read ({fault.strerror or fault}); correct it.") from fault
     if len(text) > MAX_YAML_BYTES:
         raise error(f"{path}: larger than {MAX_YAML_BYTES} bytes; shorten it.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -131,11 +132,10 @@ class Service:
         except OSError as error:
             # A disk, a share, a right: the operator mends it, nothing fails for it.
             log.debug("turn.hindered", exc_info=True)
-            if self._recover_turn():
-                place = error.filename or self._config.folders.work
-                self._trouble("host", f"{place} {advice(error)}", now)
-        except FolderGone:  # between two looks
-            self._recover_turn()
+            place = error.filename or self._config.folders.work
+            self._hindered(f"{place} {advice(error)}", now)
+        except FolderError as error:  # between two looks
+            self._hindered(str(error), now)
         except Exception:
             log.exception("turn.failed", count=self._failed_turns + 1)
             self._failed_turns += 1
@@ -146,6 +146,13 @@ class Service:
             self._troubles.clear("host")
             self._notifier.alive(now=now)
         return self._failed_turns < MAX_FAILED_TURNS
+
+    def _hindered(self, sentence: str, now: float) -> None:
+        """Wait for the operator; who waits is well."""
+        if self._recover_turn():
+            self._trouble("host", sentence, now)
+        self._notifier.status(self._snapshot().sentence())
+        self._notifier.alive(now=now)
 
     def _recover_turn(self) -> bool:
         """Make sure that we still own our folder, and hold all that lies in it.
@@ -162,7 +169,7 @@ class Service:
                 self._holdings.adopt_strays(wall=time.time())
             else:
                 self._start_over()
-        except OSError:
+        except (OSError, FolderError):
             log.debug("turn.not_recovered", exc_info=True)
         return True
 
@@ -308,7 +315,8 @@ class Service:
         if busy and now < self._drain_until and self._wake.stops == 1:
             return False
         for worker in busy:
-            self._dispatch.hand_back(worker, wall=time.time())
+            with suppress(OSError):  # then the next start sees that it was at work
+                self._dispatch.hand_back(worker, wall=time.time())
         return True
 
     def _nothing_left(self) -> int | None:

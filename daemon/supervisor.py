@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -39,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
 KILL_SECONDS = 5.0
+DEAF_SECONDS = 2.0
+"""We listen more often, unless we are held up ourselves."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 READ_BYTES = 1 << 20
 LAST_BYTES = 2000
@@ -127,7 +130,7 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._commands = self._answers = -1
         self._lines = Lines()
-        self._heard_at = 0.0
+        self._heard_at = self._listened_at = 0.0
         self._kills = MemoryKills(None, None)  # when the worker, or its attempt, began
 
     @property
@@ -141,28 +144,35 @@ class Supervisor:
 
     def spawn(self, *, now: float) -> None:
         """Start a worker process, in a session and process group of its own."""
+        with self._log.open("ab") as output:
+            self._spawn(output)
+        self._lines = Lines()
+        self.state = WorkerState.LOADING
+        self._heard_at = self._listened_at = now
+        self._kills = memory_kills()
+
+    def _spawn(self, output: BinaryIO) -> None:
         command_out, self._commands = os.pipe()
         self._answers, answer_in = os.pipe()
         os.set_blocking(self._answers, False)
         numbers = (command_out, answer_in, os.getpid(), self.settings.nice)
         host = replace(self.host, threads=self.seat.threads)
         try:
-            with self._log.open("ab") as output:
-                self._process = subprocess.Popen(
-                    [*self._command, *map(str, numbers), as_json(host)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=(command_out, answer_in),
-                    start_new_session=True,
-                    env=os.environ | OFFLINE | self.seat.environment(),  # passed on, not read
-                )
+            self._process = subprocess.Popen(
+                [*self._command, *map(str, numbers), as_json(host)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(command_out, answer_in),
+                start_new_session=True,
+                env=os.environ | OFFLINE | self.seat.environment(),  # passed on, not read
+            )
+        except OSError:  # no process, no memory: it is tried again
+            self._forget()
+            raise
         finally:
             os.close(command_out)
             os.close(answer_in)
-        self._lines = Lines()
-        self.state, self._heard_at = WorkerState.LOADING, now
-        self._kills = memory_kills()
 
     def begin(self, start: Start, *, now: float) -> None:
         """Give the idle worker an attempt."""
@@ -177,6 +187,7 @@ class Supervisor:
         """What has happened since the last time: messages, or the end of the worker."""
         if self._process is None:
             return []
+        self._forgive(now)
         try:
             reports = self._read(now=now)
         except WireError as error:
@@ -222,6 +233,12 @@ class Supervisor:
         if isinstance(message, Failed) and message.last:
             self.kill()
         return message
+
+    def _forgive(self, now: float) -> None:
+        """Count no silence while we did not listen: what held us up may have held the worker."""
+        deaf_seconds, self._listened_at = now - self._listened_at, now
+        if deaf_seconds > DEAF_SECONDS:
+            self._heard_at = min(now, self._heard_at + deaf_seconds)
 
     def _too_silent(self, now: float) -> str:
         limits = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from pysubs2 import SSAFile
 
 from erasecore.errors import BadSubtitleFile
-from erasecore.plainfile import read_plain
+from erasecore.plainfile import blames_host, read_plain
 from erasecore.schedule import Ranges, joined
 from erasecore.settings import TimeRange
 
@@ -78,6 +78,8 @@ def _read(path: Path, film: Path) -> bytes:
     try:
         content = read_plain(path, MAX_CUE_FILE_BYTES + 1)
     except OSError as error:
+        if blames_host(error):
+            raise
         raise BadSubtitleFile(film, f"cannot be read ({error.strerror})") from error
     if len(content) > MAX_CUE_FILE_BYTES:
         raise BadSubtitleFile(film, f"is larger than {MAX_CUE_FILE_BYTES} bytes")

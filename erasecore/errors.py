@@ -14,6 +14,13 @@ from typing import ClassVar
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """How the system says that a disk, or a quota of it, is full."""
+AWAY = (
+    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV),
+    *(errno.ENXIO, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EREMOTEIO),
+    *(errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ENOLINK, errno.ECOMM),
+    *(errno.EPIPE, errno.ESHUTDOWN, errno.EPROTO, errno.EROFS),
+)
+"""What a disk or a share answers that is on its way out: nothing is wrong with the film."""
 
 
 class Remedy(StrEnum):

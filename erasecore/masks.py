@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from erasecore.areas import MAX_AREAS, MAX_EVENTS, Area, AreaTracker, areas_of, event_of
 from erasecore.detect.events import Event
 from erasecore.errors import BadMask, InputError
-from erasecore.plainfile import read_plain
+from erasecore.plainfile import blames_host, read_plain
 from erasecore.settings import LimitSettings
 from erasecore.video.color import Box
 from erasecore.video.probe import VideoInfo, probe
@@ -206,6 +206,8 @@ def _read(path: Path, most_bytes: int, complain: Complain) -> bytes:
     try:
         return read_plain(path, most_bytes)
     except OSError as error:
+        if blames_host(error):
+            raise
         raise complain(f"cannot be read ({error.strerror})") from error
 
 

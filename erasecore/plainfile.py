@@ -7,6 +7,16 @@ import os
 import stat
 from pathlib import Path
 
+from erasecore.errors import AWAY
+
+_NOT_OPENED = (errno.ENXIO, errno.ENODEV)
+"""What sockets and devices answer to being opened; a share may answer the same."""
+
+
+def blames_host(error: OSError) -> bool:
+    """Whether a file of somebody's could not be read because its disk, or its share, is away."""
+    return error.errno in AWAY and error.errno not in _NOT_OPENED
+
 
 def read_plain(path: Path, most_bytes: int) -> bytes:
     """The first ``most_bytes`` of a regular file; a pipe does not make us wait.

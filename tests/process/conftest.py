@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.process.house import House
+from tests.process.mounts import Mounts, able_mounts
+from tests.process.systemd import Systemd
 
 
 @pytest.fixture
@@ -16,3 +18,19 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path)
     yield house
     house.close()
+
+
+@pytest.fixture
+def systemd(house: House) -> Iterator[Systemd]:
+    """A real notification socket."""
+    systemd = Systemd(house.root / "notify")
+    yield systemd
+    systemd.close()
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> Iterator[Mounts]:
+    """Makes mounts, where the system lets us; they are unmade after the test."""
+    mounts = able_mounts(tmp_path)
+    yield mounts
+    mounts.close()

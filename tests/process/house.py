@@ -72,6 +72,11 @@ class Daemon:
             self.process.wait()
 
 
+def troubles(daemon: Daemon) -> list[str]:
+    """What the operator was told to mend."""
+    return [one["sentence"] for one in daemon.said("host.trouble")]
+
+
 class House:
     """Five folders, a configuration, and daemons."""
 

@@ -12,7 +12,7 @@ import pytest
 from daemon.folders import free_bytes
 from daemon.machine import available_bytes, memory_bytes
 from tests.process.house import Daemon, House
-from tests.process.test_daemon_life import Systemd
+from tests.process.systemd import Systemd
 from tests.process.test_workers import at_work, report_of, wait_for_films
 
 MB = 1 << 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,37 +15,7 @@ import psutil
 import pytest
 
 from tests.process.house import REPOSITORY, House
-
-
-class Systemd:
-    """The socket on which systemd listens."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._socket.setblocking(False)
-        self._heard: list[str] = []
-
-    def heard(self, beginning: str) -> list[str]:
-        """What has been said that begins like that."""
-        while True:
-            try:
-                self._heard += self._socket.recv(65536).decode("latin-1").split("\n")
-            except BlockingIOError:
-                return [line for line in self._heard if line.startswith(beginning)]
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._socket.close()
-
-
-@pytest.fixture
-def systemd(house: House) -> Iterator[Systemd]:
-    """A real notification socket."""
-    systemd = Systemd(house.root / "notify")
-    yield systemd
-    systemd.close()
+from tests.process.systemd import Systemd
 
 
 def run_command(house: House, *arguments: str, code: int = 0) -> str:

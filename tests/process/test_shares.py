@@ -8,82 +8,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.process.house import Daemon, House
+from tests.process.house import House, troubles
+from tests.process.mounts import Mounts, run
 
 pytestmark = pytest.mark.process
 
 BESIDE_STATE = ("inbox", "work", "done", "failed", "originals")
-
-
-def run(*command: str | Path) -> None:
-    """Run a program of the system; fails the test with its words."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-
-
-class Mounts:
-    """Filesystems that are unmounted after the test."""
-
-    def __init__(self) -> None:
-        self._points: list[Path] = []
-
-    def disk(self, point: Path, size_kb: int = 8192) -> Path:
-        """``point``, now a small disk of its own."""
-        point.mkdir(parents=True, exist_ok=True)
-        run("mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", point)
-        self._points.append(point)
-        return point
-
-    def bind(self, disk: Path, point: Path) -> None:
-        """Show ``disk`` at ``point``, as a share is mounted."""
-        point.mkdir(exist_ok=True)
-        run("mount", "--bind", disk, point)
-        self._points.append(point)
-
-    def fuse(self, disk: Path, point: Path) -> None:
-        """Show ``disk`` at ``point`` through a process of its own, which may die."""
-        point.mkdir(exist_ok=True)
-        run("bindfs", disk, point)
-        self._points.append(point)
-
-    def unmount(self, point: Path) -> None:
-        """Take away what was mounted last at ``point``."""
-        run("umount", "--lazy", point)
-        self._points.remove(point)
-
-    def close(self) -> None:
-        """Unmount all."""
-        for point in reversed(self._points):
-            subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
-
-
-@pytest.fixture
-def mounts(tmp_path: Path) -> Iterator[Mounts]:
-    """Makes mounts, where the system lets us."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting takes root")
-    trial = tmp_path / "trial"
-    trial.mkdir()
-    tried = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", trial], check=False)
-    if tried.returncode != 0:
-        pytest.skip("this system lets nobody mount")
-    run("umount", trial)
-    mounts = Mounts()
-    yield mounts
-    mounts.close()
-
-
-def troubles(daemon: Daemon) -> list[str]:
-    """What the operator was told to mend."""
-    return [one["sentence"] for one in daemon.said("host.trouble")]
 
 
 def filled(disk: Path) -> Path:

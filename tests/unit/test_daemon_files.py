@@ -45,6 +45,14 @@ def test_rename_new(pair: tuple[Path, Path]) -> None:
     assert (pair[0].exists(), pair[1].read_text()) == (False, "film")
 
 
+def test_rename_new_torn_apart(pair: tuple[Path, Path]) -> None:
+    """A file that has both names already, since a crash came between link and unlink, ends well."""
+    source, target = pair
+    os.link(source, target)
+    rename_new(source, target)
+    assert (source.exists(), target.exists()) == (False, True)
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "dead link"])
 def test_rename_new_overwrites_nothing(pair: tuple[Path, Path], kind: str) -> None:
     """Whatever has the name keeps it."""
@@ -70,7 +78,7 @@ def test_filesystems_that_can_do_less(
         raise OSError(errno.EOPNOTSUPP, "not on this filesystem")
 
     # What such a filesystem answers, on one that is at hand.
-    monkeypatch.setattr(files, "_rename_noreplace", cannot)
+    monkeypatch.setattr(files, "_rename_noreplace", lambda *_: False)
     if not links:
         monkeypatch.setattr(os, "link", cannot)
     source, target = pair
@@ -99,7 +107,7 @@ def test_killed_while_a_name_is_reserved(
     def cannot(*_arguments: object, **_options: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "not on this filesystem")
 
-    monkeypatch.setattr(files, "_rename_noreplace", cannot)
+    monkeypatch.setattr(files, "_rename_noreplace", lambda *_: False)
     monkeypatch.setattr(os, "link", cannot)
     source, target = pair
     arm("move.after_reserve", cut)

@@ -1,0 +1,191 @@
+"""Shares that answer with errors, truly: a filesystem of our own says ESTALE, EIO and the like.
+
+Nothing fails for it: the queue pauses and says why, and goes on by itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clips import small_film
+from tests.process.house import Daemon, House, troubles
+from tests.process.mounts import Mounts, SickShare
+from tests.process.orders import Orders
+from tests.process.systemd import Systemd
+from tests.process.test_daemon_life import run_command
+
+pytestmark = pytest.mark.process
+
+BESIDE_STATE = ("inbox", "work", "done", "failed", "originals")
+QUICK = {
+    "inbox": {"settle_network_seconds": 0.2},
+    "retry": {"pause_seconds": 0.1, "max_attempts": 1},
+}
+ERRORS = ("ESTALE", "EIO", "EHOSTDOWN", "ENOTCONN", "EREMOTEIO", "ETIMEDOUT")
+
+
+@pytest.fixture
+def share(house: House, mounts: Mounts) -> Iterator[SickShare]:
+    """A share on which all folders of the house lie but the state."""
+    share = SickShare(house.root)
+    house.place(**{name: share.point / name for name in BESIDE_STATE})
+    house.configure(**QUICK)
+    yield share
+    house.close()
+    share.close()
+
+
+def words_of(error: str) -> str:
+    """What the system calls an error."""
+    return os.strerror(getattr(errno, error))
+
+
+def attempts_of(house: House, film: str) -> list[bool]:
+    """Which attempts at a film were counted, once it is done."""
+    report = json.loads((house.done / f"{film}.report.json").read_bytes())
+    return [one["counted"] for one in report["attempts"]]
+
+
+def wait_for_trouble(house: House, daemon: Daemon, systemd: Systemd, error: str) -> None:
+    """Return once the daemon has said, to its log and to systemd, what is wrong."""
+    house.wait(lambda: any(words_of(error) in one for one in troubles(daemon)))
+    house.wait(lambda: any(words_of(error) in one for one in systemd.heard("STATUS=Paused")))
+
+
+def films_below(folder: Path) -> list[str]:
+    """The films in a folder."""
+    return sorted(one.name for one in folder.iterdir() if one.suffix == ".mp4")
+
+
+def is_host_fault(record: dict[str, object]) -> bool:
+    """Whether a failed attempt cost its film nothing."""
+    return (record["remedy"], record["next"]) == ("fix-host", "pause")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_share_that_answers_with_an_error(
+    house: House, share: SickShare, systemd: Systemd, error: str
+) -> None:
+    """At rest, in mid-film and while a film is published: it pauses, says why, and goes on."""
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
+    house.wait(lambda: daemon.said("worker.ready"))
+
+    share.fall_ill(Orders(error))
+    wait_for_trouble(house, daemon, systemd, error)
+    (share.disk / "inbox" / "film.mp4").write_text("segments 1\nwait go\n")
+    assert words_of(error) in run_command(house, "status", code=1)
+    share.recover()
+    house.wait(lambda: daemon.said("attempt.started"))
+
+    share.fall_ill(Orders(error, ("getattr",), below="/go"))  # which the worker looks for
+    house.wait(lambda: daemon.said("attempt.failed"))
+    share.fall_ill(Orders(error))
+    house.wait(lambda: [one["what"] for one in daemon.said("host.trouble")].count("folders") == 2)
+    (share.disk / "go").touch()
+    share.recover()
+    house.wait(lambda: daemon.said("job.done"))
+
+    hindered = len(daemon.said("turn.hindered"))
+    share.fall_ill(Orders(error, ("rename", "link", "write"), below="/work"))
+    (share.disk / "inbox" / "next.mp4").write_text("segments 1\n")
+    house.wait(lambda: len(daemon.said("turn.hindered")) > hindered)
+    share.recover()
+    house.wait(lambda: house.films("done") == ["film.mp4", "next.mp4"])
+    assert all(is_host_fault(one) for one in daemon.said("attempt.failed"))
+    assert house.films("failed") == []
+    assert sum(attempts_of(house, "film.mp4")) == 1
+    assert daemon.stop() == 0
+    assert house.films("originals") == ["film.mp4", "next.mp4"]
+    assert house.work_is_empty()
+
+
+def test_a_start_while_the_share_is_ill(house: House, share: SickShare, systemd: Systemd) -> None:
+    """A daemon that is started then waits, tells systemd why, and begins when the share is well."""
+    house.drop("film.mp4")
+    share.fall_ill(Orders("EIO"))
+    assert house.once() == 1  # who wants an end gets one
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
+    wait_for_trouble(house, daemon, systemd, "EIO")
+    share.fall_ill(Orders("ESTALE", ("create", "open")))  # looks well, is not
+    wait_for_trouble(house, daemon, systemd, "ESTALE")
+    share.recover()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5], ids=["undone", "done"])
+def test_errors_now_and_then(house: House, share: SickShare, late: float) -> None:
+    """Whichever call fails, even one that was done and only its answer lost: all goes well."""
+    daemon = house.start()
+    names = [f"film {number}.mp4" for number in range(6)]
+    house.wait(lambda: daemon.said("worker.ready"))
+    share.fall_ill(Orders("EIO", share=0.01, late=late))
+    for name in names:
+        (share.disk / "inbox" / name).write_text(f"segments 2\n{name}\n")
+    house.wait(lambda: len(films_below(share.disk / "done")) == len(names))
+    share.recover()
+    house.wait(lambda: len(films_below(share.disk / "originals")) == len(names))
+    assert daemon.stop() == 0
+    assert films_below(share.disk / "done") == names
+    assert [(house.done / name).read_text() for name in names] == [
+        f"segments 2\n{name}\n" for name in names
+    ]
+    assert films_below(share.disk / "originals") == names
+    assert house.films("failed") == []
+    assert all(is_host_fault(one) for one in daemon.said("attempt.failed"))
+
+
+def test_a_claim_whose_answer_is_lost(house: House, share: SickShare) -> None:
+    """A server that is asked twice says that there is no such film: we have it all the same."""
+    share.fall_ill(Orders("ENOENT", ("rename",), below="/inbox/film", late=1.0))
+    (share.disk / "inbox" / "film.mp4").write_text("segments 1\n")
+    assert house.once() == 0
+    assert house.films("done") == ["film.mp4"]
+    assert house.films("originals") == ["film.mp4"]
+
+
+def test_a_share_that_hangs(house: House, share: SickShare) -> None:
+    """A share that answers nothing for longer than a stall costs no attempt: we hung as well."""
+    house.configure(**QUICK, worker={"stall_seconds": 1.0})
+    house.drop("film.mp4", "segments 1\nwait go\n")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("attempt.started"))
+    (owner,) = (share.disk / "work").glob("*/owner.json")
+    share.fall_ill(Orders("", seconds=2.5))
+    house.wait(lambda: time.time() - owner.stat().st_mtime > 2.0)  # it beats every 0.2 seconds
+    share.recover()
+    house.wait(lambda: time.time() - owner.stat().st_mtime < 1.0)
+    (share.disk / "go").touch()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert daemon.said("attempt.failed") == []
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("calls", "place"), [(("read",), "source"), (("write",), "segments")], ids=["read", "write"]
+)
+def test_the_real_worker(
+    house: House, share: SickShare, tmp_path: Path, calls: tuple[str, ...], place: str
+) -> None:
+    """Where its source cannot be read on, or a segment not be written, no film is at fault."""
+    small_film(tmp_path / "text.mp4")
+    (share.disk / "inbox" / "text.mp4").write_bytes((tmp_path / "text.mp4").read_bytes())
+    daemon = house.start(quick=False)
+    house.wait(lambda: daemon.said("attempt.started"))
+    (job,) = (path.parent for path in (share.disk / "work").glob("*/*/job.json"))
+    share.fall_ill(Orders("ESTALE", calls, below=f"/{job.relative_to(share.disk)}/{place}"))
+    house.wait(lambda: daemon.said("attempt.failed"))
+    house.wait(lambda: any(words_of("ESTALE") in one for one in troubles(daemon)))
+    share.recover()
+    house.wait(lambda: house.films("done") == ["text.mp4"])
+    assert all(is_host_fault(one) for one in daemon.said("attempt.failed"))
+    assert sum(attempts_of(house, "text.mp4")) == 1
+    assert house.films("failed") == []
+    assert daemon.stop() == 0
