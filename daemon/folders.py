@@ -13,10 +13,22 @@ from pathlib import Path
 
 from daemon.config import FolderSettings
 from daemon.files import sync_folder
-from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError, FolderGone
+from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError
 
 NETWORK_TYPES = frozenset(
     {"cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "afs", "ceph", "glusterfs", "davfs", "virtiofs"}
+    | {
+        "lustre",
+        "beegfs",
+        "gpfs",
+        "ocfs2",
+        "gfs2",
+        "orangefs",
+        "coda",
+        "vboxsf",
+        "vmhgfs",
+        "prl_fs",
+    }
 )
 """Filesystems on which changes made elsewhere raise no events; so do all of FUSE."""
 
@@ -37,7 +49,7 @@ def prove(folders: FolderSettings, *, token: str) -> None:
 
     Raises:
         ConfigError: the text names the key and says what to change.
-        FolderError: one is on a disk or a share that does not answer as it should.
+        FolderError: one is on a disk or a share that is full, or does not answer as it should.
     """
     refuse_overlap(folders)
     _prove_group(folders.group)
@@ -47,9 +59,10 @@ def prove(folders: FolderSettings, *, token: str) -> None:
     for role in ("work", "done"):
         path = getattr(folders, role)
         if free_bytes(path) < folders.min_free_mb << 20:
-            raise ConfigError(
-                f"folders.{role}: less than folders.min_free_mb = {folders.min_free_mb} MB are "
-                f"free on {path}; free some space or lower that key."
+            raise FolderError(
+                path,
+                f"folders.{role} has less than folders.min_free_mb = {folders.min_free_mb} MB "
+                "free; free some space or lower that key.",
             )
 
 
@@ -122,10 +135,10 @@ def _prove_claim(folders: FolderSettings, token: str) -> None:
         ) from error
 
 
-def _unusable(key: str, path: Path, error: OSError) -> ConfigError | FolderGone:
+def _unusable(key: str, path: Path, error: OSError) -> ConfigError | FolderError:
     """What a folder that fails its trial is: one to be waited for, or a wrong one."""
-    if error.errno in AWAY and error.errno != errno.EROFS:
-        return FolderGone(path, f"{key} {advice(error)}")
+    if error.errno in (*AWAY, *NO_ROOM) and error.errno != errno.EROFS:
+        return FolderError(path, f"{key} {advice(error)}")
     return ConfigError(f"{key}: {path} {advice(error)}")
 
 

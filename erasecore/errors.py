@@ -232,7 +232,9 @@ class DiskFull(HostError):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(f"{path}: no space left; free some, the queue goes on by itself.")
+        super().__init__(
+            f"{path}: no space left; free some or raise the quota, the queue goes on by itself."
+        )
 
 
 class EngineMissing(HostError):

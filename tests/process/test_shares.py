@@ -17,6 +17,7 @@ import pytest
 
 from tests.process.house import House, troubles
 from tests.process.mounts import Mounts, run
+from tests.process.systemd import Systemd
 
 pytestmark = pytest.mark.process
 
@@ -141,6 +142,21 @@ def test_a_full_disk(house: House, mounts: Mounts, role: str) -> None:
     assert daemon.stop() == 0
     assert house.films("originals") == ["first.mp4"]
     assert house.work_is_empty()
+
+
+def test_a_start_on_a_full_disk(house: House, mounts: Mounts, systemd: Systemd) -> None:
+    """A daemon that is started then, after a power cut say, waits for room; it does not give up."""
+    disk = mounts.disk(house.root / "small", size_kb=512)
+    house.place(done=disk / "done")
+    ballast = filled(disk)
+    house.drop("film.mp4")
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
+    house.wait(lambda: systemd.heard("STATUS=Paused"))
+    assert "folders.done has no room left" in troubles(daemon)[0]
+    assert systemd.heard("READY=1")  # so that nobody restarts it for waiting
+    ballast.unlink()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert daemon.stop() == 0
 
 
 def test_a_disk_that_turns_read_only(house: House, mounts: Mounts) -> None:

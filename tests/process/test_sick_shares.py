@@ -120,6 +120,39 @@ def test_a_start_while_the_share_is_ill(house: House, share: SickShare, systemd:
     assert daemon.stop() == 0
 
 
+def test_events_are_only_hints(house: House, share: SickShare) -> None:
+    """What other machines put on a share raises no event here; a full look finds it anyhow."""
+    house.configure(**{**QUICK, "inbox": {**QUICK["inbox"], "watch": "events"}})
+    daemon = house.start()
+    house.wait(lambda: daemon.said("worker.ready"))
+    assert daemon.said("service.started")[0]["watch"] == "events"
+    (share.disk / "inbox" / "film.mp4").write_text("segments 1\n")
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("role", ["work", "done", "originals"])
+def test_a_quota(house: House, share: SickShare, systemd: Systemd, role: str) -> None:
+    """A quota that is used up pauses the queue as a full disk does, and both ways out are told."""
+    if role != "work":  # where the others lie, so that films are copied to it
+        house.place(**{name: house.root / name for name in BESIDE_STATE if name != role})
+        house.configure(**QUICK)
+    house.drop("film.mp4", "wait go\n" + "x" * 10_000)
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
+    house.wait(lambda: daemon.said("attempt.started"))
+    share.fall_ill(Orders("EDQUOT", ("write",), below=f"/{role}/"))
+    (house.work.parent / "go").touch()
+    house.wait(lambda: systemd.heard("STATUS=Paused"))
+    assert "raise the quota" in systemd.heard("STATUS=Paused")[0]
+    assert str(share.point / role) in troubles(daemon)[0]
+    share.recover()
+    house.wait(lambda: house.films("originals") == ["film.mp4"])
+    assert house.films("done") == ["film.mp4"]
+    assert house.films("failed") == []
+    assert sum(attempts_of(house, "film.mp4")) == 1
+    assert daemon.stop() == 0
+
+
 @pytest.mark.parametrize("late", [0.0, 0.5], ids=["undone", "done"])
 def test_errors_now_and_then(house: House, share: SickShare, late: float) -> None:
     """Whichever call fails, even one that was done and only its answer lost: all goes well."""

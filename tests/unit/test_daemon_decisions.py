@@ -265,7 +265,10 @@ def test_mount_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "network"),
-    [("ext4", False), ("xfs", False), ("cifs", True), ("nfs4", True), ("fuse.sshfs", True)],
+    [
+        *((local, False) for local in ("ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay")),
+        *((shared, True) for shared in ("cifs", "smb3", "nfs", "nfs4", "fuse", "fuse.sshfs", "9p")),
+    ],
 )
 def test_is_network(kind: str, network: bool) -> None:
     """On which filesystems changes come without events."""
