@@ -14,8 +14,8 @@ from pysubs2 import SSAFile
 
 from erasecore.errors import BadSubtitleFile
 from erasecore.plainfile import blames_host, read_plain
-from erasecore.schedule import Ranges, joined
 from erasecore.settings import TimeRange
+from erasecore.wantedtimes import Ranges, joined
 
 MAX_CUE_FILE_BYTES = 4_000_000
 MAX_CUES = 50_000

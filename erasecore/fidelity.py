@@ -99,7 +99,7 @@ class FidelityCheck:
     def _outside(self, index: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         outside = np.ones(shape, bool)
         for event in self._events:
-            if event.start <= index < event.stop:
+            if event.shows_at(index):
                 margin = _MARGIN_LINES * event.text_height_px + 8
                 left, top, right, bottom = event.box_xyxy
                 rows = slice(max(0, int(top - margin)), int(bottom + margin))

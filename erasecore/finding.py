@@ -20,11 +20,11 @@ from erasecore.detect.finder import EventFinder
 from erasecore.detect.pictures import Scaler
 from erasecore.detect.shots import ShotFinder
 from erasecore.masks import Mask, open_mask, spans_of
-from erasecore.schedule import Schedule
 from erasecore.settings import Companions, EraseSettings
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import Frame, FrameReader
 from erasecore.video.timeline import Timeline
+from erasecore.wantedtimes import WantedTimes
 from erasecore.workspace import Workspace
 
 log = structlog.get_logger(__name__)
@@ -75,15 +75,15 @@ def find(
         BadSubtitleFile, BadMask: a file that came with the film cannot be used.
     """
     cues = read_cues(Path(companions.cues), video.path) if companions.cues else None
-    schedule = Schedule(settings.detect.times, cues.ranges if cues else None)
+    times = WantedTimes(settings.detect.times, cues.ranges if cues else None)
     if companions.mask:
         mask = open_mask(Path(companions.mask), video, settings.mask or Path(companions.mask).name)
-        return _find_masked(video, mask, schedule, workspace, tell)
+        return _find_masked(video, mask, times, workspace, tell)
     stored = workspace.load_detection()
     if stored is not None:
         log.info("text.known", events=len(stored[0].events), reason="found by an earlier attempt")
     detection, timeline = stored or _find_text(
-        video, settings, schedule, workspace, detector=detector, tell=tell
+        video, settings, times, workspace, detector=detector, tell=tell
     )
     return Found(detection, timeline, None, _warnings(cues, detection))
 
@@ -91,7 +91,7 @@ def find(
 def _find_text(
     video: VideoInfo,
     settings: EraseSettings,
-    schedule: Schedule,
+    times: WantedTimes,
     workspace: Workspace,
     *,
     detector: Detector,
@@ -104,22 +104,22 @@ def _find_text(
 
     def look(frame: Frame) -> None:
         seconds = _seconds(video, frame.pts)
-        finder.add(frame, search=schedule.looks_at(seconds), seconds=seconds)
+        finder.add(frame, search=times.looks_at(seconds), seconds=seconds)
 
     timeline = _go_through(video, look, tell)
-    detection = schedule.applied(finder.finish(), lambda frame: _shown_at(video, timeline, frame))
+    detection = times.applied(finder.finish(), lambda frame: _shown_at(video, timeline, frame))
     workspace.save_detection(detection, timeline)
     _log_detection(detection, float(video.rate))
     return detection, timeline
 
 
 def _find_masked(
-    video: VideoInfo, mask: Mask, schedule: Schedule, workspace: Workspace, tell: Tell
+    video: VideoInfo, mask: Mask, times: WantedTimes, workspace: Workspace, tell: Tell
 ) -> Found:
     """The mask's areas in the frames in which subtitles are wanted."""
     stored = workspace.load_detection()
     detection, timeline = stored or _find_cuts(video, tell)
-    shown = (schedule.wants_at(_seconds(video, int(pts))) for pts in timeline.pts)
+    shown = (times.wants_at(_seconds(video, int(pts))) for pts in timeline.pts)
     events = mask.events(detection.frames, spans_of(shown), tell)
     detection = replace(detection, events=events)
     workspace.save_detection(detection, timeline)

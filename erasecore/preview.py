@@ -68,7 +68,7 @@ class Snapshots:
         for number, event in enumerate(events):
             middle = (max(event.start, start) + min(event.stop, stop)) // 2
             margin_px = 0.4 * event.text_height_px
-            shown = [one.box_xyxy for one in events if one.start <= middle < one.stop]
+            shown = [one.box_xyxy for one in events if one.shows_at(middle)]
             box = _with_neighbours(event.box_xyxy, shown, margin_px)
             planned[number] = Snapshot(middle, box, margin_px)
         return Snapshots(planned)

@@ -120,16 +120,12 @@ def _undo_all(cutout: Cutout, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.boo
     return undone
 
 
-def _shows(event: Event, frame: int) -> bool:
-    return event.start <= frame < event.stop
-
-
 def _strip(cutout: Cutout, clip: Clip, inks: tuple[Ink, ...], cuts: tuple[int, ...]) -> Strip:
     masks = [np.zeros(cutout.size, bool)]
     known: dict[tuple[int, ...], int] = {(): 0}
     mask_of = np.zeros(len(cutout.planes[0]), np.intp)
     for frame in range(cutout.start, cutout.stop):
-        showing = tuple(k for k, ink in enumerate(inks) if _shows(ink.event, frame))
+        showing = tuple(k for k, ink in enumerate(inks) if ink.event.shows_at(frame))
         if showing not in known:
             known[showing] = len(masks)
             masks.append(np.any([inks[k].mask for k in showing], axis=0))

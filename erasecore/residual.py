@@ -193,7 +193,7 @@ class SegmentWatch:
         """Whether another event shows in the rows around ``event`` in that frame."""
         zone = self._zone(event)
         return any(
-            other.start <= frame < other.stop and overlap(other.box_xyxy, zone) > 0
+            other.shows_at(frame) and overlap(other.box_xyxy, zone) > 0
             for other in self._detection.events
             if other != event
         )
@@ -234,21 +234,18 @@ class SegmentWatch:
         )
 
     def _is_stray(self, box: BoxXyxy, event: Event, frame: int) -> bool:
-        known = [one for one in self._detection.events if one.start <= frame < one.stop]
+        known = [one for one in self._detection.events if one.shows_at(frame)]
         if any(overlap(box, one.box_xyxy) > _OVERLAP for one in (*known, *self._scene(frame))):
             return False
         return _belongs(box, event) and self._in_region(box)
 
     def _in_region(self, box: BoxXyxy) -> bool:
         x, y = (box[0] + box[2]) / 2 / self._size[0], (box[1] + box[3]) / 2 / self._size[1]
-        return not self._regions or any(
-            region.left <= x <= region.right and region.top <= y <= region.bottom
-            for region in self._regions
-        )
+        return not self._regions or any(region.holds(x, y) for region in self._regions)
 
     def _scene(self, frame: int) -> list[Event]:
         rejected = self._detection.rejected
-        return [event for event, _ in rejected if event.start <= frame < event.stop]
+        return [event for event, _ in rejected if event.shows_at(frame)]
 
     # --- judging ------------------------------------------------------------------------------
 

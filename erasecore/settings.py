@@ -28,12 +28,16 @@ class OnResidual(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A rectangle of the picture as displayed in storage, in fractions of its width and height."""
+    """A rectangle of the stored picture, in fractions of its width and height."""
 
     left: float
     top: float
     right: float
     bottom: float
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a place, in the same fractions, lies in it."""
+        return self.left <= x <= self.right and self.top <= y <= self.bottom
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ class Event:
     text_height_px: float  # of one line's letters, from the top of a k to the bottom of a p
     score: float  # 0 to 1
 
+    def shows_at(self, frame: int) -> bool:
+        """Whether any of its ink shows on a frame of the film."""
+        return self.start <= frame < self.stop
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:

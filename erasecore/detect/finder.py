@@ -152,16 +152,8 @@ class EventFinder:
             min_seconds=self._settings.min_seconds,
             free=bool(self._settings.regions),
         )
-        first = [(traits, refusal(traits, film)) for traits in self._lines]
-        brief = [traits for traits, why in first if why == SHORT]
-        lines = attach(merge([traits for traits, why in first if not why]), brief)
-        second = list(zip(lines, second_look(lines, film), strict=True))
-        accepted = [traits for traits, why in second if not why]
-        refused = [(traits, why) for traits, why in (*first, *second) if why]
-        paired = [in_company(traits, accepted) for traits, _ in refused]
-        accepted += [one[0] for one, pair in zip(refused, paired, strict=True) if pair]
-        refused = [one for one, pair in zip(refused, paired, strict=True) if not pair]
-        events = sorted((self._event(traits) for traits in merge(accepted)), key=_order)
+        accepted, refused = _judged(self._lines, film)
+        events = sorted((self._event(traits) for traits in accepted), key=_order)
         left = [(self._event(traits), why) for traits, why in refused]
         left += [(self._oversize_event(seen), TOO_LARGE) for seen in self._oversize.lasting()]
         rejected = sorted(left, key=lambda one: _order(one[0]))
@@ -250,9 +242,7 @@ class EventFinder:
         x = (box[0] + box[2]) / 2 / self._scaler.work_width
         y = (box[1] + box[3]) / 2 / self._scaler.work_height
         regions = self._settings.regions
-        return not regions or any(
-            r.left <= x <= r.right and r.top <= y <= r.bottom for r in regions
-        )
+        return not regions or any(region.holds(x, y) for region in regions)
 
     def _assign(self, index: int, sighting: _Sighting) -> None:
         """Give a sighting to the track it belongs to, or begin one with it."""
@@ -314,6 +304,19 @@ def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
     for frame in frames:
         finder.add(frame)
     return finder.finish()
+
+
+def _judged(lines: Sequence[Traits], film: Film) -> tuple[list[Traits], list[tuple[Traits, str]]]:
+    """The subtitles among the lines, and of every other one why it is left alone."""
+    first = [(traits, refusal(traits, film)) for traits in lines]
+    brief = [traits for traits, why in first if why == SHORT]
+    whole = attach(merge([traits for traits, why in first if not why]), brief)
+    second = list(zip(whole, second_look(whole, film), strict=True))
+    accepted = [traits for traits, why in second if not why]
+    refused = [(traits, why) for traits, why in (*first, *second) if why]
+    paired = [in_company(traits, accepted) for traits, _ in refused]
+    accepted += [one[0] for one, pair in zip(refused, paired, strict=True) if pair]
+    return merge(accepted), [one for one, pair in zip(refused, paired, strict=True) if not pair]
 
 
 def _cut_off(box: TextBox, rows: int, region: Region) -> bool:

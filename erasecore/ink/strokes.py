@@ -48,7 +48,7 @@ class Ink:
 
     def plate_at(self, frame: int) -> Plate | None:
         """The plate as film frame ``frame`` shows it."""
-        if self.plate is None or not self.event.start <= frame < self.event.stop:
+        if self.plate is None or not self.event.shows_at(frame):
             return None
         return self.plate.fainter(self.fading.get(frame, 1.0))
 
@@ -286,7 +286,7 @@ def _meets(other: Event, event: Event, frame: int) -> bool:
     pad = 0.9 * event.text_height_px + 6
     a, b = other.box_xyxy, event.box_xyxy
     apart = a[0] > b[2] + pad or a[2] < b[0] - pad or a[1] > b[3] + pad or a[3] < b[1] - pad
-    return other.start <= frame < other.stop and not apart
+    return other.shows_at(frame) and not apart
 
 
 def _grow(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from erasecore.cues import MAX_CUE_FILE_BYTES, MAX_CUES, read_cues
 from erasecore.detect.events import Detection, Event
 from erasecore.errors import BadSubtitleFile, Remedy
-from erasecore.schedule import NOT_ASKED, RUN_UP_SECONDS, Schedule, joined
 from erasecore.settings import TimeRange
+from erasecore.wantedtimes import NOT_ASKED, RUN_UP_SECONDS, WantedTimes, joined
 
 FILM = Path("film.mp4")
 TWO = "1\n00:00:10,000 --> 00:00:12,500\nHello\n\n2\n00:01:00,000 --> 00:01:02,000\nThere\n"
@@ -117,23 +117,23 @@ def test_a_line_is_wanted_if_it_shows_in_the_range(
     start: float, stop: float, *, wanted: bool
 ) -> None:
     """Half-open ranges: a moment in common is enough, touching is not."""
-    assert Schedule((TimeRange(10.0, 20.0),)).wants(start, stop) is wanted
+    assert WantedTimes((TimeRange(10.0, 20.0),)).wants(start, stop) is wanted
 
 
 def test_search_begins_early_enough_for_a_line_that_reaches_in() -> None:
     """So that it is found from its first frame; after the range nothing new is looked for."""
-    schedule = Schedule((TimeRange(100.0, 110.0),))
-    looked = [schedule.looks_at(t) for t in (99.0 - RUN_UP_SECONDS, 101.0 - RUN_UP_SECONDS, 110.0)]
+    times = WantedTimes((TimeRange(100.0, 110.0),))
+    looked = [times.looks_at(t) for t in (99.0 - RUN_UP_SECONDS, 101.0 - RUN_UP_SECONDS, 110.0)]
     assert looked == [False, True, False]
-    assert [schedule.wants_at(t) for t in (99.0, 100.0, 110.0)] == [False, True, False]
+    assert [times.wants_at(t) for t in (99.0, 100.0, 110.0)] == [False, True, False]
 
 
 def test_cues_and_times_both_narrow() -> None:
     """What is wanted lies in both."""
-    schedule = Schedule((TimeRange(0.0, 60.0),), joined([TimeRange(50.0, 70.0)]))
-    assert [schedule.wants(t, t + 1) for t in (10, 55, 65)] == [False, True, False]
-    assert not schedule.looks_at(10)
-    assert Schedule(()).looks_at(1e6)
+    times = WantedTimes((TimeRange(0.0, 60.0),), joined([TimeRange(50.0, 70.0)]))
+    assert [times.wants(t, t + 1) for t in (10, 55, 65)] == [False, True, False]
+    assert not times.looks_at(10)
+    assert WantedTimes(()).looks_at(1e6)
 
 
 @given(
@@ -163,7 +163,7 @@ def test_events_that_are_not_wanted_are_left_alone_with_the_reason() -> None:
         for k in range(4)
     )
     detection = Detection(events, ((events[3], "moves"),), (), 100)
-    applied = Schedule((TimeRange(1.0, 2.0),)).applied(detection, lambda frame: frame / 25)
+    applied = WantedTimes((TimeRange(1.0, 2.0),)).applied(detection, lambda frame: frame / 25)
     assert applied.events == (events[1],)
     reasons = [NOT_ASKED, NOT_ASKED, "moves", NOT_ASKED]
     assert sorted(why for _, why in applied.rejected) == sorted(reasons)

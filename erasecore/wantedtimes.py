@@ -46,7 +46,7 @@ def joined(spans: Iterable[TimeRange], *, before: float = 0.0, after: float = 0.
     return Ranges(tuple(found))
 
 
-class Schedule:
+class WantedTimes:
     """When subtitles are wanted. A line that shows then for a moment is erased as a whole.
 
     Args:
