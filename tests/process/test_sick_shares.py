@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from tests.process.test_daemon_life import run_command
 pytestmark = pytest.mark.process
 
 BESIDE_STATE = ("inbox", "work", "done", "failed", "originals")
-QUICK = {
+QUICK: dict[str, dict[str, Any]] = {
     "inbox": {"settle_network_seconds": 0.2},
     "retry": {"pause_seconds": 0.1, "max_attempts": 1},
 }
