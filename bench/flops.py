@@ -13,9 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from erasecore.engines.diffueraser.brushnet import BrushNet
 from erasecore.engines.diffueraser.networks import Networks
+from erasecore.engines.diffueraser.passes import LEAD_ABOVE, WINDOW, unet_frames
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.sampler import LEAD_ABOVE
-from erasecore.engines.diffueraser.temporal import WINDOW, window_starts
 from erasecore.engines.diffueraser.unet import MotionUNet
 from erasecore.engines.diffueraser.vae import CELL_PX, latents_of, pictures_of
 
@@ -97,9 +96,7 @@ def published(frames: int) -> float:
 def _clip_tflop(clip: Clip, *, shared: bool) -> float:
     costs = costs_of(clip.width, clip.height)
     led = WINDOW if clip.frames > LEAD_ABOVE else 0
-    window = min(WINDOW, clip.frames)
-    windows = sum(len(window_starts(clip.frames, window, step)) for step in range(STEPS))
-    in_windows = windows * window + led * STEPS
+    in_windows = unet_frames(clip.frames, STEPS)
     in_brushnet = (clip.frames + led) * STEPS if shared else in_windows
     return (
         in_brushnet * costs.brushnet

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from bench.cases import Case
 from bench.diffusion import FlopsRow
 from bench.flops import Clip, ours, published
-from erasecore.engines.base import Filled, Strip, Tick, Traits
+from erasecore.engines.base import Filled, Origin, Strip, Tick, Traits
 from erasecore.engines.diffueraser.crops import SURROUNDINGS
 from erasecore.engines.diffueraser.selection import choose
 from erasecore.engines.diffueraser.shown import Surrounded, crop_of_shot
@@ -23,6 +26,7 @@ from erasecore.settings import DiffusionSettings, EncodeSettings, EraseSettings
 from erasecore.tools import Tools
 
 _NAME = "survey"
+_PEAK = 255  # levels
 
 
 class Surveyor:
@@ -45,33 +49,35 @@ class Surveyor:
     def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
         """The prior's pixels."""
         filled = prior or self._prior.fill(strip, None, tick)
-        self.chosen += _chosen(strip, filled)
-        self.everything += _everything(strip, filled)
+        self.chosen += _clips(strip, filled)
+        self.everything += _clips(strip, _hopeless(filled))
         return filled
 
 
-def _chosen(strip: Strip, prior: Filled) -> Iterator[Clip]:
+def _clips(strip: Strip, prior: Filled) -> Iterator[Clip]:
     """What our engine would send through the networks of one strip."""
     surrounded = Surrounded(strip, prior, DiffusionSettings())
     for runs in choose(strip, prior, surrounded.settings).shots:
         crop = crop_of_shot(surrounded, runs)
         for run in runs:
             frames = range(run.start, run.stop)
-            doubtful = [surrounded.doubtful(frame).any() for frame in frames]
-            unknown = [surrounded.unknown(frame).any() for frame in frames]
-            holes = sum(map(any, zip(doubtful, unknown, strict=True)))
-            encoded, decoded = len(frames) + holes, sum(doubtful)
-            yield Clip(crop.width, crop.height, len(frames), encoded, int(decoded))
+            holes = sum(f in run.fill or bool(surrounded.unknown(f).any()) for f in frames)
+            encoded = len(frames) + holes
+            yield Clip(crop.width, crop.height, len(frames), encoded, len(run.fill))
 
 
-def _everything(strip: Strip, prior: Filled) -> Iterator[Clip]:
-    """All that has ink, on the strip around it, as if nothing could be recovered."""
-    surrounded = Surrounded(strip, prior, DiffusionSettings(min_invented_share=-1.0))
-    for runs in choose(strip, prior, surrounded.settings).shots:
-        crop = crop_of_shot(surrounded, runs)
-        for run in runs:
-            frames = run.stop - run.start
-            yield Clip(crop.width, crop.height, frames, frames + len(run.fill), len(run.fill))
+def _hopeless(prior: Filled) -> Filled:
+    """``prior`` as if nothing could have been recovered."""
+    return Filled(
+        tuple(
+            replace(
+                frame,
+                origin=np.full_like(frame.origin, Origin.INVENTED),
+                error=np.full_like(frame.error, _PEAK),
+            )
+            for frame in prior.frames
+        )
+    )
 
 
 def run_survey(case: Case) -> FlopsRow:

@@ -14,8 +14,12 @@ from bench.report import markdown
 from bench.results import Results
 from bench.walk import plain_walk, tiny_networks
 from erasecore.engines.diffueraser.denoise import denoise
+from erasecore.engines.diffueraser.layers import SLICES
+from erasecore.engines.diffueraser.passes import WINDOW
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.temporal import WINDOW
+from erasecore.engines.diffueraser.rungs import rungs
+from erasecore.engines.diffueraser.vae import pictures_of
+from erasecore.settings import DiffusionSettings
 
 torch.set_num_threads(1)  # tiny networks: threads cost more than they bring
 
@@ -67,6 +71,32 @@ def test_attention_keeps_no_scores() -> None:
     tokens = torch.zeros((1, 4, 4096, 64), device="meta")  # 4 MiB; its scores would be 256
     attention = torch.nn.functional.scaled_dot_product_attention
     assert peak_gib(lambda: attention(tokens, tokens, tokens)) * 1024 == pytest.approx(4.0)
+
+
+def test_rungs_need_less_and_less() -> None:
+    """No rung needs more for pictures than the one above; what saves on networks comes first."""
+    plans = {
+        rung.name: rung.plan.batch
+        for rung in rungs(DiffusionSettings())
+        if rung.plan.batch and rung.plan.scale == 1.0
+    }
+    latents = torch.empty((8, 4, 32, 32), device="meta")
+    with torch.device("meta"):
+        networks = tiny_networks()
+
+    def walk(plan: BatchPlan) -> float:
+        slices = SLICES if plan.attention_slice else 1
+        setting = networks.unet.setting(999, networks.prompt, slices)
+        return peak_gib(lambda: networks.unet(latents[:4], setting, 4, None))
+
+    def pictures(plan: BatchPlan) -> float:
+        return peak_gib(lambda: pictures_of(full_size().vae, latents[: plan.vae_batch], plan))
+
+    assert list(plans)[-4:] == ["1 window", "attention slices", "vae slices", "vae tiles"]
+    assert walk(plans["attention slices"]) < 0.7 * walk(plans["1 window"])
+    needed = [pictures(plan) for plan in plans.values()]
+    assert needed == sorted(needed, reverse=True)
+    assert len(set(needed[-3:])) == 3
 
 
 def test_strips_of_films() -> None:

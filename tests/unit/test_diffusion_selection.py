@@ -12,7 +12,8 @@ from hypothesis import strategies as some
 
 from erasecore.engines.base import Filled, FilledFrame, Origin, Strip
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, crop_around
-from erasecore.engines.diffueraser.selection import WINDOW_FRAMES, Choice, Run, choose, doubtful
+from erasecore.engines.diffueraser.passes import WINDOW, unet_frames
+from erasecore.engines.diffueraser.selection import Choice, Run, choose, doubtful
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import PlaneLayout
 
@@ -70,6 +71,9 @@ CASES: list[tuple[str, Sequence[int | None], list[tuple[int, int]], tuple[int, i
     ("near: one run", [90] * 20 + NO * 5 + [90] * 20, [(0, 45)], (2, 2)),
     ("context fills up a window", NO * 30 + [90] * 4 + NO * 30, [(21, 43)], (1, 1)),
     ("a long run stays one", [90] * 100, [(0, 100)], (5, 5)),
+    ("no context that asks for a second window", NO * 30 + [90] * 22 + NO * 30, [(30, 52)], (1, 1)),
+    ("less of it, where that saves a window", NO * 30 + [90] * 30 + NO * 30, [(29, 61)], (2, 2)),
+    ("none that makes a clip a led one", NO * 30 + [90] * 43 + NO * 30, [(30, 73)], (2, 2)),
 ]
 
 
@@ -101,7 +105,19 @@ def test_context_frames_are_seen_but_not_filled() -> None:
     """Frames outside the fill span belong to a run, as its context only."""
     choice = chosen([90] * 30, context=5)
     (run,) = (run for shot in choice.shots for run in shot)
-    assert (run.start, run.stop, run.fill) == (3, 27, tuple(range(5, 25)))
+    assert (run.start, run.stop, run.fill) == (4, 26, tuple(range(5, 25)))
+
+
+def test_frames_that_need_nothing_are_context() -> None:
+    """In a chosen window only frames with doubtful pixels are filled; a pause ends no run."""
+    choice = chosen([0] * 4 + [90] * 3 + [0] * 5 + [90] * 2 + [0] * 6)
+    (run,) = (run for shot in choice.shots for run in shot)
+    assert (run.start, run.stop, run.fill) == (0, 20, (4, 5, 6, 12, 13))
+    apart = chosen([90] * 8 + [0] * 14 + [0] * 14 + [90] * 8)
+    assert [run.fill for shot in apart.shots for run in shot] == [
+        tuple(range(8)),
+        tuple(range(36, 44)),
+    ]
 
 
 def test_what_is_surely_right_is_not_doubtful() -> None:
@@ -132,8 +148,10 @@ def test_every_run_is_a_clip_of_one_shot(
         shot = next((a, b) for a, b in pairwise(borders) if a <= run.start < b)
         assert shot[0] <= run.start <= run.fill[0]
         assert run.fill[-1] < run.stop <= shot[1]
-        assert run.stop - run.start >= min(WINDOW_FRAMES, shot[1] - shot[0])
-        assert all(invented[frame] is not None for frame in run.fill)
+        assert run.stop - run.start >= min(WINDOW, shot[1] - shot[0])
+        assert all(invented[frame] for frame in run.fill)
+        least = min(max(WINDOW, run.fill[-1] + 1 - run.fill[0]), shot[1] - shot[0])
+        assert unet_frames(run.stop - run.start, 2) == unet_frames(least, 2)
     assert sum(len(shot) for shot in choice.shots) <= choice.chosen <= choice.windows
 
 

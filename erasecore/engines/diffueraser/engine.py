@@ -113,15 +113,14 @@ class DiffuEraser:
         """The frames of ``run`` that get pixels from the networks."""
         site = Site(NAME, crop.width, crop.height, self._painter.device)
         ladder = self._ladders.ladder(site, rungs(self._settings))
-        wanted = [frame for frame in run.fill if surrounded.doubtful(frame).any()]
         scene = shown(surrounded, run, crop)
-        numbers = [frame - run.start for frame in wanted]
+        numbers = [frame - run.start for frame in run.fill]
         painted = ladder.run(lambda plan: self._painted(scene, numbers, plan, tick))
         if painted is None:
             return {}
         return {
             frame: merged(surrounded, frame, painted[number], crop)
-            for frame, number in zip(wanted, numbers, strict=True)
+            for frame, number in zip(run.fill, numbers, strict=True)
         }
 
     def _painted(

@@ -22,18 +22,25 @@ class PaintPlan:
     scale: float = 1.0
 
 
-_SLICED = BatchPlan(windows_per_batch=1, vae_batch=1, vae_tile_px=64, attention_slice=True)
+_LEAST = BatchPlan(windows_per_batch=1, vae_batch=1, vae_tile_px=64, attention_slice=True)
+# By what each phase takes, estimated: on a strip the networks outgrow the autoencoder.
 _EXACT = (
     Rung("4 windows", PaintPlan(BatchPlan(windows_per_batch=4, vae_batch=8))),
     Rung("2 windows", PaintPlan(BatchPlan(windows_per_batch=2, vae_batch=4))),
     Rung("1 window", PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=4))),
-    Rung("vae slices", PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=1))),
-    Rung("vae tiles", PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=1, vae_tile_px=64))),
-    Rung("attention slices", PaintPlan(_SLICED)),
+    Rung(
+        "attention slices",
+        PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=2, attention_slice=True)),
+    ),
+    Rung(
+        "vae slices",
+        PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=1, attention_slice=True)),
+    ),
+    Rung("vae tiles", PaintPlan(_LEAST)),
 )
 _COARSER = (
-    Rung("3/4 size", PaintPlan(_SLICED, scale=0.75)),
-    Rung("1/2 size", PaintPlan(_SLICED, scale=0.5)),
+    Rung("3/4 size", PaintPlan(_LEAST, scale=0.75)),
+    Rung("1/2 size", PaintPlan(_LEAST, scale=0.5)),
 )
 _NOT_AT_ALL = (Rung("propagate", PaintPlan(None)),)
 

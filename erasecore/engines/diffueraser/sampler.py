@@ -19,15 +19,14 @@ from torch import Tensor
 
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.networks import Networks
+from erasecore.engines.diffueraser.passes import LEAD_ABOVE, WINDOW
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import add_noise, draw_noise, tile_noise
-from erasecore.engines.diffueraser.temporal import WINDOW
 from erasecore.engines.diffueraser.vae import CELL_PX, U8, Tick, decode, encode
 
 Bools: TypeAlias = NDArray[np.bool_]
 
 DEFAULT_SEED = 20260101
-LEAD_ABOVE = 2 * WINDOW  # longer clips are led by a sample of their frames
 _SOFT_EDGE_PX = 21
 
 

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from erasecore.engines.base import Bools, Filled, FilledFrame, Origin, Strip
+from erasecore.engines.diffueraser.passes import WINDOW, unet_frames
 from erasecore.settings import DiffusionSettings
 
-WINDOW_FRAMES = 22
-"""Frames of one window; the networks' layers along time were trained at it."""
-_LEAD_FRAMES = 2  # of context before and after what is to be filled, where the shot has them
+_LEADS_FRAMES = (2, 1, 0)
+"""Of context before and after what is to be filled: as many as cost no window more than fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """Frames ``[start, stop)`` of one shot that go through the networks as one clip.
 
-    ``fill`` are those of them that get pixels from it, in order; all others are context.
+    ``fill`` are those of them that get pixels from it, in order; each has some that are doubtful.
+    All others are context.
     """
 
     start: int
@@ -52,8 +53,9 @@ def choose(strip: Strip, prior: Filled, settings: DiffusionSettings) -> Choice:
         least = settings.min_invented_share
         wanted = [w for w in of_shot if _share(strip, prior, w, settings) > least]
         windows, chosen = windows + len(of_shot), chosen + len(wanted)
-        if wanted:
-            shots.append(tuple(_runs(wanted, start, stop)))
+        fill = [f for w in wanted for f in w if doubtful(_of(strip, prior, f), settings).any()]
+        if fill:
+            shots.append(tuple(_runs(fill, start, stop, settings.steps)))
     return Choice(tuple(shots), windows, chosen)
 
 
@@ -79,35 +81,44 @@ def _windows(strip: Strip, start: int, stop: int) -> Iterator[range]:
 
 
 def _parts(start: int, stop: int) -> Iterator[range]:
-    count = -(-(stop - start) // WINDOW_FRAMES)
+    count = -(-(stop - start) // WINDOW)
     for part in range(count):
         first = start + (stop - start) * part // count
         yield range(first, start + (stop - start) * (part + 1) // count)
 
 
+def _of(strip: Strip, prior: Filled, frame: int) -> FilledFrame:
+    return prior.frames[frame - strip.fill_start]
+
+
 def _share(strip: Strip, prior: Filled, window: range, settings: DiffusionSettings) -> float:
     """The share of a window's ink that was made up and may well be wrong."""
-    frames = [prior.frames[frame - strip.fill_start] for frame in window]
+    frames = [_of(strip, prior, frame) for frame in window]
     pixels = sum(frame.origin.size for frame in frames)
     return sum(int(doubtful(frame, settings).sum()) for frame in frames) / max(pixels, 1)
 
 
-def _runs(windows: list[range], start: int, stop: int) -> Iterator[Run]:
-    """The windows of one shot, joined where they are near, with context around."""
-    fill: list[int] = []
-    for window in windows:
-        if fill and window.start - fill[-1] > WINDOW_FRAMES // 2:
-            yield _with_context(fill, start, stop)
-            fill = []
-        fill += window
-    yield _with_context(fill, start, stop)
+def _runs(fill: list[int], start: int, stop: int, steps: int) -> Iterator[Run]:
+    """The frames of one shot that are to be filled, joined where they are near, with context."""
+    near: list[int] = []
+    for frame in fill:
+        if near and frame - near[-1] > WINDOW // 2:
+            yield _with_context(near, start, stop, steps)
+            near = []
+        near.append(frame)
+    yield _with_context(near, start, stop, steps)
 
 
-def _with_context(fill: list[int], start: int, stop: int) -> Run:
+def _with_context(fill: list[int], start: int, stop: int, steps: int) -> Run:
     """``fill`` with some frames before and after; a whole window where the shot is long enough."""
-    first, last = max(start, fill[0] - _LEAD_FRAMES), min(stop, fill[-1] + 1 + _LEAD_FRAMES)
-    lacking = max(0, WINDOW_FRAMES - (last - first))
-    first = max(start, first - lacking // 2)
-    last = min(stop, max(last, first + WINDOW_FRAMES))
-    first = max(start, min(first, last - WINDOW_FRAMES))
+    spans = [_around(fill, start, stop, lead) for lead in _LEADS_FRAMES]
+    first, last = min(spans, key=lambda span: unet_frames(span[1] - span[0], steps))
     return Run(first, last, tuple(fill))
+
+
+def _around(fill: list[int], start: int, stop: int, lead: int) -> tuple[int, int]:
+    first, last = max(start, fill[0] - lead), min(stop, fill[-1] + 1 + lead)
+    lacking = max(0, WINDOW - (last - first))
+    first = max(start, first - lacking // 2)
+    last = min(stop, max(last, first + WINDOW))
+    return max(start, min(first, last - WINDOW)), last

@@ -1,26 +1,9 @@
-"""Windows along time: where they start in each step, and how their results become one."""
+"""Windows along time: how their results become one."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-WINDOW = 22  # frames; the motion modules were trained at it
-
-
-def window_starts(frames: int, window: int, step_index: int) -> tuple[int, ...]:
-    """The first frames of all windows of one denoising step, in order.
-
-    Odd steps are shifted by half a window, so that no border between windows stays where it was.
-    The last window always ends with the clip.
-    """
-    if frames <= window:
-        return (0,)
-    last = frames - window
-    stride = window - window // 4
-    if step_index % 2 == 0:
-        return (*range(0, last, stride), last)
-    return (0, *range(window // 2, last, stride), last)
 
 
 def merge_window(merged: Tensor, covered: int, result: Tensor, start: int) -> int:
