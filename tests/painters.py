@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from erasecore.engines.base import Tick
 from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.rgb import FINE
 from erasecore.engines.diffueraser.shown import Shown
 
 
@@ -28,7 +29,7 @@ class PatternPainter:
 
     def paint(
         self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
-    ) -> NDArray[np.uint8]:
+    ) -> NDArray[np.uint16]:
         """Speckles around a middle gray."""
         self.plans.append(plan)
         frames, height, width = scene.holes.shape
@@ -37,9 +38,24 @@ class PatternPainter:
         self.shown.append(scene)
         self.wanted.append(list(wanted))
         random = np.random.default_rng(11)
-        speckles = random.integers(60, 190, (height, width, 3), np.uint8)
-        painted = np.zeros_like(scene.frames)  # frames that are not wanted hold nothing of use
+        speckles = random.integers(60, 190, (height, width, 3), np.uint16) * np.uint16(FINE)
         for number in wanted:
             tick(number / frames)
-            painted[number] = speckles
+        return np.stack([speckles] * len(wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class TruthPainter:
+    """Paints what it was given: RGB, uint16 ``(H, W, 3)``, into the upper left of every frame."""
+
+    picture: NDArray[np.uint16]
+    device: str = "cpu"
+
+    def paint(
+        self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    ) -> NDArray[np.uint16]:
+        """The picture, black beside it."""
+        rows, columns, _ = self.picture.shape
+        painted = np.zeros((len(wanted), *scene.frames.shape[1:]), np.uint16)
+        painted[:, :rows, :columns] = self.picture
         return painted

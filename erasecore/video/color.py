@@ -29,7 +29,8 @@ class PlaneLayout:
     ``pix_fmt`` is FFmpeg's name. Where ``rgb`` is set the planes are green, blue and red, all full
     size, and there is no luma; green does for one. A colour plane has
     ``ceil(width / 2**shift_x)`` columns and ``ceil(height / 2**shift_y)`` rows. ``matrix`` is
-    FFmpeg's number of the matrix between the planes and RGB.
+    FFmpeg's number of the matrix between the planes and RGB, ``transfer`` that of the curve between
+    RGB and light.
     """
 
     pix_fmt: str
@@ -40,6 +41,7 @@ class PlaneLayout:
     full_range: bool
     rgb: bool = False
     matrix: int = 1
+    transfer: int = 1
 
     @property
     def scale(self) -> int:

@@ -51,7 +51,7 @@ def _shifts(form: av.VideoFormat) -> tuple[int, int]:
     return (64 // chroma.width).bit_length() - 1, (64 // chroma.height).bit_length() - 1
 
 
-def layout_of(pix_fmt: str, *, full_range: bool, matrix: int = 1) -> PlaneLayout:
+def layout_of(pix_fmt: str, *, full_range: bool, matrix: int = 1, transfer: int = 1) -> PlaneLayout:
     """The layout in which frames of the planar format ``pix_fmt`` are seen."""
     form = av.VideoFormat(pix_fmt, 64, 64)
     colors = [c for c in form.components if not c.is_alpha]
@@ -65,6 +65,7 @@ def layout_of(pix_fmt: str, *, full_range: bool, matrix: int = 1) -> PlaneLayout
         full_range=full_range or form.name.startswith("yuvj") or form.is_rgb,
         rgb=form.is_rgb,
         matrix=matrix,
+        transfer=transfer,
     )
 
 

@@ -275,7 +275,8 @@ def _layout(first: av.VideoFrame, color: ColorTags) -> PlaneLayout:
     if matrix == _UNSAID:  # what players take: Rec. 709 for HD pictures, Rec. 601 below
         matrix = _REC_709 if first.height >= _HD_ROWS or first.width > _SD_COLUMNS else _REC_601
     form = planar_format(first.format.name)
-    return layout_of(form, full_range=color.range == 2, matrix=matrix)
+    full_range = color.range == 2
+    return layout_of(form, full_range=full_range, matrix=matrix, transfer=color.transfer)
 
 
 def _color(context: av.VideoCodecContext, first: av.VideoFrame) -> ColorTags:

@@ -17,12 +17,13 @@ from erasecore.engines.base import (
     check_filled,
     reduce_mask,
 )
-from erasecore.engines.diffueraser.engine import DiffuEraser
+from erasecore.engines.diffueraser.engine import DiffuEraser, Painter
+from erasecore.engines.diffueraser.rgb import FINE, to_rgb
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import OutOfMemory
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
-from tests.painters import PatternPainter
+from tests.painters import PatternPainter, TruthPainter
 
 LAYOUTS = [
     PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False),
@@ -102,7 +103,7 @@ def surrounded(strip: Strip, *, text: bool = False) -> Strip:
 
 
 def fill(
-    strip: Strip, painter: PatternPainter, *, ladders: Ladders | None = None, **settings: float
+    strip: Strip, painter: Painter, *, ladders: Ladders | None = None, **settings: float
 ) -> Filled:
     """What the engine makes of ``strip``."""
     wished = replace(DiffusionSettings(min_error_levels=0.0), **settings)  # type: ignore[arg-type]
@@ -137,6 +138,33 @@ def test_recovered_pixels_stay_bit_for_bit(layout: PlaneLayout, wide: bool) -> N
         for one, other in zip(before.planes[1:], after.planes[1:], strict=True):
             assert invented.any() or np.array_equal(one, other)
         assert np.array_equal(before.error, after.error)
+
+
+@pytest.mark.parametrize("transfer", [1, 16, 18], ids=["SDR", "PQ", "HLG"])
+@pytest.mark.parametrize("steps", [FINE, 1], ids=["as painted", "in 8 bits"])
+def test_a_film_of_ten_bits_gets_ten_bits(transfer: int, steps: int) -> None:
+    """A sky whose light changes slowly is painted without bands, each sample within one level.
+
+    In 8 bits it would have bands: several samples of one level, then a step.
+    """
+    layout = replace(LAYOUTS[1], transfer=transfer)
+    ramp = np.tile(500 + np.arange(WIDTH), (HEIGHT, 1))
+    colours = [np.full(layout.plane_size(1, WIDTH, HEIGHT), 512)] * 2
+    sky = tuple(as_plane(np.stack([plane] * FRAMES), layout) for plane in (ramp, *colours))
+    truth = to_rgb(tuple(plane[0].astype(np.float32) / layout.scale for plane in sky), layout)
+    picture = (np.rint(truth * steps) * (FINE // steps)).astype(np.uint16)
+    strip = replace(make_strip(layout), planes=sky)
+    filled = fill(strip, TruthPainter(picture))
+    for frame in SHOTS[1]:
+        found = np.zeros((HEIGHT, WIDTH), int)
+        found[strip.mask(frame)] = filled.frames[frame - strip.fill_start].planes[0]
+        sky_rows = found[INK][2:-2, 2:-2]
+        levels = len(np.unique(sky_rows))
+        if steps == FINE:
+            assert np.abs(found[INK] - ramp[INK]).max() <= 1
+            assert levels >= sky_rows.shape[1]
+        else:
+            assert levels < sky_rows.shape[1]
 
 
 def test_a_colour_sample_between_recovered_and_made_up_is_mixed() -> None:

@@ -24,7 +24,7 @@ from erasecore.engines.diffueraser.loading import (
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
-from erasecore.engines.diffueraser.vae import U8
+from erasecore.engines.diffueraser.vae import U16
 from erasecore.errors import BadWeights
 from erasecore.weights import locate
 from tests.tinyweights import UNET as UNET_CONFIG
@@ -287,7 +287,7 @@ def test_compiled_layers_give_the_same(pristine: Path) -> None:
     torch._dynamo.reset()
 
 
-def pictures(networks: Networks) -> U8:
+def pictures(networks: Networks) -> U16:
     """What the networks make of a small clip."""
     frames = np.random.default_rng(2).integers(0, 256, (2, 16, 16, 3), np.uint8)
     scene = Scene(frames, frames[..., 0] > 200, frames)

@@ -1,4 +1,8 @@
-"""What these tests need: a CUDA device. ``FAIL_WITHOUT_CUDA=1`` makes its absence a failure."""
+"""What these tests need: a CUDA device. ``FAIL_WITHOUT_CUDA=1`` makes its absence a failure.
+
+Without one they are skipped; with ``GPU_TESTS_ON_CPU=1`` those that are not about a card's memory
+or its loss run on the CPU, so that what they do is known to work.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,24 @@ from tests.process.house import House
 from tests.tinyweights import write_tiny_weights
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _needs_cuda() -> None:
-    """Without a device there is nothing to be tested here."""
+@pytest.fixture(scope="session")
+def device() -> str:
+    """The device that is tested."""
     if torch.cuda.is_available():
         _open("cuda")
-        return
+        return "cuda"
     if os.environ.get("FAIL_WITHOUT_CUDA") == "1":
         pytest.fail("FAIL_WITHOUT_CUDA=1, and torch finds no CUDA device")
+    if os.environ.get("GPU_TESTS_ON_CPU") == "1":
+        return "cpu"
     pytest.skip("torch finds no CUDA device")
+
+
+@pytest.fixture
+def card(device: str) -> None:
+    """There is a card: a CPU will not do."""
+    if device == "cpu":
+        pytest.skip("this is about the card itself")
 
 
 def _open(device: str) -> None:
@@ -36,7 +49,7 @@ def _open(device: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def models(_needs_cuda: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(device: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny networks in the published layout."""
     return write_tiny_weights(tmp_path_factory.mktemp("models"))
 

@@ -12,16 +12,17 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from erasecore.batching import Ladders, Rung, Site
 from erasecore.engines.diffueraser.loading import Placement, load_networks
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.painter import NetworkPainter
 from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.rgb import FINE
 from erasecore.engines.diffueraser.rungs import rungs
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
 from erasecore.engines.diffueraser.shown import Shown
+from erasecore.engines.diffueraser.vae import U16
 from erasecore.memory import free_memory
 from erasecore.rungbook import RungBook
 from erasecore.settings import DiffusionSettings, Precision
@@ -57,14 +58,14 @@ def scene(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> Sho
     return Shown(pictures, holes)
 
 
-def paint(painter: NetworkPainter, plan: BatchPlan) -> NDArray[np.uint8]:
+def paint(painter: NetworkPainter, plan: BatchPlan) -> U16:
     """The wanted frames."""
-    return painter.paint(scene(), WANTED, plan, lambda _: None)[list(WANTED)]
+    return painter.paint(scene(), WANTED, plan, lambda _: None)
 
 
-def levels_between(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """The mean difference."""
-    return float(np.abs(one.astype(np.int16) - other).mean())
+def levels_between(one: U16, other: U16) -> float:
+    """The mean difference, in 8-bit levels."""
+    return float(np.abs(one.astype(np.int32) - other).mean()) / FINE
 
 
 def reserved_by(painter: NetworkPainter, plan: BatchPlan) -> int:
@@ -89,6 +90,7 @@ def card_of(size_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.budget(600)
+@pytest.mark.usefixtures("card")
 def test_a_card_that_is_too_small(painter: NetworkPainter, tmp_path: Path) -> None:
     """Rung by rung down to what fits; the same pictures; the next film begins there."""
     plenty = paint(painter, PLANS[0].plan)
@@ -110,12 +112,12 @@ def test_a_card_that_is_too_small(painter: NetworkPainter, tmp_path: Path) -> No
 
 
 @pytest.mark.budget(600)
-def test_the_card_computes_as_the_cpu_does(models: Path) -> None:
+def test_the_card_computes_as_the_cpu_does(models: Path, device: str) -> None:
     """In float32 to a fraction of a level, in float16 near enough to be seen by nobody."""
     shown, few = scene(8, 64, 128), range(8)
     whole = Scene(frames=shown.frames, holes=shown.holes, prior=shown.frames)
 
-    def painted(placement: Placement) -> NDArray[np.uint8]:
+    def painted(placement: Placement) -> U16:
         networks: Networks = load_networks(locate(models), placement, state=None)
         return inpaint(networks, whole, Recipe(), plan=LEAST, wanted=few, tick=lambda _: None)
 
@@ -123,8 +125,8 @@ def test_the_card_computes_as_the_cpu_does(models: Path) -> None:
     torch.backends.cudnn.allow_tf32 = False
     try:
         truth = painted(Placement("cpu"))
-        exact = painted(Placement("cuda"))
-        half = painted(Placement("cuda", torch.float16))
+        exact = painted(Placement(device))
+        half = painted(Placement(device, torch.float16))
     finally:
         torch.backends.cudnn.allow_tf32 = before
     assert levels_between(exact, truth) < 0.3
@@ -150,6 +152,7 @@ def test_flat_memory(models: Path) -> None:
 
 @pytest.mark.budget(300)
 @pytest.mark.process
+@pytest.mark.usefixtures("card")
 def test_a_lost_card_ends_the_worker(house: House, tmp_path: Path) -> None:
     """A true device-side assert: the worker ends at once, a fresh one has the card again."""
     house.configure(erase={"engine": "tests.engines.faulty:assert_once"}, worker={"film_mb": 1})

@@ -86,6 +86,7 @@ def test_hdr10_is_kept(tmp_path: Path, suffix: str) -> None:
     assert journey.source.light is not None
     assert journey.source.light.brightest_pixel == 1000
     assert journey.video.layout.bits == 10
+    assert journey.video.layout.transfer == 16
     assert journey.video.color == journey.source.color
 
 

@@ -27,7 +27,7 @@ class Hungry(painter.NetworkPainter):
 
     def paint(
         self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
-    ) -> NDArray[np.uint8]:
+    ) -> NDArray[np.uint16]:
         """Run out of memory at more than one window."""
         if plan.windows_per_batch > 1:
             torch.empty(_MORE_THAN_THERE_IS)

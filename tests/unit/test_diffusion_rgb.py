@@ -12,11 +12,12 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Floats
-from erasecore.engines.diffueraser.rgb import from_rgb, to_rgb
-from erasecore.video.color import PlaneLayout
+from erasecore.engines.diffueraser.rgb import FINE, from_rgb, to_rgb
+from erasecore.video.color import PlaneLayout, as_plane
 from erasecore.video.formats import layout_of, views
 
 BT601, BT709, BT2020 = 6, 1, 9
+SDR, PQ, HLG = 1, 16, 18
 FFMPEG = {BT601: Colorspace.ITU601, BT709: Colorspace.ITU709}
 CASES = [
     ("yuv420p", BT601, False),
@@ -94,3 +95,39 @@ def test_ycgco_is_known() -> None:
     expected = np.array([[255, 127.5], [128, 255.5], [128, 128]], np.float32)
     assert np.allclose(np.concatenate(planes), expected, atol=0.6)
     assert np.allclose(to_rgb(planes, layout), rgb, atol=0.01)
+
+
+@pytest.mark.parametrize(("signal", "nits"), [(0.5081, 100), (0.5807, 203), (0.7518, 1000)])
+def test_pq_is_shown_as_bright_as_on_an_ordinary_screen(signal: float, nits: int) -> None:
+    """By the standard's own table: light is compressed around white paper, which is 203 nits."""
+    layout = layout_of("gbrp10le", full_range=True, transfer=PQ)
+    planes = tuple(np.full((1, 1), signal * layout.peak / layout.scale, np.float32) for _ in "GBR")
+    light = nits / 203
+    expected = (light * (1 + light / (10_000 / 203) ** 2) / (1 + light)) ** (1 / 2.2)
+    assert to_rgb(planes, layout) == pytest.approx(255 * expected, abs=0.3)
+
+
+def test_all_of_pq_is_shown_and_hlg_as_it_is() -> None:
+    """Black stays black and the peak is white, all between in order; HLG is for both screens."""
+    codes = np.arange(1024, dtype=np.float32)[None] / np.float32(4)
+    shown = to_rgb((codes, codes, codes), layout_of("gbrp10le", full_range=True, transfer=PQ))
+    assert shown[0, 0].tolist() == [0, 0, 0]
+    assert shown[0, -1] == pytest.approx([255, 255, 255], abs=0.01)
+    assert (np.diff(shown[0, :, 0]) > 0).all()
+    hlg = layout_of("gbrp10le", full_range=True, transfer=HLG)
+    sdr = layout_of("gbrp10le", full_range=True, transfer=SDR)
+    assert np.array_equal(to_rgb((codes,) * 3, hlg), to_rgb((codes,) * 3, sdr))
+
+
+@pytest.mark.parametrize("transfer", [SDR, PQ, HLG])
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_every_level_comes_back(bits: int, transfer: int) -> None:
+    """What is painted in 16 bits has a level for each of the film's own, dark and bright alike."""
+    pix_fmt = "gbrp" if bits == 8 else f"gbrp{bits}le"
+    layout = layout_of(pix_fmt, full_range=True, transfer=transfer)
+    codes = as_plane(np.arange(layout.peak + 1)[None], layout)
+    plane = codes.astype(np.float32) / np.float32(layout.scale)
+    painted = np.rint(to_rgb((plane, plane, plane), layout) * FINE).astype(np.uint16)
+    for back in from_rgb(painted.astype(np.float32) / np.float32(FINE), layout):
+        found = as_plane(back * layout.scale, layout).astype(int)
+        assert np.abs(found - codes).max() <= (1 if bits == 12 else 0)

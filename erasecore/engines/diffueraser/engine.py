@@ -43,8 +43,8 @@ class Painter(Protocol):
 
     def paint(
         self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
-    ) -> NDArray[np.uint8]:
-        """RGB ``(T, H, W, 3)``, of which only the ``wanted`` frames are looked at.
+    ) -> NDArray[np.uint16]:
+        """The ``wanted`` frames, RGB ``(n, H, W, 3)``; white is 65535, so that depth is kept.
 
         Args:
             scene: the pictures and their holes; not modified.
@@ -119,23 +119,23 @@ class DiffuEraser:
         if painted is None:
             return {}
         return {
-            frame: merged(surrounded, frame, painted[number], crop)
-            for frame, number in zip(run.fill, numbers, strict=True)
+            frame: merged(surrounded, frame, picture, crop)
+            for frame, picture in zip(run.fill, painted, strict=True)
         }
 
     def _painted(
         self, scene: Shown, wanted: Sequence[int], plan: PaintPlan, tick: Tick
-    ) -> NDArray[np.uint8] | None:
+    ) -> NDArray[np.uint16] | None:
         """What the networks make of ``scene``, at its size; ``None`` if they are not asked."""
         if plan.batch is None:
             return None
         if plan.scale == 1.0:
             return self._painter.paint(scene, wanted, plan.batch, tick)
         small = self._painter.paint(_scaled(scene, plan.scale), wanted, plan.batch, tick)
-        painted = scene.frames.copy()
-        for number in wanted:
-            size = painted.shape[2], painted.shape[1]
-            cv2.resize(small[number], size, painted[number], interpolation=cv2.INTER_CUBIC)
+        _, height, width = scene.holes.shape
+        painted = np.empty((len(small), height, width, 3), np.uint16)
+        for picture, large in zip(small, painted, strict=True):
+            cv2.resize(picture, (width, height), large, interpolation=cv2.INTER_CUBIC)
         return painted
 
 

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from erasecore.engines.base import FilledFrame, Floats, Origin, reduce_mask
 from erasecore.engines.diffueraser.blend import blended, weights_of
 from erasecore.engines.diffueraser.crops import Crop
-from erasecore.engines.diffueraser.rgb import from_rgb
+from erasecore.engines.diffueraser.rgb import FINE, from_rgb
 from erasecore.engines.diffueraser.shown import Surrounded
 from erasecore.video.color import Plane, as_plane, plane_window
 
 
 def merged(
-    surrounded: Surrounded, frame: int, painted: NDArray[np.uint8], crop: Crop
+    surrounded: Surrounded, frame: int, painted: NDArray[np.uint16], crop: Crop
 ) -> FilledFrame:
     """The prior's fill of ``frame``, its doubtful pixels taken from ``painted``.
 
     Args:
         surrounded: the strip and its prior.
         frame: one that is to be filled.
-        painted: RGB, ``(crop.height, crop.width, 3)``.
+        painted: RGB, ``(crop.height, crop.width, 3)``; white is 65535.
         crop: where it lies.
     """
     filled = surrounded.prior.frames[frame - surrounded.strip.fill_start]
@@ -31,7 +31,8 @@ def merged(
     left, top, right, bottom = crop.box
     window = np.s_[top:bottom, left:right]
     replaced, unknown = surrounded.doubtful(frame)[window], surrounded.unknown(frame)[window]
-    paint = from_rgb(painted[: bottom - top, : right - left].astype(np.float32), layout)
+    part = painted[: bottom - top, : right - left].astype(np.float32) / np.float32(FINE)
+    paint = from_rgb(part, layout)
     planes = blended(surrounded.cropped(frame, crop), paint, replaced, unknown, layout)
     weights = weights_of(replaced, layout, len(planes))
     samples = tuple(

@@ -87,8 +87,8 @@ class NetworkPainter:
 
     def paint(
         self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
-    ) -> NDArray[np.uint8]:
-        """The scene's pictures, the ``wanted`` ones as the networks see them."""
+    ) -> NDArray[np.uint16]:
+        """The ``wanted`` pictures of the scene as the networks see them."""
         recipe = Recipe(steps=self._settings.steps, seed=self._settings.seed)
         shown = Scene(frames=scene.frames, holes=scene.holes, prior=scene.frames)
         if self._networks is None:  # takes minutes on a slow disk
@@ -96,7 +96,7 @@ class NetworkPainter:
             self._networks = _while_ticking(lambda _: self._load(), tick)
         networks = self._networks
 
-        def paint(told: Tick) -> NDArray[np.uint8]:
+        def paint(told: Tick) -> NDArray[np.uint16]:
             return inpaint(networks, shown, recipe, plan=plan, wanted=wanted, tick=told)
 
         # A batch of windows takes minutes on a CPU, and so does the first one that is compiled. On

@@ -1,6 +1,6 @@
 """From native planes to the RGB that networks know, and back.
 
-Any planar layout: 8 to 16 bits, reduced or full-size colour, limited or full range, gray, RGB.
+Any planar layout: 8 to 16 bits, reduced or full-size colour, limited or full range, gray, RGB, HDR.
 Values are float32; planes count in 8-bit levels of their own range, RGB from 0 to 255.
 """
 
@@ -12,8 +12,11 @@ import cv2
 import numpy as np
 
 from erasecore.engines.base import Floats
+from erasecore.engines.diffueraser import curves
 from erasecore.video.color import PlaneLayout
 
+FINE = 257
+"""Steps of one 8-bit level in pictures of 16 bits: what is painted keeps a film's own depth."""
 _PEAK = np.float32(255)
 _DARK, _LUMA_SPAN, _COLOUR_SPAN = 16, 219, 224  # of limited range, in 8-bit levels
 _YCGCO = 8
@@ -29,21 +32,27 @@ _LUMA_SHARES = {  # FFmpeg's number of the matrix: what red and blue give to lum
 
 
 def to_rgb(planes: tuple[Floats, ...], layout: PlaneLayout) -> Floats:
-    """The picture as RGB, ``(H, W, 3)``; values beyond 0 to 255 are clipped.
+    """The picture as RGB for ordinary screens, ``(H, W, 3)``; beyond 0 to 255 it is clipped.
 
     Args:
         planes: luma ``(H, W)`` and the colour planes, in 8-bit levels.
         layout: how they lie.
     """
+    signal = np.clip(_signal(planes, layout), np.float32(0), np.float32(1))
+    return curves.shown(signal, layout.transfer) * _PEAK
+
+
+def _signal(planes: tuple[Floats, ...], layout: PlaneLayout) -> Floats:
+    """The film's own RGB, 0 to 1 and a little beyond."""
     if layout.rgb:
         green, blue, red = planes
-        return np.stack([red, green, blue], axis=-1) / _rgb_scale(layout)
+        return np.stack([red, green, blue], axis=-1) / _peak(layout)
     luma = (planes[0] - _floor(layout)) / _luma_span(layout)
     if len(planes) == 1:
-        return _clipped(np.repeat(luma[..., None], 3, axis=-1) * _PEAK)
+        return np.repeat(luma[..., None], 3, axis=-1)
     colours = [_full_size(plane, luma.shape, layout) for plane in planes[1:]]
     signal = np.stack([luma, *((c - 128) / _colour_span(layout) for c in colours)], axis=-1)
-    return _clipped(signal @ np.linalg.inv(_matrix(layout.matrix)).T.astype(np.float32) * _PEAK)
+    return np.asarray(signal @ np.linalg.inv(_matrix(layout.matrix)).T.astype(np.float32))
 
 
 def from_rgb(rgb: Floats, layout: PlaneLayout) -> tuple[Floats, ...]:
@@ -53,10 +62,11 @@ def from_rgb(rgb: Floats, layout: PlaneLayout) -> tuple[Floats, ...]:
         rgb: ``(H, W, 3)``, 0 to 255.
         layout: how the planes are to lie.
     """
+    stored = curves.stored(rgb / _PEAK, layout.transfer)
     if layout.rgb:
-        red, green, blue = np.moveaxis(rgb * _rgb_scale(layout), -1, 0)
+        red, green, blue = np.moveaxis(stored * _peak(layout), -1, 0)
         return green, blue, red
-    signal = (rgb / _PEAK) @ _matrix(layout.matrix).T.astype(np.float32)
+    signal = stored @ _matrix(layout.matrix).T.astype(np.float32)
     luma = signal[..., 0] * _luma_span(layout) + _floor(layout)
     if layout.planes == 1:
         return (luma,)
@@ -98,10 +108,6 @@ def _peak(layout: PlaneLayout) -> np.float32:
     return np.float32(layout.peak / layout.scale)
 
 
-def _rgb_scale(layout: PlaneLayout) -> np.float32:
-    return np.float32(_peak(layout) / _PEAK)
-
-
 def _floor(layout: PlaneLayout) -> np.float32:
     return np.float32(0 if layout.full_range else _DARK)
 
@@ -112,7 +118,3 @@ def _luma_span(layout: PlaneLayout) -> np.float32:
 
 def _colour_span(layout: PlaneLayout) -> np.float32:
     return _peak(layout) if layout.full_range else np.float32(_COLOUR_SPAN)
-
-
-def _clipped(rgb: Floats) -> Floats:
-    return np.asarray(np.clip(rgb, 0, _PEAK), np.float32)

@@ -22,7 +22,15 @@ from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.passes import LEAD_ABOVE, WINDOW
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import add_noise, draw_noise, tile_noise
-from erasecore.engines.diffueraser.vae import CELL_PX, U8, Tick, decode, encode
+from erasecore.engines.diffueraser.vae import (
+    CELL_PX,
+    U8,
+    U16,
+    Tick,
+    decode,
+    decode_finely,
+    encode,
+)
 
 Bools: TypeAlias = NDArray[np.bool_]
 
@@ -88,8 +96,8 @@ def inpaint(
     plan: BatchPlan,
     wanted: Sequence[int],
     tick: Tick,
-) -> U8:
-    """The scene's pictures as the networks see them, uint8 ``(T, H, W, 3)``.
+) -> U16:
+    """The ``wanted`` pictures as the networks see them, uint16 ``(n, H, W, 3)``; 65535 is white.
 
     Also outside the holes they are the networks' own: the caller takes from them what it needs.
 
@@ -98,17 +106,13 @@ def inpaint(
         scene: the clip.
         recipe: steps and seed.
         plan: how much goes to the device at once.
-        wanted: the frames that are to be decoded; all others come back as the prior's.
+        wanted: the frames that are to be decoded, in that order; at least one.
         tick: told the share that is done.
     """
     noise = scene_noise(scene, recipe.seed)
     latents = sample(networks, scene, noise, recipe, plan=plan, tick=_part(tick, 0.0, 0.85))
-    pictures = scene.prior.copy()
-    if wanted:
-        rows = torch.tensor(list(wanted), device=latents.device)
-        pictures[list(wanted)] = decode(
-            networks.vae, latents[rows], plan=plan, tick=_part(tick, 0.85, 1.0)
-        )
+    rows = torch.tensor(list(wanted), device=latents.device)
+    pictures = decode_finely(networks.vae, latents[rows], plan=plan, tick=_part(tick, 0.85, 1.0))
     tick(1.0)
     return pictures
 

@@ -116,7 +116,7 @@ class Shown:
     """A run as the networks see it, padded to ``crop.width`` x ``crop.height``.
 
     Attributes:
-        frames: RGB uint8 ``(T, H, W, 3)``, the holes filled by the prior.
+        frames: RGB uint8 ``(T, H, W, 3)`` for ordinary screens, the holes filled by the prior.
         holes: bool ``(T, H, W)``; what is to be made up or is not known.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from erasecore.engines.diffueraser.bands import Bands
 from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.rgb import FINE
 
 U8: TypeAlias = NDArray[np.uint8]
+U16: TypeAlias = NDArray[np.uint16]
 Tick: TypeAlias = Callable[[float], None]
 
 CELL_PX = 8  # a latent's side in pixels
@@ -45,13 +47,26 @@ def encode(vae: AutoencoderKL, frames: U8, *, plan: BatchPlan, tick: Tick) -> Te
 @torch.inference_mode()
 def decode(vae: AutoencoderKL, latents: Tensor, *, plan: BatchPlan, tick: Tick) -> U8:
     """Pictures of scaled ``latents``, RGB ``(T, H, W, 3)``."""
-    done: list[U8] = []
-    at_once = plan.vae_batch
-    for start in range(0, len(latents), at_once):
+    parts = _pictures(vae, latents, plan, tick)
+    return np.concatenate([part.round().to(torch.uint8).cpu().numpy() for part in parts])
+
+
+@torch.inference_mode()
+def decode_finely(vae: AutoencoderKL, latents: Tensor, *, plan: BatchPlan, tick: Tick) -> U16:
+    """The same in steps of ``1 / FINE`` of a level: 65535 is white."""
+    frames, _, rows, columns = latents.shape
+    done = np.empty((frames, rows * CELL_PX, columns * CELL_PX, 3), np.uint16)
+    first = 0
+    for part in _pictures(vae, latents, plan, tick):
+        done[first : first + len(part)] = (part * FINE).round().to(torch.int32).cpu().numpy()
+        first += len(part)
+    return done
+
+
+def _pictures(vae: AutoencoderKL, latents: Tensor, plan: BatchPlan, tick: Tick) -> Iterator[Tensor]:
+    for start in range(0, len(latents), plan.vae_batch):
         tick(start / len(latents))
-        part = pictures_of(vae, latents[start : start + at_once], plan)
-        done.append(part.cpu().numpy())
-    return np.concatenate(done)
+        yield pictures_of(vae, latents[start : start + plan.vae_batch], plan)
 
 
 def latents_of(vae: AutoencoderKL, frames: Tensor, plan: BatchPlan) -> Tensor:
@@ -64,11 +79,10 @@ def latents_of(vae: AutoencoderKL, frames: Tensor, plan: BatchPlan) -> Tensor:
 
 
 def pictures_of(vae: AutoencoderKL, latents: Tensor, plan: BatchPlan) -> Tensor:
-    """The pictures of a few scaled ``latents``, uint8 ``(N, H, W, 3)``."""
+    """The pictures of a few scaled ``latents``, float32 ``(N, H, W, 3)`` from 0 to 255."""
     part = latents / vae.config.scaling_factor
     pixels = _decoded(vae, part.to(vae.quant_conv.weight.dtype), plan).float()
-    levels = ((pixels / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
-    return levels.permute(0, 2, 3, 1)
+    return ((pixels / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).permute(0, 2, 3, 1)
 
 
 def _encoded(vae: AutoencoderKL, pixels: Tensor, plan: BatchPlan) -> Tensor:
