@@ -10,8 +10,9 @@ from erasecore.batching import Ladders
 from erasecore.engines.diffueraser.curves import PQ, shown
 from erasecore.engines.diffueraser.engine import NAME, DiffuEraser
 from erasecore.engines.diffueraser.shown import Shown
-from erasecore.pipeline import Tools, erase
+from erasecore.pipeline import erase
 from erasecore.settings import DiffusionSettings, EraseSettings, LimitSettings
+from erasecore.tools import Tools
 from erasecore.video.probe import probe
 from tests.clips import Caption, Coding, Film, draw, write
 from tests.detectors import BrightTextDetector
@@ -23,7 +24,7 @@ def test_networks_see_pq_as_on_an_ordinary_screen(tmp_path: Path) -> None:
     film = draw(frames=36, captions=[Caption("All of a shot", 6, 30)], pan=(0, 0), cuts=(12, 24))
     plain, bright = painted(tmp_path / "sdr", film, 1), painted(tmp_path / "hdr", film, PQ)
     assert np.array_equal(plain.holes, bright.holes)
-    expected = 255 * shown(plain.frames.astype(np.float32) / 255, PQ)
+    expected = 255 * shown(plain.frames.astype(np.float32) / np.float32(255), PQ)
     assert np.abs(bright.frames - expected).max() < 2
     assert np.abs(bright.frames - plain.frames.astype(np.float32)).mean() > 5
 
