@@ -19,8 +19,8 @@ import yaml
 
 from bench.media import BenchError
 from daemon.config import InboxSettings
-from daemon.history import REPORT_ENDING, Entry
 from daemon.inbox import Inbox
+from daemon.past import REPORT_ENDING, Entry
 
 FILES, JOBS = 20_000, 5_000
 FILES_PER_FOLDER = 100
@@ -33,7 +33,7 @@ WAIT_SECONDS = 120.0
 _WORK = """
 import sys, time
 from daemon.cli import main
-import daemon.statuscommand
+import daemon.statuscommand, daemon.statusview
 start_cpu, begun = time.process_time(), time.perf_counter()
 main(["status", "--config", sys.argv[1]])
 print(start_cpu, time.process_time() - start_cpu, time.perf_counter() - begun, file=sys.stderr)

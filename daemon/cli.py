@@ -14,7 +14,6 @@ from pathlib import Path
 from daemon.asked import Asked, WrongUsage
 from daemon.config import find_config, load_config, read_environment
 from daemon.faults import arm_from
-from daemon.logs import configure
 from daemon.names import shown
 from erasecore import __version__
 from erasecore.errors import ConfigError, EraseError
@@ -30,6 +29,9 @@ _FUNCTIONS = {
     "doctor": ("daemon.commands", "doctor"),
     "models": ("daemon.modelcommands", "models"),
 }
+
+_SILENT = frozenset({"status"})
+"""Commands that log nothing: whoever glances at the status need not wait for what logs."""
 
 _EPILOG = """\
 examples:
@@ -209,7 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         path = find_config(options.config, environment)
         config = load_config(path, options.root)
-        configure(config.log)
+        if options.command not in _SILENT:
+            import_module("daemon.logs").configure(config.log)
         arm_from(environment.fault_at, environment.fault_does)
         asked = Asked(config, path, options.root, environment, options)
         return _function(options.command)(asked)

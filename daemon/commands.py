@@ -12,10 +12,10 @@ from rich.text import Text
 from daemon.anchors import await_folders
 from daemon.asked import Asked, WrongUsage
 from daemon.doctor import examine
-from daemon.history import ERROR_ENDING
 from daemon.jobsettings import Wishes, check_erase, overridden
 from daemon.names import shown
 from daemon.onefile import Errand, Stopped, erase_file
+from daemon.past import ERROR_ENDING
 from daemon.progressbar import progress_bar
 from daemon.publish import requeue
 from daemon.service import Service

@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from daemon.faults import fault_point
 
@@ -203,7 +202,7 @@ def _copy_new(source: Path, target: Path, prefix: str, tick: Tick) -> None:
     for left in target.parent.glob(f"{prefix}-*.part"):
         left.unlink(missing_ok=True)
     # Never a name used before: a daemon held for dead that wakes up may be at the same copy.
-    part = target.with_name(f"{prefix}-{uuid4().hex[:8]}.part")
+    part = target.with_name(f"{prefix}-{os.urandom(4).hex()}.part")
     try:
         digest = _copy(source, part, tick)
         if digest_of(part, tick) != digest:

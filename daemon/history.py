@@ -7,40 +7,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple
 from pathlib import Path
 
 import structlog
 
 from daemon.names import shown
+from daemon.past import COLUMNS, ERROR_ENDING, HISTORY_FILE, REPORT_ENDING, Entry
 
 log = structlog.get_logger(__name__)
 
-REPORT_ENDING = ".report.json"
-ERROR_ENDING = ".error.json"
-HISTORY_FILE = "history.sqlite3"
 KEPT_ENTRIES = 100_000
 """What is older is in done/ and failed/ as long as somebody keeps it there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One job that came to an end."""
-
-    job_id: str
-    name: str  # the source's path below the inbox
-    outcome: str  # done or failed
-    published_as: str  # its path below done/ or failed/
-    stopped_at: float  # seconds since 1970
-    attempts: int
-    seconds: float  # of the last attempt
-    frames: int
-    events: int
-    sentence: str  # why it failed
-
-
-_COLUMNS = [one.name for one in fields(Entry)]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
     job_id TEXT PRIMARY KEY, name TEXT, outcome TEXT, published_as TEXT, stopped_at REAL,
@@ -85,7 +65,7 @@ class History:
 
     def record(self, entry: Entry) -> None:
         """Remember ``entry``; doing so twice is as good as once."""
-        marks = ", ".join("?" * len(_COLUMNS))
+        marks = ", ".join("?" * len(COLUMNS))
         values = [_stored(value) for value in astuple(entry)]
         self._database.execute(f"INSERT OR REPLACE INTO entry VALUES ({marks})", values)
 
@@ -106,30 +86,6 @@ class History:
     def close(self) -> None:
         """Give the file back."""
         self._database.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What there is to say of the past."""
-
-    recent: tuple[Entry, ...] = ()  # the last jobs, the newest first
-    counts: dict[str, int] = field(default_factory=dict)  # how many jobs came to which end
-    complaint: str = ""  # why it cannot be read
-
-
-def read_past(folder: Path, most: int) -> Past:
-    """The last jobs and the counts, for whoever only looks: nothing is made, checked or changed."""
-    path = folder / HISTORY_FILE
-    if not path.exists():
-        return Past()
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=2, uri=True)) as database:
-            query = f"SELECT {', '.join(_COLUMNS)} FROM entry ORDER BY stopped_at DESC LIMIT ?"
-            recent = tuple(Entry(*row) for row in database.execute(query, (most,)))
-            rows = database.execute("SELECT outcome, COUNT(*) FROM entry GROUP BY outcome")
-            return Past(recent, {str(outcome): int(count) for outcome, count in rows})
-    except sqlite3.Error as error:
-        return Past(complaint=f"{path} cannot be read ({error}); the daemon mends it at its start.")
 
 
 def _check(database: sqlite3.Connection) -> None:

@@ -16,8 +16,8 @@ from daemon.companions import companions_in
 from daemon.config import Config
 from daemon.faults import fault_point
 from daemon.files import Tick, no_tick, remove_tree, status_if_there
-from daemon.history import REPORT_ENDING, History
-from daemon.inbox import Candidate, Settling, stamp_of, writer_has
+from daemon.history import History
+from daemon.inbox import Candidate, Settling, writer_has
 from daemon.jobs import (
     CUES_FILE,
     JOB_FILE,
@@ -38,7 +38,9 @@ from daemon.jobs import (
     waiting,
 )
 from daemon.logs import job_bound
+from daemon.looking import stamp_of
 from daemon.names import shown
+from daemon.past import REPORT_ENDING
 from daemon.publish import publish, reject, sidecar_of, target
 from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, given_up, patience
 from daemon.sidecars import write_error, write_report

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemon.config import Config
-from daemon.inbox import Candidate, Inbox, Mark
+from daemon.inbox import Candidate, Inbox
 from daemon.jobsettings import FILM_SETTINGS_SUFFIX, wishes_for
+from daemon.looking import Mark
 from daemon.records import MAX_YAML_BYTES
 from daemon.wake import Wake
 from daemon.watch import Watch

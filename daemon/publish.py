@@ -22,7 +22,6 @@ from daemon.config import FolderSettings
 from daemon.dress import dress
 from daemon.faults import fault_point
 from daemon.files import Tick, make_folder, move_new, no_tick
-from daemon.history import ERROR_ENDING, REPORT_ENDING
 from daemon.jobs import (
     CUES_FILE,
     LOG_FILE,
@@ -36,6 +35,7 @@ from daemon.jobs import (
 )
 from daemon.jobsettings import FILM_SETTINGS_SUFFIX
 from daemon.names import numbered, output_name, same_on_windows
+from daemon.past import ERROR_ENDING, REPORT_ENDING
 from daemon.sidecars import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 
 AFTER_MOVE = {

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.files import write_whole
-from daemon.history import Entry
 from daemon.jobs import Job
 from daemon.names import shown
+from daemon.past import Entry
 from daemon.wire import Finished
 
 REPORT_FILE = "report.json"

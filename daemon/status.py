@@ -6,14 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daemon.files import write_whole
-from daemon.jobs import Job
 from daemon.names import shown
 from daemon.owners import STATUS_FILE, Owner, Standing, instances
+from daemon.past import Past
 from daemon.records import as_json, read_record
-from daemon.supervisor import Supervisor
 from erasecore.reports import Progress
+
+if TYPE_CHECKING:  # whoever asks for the status need not wait for what runs a daemon
+    from daemon.jobs import Job
+    from daemon.supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,16 @@ class DaemonView:
     instance: str
     standing: Standing
     snapshot: Snapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that is shown to whoever asks."""
+
+    daemons: list[DaemonView]
+    inbox: int | None  # how many films wait there; nothing if it cannot be looked into
+    past: Past
+    complaint: str = ""  # why not all of it can be seen
 
 
 def write_snapshot(instance: Path, snapshot: Snapshot) -> None:

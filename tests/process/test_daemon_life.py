@@ -245,6 +245,17 @@ def test_parent_knows_no_pixel() -> None:
     assert int(last.split("|")[1]) < 500_000 * 4  # microseconds; four times, for a busy machine
 
 
+def test_a_glance_at_the_status_loads_little() -> None:
+    """Status loads neither what logs nor what runs a daemon, and for machines no tables."""
+    code = (
+        "import sys; import daemon.cli; import daemon.statuscommand; "
+        "print(sorted({'structlog', 'rich', 'asyncio', 'daemon.supervisor'} & set(sys.modules)))"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, timeout=60, check=True)
+    assert done.stdout.decode().strip() == "[]"
+
+
 COMMANDS = ["", "run", "once", "erase", "status", "requeue", "doctor", "models"]
 ACTIONS = ["models fetch", "models verify", "models list"]
 

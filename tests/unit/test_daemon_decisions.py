@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from daemon.config import InboxSettings, RetrySettings
 from daemon.folders import Mount, filesystem_of, is_network, mounts
-from daemon.inbox import Inbox, Rules, Settling, Stamp, count_films, look, writer_has
+from daemon.inbox import Inbox, Settling, writer_has
 from daemon.intake import Priorities
 from daemon.jobs import (
     LEGAL,
@@ -30,6 +30,7 @@ from daemon.jobs import (
     requeued,
     save_job,
 )
+from daemon.looking import Rules, Stamp, count_films, look
 from daemon.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
 from daemon.owners import Leases, Owner, Standing, standing, start_time_of, this_process
 from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, patience

@@ -23,8 +23,9 @@ from daemon import files
 from daemon.config import LogFormat, LogLevel, LogSettings
 from daemon.faults import FAULT_POINTS, arm, fault_point
 from daemon.files import make_folder, move_new, remove_tree, rename_new, write_whole
-from daemon.history import Entry, History, Past, read_past
+from daemon.history import History
 from daemon.logs import configure, job_bound
+from daemon.past import Entry, Past, read_past
 from daemon.publish import AFTER_MOVE, requeue
 from erasecore.errors import ConfigError
 

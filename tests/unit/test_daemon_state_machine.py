@@ -26,8 +26,9 @@ from daemon.config import load_config
 from daemon.faults import DAEMON_POINTS
 from daemon.history import History
 from daemon.holdings import Holdings
-from daemon.inbox import Candidate, stamp_of
+from daemon.inbox import Candidate
 from daemon.jobs import Fault, JobState, load_job
+from daemon.looking import stamp_of
 from daemon.owners import Leases, Owner
 from daemon.publish import requeue, target
 from daemon.wire import Finished
