@@ -107,7 +107,8 @@ def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
         with output_to(start.log):
             return _finish(start, erase, channel)
     except Exception as error:  # noqa: BLE001 - one attempt must not end the worker
-        return Failed(start.job_id, fault_of(error, start), last=card_fault(error) is not None)
+        last = card_fault(error) is not None or isinstance(error, DeviceBroken)
+        return Failed(start.job_id, fault_of(error, start), last=last)
 
 
 def _finish(start: Start, erase: Erase, channel: Channel) -> Finished:

@@ -37,6 +37,7 @@ from daemon.jobs import (
     save_job,
     waiting,
 )
+from daemon.jobsettings import up_to_date
 from daemon.logs import job_bound
 from daemon.looking import stamp_of
 from daemon.names import shown
@@ -148,7 +149,7 @@ class Holdings:
         """What the worker is to be told about ``job``, whose attempt is counted from now on."""
         folder = self.folder(job)
         companions = companions_in(folder, mask=bool(job.settings.mask))
-        job = begun(job, now=wall)
+        job = begun(replace(job, settings=up_to_date(job.settings, self.config.erase)), now=wall)
         save_job(folder, job)
         self.jobs[job.job_id] = job
         fault_point("attempt.after_begin")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -79,6 +79,15 @@ def wishes_for(film: Path, inbox: Path, base: EraseSettings, *, own: Path | None
         if status_if_there(file) is not None:
             wishes = overridden(wishes, file, shown_as=shown_as)
     return wishes
+
+
+def up_to_date(settings: EraseSettings, base: EraseSettings) -> EraseSettings:
+    """A job's ``settings`` with all that only the operator can have said as it is in ``base`` now.
+
+    A film that waits for another engine, or another card, is to get it once it is configured.
+    """
+    engine = settings.engine if settings.engine in SENDERS_ENGINES else base.engine
+    return replace(settings, engine=engine, diffusion=base.diffusion, limits=base.limits)
 
 
 def film_settings_file(film: Path) -> Path:

@@ -88,6 +88,7 @@ class DiffusionSettings:
     min_error_levels: float = 4.0  # invented pixels that err less, as expected, count as recovered
     steps: int = 2  # of denoising
     seed: int = 20  # of the noise; another one makes other pixels up
+    require_gpu: bool = False  # films wait for a GPU rather than be worked on by the CPU
     precision: Precision = Precision.AUTO
     channels_last: bool = False  # the order of the networks' memory; faster on some GPUs
     compile: bool = False  # torch.compile: minutes at the first film of a size, faster from then on

@@ -16,7 +16,7 @@ from erasecore.batching import Ladders
 from erasecore.device import nvidia_driver
 from erasecore.engines.base import Engine
 from erasecore.engines.propagate import PropagateEngine
-from erasecore.errors import EngineMissing, WeightsMissing
+from erasecore.errors import DeviceBroken, EngineMissing, WeightsMissing
 from erasecore.manifest import MANIFEST, proven
 from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.weights import locate
@@ -58,6 +58,7 @@ def make_engine(name: str, means: Means | None = None) -> Engine:
         EngineMissing: there is none of that name, or this machine lacks what it needs.
         WeightsMissing: the diffusion engine's weights are not all there.
         WeightsDamaged: they are not what was fetched.
+        DeviceBroken: there is no GPU, and one is required.
     """
     means = means or Means()
     if name == "auto":
@@ -125,6 +126,8 @@ def _diffueraser(means: Means) -> Engine:
     # Imported here: they load torch, which takes seconds and hundreds of megabytes.
     engines = importlib.import_module("erasecore.engines.diffueraser.engine")
     painters = importlib.import_module("erasecore.engines.diffueraser.painter")
+    if means.diffusion.require_gpu and painters.cuda_device() is None:
+        raise DeviceBroken("diffusion.require_gpu is set, and torch finds no CUDA device")
     state = Path(means.host.state) if means.host.state else None
     painter = painters.NetworkPainter(weights, means.diffusion, state, threads=means.threads)
     engine: Engine = engines.DiffuEraser(means.diffusion, painter, means.ladders)

@@ -18,6 +18,7 @@ from daemon.onefile import Errand, erase_file
 from erasecore.settings import EraseSettings
 from tests.clips import Caption, Coding, draw, write
 from tests.process.house import House
+from tests.process.test_begin import reload, status_of
 from tests.tinyweights import write_tiny_weights
 
 LOSSLESS = Coding("ffv1", "yuv420p", options={})
@@ -124,6 +125,26 @@ def test_without_weights_the_queue_waits_for_them(house: House, dropped: Dropped
     house.wait(lambda: "models fetch" in daemon.log.read_text("utf-8", "replace"), seconds=60)
     assert daemon.stop() == 0
     assert house.films("failed") == []
+
+
+@pytest.mark.errors_logged
+def test_without_a_card_films_wait_if_they_must(
+    house: House, models: Path, dropped: Dropped
+) -> None:
+    """Torch finds no card where one is required: films wait, and go on as soon as they may."""
+    insisting = {"engine": "diffueraser", "diffusion": {"require_gpu": True}}
+    house.configure(models={"folder": str(models)}, erase=insisting)
+    dropped.into(house, "film.mkv")
+    daemon = house.start(quick=False, CUDA_VISIBLE_DEVICES="99")
+    house.wait(lambda: status_of(house)["paused"], seconds=60)
+    assert "no CUDA device" in status_of(house)["trouble"]
+    assert "set engine: propagate" in status_of(house)["trouble"]
+    assert house.films("inbox") == house.films("failed") == []
+    reload(house, daemon, models={"folder": str(models)}, erase={"engine": "propagate"})
+    house.wait(lambda: house.films("done") == ["film.mkv"], seconds=60)
+    assert report_of(house, "film.mkv")["engine"] == "propagate"
+    assert all(one["remedy"] == "fix-host" for one in daemon.said("attempt.failed"))
+    assert daemon.stop() == 0
 
 
 @pytest.mark.budget(240)
