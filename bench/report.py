@@ -292,7 +292,8 @@ def _flops(results: Results) -> tuple[tuple[str, ...], ...]:
 
 
 def _footprints(results: Results) -> tuple[tuple[str, ...], ...]:
-    rows = sorted(results.footprints, key=lambda row: (row.width, -row.total_gib))
+    widest = {row.film: row.width for row in sorted(results.footprints, key=lambda r: r.width)}
+    rows = sorted(results.footprints, key=lambda r: (widest[r.film], -r.width, -r.total_gib))
     return tuple(
         (
             *(row.film, f"{row.width}x{row.height}", row.rung, f"{row.weights_gib:.2f}"),
