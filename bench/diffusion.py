@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-CARDS_GIB = (8, 12, 24)
 SPARE_GIB = 0.8  # of a card: the CUDA context, workspaces of convolutions, fragments
 
 

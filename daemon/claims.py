@@ -51,11 +51,11 @@ from daemon.jobs import (
     save_job,
 )
 from daemon.jobsettings import film_settings_file, wishes_for
-from daemon.looking import kind_of, stamp_of
+from daemon.looking import Stamp, kind_of, stamp_of
 from daemon.names import shown, work_name
 from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.retry import MAX_DELAY_SECONDS, Next, decide
-from erasecore.errors import BadSidecar, Remedy
+from erasecore.errors import BadSidecar, Remedy, WorkerLost
 from erasecore.settings import EraseSettings
 
 log = structlog.get_logger(__name__)
@@ -114,8 +114,7 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
     fault_point("claim.after_sidecar")
     take_along(cues_beside(came_from), folder / CUES_FILE)
     fault_point("claim.after_cues")
-    job = claimed(job, size_bytes=job.size_bytes, mtime_ns=job.mtime_ns)
-    job = replace(job, unchanged_since=job.claimed_at)
+    job = claimed(job)
     save_job(folder, job)
     fault_point("claim.after_claimed")
     return job
@@ -123,9 +122,13 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
 
 def untouched(folder: Path, job: Job) -> bool:
     """Whether the source still is what was claimed, and nobody here has it open for writing."""
-    stamp = stamp_of((folder / job.source).lstat())
-    same = (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
-    return same and not writer_has(folder / job.source)
+    source = folder / job.source
+    return _looks_like(job, stamp_of(source.lstat())) and not writer_has(source)
+
+
+def _looks_like(job: Job, stamp: Stamp) -> bool:
+    """Whether ``stamp`` is that of the source as it was claimed."""
+    return (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
 
 
 def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: float) -> Job:
@@ -145,11 +148,11 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
             copy_mask(inbox, name, folder, named_in=wishes.mask_named_in)
             fault_point("claim.after_mask")
     except BadSidecar as error:
-        job = rejected(job, Fault("BadSidecar", error.remedy, str(error)), now=now)
+        job = rejected(job, Fault(type(error).__name__, error.remedy, str(error)), now=now)
     else:
-        same = (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
+        since = job.unchanged_since if _looks_like(job, stamp) else now
         job = queued(job, wishes.settings, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
-        job = replace(job, unchanged_since=job.unchanged_since if same else now, not_before=0.0)
+        job = replace(job, unchanged_since=since, not_before=0.0)
     save_job(folder, job)
     fault_point("claim.after_queued")
     return job
@@ -207,11 +210,11 @@ def _go_on(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job
         # A clock set back must not make a job wait for years.
         return replace(job, not_before=min(job.not_before, wall + MAX_DELAY_SECONDS))
     lost = Fault(
-        "WorkerLost",
-        Remedy.RETRY,
+        WorkerLost.__name__,
+        WorkerLost.remedy,
         f"{shown(job.name)}: the daemon ended in the middle of an attempt.",
     )
-    decision = decide(Remedy.RETRY, job.counted, retry)
+    decision = decide(lost.remedy, job.counted, retry)
     if decision.next is Next.FAIL:
         return rejected(job, lost, now=wall)
     # Once is an accident, and the film goes on at once; of what ends us again others come first.

@@ -70,6 +70,11 @@ class Holdings:
         """The jobs in one of ``states``, the oldest first."""
         return [job for _, job in sorted(self.jobs.items()) if job.state in states]
 
+    def _keep(self, job: Job) -> None:
+        """Make ``job`` the truth, on the disk and here."""
+        save_job(self.folder(job), job)
+        self.jobs[job.job_id] = job
+
     # --- in ---------------------------------------------------------------------------------
 
     def adopt(self, folders: Iterable[Path], *, wall: float) -> None:
@@ -150,8 +155,7 @@ class Holdings:
         folder = self.folder(job)
         companions = companions_in(folder, mask=bool(job.settings.mask))
         job = begun(replace(job, settings=up_to_date(job.settings, self.config.erase)), now=wall)
-        save_job(folder, job)
-        self.jobs[job.job_id] = job
+        self._keep(job)
         fault_point("attempt.after_begin")
         attempt = job.attempts[-1].number
         with job_bound(job.job_id, folder / LOG_FILE):
@@ -186,8 +190,7 @@ class Holdings:
             )
         write_report(folder, job, outcome, versions)
         fault_point("attempt.after_report")
-        save_job(folder, job)
-        self.jobs[job.job_id] = job
+        self._keep(job)
         fault_point("attempt.after_outcome")
 
     def fail(self, job_id: str, fault: Fault, *, wall: float) -> Decision:
@@ -208,8 +211,7 @@ class Holdings:
             pause = decision.next is Next.PAUSE
             delay = 0.0 if pause else decision.delay_seconds
             job = requeued(job, fault, now=wall, delay_seconds=delay, counted=not pause)
-        save_job(self.folder(job), job)
-        self.jobs[job_id] = job
+        self._keep(job)
         fault_point("attempt.after_failure")
         return decision
 
@@ -224,8 +226,7 @@ class Holdings:
                 delay_seconds=round(seconds, 1),
             )
         job = waiting(job, fault, now=wall, delay_seconds=seconds)
-        save_job(folder, job)
-        self.jobs[job.job_id] = job
+        self._keep(job)
         fault_point("attempt.after_doubt")
         return Decision(Next.REQUEUE, seconds)
 
@@ -248,18 +249,14 @@ class Holdings:
     def _renew_if_changed(self, job: Job, *, wall: float) -> bool:
         """Whether the source was changed under the attempt, which then was about another film."""
         folder = self.folder(job)
-        stamp = stamp_of((folder / job.source).lstat())
-        same = (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
-        if same and not writer_has(folder / job.source):
+        if claims.untouched(folder, job):
             return False
         with job_bound(job.job_id, folder / LOG_FILE):
             log.info("job.source_changed", film=shown(job.name))
-        renewed_job = renewed(job, now=wall)
         _remove_products(folder, job)
         fault_point("attempt.after_products")
-        save_job(folder, renewed_job)
+        self._keep(renewed(job, now=wall))
         fault_point("attempt.after_renewal")
-        self.jobs[job.job_id] = renewed_job
         return True
 
     def outstanding_bytes(self, free_factor: float) -> int:
@@ -271,17 +268,14 @@ class Holdings:
 
     def learn_size(self, job_id: str, pixels: int) -> None:
         """Remember how large a film is, for as long as there is a job about it."""
-        job = replace(self.jobs[job_id], pixels=pixels)
-        save_job(self.folder(job), job)
-        self.jobs[job_id] = job
+        self._keep(replace(self.jobs[job_id], pixels=pixels))
 
     def hand_back(self, job_id: str, *, wall: float) -> None:
         """Put a running job back into the queue, through no fault of its film."""
         job = handed_back(self.jobs[job_id], now=wall)
         with job_bound(job_id, self.folder(job) / LOG_FILE):
             log.info("attempt.handed_back", film=shown(job.name))
-        save_job(self.folder(job), job)
-        self.jobs[job_id] = job
+        self._keep(job)
         fault_point("attempt.after_hand_back")
 
     # --- out --------------------------------------------------------------------------------
@@ -353,8 +347,3 @@ def _remove_products(folder: Path, job: Job) -> None:
             remove_tree(path)
         else:
             path.unlink()
-
-
-def with_config(holdings: Holdings, config: Config) -> None:
-    """Let ``holdings`` go by another configuration, whose folders are the same."""
-    holdings.config = replace(config, folders=holdings.config.folders)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from daemon.config import Config
@@ -137,14 +138,7 @@ class Priorities:
     def _read(self, candidate: Candidate) -> int:
         own = candidate.settings[-1]
         if own.name == candidate.name + FILM_SETTINGS_SUFFIX and not self._speaks(own):
-            folder = Candidate(
-                candidate.inbox,
-                candidate.name,
-                candidate.stamp,
-                candidate.first_seen,
-                candidate.settings[:-1],
-            )
-            return self.of(folder)
+            return self.of(replace(candidate, settings=candidate.settings[:-1]))
         try:
             return wishes_for(candidate.path, self._inbox, self._base).settings.priority
         except BadSidecar:

@@ -23,7 +23,6 @@ LOG_FILE = "log"
 SETTINGS_FILE = "settings.yaml"
 CUES_FILE = "cues.srt"  # when text may appear, as the sender says
 MASK_FILE = "mask"  # a copy; a picture or a film
-MAX_JOB_BYTES = 4_000_000
 
 
 class JobState(StrEnum):
@@ -152,9 +151,9 @@ def moved(job: Job, state: JobState) -> Job:
     return replace(job, state=state)
 
 
-def claimed(job: Job, *, size_bytes: int, mtime_ns: int) -> Job:
+def claimed(job: Job) -> Job:
     """``job`` once its source lies in its folder."""
-    return replace(moved(job, JobState.CLAIMED), size_bytes=size_bytes, mtime_ns=mtime_ns)
+    return replace(moved(job, JobState.CLAIMED), unchanged_since=job.claimed_at)
 
 
 def queued(job: Job, settings: EraseSettings, *, size_bytes: int, mtime_ns: int) -> Job:

@@ -22,7 +22,7 @@ from daemon.config import Config, Environment
 from daemon.dispatch import Dispatch
 from daemon.folders import advice, prove
 from daemon.history import History
-from daemon.holdings import Holdings, with_config
+from daemon.holdings import Holdings
 from daemon.intake import Intake
 from daemon.jobs import JobState
 from daemon.logs import configure
@@ -367,7 +367,7 @@ class Service:
                 log.warning("config.restart_needed", key="folders")
             self._config = replace(config, folders=self._config.folders)
             configure(self._config.log)
-            with_config(self._holdings, self._config)
+            self._holdings.config = self._config
             self._leases.lease_seconds = self._config.claims.lease_seconds
             for worker in self._workers:
                 worker.rests_until = float("-inf")

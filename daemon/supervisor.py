@@ -32,7 +32,7 @@ from daemon.wire import (
     decode,
     encode,
 )
-from erasecore.errors import Remedy
+from erasecore.errors import WorkerLost
 from erasecore.reports import Progress
 from erasecore.settings import HostSettings
 
@@ -272,7 +272,7 @@ class Supervisor:
         job_id, state, killed = self.job_id, self.state, self._was_killed()
         self.kill()
         if state is WorkerState.BUSY:
-            fault = Fault("WorkerLost", Remedy.RETRY, f"{sentence}.", killed=killed)
+            fault = Fault(WorkerLost.__name__, WorkerLost.remedy, f"{sentence}.", killed=killed)
             return Failed(job_id, fault)
         said = last_words(self._log)
         more = f"its last words were: {said}" if said else f"see {self._log}."

@@ -28,11 +28,6 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.pts)
 
-    def index_of(self, pts: int) -> int | None:
-        """The frame shown at exactly ``pts``, ``None`` if there is none."""
-        index = int(np.searchsorted(self.pts, pts))
-        return index if index < len(self.pts) and int(self.pts[index]) == pts else None
-
     def key_before(self, index: int) -> int | None:
         """The last keyframe at or before frame ``index``, ``None`` if there is none."""
         place = int(np.searchsorted(self.keyframes, index, side="right")) - 1
