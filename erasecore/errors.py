@@ -212,7 +212,7 @@ class HostError(EraseError):
 
 
 class ConfigError(HostError):
-    """The configuration cannot be used; the text begins with the key."""
+    """The configuration cannot be used; the text names the file and the key."""
 
 
 class FolderError(HostError):

@@ -1,1 +1,1 @@
-"""Checks of the sources that no other tool makes."""
+"""Checks of the sources, and parts of the documentation made from them."""
