@@ -18,9 +18,9 @@ import pytest
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-HANG_SECONDS = 120.0
+HANG_SECONDS = 240.0
 """No test may take longer, unless marked ``budget(seconds)``; the machine may be busy."""
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 20.0
 """How long threads, processes and handles of a test may take to go after it."""
 
 

@@ -56,11 +56,11 @@ class Daemon:
         """The records of one event."""
         return [one for one in self.events() if one.get("event") == event]
 
-    def wait(self, seconds: float = 60.0) -> int:
+    def wait(self, seconds: float = 120.0) -> int:
         """Its exit code, once it has left."""
         return self.process.wait(timeout=seconds)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60.0) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 120.0) -> int:
         """Its exit code, after a signal."""
         self.process.send_signal(number)
         return self.wait(seconds)
@@ -156,12 +156,12 @@ class House:
         return daemon
 
     def once(
-        self, *, quick: bool = True, worker: str = "", seconds: float = 60.0, **environment: str
+        self, *, quick: bool = True, worker: str = "", seconds: float = 120.0, **environment: str
     ) -> int:
         """The exit code of a daemon that drains the inbox."""
         return self.start("once", quick=quick, worker=worker, **environment).wait(seconds)
 
-    def wait(self, condition: Callable[[], object], seconds: float = 40.0) -> None:
+    def wait(self, condition: Callable[[], object], seconds: float = 90.0) -> None:
         """Return once ``condition`` holds."""
         wait_for(condition, seconds, tell=self.tell)
 

@@ -21,7 +21,7 @@ UHD = 3840 * 2160
 
 def status_of(house: House) -> dict[str, Any]:
     """What the daemon says of itself; at first nothing."""
-    status: dict[str, Any] = {"note": "", "paused": False, "settled": 0}
+    status: dict[str, Any] = {"note": "", "paused": False, "settled": 0, "settling": 0}
     for path in house.work.glob("*/status.json"):
         status |= json.loads(path.read_bytes())
     return status

@@ -15,6 +15,7 @@ import pytest
 from tests.clips import small_film
 from tests.process.house import Daemon, House
 from tests.process.sender import Sender
+from tests.process.test_begin import status_of
 
 FIRST, REST = "needs 40\nsegments 1\n", "x" * 21 + "\n"
 WHOLE = FIRST + REST
@@ -27,6 +28,14 @@ def let_others_through(house: House, count: int = 2) -> None:
         number = len(house.films("done"))
         house.drop(f"other{number}.mp4", "segments 1\n")
         house.wait(lambda number=number: len(house.films("done")) > number)  # type: ignore[misc]
+
+
+def started_slow_to_settle(house: House) -> Daemon:
+    """A daemon ready for work, which gives senders the time to think better of it."""
+    house.configure(inbox={"settle_local_seconds": 3.0})
+    daemon = house.start()
+    house.wait(lambda: daemon.said("worker.ready"))
+    return daemon
 
 
 def check_whole(house: House, daemon: Daemon, content: str = WHOLE) -> None:
@@ -79,14 +88,14 @@ def test_a_copy_of_full_size_from_the_start(house: House, seconds: int) -> None:
 
 def test_times_that_do_not_change(house: House) -> None:
     """A file of constant size and time that grows behind them is not taken, though never open."""
-    house.configure(inbox={"settle_local_seconds": 1.0})
+    house.configure(inbox={"settle_local_seconds": 2.0})
     daemon = house.start()
     house.wait(lambda: daemon.said("worker.ready"))
     with Sender(house.inbox / "film.mp4") as send:
         send("hold")
         send("write", " " * len(WHOLE))
         send("stamp", LONG_AGO)
-        until = time.monotonic() + 2.5  # more than two settle times
+        until = time.monotonic() + 4.5  # more than two settle times
         while time.monotonic() < until:
             send("seek", 0)
             send("write", FIRST)
@@ -126,7 +135,9 @@ def test_a_film_that_stays_cut_off(house: House) -> None:
     assert daemon.wait() == 1
     explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
     assert explained["error"] == "TruncatedVideo"
-    assert [one["counted"] for one in explained["attempts"]] == [False, False, True]
+    counted = [one["counted"] for one in explained["attempts"]]
+    assert counted == [False] * (len(counted) - 1) + [True]
+    assert len(counted) > 1
     assert len(daemon.said("attempt.failed")) == 1
 
 
@@ -146,23 +157,21 @@ def test_written_on_after_the_claim(house: House) -> None:
 
 def test_replaced_while_it_waits(house: House) -> None:
     """The file that has the name in the end is the film, and it settles anew."""
-    house.configure(inbox={"settle_local_seconds": 1.0})
-    daemon = house.start()
+    daemon = started_slow_to_settle(house)
     house.drop("film.mp4", "raise FIX_INPUT\n")
-    house.wait(lambda: daemon.said("worker.ready"))
+    house.wait(lambda: status_of(house)["settling"])
     house.drop("film.mp4", WHOLE)
     check_whole(house, daemon)
 
 
 def test_renamed_while_it_waits(house: House) -> None:
     """A film is done once, under the last of its names."""
-    house.configure(inbox={"settle_local_seconds": 1.0})
-    daemon = house.start()
+    daemon = started_slow_to_settle(house)
     with Sender(house.inbox / "draft.mp4") as send:
         send("open")
         send("write", WHOLE)
         send("close")
-        house.wait(lambda: daemon.said("worker.ready"))
+        house.wait(lambda: status_of(house)["settling"])
         send("rename", "film.mp4")
         check_whole(house, daemon)
     assert house.films("done") == ["film.mp4"]
@@ -170,12 +179,11 @@ def test_renamed_while_it_waits(house: House) -> None:
 
 def test_removed_while_it_waits(house: House) -> None:
     """A film that is taken back is forgotten."""
-    house.configure(inbox={"settle_local_seconds": 1.0})
-    daemon = house.start()
+    daemon = started_slow_to_settle(house)
     film = house.drop("film.mp4", WHOLE)
-    house.wait(lambda: daemon.said("worker.ready"))
+    house.wait(lambda: status_of(house)["settling"])
     film.unlink()
-    let_others_through(house)
+    let_others_through(house, 1)
     assert daemon.stop() == 0
     assert not [one for one in house.films("done") if one.startswith("film")]
     assert house.files("failed") == []

@@ -26,7 +26,8 @@ def moment(record: dict[str, Any]) -> float:
 )
 def test_a_film_that_harms_its_worker(house: House, orders: str, error: str) -> None:
     """It has three attempts, further and further apart; those behind it go meanwhile."""
-    house.configure(retry={"delay_seconds": DELAY_SECONDS}, worker={"stall_seconds": 0.8})
+    stall_seconds = 1.5 if orders == "hang" else 60.0
+    house.configure(retry={"delay_seconds": DELAY_SECONDS}, worker={"stall_seconds": stall_seconds})
     house.drop("a.mp4", f"seat\n{orders}\n")
     for name in GOOD:
         house.drop(name, "segments 1\n")

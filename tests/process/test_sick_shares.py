@@ -187,13 +187,13 @@ def test_a_claim_whose_answer_is_lost(house: House, share: SickShare) -> None:
 
 def test_a_share_that_hangs(house: House, share: SickShare) -> None:
     """A share that answers nothing for longer than a stall costs no attempt: we hung as well."""
-    house.configure(**QUICK, worker={"stall_seconds": 1.0})
+    house.configure(**QUICK, worker={"stall_seconds": 2.5})
     house.drop("film.mp4", "segments 1\nwait go\n")
     daemon = house.start()
     house.wait(lambda: daemon.said("attempt.started"))
     (owner,) = (share.disk / "work").glob("*/owner.json")
-    share.fall_ill(Orders("", seconds=2.5))
-    house.wait(lambda: time.time() - owner.stat().st_mtime > 2.0)  # it beats every 0.2 seconds
+    share.fall_ill(Orders("", seconds=4.0))
+    house.wait(lambda: time.time() - owner.stat().st_mtime > 3.2)  # it beats every 0.2 seconds
     share.recover()
     house.wait(lambda: time.time() - owner.stat().st_mtime < 1.0)
     (share.disk / "go").touch()

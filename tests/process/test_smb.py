@@ -84,7 +84,7 @@ def test_interrupted_and_sent_again(house: House, server: Server, files: dict[st
 
 def test_overwritten_deleted_renamed(house: House, server: Server, files: dict[str, Path]) -> None:
     """What the sender does to a film that waits is done to the film, not to a job."""
-    house.configure(inbox={"settle_local_seconds": 3.0})
+    house.configure(inbox={"settle_local_seconds": 5.0})
     daemon = house.start()
     server.send(
         f"put {files['whole']} overwritten.mp4",
