@@ -100,16 +100,16 @@ class Service:
         """Serve until asked to leave, or until there is nothing left to do; the exit code."""
         self._dispatch.eager = not until_drained  # a daemon shows at its start if it can work
         self._scheduled = self._dispatch.scheduled = not until_drained
-        log.info(
-            "service.started",
-            instance=self._instance.name,
-            inbox=str(self._config.folders.inbox),
-            filesystem=self._intake.inbox.filesystem,
-            watch=self._intake.watching,
-            workers=len(self._seats()),
-        )
         try:
             with self._wake.signals():
+                log.info(
+                    "service.started",
+                    instance=self._instance.name,
+                    inbox=str(self._config.folders.inbox),
+                    filesystem=self._intake.inbox.filesystem,
+                    watch=self._intake.watching,
+                    workers=len(self._seats()),
+                )
                 self._notifier.ready()
                 return self._loop(until_drained=until_drained)
         finally:

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -143,6 +144,7 @@ class Chaos:
                 self._drop()
                 self._kill(self._random.choice(HOSTS))
             self._house.wait(self._all_ended, seconds=240)
+            self._house.wait(self._all_started, seconds=90)
             codes = [daemon.stop() for daemon in self._daemons.values()]
             assert codes == [0] * len(HOSTS), codes
         finally:
@@ -190,12 +192,17 @@ class Chaos:
         assert daemon.process.poll() is None, self._house.tell()
         workers = psutil.Process(daemon.process.pid).children()
         if workers and self._random.random() < 0.4:
-            self._random.choice(workers).kill()
+            with suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                self._random.choice(workers).kill()
             self._tally.workers_killed += 1
             return
         daemon.end()
         self._tally.daemons_killed += 1
         self._start(host)
+
+    def _all_started(self) -> bool:
+        """Whether each daemon listens to signals already."""
+        return all(daemon.said("service.started") for daemon in self._daemons.values())
 
     def _all_ended(self) -> bool:
         house = self._house

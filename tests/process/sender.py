@@ -36,7 +36,7 @@ class Sender:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=90)
 
     def __call__(self, order: str, value: object = "") -> None:
         """Return once the sender has done it."""

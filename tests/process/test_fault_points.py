@@ -290,7 +290,7 @@ def test_killed_while_salvaging(house: House) -> None:
 
 def test_killed_while_a_film_is_waited_for(house: House) -> None:
     """A film that may be unfinished is given its time, even if the power is cut meanwhile."""
-    house.configure(inbox={"young_seconds": 1.5})
+    house.configure(inbox={"young_seconds": 4.0})
     house.drop("film.mp4", BAD_FILM)
     daemon = house.start("once", FAULT_AT=DOUBTING[0])
     assert daemon.wait() == -signal.SIGKILL

@@ -129,7 +129,7 @@ def test_a_pause_that_nobody_can_see(house: House, first: str) -> None:
 
 def test_a_film_that_stays_cut_off(house: House) -> None:
     """Once it has not changed for as long as films are young, it goes to failed/, explained."""
-    house.configure(inbox={"young_seconds": 1.6})
+    house.configure(inbox={"young_seconds": 3.0})
     house.drop("film.mp4", FIRST)
     daemon = house.start("once")
     assert daemon.wait() == 1

@@ -100,7 +100,7 @@ def test_killed_in_the_middle_it_goes_on_there(tmp_path: Path, large_hub: Hub) -
         parts = shop.models / ".fetch"
         wait_for(lambda: any(one.stat().st_size >= 10 << 20 for one in parts.glob("*.part")))
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
         assert process.returncode == -signal.SIGKILL
         code, _, complained = shop.run("verify")
         assert (code, LORA in complained) == (1, True)
@@ -130,7 +130,7 @@ def test_stopped_by_the_user(tmp_path: Path, large_hub: Hub) -> None:
         parts = shop.models / ".fetch"
         wait_for(lambda: any(one.stat().st_size >= 10 << 20 for one in parts.glob("*.part")))
         process.send_signal(signal.SIGINT)
-        _, complained = process.communicate(timeout=30)
+        _, complained = process.communicate(timeout=90)
         assert process.returncode == 1
         assert complained.endswith("stopped; the same command goes on from here\n")
 
