@@ -20,6 +20,8 @@ from erasecore.weights import locate
 from tests.process.house import House
 from tests.tinyweights import write_tiny_weights
 
+torch.set_num_threads(1)  # tiny networks: threads cost more than they bring
+
 
 @pytest.fixture(scope="session")
 def device() -> str:
@@ -64,7 +66,7 @@ def painter(models: Path) -> Iterator[NetworkPainter]:
 def painter_of(models: Path, precision: Precision) -> NetworkPainter:
     """A painter on the best device there is."""
     settings = DiffusionSettings(precision=precision)
-    return NetworkPainter(locate(models), settings, None, threads=2)
+    return NetworkPainter(locate(models), settings, None, threads=1)
 
 
 @pytest.fixture
