@@ -15,9 +15,14 @@ from typing import Any
 from daemon.files import status_if_there
 from daemon.records import Complaint, read_record, read_yaml
 from erasecore.errors import BadSidecar
-from erasecore.settings import DetectSettings, EncodeSettings, EraseSettings, OnResidual
+from erasecore.settings import (
+    BUILT_IN_ENGINES,
+    DetectSettings,
+    EncodeSettings,
+    EraseSettings,
+    OnResidual,
+)
 
-BUILT_IN_ENGINES = ("auto", "propagate", "diffueraser")
 SENDERS_ENGINES = ("auto", "propagate")
 """What a settings file beside a film may ask for: engines that no host can lack. A missing one
 pauses the queue, which is not for a sender to bring about."""

@@ -24,7 +24,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     part.unlink(missing_ok=True)
     try:
         yield part
-        publish(part, path)
+        name_durably(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -32,8 +32,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def publish(part: Path, path: Path) -> None:
-    """Make the finished file ``part`` durable under the name ``path``."""
+def name_durably(part: Path, path: Path) -> None:
+    """Give the finished file ``part`` the name ``path``, to last through a power cut."""
     _sync(part)
     os.replace(part, path)
     _sync(path.parent)

@@ -18,9 +18,9 @@ from typing import Any
 
 import structlog
 
-from erasecore.batching import Death, Site, Standing
 from erasecore.durable import whole_file
 from erasecore.errors import DiskFull
+from erasecore.ladders import Death, Site, Standing
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ _MAX_NAME = 100
 
 
 class RungBook:
-    """The book of one worker; see ``batching.Book``.
+    """The book of one worker; see ``ladders.Book``.
 
     Args:
         state: the folder of what outlives jobs; ``None``: nothing is remembered.

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+BUILT_IN_ENGINES = ("auto", "propagate", "diffueraser")
+"""What ``EraseSettings.engine`` may name, beside a module and factory of the operator's own."""
+
 
 class Codec(StrEnum):
     """Which codec the result's video is encoded with."""
@@ -82,9 +85,7 @@ class Precision(StrEnum):
 class DiffusionSettings:
     """How the diffusion engine works, and where."""
 
-    min_invented_share: float = (
-        0.05  # of a window's ink; up to it the propagate engine's fill stays
-    )
+    min_invented_share: float = 0.05  # of a window's ink; up to it propagate's fill stays
     min_error_levels: float = 4.0  # invented pixels that err less, as expected, count as recovered
     steps: int = 2  # of denoising
     seed: int = 20  # of the noise; another one makes other pixels up
@@ -92,9 +93,7 @@ class DiffusionSettings:
     precision: Precision = Precision.AUTO
     channels_last: bool = False  # the order of the networks' memory; faster on some GPUs
     compile: bool = False  # torch.compile: minutes at the first film of a size, faster from then on
-    allow_propagate: bool = (
-        True  # where nothing fits into memory, the propagate engine's fill stays
-    )
+    allow_propagate: bool = True  # where nothing fits into memory, propagate's fill stays
 
 
 @dataclass(frozen=True, slots=True)

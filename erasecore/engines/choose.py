@@ -12,18 +12,17 @@ from pathlib import Path
 
 import structlog
 
-from erasecore.batching import Ladders
 from erasecore.device import nvidia_driver
 from erasecore.engines.base import Engine
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import DeviceBroken, EngineMissing, WeightsMissing
+from erasecore.ladders import Ladders
 from erasecore.manifest import MANIFEST, proven
-from erasecore.settings import DiffusionSettings, HostSettings
+from erasecore.settings import BUILT_IN_ENGINES, DiffusionSettings, HostSettings
 from erasecore.weights import locate
 
 log = structlog.get_logger(__name__)
 
-BUILT_IN = ("auto", "propagate", "diffueraser")
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "accelerate")
 _INSTALL = "install subtitle-eraser[diffusion]"
 
@@ -71,7 +70,7 @@ def make_engine(name: str, means: Means | None = None) -> Engine:
         return _diffueraser(means)
     if ":" in name:
         return _plugged_in(name, means)
-    raise EngineMissing(name, f"no such engine; there are {', '.join(BUILT_IN)}.")
+    raise EngineMissing(name, f"no such engine; there are {', '.join(BUILT_IN_ENGINES)}.")
 
 
 def choose_auto(host: HostSettings, has_driver: Callable[[], bool] = nvidia_driver) -> AutoChoice:

@@ -13,7 +13,6 @@ from typing import NoReturn
 
 import numpy as np
 
-from erasecore.batching import Rung, Site
 from erasecore.engines.base import (
     Engine,
     Filled,
@@ -31,6 +30,7 @@ from erasecore.errors import (
     OutOfMemory,
     VerifyFailed,
 )
+from erasecore.ladders import Rung, Site
 
 Fill = Callable[[Strip, Filled | None, Tick], Filled]
 

@@ -11,70 +11,18 @@ import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from erasecore.errors import EmptyFile
 from erasecore.pipeline import PREVIEW, SUBTITLES, erase
-from erasecore.reports import EraseReport, Progress, Stage
+from erasecore.reports import Progress, Stage
 from erasecore.settings import EncodeSettings, EraseSettings, HostSettings
 from erasecore.tools import Tools
-from tests.clips import Caption, Coding, Film, clean_film, make_film
+from tests.clips import Caption, Coding, clean_film, make_film
 from tests.detectors import BrightTextDetector
+from tests.media.erasing import ink_psnr, planes_of, run
 
 LOSSLESS = ["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le"]
 CAPTION = Caption("Where were you?", 8, 30)
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    """Loaded once, as in the worker."""
-    return Tools.load()
-
-
-def run(
-    source: Path,
-    folder: Path,
-    tools: Tools,
-    settings: EraseSettings | None = None,
-    seen: list[Progress] | None = None,
-) -> EraseReport:
-    """``erase`` in a folder of its own."""
-    folder.mkdir(exist_ok=True)
-    observe = seen.append if seen is not None else lambda _: None
-    return erase(source, folder, settings or EraseSettings(), tools=tools, observe=observe)
-
-
-def planes_of(path: Path) -> list[tuple[NDArray[np.uint16], ...]]:
-    """All frames of a film, native planes as uint16."""
-    frames = []
-    with av.open(str(path)) as container:
-        for picture in container.decode(video=0):
-            kind = "<u2" if picture.format.components[0].bits > 8 else "u1"
-            frames.append(
-                tuple(
-                    np.frombuffer(bytes(plane), kind)
-                    .reshape(plane.height, -1)[:, : plane.width]
-                    .astype(np.uint16)
-                    for plane in picture.planes
-                )
-            )
-    return frames
-
-
-def luma(film: Film, frame: int) -> NDArray[np.float32]:
-    """The clean picture's luma in limited range, 8-bit levels."""
-    rgb = film.clean[frame].astype(np.float32)
-    weights = np.array([65.481, 128.553, 24.966], np.float32) / 255
-    return np.asarray(16 + rgb @ weights, np.float32)
-
-
-def ink_psnr(film: Film, result: Path, scale: int = 1) -> float:
-    """PSNR of the result's luma against the clean film where there was ink, dB."""
-    errors = []
-    for frame, planes in enumerate(planes_of(result)):
-        inked = film.alpha[frame] > 0.02
-        errors.append(((planes[0] / scale - luma(film, frame))[inked]) ** 2)
-    return float(10 * np.log10(255**2 / np.concatenate(errors).mean()))
 
 
 @pytest.mark.parametrize("pix_fmt", LOSSLESS)

@@ -18,12 +18,6 @@ from tests.clips import U8, Caption, Coding, draw, make_film
 from tests.detectors import find_in, spans
 
 
-@pytest.fixture(scope="module")
-def detector() -> RapidOcrDetector:
-    """The detector that ships."""
-    return RapidOcrDetector(threads=2)
-
-
 def _detect(path: Path, detector: RapidOcrDetector) -> Detection:
     video = probe(path, LimitSettings())
     finder = EventFinder(

@@ -28,16 +28,10 @@ from erasecore.settings import (
 from erasecore.tools import Tools
 from erasecore.video.probe import VideoInfo, probe
 from tests.clips import U8, Caption, Coding, draw, make_film, write
-from tests.media.test_erase import ink_psnr, planes_of
+from tests.media.erasing import ink_psnr, planes_of
 
 LOSSLESS = Coding("ffv1", "yuv444p", options={})
 BLOCK = (60, 100, 120, 130)  # left, top, right, bottom
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    """Loaded once, as in the worker."""
-    return Tools.load()
 
 
 def run(

@@ -10,30 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erasecore.pipeline import SUBTITLES, erase
-from erasecore.reports import EraseReport
+from erasecore.pipeline import SUBTITLES
 from erasecore.settings import EraseSettings
 from erasecore.subtitles import UNREADABLE
 from erasecore.tools import Tools
 from tests.clips import Caption, Coding, clean_film, draw, ffmpeg, make_film, small_film, write
+from tests.media.erasing import run
 
 CUE = re.compile(r"\d+\n(\S+) --> (\S+)\n((?:.+\n)+)")
 FRAME_SECONDS = 1 / 25
 SLACK_SECONDS = 0.0011  # of a time that SRT rounds down
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    """Loaded once for all films, as in the worker."""
-    return Tools.load(threads=2)
-
-
-def run(
-    source: Path, folder: Path, tools: Tools, settings: EraseSettings | None = None
-) -> EraseReport:
-    """The report of one attempt at ``source`` in ``folder``."""
-    folder.mkdir(exist_ok=True)
-    return erase(source, folder, settings or EraseSettings(), tools=tools, observe=lambda _: None)
 
 
 def cues(folder: Path) -> list[tuple[float, float, str]]:

@@ -13,29 +13,14 @@ from PIL import Image, ImageDraw, ImageFont
 from erasecore.detect.detector import Bgr, Detector, RapidOcrDetector, TextBox
 from erasecore.errors import Remedy, TextRemains
 from erasecore.pipeline import PREVIEW, erase
-from erasecore.reports import EraseReport, Progress, Stage
+from erasecore.reports import Progress, Stage
 from erasecore.settings import EraseSettings, OnResidual
 from erasecore.tools import Tools
 from tests.clips import U8, Caption, draw, make_film, write
 from tests.engines.faulty import blind, careless
-from tests.media.test_erase import ink_psnr
+from tests.media.erasing import ink_psnr, run
 
 CAPTION = Caption("Where were you?", 8, 30)
-
-
-@pytest.fixture(scope="module")
-def detector() -> RapidOcrDetector:
-    """Loaded once."""
-    return RapidOcrDetector(threads=2)
-
-
-def run(
-    source: Path, folder: Path, tools: Tools, settings: EraseSettings | None = None
-) -> EraseReport:
-    """``erase`` in a folder of its own."""
-    folder.mkdir(exist_ok=True)
-    wish = settings or EraseSettings()
-    return erase(source, folder, wish, tools=tools, observe=lambda _: None)
 
 
 def test_text_left_by_the_first_pass_goes_in_the_second(

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from erasecore.durable import publish
+from erasecore.durable import name_durably
 from erasecore.engines.diffueraser.tensors import tensors_of
 from erasecore.errors import BadWeights, DiskFull
 from erasecore.weights import Weights
@@ -114,4 +114,4 @@ def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(content)
-    publish(part, path)
+    name_durably(part, path)
