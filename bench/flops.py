@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from erasecore.engines.diffueraser.brushnet import BrushNet
 from erasecore.engines.diffueraser.networks import Networks
-from erasecore.engines.diffueraser.passes import LEAD_ABOVE, WINDOW, unet_frames
 from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.temporal import LEAD_ABOVE, WINDOW, unet_frames
 from erasecore.engines.diffueraser.unet import MotionUNet
 from erasecore.engines.diffueraser.vae import CELL_PX, latents_of, pictures_of
 

@@ -23,9 +23,9 @@ from bench.diffusion import FootprintRow
 from bench.flops import full_size
 from erasecore.engines.diffueraser.crops import SURROUNDINGS
 from erasecore.engines.diffueraser.denoise import denoise
-from erasecore.engines.diffueraser.passes import WINDOW
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rungs import rungs
+from erasecore.engines.diffueraser.temporal import WINDOW
 from erasecore.engines.diffueraser.vae import CELL_PX, latents_of, pictures_of
 from erasecore.settings import DiffusionSettings
 

@@ -17,10 +17,9 @@ from bench.diffusion import WalkRow
 from erasecore.engines.diffueraser.brushnet import BrushNet
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.networks import Networks
-from erasecore.engines.diffueraser.passes import WINDOW, window_starts
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import levels, step
-from erasecore.engines.diffueraser.temporal import merge_window
+from erasecore.engines.diffueraser.temporal import WINDOW, merge_window, window_starts
 from erasecore.engines.diffueraser.unet import MotionUNet
 
 BATCHES = (1, 4)

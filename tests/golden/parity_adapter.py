@@ -14,7 +14,7 @@ from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import Tensor
 
 from erasecore.engines.diffueraser import denoise as denoising
-from erasecore.engines.diffueraser import passes, sampler
+from erasecore.engines.diffueraser import sampler, temporal
 from erasecore.engines.diffueraser import vae as vaes
 from erasecore.engines.diffueraser.brushnet import BrushNet
 from erasecore.engines.diffueraser.loading import build_brushnet, build_unet, build_vae
@@ -93,7 +93,7 @@ def unet_forward(  # noqa: PLR0917  # the checker's interface
 
 def window_starts(total: int, clip: int, step_index: int) -> list[int]:
     """The first frames of a step's windows."""
-    return list(passes.window_starts(total, clip, step_index))
+    return list(temporal.window_starts(total, clip, step_index))
 
 
 def conditioning(vae: AutoencoderKL, masked_u8: U8, masks_u8: U8) -> Tensor:
@@ -113,7 +113,7 @@ def denoise(  # noqa: PLR0917  # the checker's interface
     steps: int,
 ) -> Tensor:
     """The latents without noise."""
-    assert clip == passes.WINDOW
+    assert clip == temporal.WINDOW
     networks = Networks(brushnet, unet, _NO_VAE, emb)
     return denoising.denoise(networks, latents, cond5, steps=steps, plan=PLAN, tick=_quiet)
 

@@ -15,9 +15,9 @@ from bench.results import Results
 from bench.walk import plain_walk, tiny_networks
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.layers import SLICES
-from erasecore.engines.diffueraser.passes import WINDOW
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rungs import rungs
+from erasecore.engines.diffueraser.temporal import WINDOW
 from erasecore.engines.diffueraser.vae import pictures_of
 from erasecore.settings import DiffusionSettings
 

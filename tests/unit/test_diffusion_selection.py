@@ -12,8 +12,8 @@ from hypothesis import strategies as some
 
 from erasecore.engines.base import Filled, FilledFrame, Origin, Strip
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, crop_around
-from erasecore.engines.diffueraser.passes import WINDOW, unet_frames
 from erasecore.engines.diffueraser.selection import Choice, Run, choose, doubtful
+from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import PlaneLayout
 

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from erasecore.engines.diffueraser.layers import SLICES, Setting
 from erasecore.engines.diffueraser.networks import Networks
-from erasecore.engines.diffueraser.passes import WINDOW, window_starts
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import levels, step
 from erasecore.engines.diffueraser.taps import Batch, SharedTaps, batches
-from erasecore.engines.diffueraser.temporal import merge_window
+from erasecore.engines.diffueraser.temporal import WINDOW, merge_window, window_starts
 from erasecore.engines.diffueraser.vae import Tick
 
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.networks import Networks
-from erasecore.engines.diffueraser.passes import LEAD_ABOVE, WINDOW
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import add_noise, draw_noise, tile_noise
+from erasecore.engines.diffueraser.temporal import LEAD_ABOVE, WINDOW
 from erasecore.engines.diffueraser.vae import (
     CELL_PX,
     U8,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from erasecore.engines.base import Bools, Filled, FilledFrame, Origin, Strip
-from erasecore.engines.diffueraser.passes import WINDOW, unet_frames
+from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
 from erasecore.settings import DiffusionSettings
 
 _LEADS_FRAMES = (2, 1, 0)
