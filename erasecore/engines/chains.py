@@ -8,18 +8,20 @@ nothing is blurred by repeated resampling. Long hops keep chains short and free 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.engines.alignment import Aligner
 from erasecore.engines.base import Floats, Strip
 from erasecore.engines.holes import Hole
 from erasecore.engines.motion import Flow, Motion
-from erasecore.engines.sampling import sample_nearest
+from erasecore.engines.sampling import sample_nearest, sample_stack
 
 LONG_HOP = 8  # frames
 _FAR_EVERY = 2  # frames from which long hops are tried
+_SHORT_TOO = 0.7  # of its error, above which the long way is no better than the short one
 _OUTSIDE = -2.0  # of the picture, among the places of hidden pixels; visible ones have -1
 _HOP_COST = 0.03  # levels of expected error for each hop
 _RESIDUAL_COST = 0.15  # and for each level of the flow's residual
@@ -49,34 +51,72 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
+class Views:
+    """All that is read for the hidden pixels of one frame.
+
+    Attributes:
+        best: where each pixel is seen best.
+        ways: sources and, float32 ``(n,)``, their shares, which add up to 1 where ``best`` shows
+            anything; to be read one by one.
+    """
+
+    best: Sources
+    ways: tuple[tuple[Sources, Floats], ...]
+
+    @staticmethod
+    def of(sources: Sources) -> Views:
+        """One way alone."""
+        return Views(sources, ((sources, np.ones(sources.frame.size, np.float32)),))
+
+
+@dataclass(frozen=True, slots=True)
 class _Hop:
     sources: Sources
     chained: NDArray[np.bool_]  # the way goes on from a pixel that is hidden there too
+    error: Floats | None = None  # levels, on the ring nearby; ``None`` where nothing tells
 
 
 class ChainWalker:
     """Walks a strip in one direction and gives each frame's sources on that side."""
 
-    def __init__(self, strip: Strip, holes: list[Hole], motion: Motion, step: int) -> None:
+    def __init__(
+        self, strip: Strip, holes: list[Hole], motion: Motion, aligner: Aligner, *, step: int
+    ) -> None:
         """Take the direction the sources lie in: ``step`` -1 for the past, 1 for the future."""
         self._strip, self._holes, self._motion, self._step = strip, holes, motion, step
+        self._aligner = aligner
         self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_HOP)
         self._places = [_places(hole) for hole in holes]
 
-    def walk(self, frame: int) -> Sources:
+    def walk(self, frame: int) -> Views:
         """The sources of ``frame``; must be asked for every frame in order of the direction."""
         index = int(self._strip.mask_of[frame])
         hole = self._holes[index]
         rows, columns = hole.rows_columns
-        sources = Sources.none(rows.size)
+        views = Views.of(Sources.none(rows.size))
         if rows.size:
-            near = self._hop(frame, 1, rows, columns)
+            near = self._aligned(frame, self._hop(frame, 1, rows, columns))
             far = None
             if frame % _FAR_EVERY == 0:  # the frames between reach one of these in a short hop
-                far = self._hop(frame, LONG_HOP, rows, columns)
-            sources = _better(near, far) or sources
-        self._behind.appendleft((sources, self._places[index]))
-        return sources
+                far = self._aligned(frame, self._hop(frame, LONG_HOP, rows, columns))
+            views = _together(near, far) or views
+        self._behind.appendleft((views.best, self._places[index]))
+        return views
+
+    def _aligned(self, frame: int, hop: _Hop | None) -> _Hop | None:
+        """A hop whose places are moved to where its ring fits best."""
+        if hop is None:
+            return None
+        sources, ring = hop.sources, self._aligner.ring(frame)
+        seen = sources.frame.take(ring)
+        known = seen >= 0
+        at = np.where(known, seen, frame)
+        luma = sample_stack(self._strip.planes[0], at, sources.x.take(ring), sources.y.take(ring))
+        offset = self._aligner.offset(frame, luma / np.float32(self._strip.layout.scale), known)
+        if offset is None:
+            return hop
+        moved = replace(sources, x=sources.x + offset.x, y=sources.y + offset.y)
+        return _Hop(moved, hop.chained, offset.error)
 
     def _hop(
         self, frame: int, length: int, rows: NDArray[np.intp], columns: NDArray[np.intp]
@@ -122,17 +162,31 @@ def _places(hole: Hole) -> Floats:
     return places
 
 
-def _better(near: _Hop | None, far: _Hop | None) -> Sources | None:
-    """Seen in the next frame, else by the cheaper way."""
+def _together(near: _Hop | None, far: _Hop | None) -> Views | None:
+    """What short and long ways show, each as far as it is to be believed.
+
+    What is seen in the next frame already needs no long way.
+    """
     if near is None or far is None:
         only = near or far
-        return only.sources if only else None
+        return Views.of(only.sources) if only else None
     one, long = near.sources, far.sources
-    cheaper = near.chained & (long.cost < one.cost)
-    use_far = (long.frame >= 0) & ((one.frame < 0) | cheaper)
+    possible = (long.frame >= 0) & (near.chained | (one.frame < 0))
+    if near.error is None or far.error is None:
+        best = _pick(possible & ((one.frame < 0) | (long.cost < one.cost)), long, one)
+        return Views.of(best)
+    best = _pick(possible & ((one.frame < 0) | (_SHORT_TOO * far.error < near.error)), long, one)
+    near_votes = (one.frame >= 0) / np.square(1 + np.square(near.error))
+    far_votes = possible / np.square(1 + np.square(far.error))
+    share = np.asarray(far_votes / np.maximum(near_votes + far_votes, 1e-12), np.float32)
+    return Views(best, ((one, 1 - share), (long, share)))
+
+
+def _pick(where: NDArray[np.bool_], one: Sources, other: Sources) -> Sources:
+    """``one`` in the places told, ``other`` elsewhere."""
     return Sources(
-        np.where(use_far, long.frame, one.frame),
-        np.where(use_far, long.x, one.x),
-        np.where(use_far, long.y, one.y),
-        np.where(use_far, long.cost, one.cost),
+        np.where(where, one.frame, other.frame),
+        np.where(where, one.x, other.x),
+        np.where(where, one.y, other.y),
+        np.where(where, one.cost, other.cost),
     )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.affine import Recent
+from erasecore.engines.alignment import Aligner
 from erasecore.engines.base import (
     Filled,
     FilledFrame,
@@ -24,7 +25,7 @@ from erasecore.engines.base import (
     Traits,
 )
 from erasecore.engines.blending import blend
-from erasecore.engines.chains import ChainWalker, Sources
+from erasecore.engines.chains import ChainWalker, Sources, Views
 from erasecore.engines.holes import Hole, find_holes
 from erasecore.engines.motion import Motion
 from erasecore.engines.sampling import sample_stack
@@ -65,40 +66,47 @@ class _Fill:
         self._holes = find_holes(strip)
         self._motion = Motion(strip, np.stack([hole.hidden for hole in self._holes]))
         self._scale = np.float32(strip.layout.scale)
-        self._trail = Trail(strip, self._motion)
+        self._aligner = Aligner(strip, self._holes)
+        self._trail = Trail(strip, self._motion, self._aligner)
         self._seen = Recent(self._make_visible, 1)
 
     def run(self) -> Filled:
         """Walk both ways and merge."""
         strip = self._strip
         future: dict[int, Candidate] = {}
-        walker = ChainWalker(strip, self._holes, self._motion, step=1)
+        walker = ChainWalker(strip, self._holes, self._motion, self._aligner, step=1)
         for frame in range(strip.frames - 1, strip.fill_start - 1, -1):
-            sources = walker.walk(frame)
-            if frame < strip.fill_stop and sources.frame.size:
-                future[frame] = _packed(self._candidate(frame, sources))
+            views = walker.walk(frame)
+            if frame < strip.fill_stop and views.best.frame.size:
+                future[frame] = _packed(self._candidate(frame, views))
             self._tick(0.5 * (strip.frames - frame) / strip.frames)
-        walker = ChainWalker(strip, self._holes, self._motion, step=-1)
+        walker = ChainWalker(strip, self._holes, self._motion, self._aligner, step=-1)
         filled = []
         for frame in range(strip.fill_stop):
-            sources = walker.walk(frame)
+            views = walker.walk(frame)
             if frame >= strip.fill_start:
-                past = self._candidate(frame, sources) if sources.frame.size else None
+                past = self._candidate(frame, views) if views.best.frame.size else None
                 filled.append(self._merge(frame, past, _unpacked(future.pop(frame, None))))
             self._tick(0.5 + 0.5 * (frame + 1) / strip.fill_stop)
         return Filled(tuple(filled))
 
     # -- candidates --------------------------------------------------------------------------
 
-    def _candidate(self, frame: int, sources: Sources) -> Candidate:
-        """What the sources show, judged."""
-        hole = self._hole(frame)
-        known = sources.frame >= 0
-        frames = np.where(known, sources.frame, frame)
-        luma = sample_stack(self._strip.planes[0], frames, sources.x, sources.y) / self._scale
-        colours = self._colours(hole, frames, sources)
+    def _candidate(self, frame: int, views: Views) -> Candidate:
+        """What other frames show, judged."""
+        hole, best = self._hole(frame), views.best
+        luma = np.zeros(best.frame.size, np.float32)
+        colours = [np.zeros(hole.colour_inside.size, np.float32) for _ in self._strip.planes[1:]]
+        for sources, share in views.ways:
+            frames = np.where(sources.frame >= 0, sources.frame, frame)
+            values = sample_stack(self._strip.planes[0], frames, sources.x, sources.y)
+            luma += share * values / self._scale
+            colour_share = share.take(hole.colour_to_luma)
+            for total, one in zip(colours, self._colours(hole, frames, sources), strict=True):
+                total += colour_share * one
+        known = best.frame >= 0
         real = known.astype(np.float32)
-        proposal = Candidate((luma, *colours), known, sources.cost, real)
+        proposal = Candidate((luma, *colours), known, best.cost, real)
         return judge(hole, self._visible(frame), proposal)
 
     def _colours(self, hole: Hole, frames: NDArray[np.intp], sources: Sources) -> list[Floats]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from erasecore.engines.alignment import Aligner
 from erasecore.engines.base import Floats, Strip
 from erasecore.engines.blending import Blend
 from erasecore.engines.chains import hop_cost
@@ -31,10 +32,11 @@ class Trail:
     Args:
         strip: whose frames are filled one after the other.
         motion: between its frames.
+        aligner: of its rings.
     """
 
-    def __init__(self, strip: Strip, motion: Motion) -> None:
-        self._strip, self._motion = strip, motion
+    def __init__(self, strip: Strip, motion: Motion, aligner: Aligner) -> None:
+        self._strip, self._motion, self._aligner = strip, motion, aligner
         self._frame = _NONE  # whose fill it is
         self._pictures: tuple[Floats, ...] = ()
         self._real: Floats = np.zeros((0, 0), np.float32)
@@ -74,7 +76,7 @@ class Trail:
         if flow is None:
             return None
         rows, columns = hole.rows_columns
-        x, y = flow.follow(rows, columns)
+        x, y = self._aligned(frame, *flow.follow(rows, columns))
         height, width = hole.mask.shape
         known = (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
         luma, *colours = self._pictures
@@ -84,3 +86,10 @@ class Trail:
         doubt = np.maximum(sample(self._doubt, x, y), 0)
         cost = np.asarray(hop_cost(flow, rows, columns) + _DOUBT_KEPT * doubt, np.float32)
         return judge(hole, visible, Candidate(values, known, cost, real))
+
+    def _aligned(self, frame: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """The places at which the fill of the frame before fits this one's ring best."""
+        ring = self._aligner.ring(frame)
+        luma = sample(self._pictures[0], x.take(ring), y.take(ring))
+        offset = self._aligner.offset(frame, luma, np.ones(ring.size, bool))
+        return (x, y) if offset is None else (x + offset.x, y + offset.y)
