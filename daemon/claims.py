@@ -3,7 +3,7 @@
 A claim is one rename. Before it, the job's folder says what is meant (CLAIMING); after it, the
 folder holds the source. Whoever loses the race finds the source gone and forgets the folder.
 
-``reconcile`` decides from what lies in a job's folder alone:
+``recover`` decides from what lies in a job's folder alone:
 
 ====================  ==========  ==============================================================
 ``job.json``          source      what is done
@@ -171,7 +171,7 @@ def discard(folder: Path) -> None:
     fault_point("discard.after_removal")
 
 
-def reconcile(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> Job | None:
+def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> Job | None:
     """What the job in ``folder`` needs, by the table above; nothing if the folder was removed.
 
     Args:
@@ -195,11 +195,11 @@ def reconcile(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -
         return None
     if job.state in (JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED):
         return job
-    reconciled = _go_on(job, retry, present=present, wall=wall)
-    if reconciled != job:
-        save_job(folder, reconciled)
-        fault_point("reconcile.after_save")
-    return reconciled
+    recovered = _go_on(job, retry, present=present, wall=wall)
+    if recovered != job:
+        save_job(folder, recovered)
+        fault_point("recover.after_save")
+    return recovered
 
 
 def _go_on(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job:
@@ -243,7 +243,7 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
         fault=Fault("BrokenJob", Remedy.FIX_HOST, sentence),
     )
     save_job(folder, job)
-    fault_point("reconcile.after_salvage")
+    fault_point("recover.after_salvage")
     return job
 
 

@@ -133,8 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
             _add_models(command)
         else:
             _add_common(command)
-            if name in _OWN_OPTIONS:
-                _OWN_OPTIONS[name](command)
+            _add_own(name, command)
     return parser
 
 
@@ -172,40 +171,37 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_erase(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", type=Path, metavar="IN", help="the film")
-    command.add_argument("result", type=Path, metavar="OUT", help="the new film, or a folder")
-    command.add_argument("--force", action="store_true", help="replace OUT if it is there")
-    command.add_argument("--engine", help="auto, propagate or diffueraser")
-    command.add_argument("--crf", type=float, help="quality, 0 to 51; lower is better")
-    command.add_argument(
-        "--mask",
-        type=Path,
-        metavar="FILE",
-        help="a PNG, or a film with as many frames: erase what is white in it",
-    )
-    command.add_argument(
-        "--cues",
-        type=Path,
-        metavar="FILE",
-        help="an .srt file: look for text only at its times, a second more on each side",
-    )
-    command.add_argument(
-        "--settings", type=Path, metavar="FILE", help="settings as in a film.mp4.erase.yaml"
-    )
-
-
-def _add_status(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="for machines")
-    command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
-
-
-def _add_requeue(command: argparse.ArgumentParser) -> None:
-    command.add_argument("names", nargs="*", metavar="NAME", help="film or job id")
-    command.add_argument("--all", action="store_true", help="every film in failed/")
-
-
-_OWN_OPTIONS = {"erase": _add_erase, "status": _add_status, "requeue": _add_requeue}
+def _add_own(name: str, command: argparse.ArgumentParser) -> None:
+    if name == "erase":
+        command.add_argument("source", type=Path, metavar="IN", help="the film")
+        command.add_argument("result", type=Path, metavar="OUT", help="the new film, or a folder")
+        command.add_argument("--force", action="store_true", help="replace OUT if it is there")
+        command.add_argument("--engine", help="auto, propagate or diffueraser")
+        command.add_argument("--crf", type=float, help="quality, 0 to 51; lower is better")
+        command.add_argument(
+            "--mask",
+            type=Path,
+            metavar="FILE",
+            help="a PNG, or a film with as many frames: erase what is white in it",
+        )
+        command.add_argument(
+            "--cues",
+            type=Path,
+            metavar="FILE",
+            help="an .srt file: look for text only at its times, a second more on each side",
+        )
+        command.add_argument(
+            "--settings",
+            type=Path,
+            metavar="FILE",
+            help="settings as in a film.mp4.erase.yaml",
+        )
+    if name == "status":
+        command.add_argument("--json", action="store_true", help="for machines")
+        command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
+    if name == "requeue":
+        command.add_argument("names", nargs="*", metavar="NAME", help="film or job id")
+        command.add_argument("--all", action="store_true", help="every film in failed/")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

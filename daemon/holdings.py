@@ -83,7 +83,7 @@ class Holdings:
             if folder.name in self.jobs:
                 continue
             inbox = self.config.folders.inbox
-            job = claims.reconcile(folder, inbox, self.config.retry, wall=wall)
+            job = claims.recover(folder, inbox, self.config.retry, wall=wall)
             if job is not None:
                 self.jobs[job.job_id] = job
                 with job_bound(job.job_id, folder / LOG_FILE):

@@ -28,11 +28,11 @@ from erasecore.detect.tracks import Box, Pace, Track
 from erasecore.detect.verdict import (
     SHORT,
     Film,
-    Line,
+    Traits,
     in_company,
-    line_of,
     refusal,
     second_look,
+    traits_of,
 )
 from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import PlaneLayout, Planes
@@ -103,7 +103,7 @@ class EventFinder:
         self._plan = SearchPlan(settings.regions, portrait=size[1] > size[0])
         self._shots = ShotFinder()
         self._live: list[Track] = []
-        self._lines: list[Line] = []
+        self._lines: list[Traits] = []
         self._past: list[tuple[int, int, Box]] = []  # spans and boxes of tracks that ended lately
         self._oversize = OversizeText(self._step)
         self._clock = array("d")
@@ -153,8 +153,8 @@ class EventFinder:
             free=bool(self._settings.regions),
         )
         accepted, refused = _judged(self._lines, film)
-        events = sorted((self._event(line) for line in accepted), key=_order)
-        left = [(self._event(line), why) for line, why in refused]
+        events = sorted((self._event(traits) for traits in accepted), key=_order)
+        left = [(self._event(traits), why) for traits, why in refused]
         left += [(self._oversize_event(seen), TOO_LARGE) for seen in self._oversize.lasting()]
         rejected = sorted(left, key=lambda one: _order(one[0]))
         return Detection(tuple(events), tuple(rejected), cuts, self._frames)
@@ -272,11 +272,11 @@ class EventFinder:
         others = [other.box for other in self._live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
         self._past = [*self._past[-11:], (span.start, span.stop, track.box)]
-        line = line_of(track, span, others)
-        self._lines.append(line)
-        if line.keeps_still:
+        traits = traits_of(track, span, others)
+        self._lines.append(traits)
+        if traits.keeps_still:
             height = self._scaler.work_height
-            self._plan.learn(float(line.box[1]) / height, float(line.box[3]) / height)
+            self._plan.learn(float(traits.box[1]) / height, float(traits.box[3]) / height)
 
     def _oversize_event(self, seen: Oversize) -> Event:
         left, top, right, bottom = (float(side) * self._scaler.factor for side in seen.box)
@@ -285,17 +285,17 @@ class EventFinder:
         box = left, top, right, bottom
         return Event(start, stop, start, stop, box, _LETTERS * height, seen.score)
 
-    def _event(self, line: Line) -> Event:
+    def _event(self, traits: Traits) -> Event:
         factor = self._scaler.factor
-        left, top, right, bottom = (float(side) * factor for side in line.box)
+        left, top, right, bottom = (float(side) * factor for side in traits.box)
         return Event(
-            start=line.span.start,
-            stop=line.span.stop,
-            full_start=line.span.full_start,
-            full_stop=line.span.full_stop,
+            start=traits.span.start,
+            stop=traits.span.stop,
+            full_start=traits.span.full_start,
+            full_stop=traits.span.full_stop,
             box_xyxy=(left, top, right, bottom),
-            text_height_px=_LETTERS * line.text_height * factor,
-            score=line.score,
+            text_height_px=_LETTERS * traits.text_height * factor,
+            score=traits.score,
         )
 
 
@@ -306,15 +306,15 @@ def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
     return finder.finish()
 
 
-def _judged(lines: Sequence[Line], film: Film) -> tuple[list[Line], list[tuple[Line, str]]]:
+def _judged(lines: Sequence[Traits], film: Film) -> tuple[list[Traits], list[tuple[Traits, str]]]:
     """The subtitles among the lines, and of every other one why it is left alone."""
-    first = [(line, refusal(line, film)) for line in lines]
-    brief = [line for line, why in first if why == SHORT]
-    whole = attach(merge([line for line, why in first if not why]), brief)
+    first = [(traits, refusal(traits, film)) for traits in lines]
+    brief = [traits for traits, why in first if why == SHORT]
+    whole = attach(merge([traits for traits, why in first if not why]), brief)
     second = list(zip(whole, second_look(whole, film), strict=True))
-    accepted = [line for line, why in second if not why]
-    refused = [(line, why) for line, why in (*first, *second) if why]
-    paired = [in_company(line, accepted) for line, _ in refused]
+    accepted = [traits for traits, why in second if not why]
+    refused = [(traits, why) for traits, why in (*first, *second) if why]
+    paired = [in_company(traits, accepted) for traits, _ in refused]
     accepted += [one[0] for one, pair in zip(refused, paired, strict=True) if pair]
     return merge(accepted), [one for one, pair in zip(refused, paired, strict=True) if not pair]
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from erasecore.detect.spans import Span
 from erasecore.detect.tracks import Box
-from erasecore.detect.verdict import Line
+from erasecore.detect.verdict import Traits
 
 
-def merge(lines: Sequence[Line]) -> list[Line]:
+def merge(lines: Sequence[Traits]) -> list[Traits]:
     """The lines, with those that are the same line seen twice, or its parts, made one."""
-    merged: list[Line] = []
-    for line in sorted(lines, key=lambda line: line.span.start):
+    merged: list[Traits] = []
+    for line in sorted(lines, key=lambda traits: traits.span.start):
         for k, other in enumerate(merged):
             if _belong(other, line):
                 merged[k] = _union(other, line)
@@ -25,15 +25,15 @@ def merge(lines: Sequence[Line]) -> list[Line]:
     return merged if len(merged) == len(lines) else merge(merged)
 
 
-def attach(lines: Sequence[Line], brief: Sequence[Line]) -> list[Line]:
+def attach(lines: Sequence[Traits], brief: Sequence[Traits]) -> list[Traits]:
     """The lines, longer by brief ones that go over into them: text that is typed bit by bit."""
     grown = list(lines)
-    for part in sorted(brief, key=lambda line: -line.span.start):
+    for part in sorted(brief, key=lambda traits: -traits.span.start):
         grown = [_union(line, part) if _goes_over(part, line) else line for line in grown]
     return grown
 
 
-def _goes_over(part: Line, line: Line) -> bool:
+def _goes_over(part: Traits, line: Traits) -> bool:
     if part.vertical != line.vertical or not -2 <= line.span.start - part.span.stop <= 1:
         return False
     across = 0 if line.vertical else 1
@@ -42,7 +42,7 @@ def _goes_over(part: Line, line: Line) -> bool:
     return bool(same_rows and inside and part.text_height < 1.3 * line.text_height)
 
 
-def _belong(one: Line, other: Line) -> bool:
+def _belong(one: Traits, other: Traits) -> bool:
     shared = min(one.span.stop, other.span.stop) - max(one.span.start, other.span.start)
     shorter, longer = sorted(t.span.stop - t.span.start for t in (one, other))
     if shared < 0.6 * shorter or one.vertical != other.vertical:
@@ -65,7 +65,7 @@ def _overlap(one: Box, other: Box, axis: int) -> float:
     return float(shared / max(1e-6, min(b[axis + 2] - b[axis] for b in (one, other))))
 
 
-def _across(one: Line, other: Line, axis: int) -> float:
+def _across(one: Traits, other: Traits, axis: int) -> float:
     """How thick the line would be if both were one."""
     low, high = min(one.box[axis], other.box[axis]), max(one.box[axis + 2], other.box[axis + 2])
     return float(high - low)
@@ -75,7 +75,7 @@ def _gap(one: Box, other: Box, axis: int) -> float:
     return float(max(one[axis], other[axis]) - min(one[axis + 2], other[axis + 2]))
 
 
-def _union(one: Line, other: Line) -> Line:
+def _union(one: Traits, other: Traits) -> Traits:
     """Both lines as one; what the longer one shows of its surroundings counts."""
     first, second = one.span, other.span
     main = max((one, other), key=lambda t: (t.span.stop - t.span.start) * t.contrast)

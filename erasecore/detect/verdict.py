@@ -30,7 +30,7 @@ _FLAT_LEVELS = 2.5  # surroundings with less structure do not show whether they 
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Traits:
     """What is known of one line of text once it is over."""
 
     span: Span
@@ -75,11 +75,11 @@ class Film:
         return self.height > self.width
 
 
-def line_of(track: Track, span: Span, others: Sequence[Box]) -> Line:
-    """The line of a finished track; ``others`` are other lines on screen meanwhile."""
+def traits_of(track: Track, span: Span, others: Sequence[Box]) -> Traits:
+    """The traits of a finished track; ``others`` are other lines on screen meanwhile."""
     patterns = [track.pattern(piece) for piece in track.samples]
     movement = movement_of(track, span)
-    return Line(
+    return Traits(
         span=span,
         box=track.box,
         text_height=track.text_height,
@@ -108,39 +108,39 @@ def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[Box]) ->
     return float(np.mean(moved)) if moved else -1.0
 
 
-def refusal(line: Line, film: Film) -> str:
+def refusal(traits: Traits, film: Film) -> str:
     """Why the line is certainly no subtitle, in a few words; empty if it may be one."""
-    seconds = film.seconds(line.span)
+    seconds = film.seconds(traits.span)
     short_side = min(film.width, film.height)
-    too_long = seconds > _STAYS_SECONDS and not _stands(line, film)
+    too_long = seconds > _STAYS_SECONDS and not _stands(traits, film)
     checks = (
         (seconds < film.min_seconds, SHORT),
-        (line.drift > DRIFT_PX or line.moved_on, "moves"),
-        (line.fit < (_FIT if line.sightings > 1 else _FIT_ONCE), "does not keep its shape"),
-        (line.tilt > _TILT_DEGREES, "tilted"),
-        (not film.free and _runs_off(line, film), "runs off the picture"),
-        (line.contrast < _FAINT_LEVELS, "faint"),
-        (not 0.014 * short_side < line.text_height < 0.2 * short_side, "size"),
+        (traits.drift > DRIFT_PX or traits.moved_on, "moves"),
+        (traits.fit < (_FIT if traits.sightings > 1 else _FIT_ONCE), "does not keep its shape"),
+        (traits.tilt > _TILT_DEGREES, "tilted"),
+        (not film.free and _runs_off(traits, film), "runs off the picture"),
+        (traits.contrast < _FAINT_LEVELS, "faint"),
+        (not 0.014 * short_side < traits.text_height < 0.2 * short_side, "size"),
         (not film.free and too_long, "stays too long"),
-        (not film.free and _is_logo(line, film), "never appears or disappears"),
+        (not film.free and _is_logo(traits, film), "never appears or disappears"),
     )
     return next((why for wrong, why in checks if wrong), "")
 
 
-def _runs_off(line: Line, film: Film) -> bool:
+def _runs_off(traits: Traits, film: Film) -> bool:
     """Whether the line goes on beyond a side of the picture: a banner, a ticker."""
-    along = 1 if line.vertical else 0
-    length = film.height if line.vertical else film.width
-    low, high = float(line.box[along]) <= 1, float(line.box[along + 2]) >= length - 1
+    along = 1 if traits.vertical else 0
+    length = film.height if traits.vertical else film.width
+    low, high = float(traits.box[along]) <= 1, float(traits.box[along + 2]) >= length - 1
     return (low or high) if not film.portrait else low != high
 
 
-def in_company(line: Line, accepted: Sequence[Line]) -> bool:
+def in_company(traits: Traits, accepted: Sequence[Traits]) -> bool:
     """Whether the line comes and goes with a subtitle beside it: the other half of a pair."""
-    return any(_is_pair(line, other) for other in accepted)
+    return any(_is_pair(traits, other) for other in accepted)
 
 
-def _is_pair(one: Line, other: Line) -> bool:
+def _is_pair(one: Traits, other: Traits) -> bool:
     spans = one.span, other.span
     together = abs(spans[0].start - spans[1].start) <= 2 and abs(spans[0].stop - spans[1].stop) <= 2
     alone = all(Edge.ALONE in (span.comes, span.goes) for span in spans)
@@ -153,21 +153,21 @@ def _is_pair(one: Line, other: Line) -> bool:
     return bool(together and alone and alike_sized and max(gaps) < 0.9 * larger)
 
 
-def _is_logo(line: Line, film: Film) -> bool:
-    whole = line.span.comes in (Edge.FILM, Edge.UNKNOWN) and line.span.goes is Edge.FILM
-    return whole and not _stands(line, film)
+def _is_logo(traits: Traits, film: Film) -> bool:
+    whole = traits.span.comes in (Edge.FILM, Edge.UNKNOWN) and traits.span.goes is Edge.FILM
+    return whole and not _stands(traits, film)
 
 
-def _stands(line: Line, film: Film) -> bool:
+def _stands(traits: Traits, film: Film) -> bool:
     """Whether the line stands where captions do while the scene moves behind it."""
-    centred = _centred(line, film, 0.15) and line.moving > 0.5
-    return centred and in_caption_place(line, film)
+    centred = _centred(traits, film, 0.15) and traits.moving > 0.5
+    return centred and in_caption_place(traits, film)
 
 
-def drawn_over(line: Line, film: Film) -> bool:
+def drawn_over(traits: Traits, film: Film) -> bool:
     """Whether the line is certainly drawn over the picture."""
-    span = line.span
-    if Edge.ALONE in (span.comes, span.goes) or line.moving > 0.5:
+    span = traits.span
+    if Edge.ALONE in (span.comes, span.goes) or traits.moving > 0.5:
         return True
     if span.sharp_on and not film.jolts & {span.start - 1, span.start, span.start + 1}:
         return True
@@ -176,29 +176,29 @@ def drawn_over(line: Line, film: Film) -> bool:
     return any(span.start + 2 < cut < span.stop - 2 for cut in film.cuts)
 
 
-def in_caption_place(line: Line, film: Film) -> bool:
+def in_caption_place(traits: Traits, film: Film) -> bool:
     """Whether subtitles usually stand where the line stands."""
     if film.free:
         return True
-    row = (line.box[1] + line.box[3]) / 2 / film.height
-    if line.vertical:
+    row = (traits.box[1] + traits.box[3]) / 2 / film.height
+    if traits.vertical:
         return True
     if film.portrait:
-        return _centred(line, film, 0.2) and 0.03 < row < 0.98
-    length = float(line.box[2] - line.box[0]) / line.text_height
+        return _centred(traits, film, 0.2) and 0.03 < row < 0.98
+    length = float(traits.box[2] - traits.box[0]) / traits.text_height
     if length < _STUMP:  # a single letter, or a leaf
-        return _centred(line, film, 0.06) and (row < 0.3 or row > 0.62)
-    if row > 0.7 and length > 2 * _STUMP and Edge.ALONE in (line.span.comes, line.span.goes):
+        return _centred(traits, film, 0.06) and (row < 0.3 or row > 0.62)
+    if row > 0.7 and length > 2 * _STUMP and Edge.ALONE in (traits.span.comes, traits.span.goes):
         return True  # at the left or the right, as some do
-    return _centred(line, film, 0.3) and (row < 0.3 or row > 0.62)
+    return _centred(traits, film, 0.3) and (row < 0.3 or row > 0.62)
 
 
-def _centred(line: Line, film: Film, share: float) -> bool:
-    centre = (line.box[0] + line.box[2]) / 2 / film.width
+def _centred(traits: Traits, film: Film, share: float) -> bool:
+    centre = (traits.box[0] + traits.box[2]) / 2 / film.width
     return abs(float(centre) - 0.5) < share
 
 
-def alike(one: Line, other: Line) -> bool:
+def alike(one: Traits, other: Traits) -> bool:
     """Whether two lines stand in the same rows in the same size."""
     larger = max(one.text_height, other.text_height)
     if abs(one.text_height - other.text_height) > 0.3 * larger:
@@ -208,26 +208,26 @@ def alike(one: Line, other: Line) -> bool:
     return one.vertical == other.vertical and abs(float(rows[0] - rows[1])) < 0.6 * larger
 
 
-def second_look(lines: Sequence[Line], film: Film) -> list[str]:
+def second_look(lines: Sequence[Traits], film: Film) -> list[str]:
     """For each line that passed the first why it is left alone; empty for a subtitle."""
-    drawn = [line for line in lines if drawn_over(line, film)]
-    sure = [line for line in drawn if in_caption_place(line, film)]
-    return [_compare(line, film, sure, drawn) for line in lines]
+    drawn = [traits for traits in lines if drawn_over(traits, film)]
+    sure = [traits for traits in drawn if in_caption_place(traits, film)]
+    return [_compare(traits, film, sure, drawn) for traits in lines]
 
 
-def _compare(line: Line, film: Film, sure: Sequence[Line], drawn: Sequence[Line]) -> str:
+def _compare(traits: Traits, film: Film, sure: Sequence[Traits], drawn: Sequence[Traits]) -> str:
     if film.free:
         return ""
-    is_drawn, in_place = drawn_over(line, film), in_caption_place(line, film)
+    is_drawn, in_place = drawn_over(traits, film), in_caption_place(traits, film)
     if is_drawn and in_place:
         return ""
     kin = [
         other
         for other in (drawn if is_drawn else sure)
-        if alike(other, line) and not _overlap(other.span, line.span)
+        if alike(other, traits) and not _overlap(other.span, traits.span)
     ]
     if is_drawn:  # in an unusual place: where others come and go too, it is the film's own
-        return "" if len(kin) >= 2 and _centred(line, film, 0.15) else "place"
+        return "" if len(kin) >= 2 and _centred(traits, film, 0.15) else "place"
     return "" if in_place and kin else "part of the scene"
 
 

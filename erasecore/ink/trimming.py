@@ -4,6 +4,10 @@ A mask that is grown from letters by a distance is too wide wherever the true ou
 observations tell that a border pixel is picture and not ink: it did not change when the subtitle
 came or went, or it lives on, during the whole of the subtitle, as the picture around it does.
 Each pixel too many costs quality where nothing is ever revealed: what is invented reaches further.
+
+Letters are told by their strokes, and a cloud's edge between two of them may look like one. Where
+nothing changed as the subtitle came nor as it went, they are not believed either, unless they stand
+still while the scene around them moves.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from numpy.typing import NDArray
 from erasecore.ink.plates import Change
 
 _MOST_LAYERS = 4  # pixels that are taken away from a border at most
+_MOST_UNCHANGED = 12  # and more of them that never changed
 _LIVELY_LEVELS = 3.0  # spread in time from which a picture's life can be told from coding noise
 _LIVES = 0.6  # of the spread of the picture around it: what is under no ink
+_STILL = 0.3  # of that spread: what does not live at all
 _LEAST_LEVELS, _MOST_LEVELS = 3.0, 8.0  # changes below are noise, whatever the scene; above are not
 _AROUND_PX = 15
 _KERNEL = np.ones((3, 3), np.uint8)
@@ -47,28 +53,33 @@ def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
     free = evidence.free & (cv2.dilate(mask.astype(np.uint8), _KERNEL, iterations=2) == 0)
     if int(free.sum()) < 100:
         return mask
-    picture = _stays(evidence.moments, free)
+    sizes = [moment.size for moment in evidence.moments]
+    picture = _unchanged(np.min(sizes, axis=0), free) if sizes else None
     picture = _lives(evidence.frames, free) if picture is None else picture
     if picture is None:
         return mask
+    kept = _peeled(mask, picture & ~letters, _MOST_LAYERS)
+    never = _unchanged(np.max(sizes, axis=0), free) if len(sizes) > 1 else None
+    if never is None:
+        return kept
+    return _peeled(kept, never & ~_stands_still(evidence.frames, free), _MOST_UNCHANGED)
+
+
+def _peeled(mask: Bools, loose: Bools, layers: int) -> Bools:
+    """``mask`` without the ``loose`` pixels that are reached from its border, layer by layer."""
     kept = mask.astype(np.uint8)
-    loose = (picture & ~letters).astype(np.uint8)
-    for _ in range(_MOST_LAYERS):
-        inner = np.asarray(cv2.erode(kept, _KERNEL), np.uint8)
-        kept = np.where(loose > 0, inner, kept)
+    for _ in range(layers):
+        kept = np.where(loose, np.asarray(cv2.erode(kept, _KERNEL), np.uint8), kept)
     return kept > 0
 
 
-def _stays(moments: list[Change], free: Bools) -> Bools | None:
-    """Pixels that did not change as the subtitle came or went; ``None`` where all did."""
-    if not moments:
-        return None
-    change = np.min([moment.size for moment in moments], axis=0)
+def _unchanged(change: Floats, free: Bools) -> Bools | None:
+    """Where a change is no larger than without any subtitle; ``None`` where all changed."""
     noise = float(np.percentile(change[free], 95))
     if noise > _MOST_LEVELS:
         return None
-    picture: Bools = change <= max(_LEAST_LEVELS, noise)
-    return picture
+    unchanged: Bools = change <= max(_LEAST_LEVELS, noise)
+    return unchanged
 
 
 def _lives(frames: Floats, free: Bools) -> Bools | None:
@@ -81,6 +92,14 @@ def _lives(frames: Floats, free: Bools) -> Bools | None:
     lively = (usual_spread > _LIVELY_LEVELS) & (spread > _LIVES * usual_spread)
     picture: Bools = lively & (np.abs(mean - usual_mean) < 3 + texture)
     return picture
+
+
+def _stands_still(frames: Floats, free: Bools) -> Bools:
+    """Pixels that hardly change in time where the picture around does."""
+    spread = frames.std(axis=0)
+    usual = _around(spread, free)
+    still: Bools = (usual > _LIVELY_LEVELS) & (spread < _STILL * usual)
+    return still
 
 
 def _around(values: Floats, free: Bools) -> Floats:

@@ -24,6 +24,8 @@ from erasecore.video.formats import views
 from erasecore.video.probe import VideoInfo
 from erasecore.video.timeline import Timeline
 
+__all__ = ["Frame", "FrameReader", "Timeline"]
+
 _JUMP_SECONDS = 1.0  # stamps that fall back further are not a slip
 _RUN_UP_SECONDS = 2
 _NEAR_FRAMES = 48  # decoding on is cheaper than a seek over so few

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -163,7 +164,7 @@ def test_a_lost_card_ends_the_worker(house: House, tmp_path: Path) -> None:
     house.drop("clean.mp4", (tmp_path / "clean.mp4").read_bytes())
     daemon = house.start("once", quick=False)
     assert daemon.wait(250) == 0
-    told = house.report("text.mp4")
+    told = json.loads((house.done / "text.mp4.report.json").read_bytes())
     assert [attempt["error"] for attempt in told["attempts"]] == ["DeviceLost", None]
     assert len({one["pid"] for one in daemon.said("worker.ready")}) == 2
     assert house.films("done") == ["clean.mp4", "text.mp4"]

@@ -179,14 +179,6 @@ class House:
         """How many segments are stored below work/."""
         return sum(name.endswith(".mkv") for name in self.files("work"))
 
-    def report(self, name: str) -> dict[str, Any]:
-        """What is published beside a film that is done."""
-        return _read(self.done / f"{name}.report.json")
-
-    def error(self, name: str) -> dict[str, Any]:
-        """What is published beside a film that has failed."""
-        return _read(self.failed / f"{name}.error.json")
-
     def films(self, folder: str) -> list[str]:
         """The names of the films below one of the folders."""
         return [name for name in self.files(folder) if name.endswith((".mp4", ".mkv"))]
@@ -199,20 +191,3 @@ class House:
         """End every daemon."""
         for daemon in self.daemons:
             daemon.end()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_bytes())
-    return found
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """A command of the program, ended."""
-    return subprocess.run(
-        [sys.executable, "-m", "daemon", *map(str, arguments)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )

@@ -15,7 +15,8 @@ from daemon.companions import MAX_MASK_BYTES, copy_mask
 from daemon.jobs import MASK_FILE
 from erasecore.errors import BadSidecar
 from tests.clips import Caption, make_film
-from tests.process.house import House, run
+from tests.process.house import House
+from tests.process.test_real_worker import run
 
 FILM = "companions\nsegments 1\n"
 
@@ -24,6 +25,12 @@ def told(house: House) -> list[dict[str, str]]:
     """What came with each attempt."""
     lines = (house.root / "companions").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def error_of(house: House, name: str) -> dict[str, str]:
+    """Why a film failed."""
+    found: dict[str, str] = json.loads((house.failed / f"{name}.error.json").read_bytes())
+    return found
 
 
 def test_a_mask_serves_every_film_of_a_folder(house: House) -> None:
@@ -37,7 +44,7 @@ def test_a_mask_serves_every_film_of_a_folder(house: House) -> None:
     assert house.once() == 0
     assert sorted(told(house), key=len) == [{}, {"mask": "a mask"}, {"mask": "a mask"}]
     assert house.files("inbox") == ["a/.erase.yaml", "a/logo.png"]
-    report = house.report("a/one.mp4")
+    report = json.loads((house.done / "a/one.mp4.report.json").read_bytes())
     assert report["settings"]["mask"] == "logo.png"
     assert house.work_is_empty()
 
@@ -112,7 +119,7 @@ def test_masks_from_elsewhere_are_refused(house: House, name: str) -> None:
     house.drop("film.mp4.erase.yaml", f"mask: {name}")
     house.drop("film.mp4", FILM)
     assert house.once() == 1
-    explained = house.error("film.mp4")
+    explained = error_of(house, "film.mp4")
     assert explained["error"] == "BadSidecar"
     assert "mask: must be the name of a file in the same folder" in explained["sentence"]
     assert house.work_is_empty()
@@ -123,7 +130,7 @@ def test_a_missing_mask_fails_its_film(house: House) -> None:
     house.drop("film.mp4.erase.yaml", "mask: logo.png")
     house.drop("film.mp4", FILM)
     assert house.once() == 1
-    explained = house.error("film.mp4")
+    explained = error_of(house, "film.mp4")
     assert "film.mp4.erase.yaml: mask: logo.png is not there" in explained["sentence"]
     assert explained["remedy"] == "fix-input"
 
@@ -134,7 +141,7 @@ def test_a_link_that_is_called_a_subtitle_file(house: House) -> None:
     (house.inbox / "film.srt").symlink_to(house.root / "secret")
     house.drop("film.mp4", FILM)
     assert house.once() == 1
-    assert "film.srt: it is a symbolic link" in house.error("film.mp4")["sentence"]
+    assert "film.srt: it is a symbolic link" in error_of(house, "film.mp4")["sentence"]
 
 
 def _link_to_file(inbox: Path, outside: Path) -> None:
@@ -214,16 +221,17 @@ def test_real_films_with_companions(house: House, tmp_path: Path) -> None:
         house.drop(f"{name}.mp4", film)
     assert house.once(quick=False, seconds=110) == 1
     assert house.films("done") == ["masked.mp4", "timed.mp4"]
-    masked = house.report("masked.mp4")["report"]
+    masked = json.loads((house.done / "masked.mp4.report.json").read_bytes())["report"]
     assert [event["box_xyxy"] for event in masked["events"]] == [[40, 20, 120, 60]]
-    timed = house.report("timed.mp4")["report"]
+    timed = json.loads((house.done / "timed.mp4.report.json").read_bytes())["report"]
     assert {(event["start"], event["stop"]) for event in timed["events"]} == {(100, 122)}
     assert (
         "badmask.mp4: its mask torn.png is a damaged PNG"
-        in (house.error("badmask.mp4")["sentence"])
+        in (error_of(house, "badmask.mp4")["sentence"])
     )
     assert (
-        "badcues.mp4: the .srt beside it holds no times" in (house.error("badcues.mp4")["sentence"])
+        "badcues.mp4: the .srt beside it holds no times"
+        in (error_of(house, "badcues.mp4")["sentence"])
     )
     assert not (house.done / "masked.mp4.srt").exists()
     assert house.files("originals") == [

@@ -78,7 +78,7 @@ def test_hands_back_a_slow_film(house: House) -> None:
         assert daemon.said("attempt.handed_back")
     (house.root / "go").touch()
     assert house.once() == 0
-    report = house.report("film.mp4")
+    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
     assert report["report"]["segments_resumed"] == 2
     assert [one["counted"] for one in report["attempts"]] == [False, False, True]
 
@@ -117,7 +117,7 @@ def test_reload(house: House, systemd: Systemd) -> None:
     assert len(systemd.heard("RELOADING=1")) == 2
     house.drop("film.mp4")
     house.wait(lambda: house.films("done"))
-    report = house.report("film.mp4")
+    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
     assert report["settings"]["priority"] == 7
     assert daemon.stop() == 0
 
@@ -215,7 +215,7 @@ def test_requeue(house: House) -> None:
     for name in ("a/film.mp4", "b.mp4"):
         house.drop(name, "raise FIX_INPUT")
     assert house.once() == 1
-    job_id = house.error("b.mp4")["job_id"]
+    job_id = json.loads((house.failed / "b.mp4.error.json").read_bytes())["job_id"]
     run_command(house, "requeue", "a/film.mp4", job_id)
     assert house.files("inbox") == ["a/film.mp4", "a/film.mp4.erase.yaml", "b.mp4"]
     assert house.files("failed") == []

@@ -40,7 +40,7 @@ TAKING_OVER = (
     *("takeover.after_owner", "takeover.after_job", "takeover.after_jobs", "leave.after_files"),
 )
 ATTEMPTING = (
-    *("attempt.after_begin", "reconcile.after_save", "attempt.after_start", "worker.after_start"),
+    *("attempt.after_begin", "recover.after_save", "attempt.after_start", "worker.after_start"),
     *("worker.before_outcome", "attempt.after_report", "attempt.after_outcome"),
 )
 PUBLISHING = (
@@ -62,7 +62,7 @@ ACROSS = ("move.after_copy", "move.after_rename", "move.after_unlink")
 TAKING_BACK = ("undo.after_file", "undo.after_all")
 RENEWING = ("attempt.after_products", "attempt.after_renewal")
 HANDING_BACK = ("attempt.after_hand_back",)
-SALVAGING = ("reconcile.after_salvage",)
+SALVAGING = ("recover.after_salvage",)
 DOUBTING = ("attempt.after_doubt",)
 ERASING = (
     *("workspace.after_clearing", "workspace.after_stamp"),
@@ -150,7 +150,7 @@ def check_done(house: House) -> None:
     assert (house.done / "film.mp4.srt").read_text() == SRT
     assert house.files("originals") == ["film.mp4", *BESIDE]
     assert house.files("inbox") == ["masks/logo.png"]
-    assert house.report("film.mp4")["source"] == "film.mp4"
+    assert json.loads((house.done / "film.mp4.report.json").read_bytes())["source"] == "film.mp4"
     told = [json.loads(line) for line in (house.root / "companions").read_text().splitlines()]
     assert told
     assert all(one == {"cues.srt": "cues", "mask": "a mask"} for one in told)
@@ -270,7 +270,7 @@ def test_killed_while_handing_back(house: House) -> None:
     assert daemon.wait() == -signal.SIGKILL
     (house.root / "go").touch()
     assert house.once() == 0
-    report = house.report("film.mp4")
+    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
     assert report["report"]["segments_resumed"] == 2
     assert [one["counted"] for one in report["attempts"]] == [False, True]
     check_tidy(house)
@@ -320,7 +320,7 @@ def test_killed_in_the_pipeline(house: House) -> None:
     assert house.films("done") == house.films("originals") == ["clean.mp4", "film.mp4"]
     assert (house.done / "clean.mp4").read_bytes() == (house.root / "clean.mp4").read_bytes()
     told = (house.done / "film.mp4.log").read_text()
-    report = house.report("film.mp4")["report"]
+    report = json.loads((house.done / "film.mp4.report.json").read_bytes())["report"]
     assert report["segments"] == report["segments_resumed"] == 2
     assert all(told.count(f"segment.stored number={number} ") <= 1 for number in (0, 1))
     assert told.count("text.found") <= 2  # once more when killed before it was stored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from daemon.config import load_config
 from daemon.onefile import Errand, erase_file
 from erasecore.errors import HostError
 from tests.clips import clean_film, small_film
-from tests.process.house import House, run
+from tests.process.house import REPOSITORY, House
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,12 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small_film(folder / "text.mp4")
     clean_film(folder / "clean.mp4")
     return folder
+
+
+def error_of(house: House, name: str) -> dict[str, object]:
+    """Why a film failed."""
+    found: dict[str, object] = json.loads((house.failed / f"{name}.error.json").read_bytes())
+    return found
 
 
 def test_films_of_every_kind(house: House, films: Path) -> None:
@@ -38,7 +45,7 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
     assert house.once(quick=False, seconds=110) == 1
     assert house.films("done") == ["clean.mp4", "text.mp4"]
     assert house.films("originals") == ["clean.mp4", "text.mp4"]
-    report = house.report("text.mp4")
+    report = json.loads((house.done / "text.mp4.report.json").read_bytes())
     assert len(report["report"]["events"]) == 1
     assert report["source_sha256"] == hashlib.sha256(text).hexdigest()
     result = (house.done / "text.mp4").read_bytes()
@@ -56,11 +63,11 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
         assert event in told
     assert "text.read lines=1 unreadable=0 cues=1" in told
     assert (house.done / "clean.mp4").read_bytes() == clean
-    assert house.report("clean.mp4")["untouched"] is True
-    errors = {name: house.error(name)["error"] for name in house.films("failed")}
+    assert json.loads((house.done / "clean.mp4.report.json").read_bytes())["untouched"] is True
+    errors = {name: error_of(house, name)["error"] for name in house.films("failed")}
     assert errors["empty.mp4"] == "EmptyFile"
     assert set(errors) == {"empty.mp4", "truncated.mp4", "playlist.mp4", "text.txt.mkv"}
-    assert all(house.error(name)["remedy"] == "fix-input" for name in errors)
+    assert all(error_of(house, name)["remedy"] == "fix-input" for name in errors)
     assert house.work_is_empty()
 
 
@@ -86,7 +93,7 @@ def test_faulty_engines(house: House, films: Path, engine: str, error: str) -> N
     film = (films / "text.mp4").read_bytes()
     house.drop("film.mp4", film)
     assert house.once(quick=False, seconds=100) == 1
-    assert house.error("film.mp4")["error"] == error
+    assert error_of(house, "film.mp4")["error"] == error
     assert (house.failed / "film.mp4").read_bytes() == film
     assert house.work_is_empty()
 
@@ -118,15 +125,27 @@ def test_a_film_with_text_left_is_refused_where_that_is_wanted(house: House, fil
     house.drop("strict.mp4", film)
     house.drop("lenient.mp4", film)
     assert house.once(quick=False, seconds=100) == 1
-    explained = house.error("strict.mp4")
+    explained = error_of(house, "strict.mp4")
     assert (explained["error"], explained["remedy"]) == ("TextRemains", "fix-input")
     assert str(explained["sentence"]).startswith("strict.mp4: text is still seen in 1 place (at ")
     assert (house.failed / "strict.mp4").read_bytes() == film
     assert house.films("done") == ["lenient.mp4"]
-    report = house.report("lenient.mp4")["report"]
+    report = json.loads((house.done / "lenient.mp4.report.json").read_bytes())["report"]
     assert report["residual_events"] == 1
     assert "text is still seen" in report["warnings"][0]
     assert house.work_is_empty()
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command, ended."""
+    return subprocess.run(
+        [sys.executable, "-m", "daemon", *map(str, arguments)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
 
 
 def test_erase_one_file(films: Path, tmp_path: Path) -> None:
@@ -211,7 +230,9 @@ def test_two_real_workers(house: House, films: Path) -> None:
     daemon = house.start("once", quick=False)
     assert daemon.wait(110) == 0
     assert {one["worker"] for one in daemon.said("worker.ready")} == {1, 2}
-    reports = [house.report(f"{name}.mp4") for name in ("a", "b")]
+    reports = [
+        json.loads((house.done / f"{name}.mp4.report.json").read_bytes()) for name in ("a", "b")
+    ]
     told = [one["event"] for one in daemon.events() if one["event"].startswith("attempt.")]
     assert told[:2] == ["attempt.started", "attempt.started"]
     assert len({one["result_sha256"] for one in reports}) == 1

@@ -75,3 +75,28 @@ def test_letters_stay_even_where_they_look_like_the_picture() -> None:
     moment = Change(frames[:1], seen[:1], np.abs(seen[0] - frames[0]))
     mask = trimmed(wide(2), LETTERS, Evidence(seen, [moment], FREE))
     assert np.array_equal(mask, LETTERS)
+
+
+def test_a_stroke_that_never_changed_is_no_letter() -> None:
+    """An edge of the scene between two letters was taken for a third: it was there before."""
+    frames = scene(12, pan_px=0, noise=0.7)
+    edge = np.zeros(SIZE, bool)
+    edge[28:32, 43:51] = True
+    seen, ink = drawn(frames, wide(1)), wide(1)
+    seen[:, edge & ~ink] = frames[:, edge & ~ink]
+    ends = [Change(frames[:1], seen[:1], np.abs(seen[k] - frames[k])) for k in (0, -1)]
+    mask = trimmed(wide(2) | edge, LETTERS | edge, Evidence(seen, ends, FREE))
+    assert not (mask & edge & ~wide(2)).any()
+    assert (mask & ink).sum() > 0.98 * ink.sum()
+
+
+def test_letters_that_came_and_went_on_snow_stay_where_the_scene_moves() -> None:
+    """No change at either end, but in between they stood still, and the picture did not."""
+    frames = scene(40, pan_px=2, noise=0.7)
+    frames[0], frames[-1] = 240, 240
+    seen = drawn(frames, LETTERS)
+    ends = [
+        Change(frames[k : k + 1], seen[k : k + 1], np.abs(seen[k] - frames[k])) for k in (0, -1)
+    ]
+    mask = trimmed(wide(2), LETTERS, Evidence(seen, ends, FREE))
+    assert not (LETTERS & ~mask).any()
