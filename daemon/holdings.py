@@ -43,7 +43,15 @@ from daemon.looking import stamp_of
 from daemon.names import shown
 from daemon.past import REPORT_ENDING
 from daemon.publish import publish, reject, sidecar_of, target
-from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, given_up, patience
+from daemon.retry import (
+    LEAST_PATIENCE_SECONDS,
+    MAX_DELAY_SECONDS,
+    Decision,
+    Next,
+    decide,
+    given_up,
+    patience,
+)
 from daemon.sidecars import write_error, write_report
 from daemon.wire import Finished, Start
 from erasecore.errors import Remedy
@@ -199,6 +207,8 @@ class Holdings:
         if self._renew_if_changed(job, wall=wall):
             return Decision(Next.REQUEUE)
         patient = patience(wall - job.unchanged_since, self.config.inbox.young_seconds)
+        if patient is None and not _said_before(job, fault):
+            patient = LEAST_PATIENCE_SECONDS  # a disk that stumbled makes a film look cut off, too
         if fault.unfinished and patient is not None:
             return self._wait_for_sender(job, fault, patient, wall=wall)
         decision = decide(fault.remedy, job.counted, self.config.retry)
@@ -322,6 +332,12 @@ class Holdings:
         else:
             sentence = job.fault.sentence if job.fault else ""
             log.warning("job.failed", job_id=job.job_id, film=film, sentence=sentence)
+
+
+def _said_before(job: Job, fault: Fault) -> bool:
+    """Whether the attempt before the one that has just ended said the same of its film."""
+    before = job.attempts[-2].fault if len(job.attempts) > 1 else None
+    return before is not None and before.error == fault.error
 
 
 def _made_bytes(folder: Path, job: Job) -> int:

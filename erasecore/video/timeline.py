@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,8 @@ class Timeline:
     @staticmethod
     def load(path: Path) -> Timeline:
         """The timeline that was saved at ``path``."""
-        with np.load(path, allow_pickle=False) as stored:
+        # Read at once: what reads archives takes a disk that fails for a file that is damaged.
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return Timeline(
                 pts=stored["pts"],
                 keyframes=stored["keyframes"],

@@ -37,7 +37,7 @@ def test_done(house: House) -> None:
 @pytest.mark.parametrize(
     ("orders", "error", "attempts"),
     [
-        ("raise FIX_INPUT", "TruncatedVideo", 1),  # trying again would change nothing
+        ("raise FIX_INPUT", "TruncatedVideo", 2),  # a film is called broken if it is so twice
         ("raise FIX_CODE", "VerifyFailed", 1),  # nor here
         ("raise UNKNOWN", "ZeroDivisionError", 1),  # a bug is no reason to try again
         ("raise RETRY", "OutOfMemory", 3),  # a quieter moment may do, three times
@@ -45,7 +45,7 @@ def test_done(house: House) -> None:
         ("die", "WorkerLost", 3),  # as by the kernel, when memory runs out
         ("exit", "WorkerLost", 3),  # without a word
         ("garbage", "WorkerLost", 3),  # a worker that lies is not to be relied upon
-        ("", "EmptyFile", 1),  # zero bytes
+        ("", "EmptyFile", 2),  # zero bytes
     ],
 )
 def test_failed(house: House, orders: str, error: str, attempts: int) -> None:

@@ -203,19 +203,23 @@ def test_a_share_that_hangs(house: House, share: SickShare) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "place"), [(("read",), "source"), (("write",), "segments")], ids=["read", "write"]
+    "illnesses",
+    [[("read", "source")], [("write", "segments"), ("read", "timeline")]],
+    ids=["source", "products"],
 )
 def test_the_real_worker(
-    house: House, share: SickShare, tmp_path: Path, calls: tuple[str, ...], place: str
+    house: House, share: SickShare, tmp_path: Path, illnesses: list[tuple[str, str]]
 ) -> None:
-    """Where its source cannot be read on, or a segment not be written, no film is at fault."""
+    """Where its source, or what was made of it, cannot be read or written, no film is at fault."""
     small_film(tmp_path / "text.mp4")
     (share.disk / "inbox" / "text.mp4").write_bytes((tmp_path / "text.mp4").read_bytes())
     daemon = house.start(quick=False)
     house.wait(lambda: daemon.said("attempt.started"))
     (job,) = (path.parent for path in (share.disk / "work").glob("*/*/job.json"))
-    share.fall_ill(Orders("ESTALE", calls, below=f"/{job.relative_to(share.disk)}/{place}"))
-    house.wait(lambda: daemon.said("attempt.failed"))
+    for call, place in illnesses:
+        failed = len(daemon.said("attempt.failed"))
+        share.fall_ill(Orders("ESTALE", (call,), below=f"/{job.relative_to(share.disk)}/{place}"))
+        house.wait(lambda failed=failed: len(daemon.said("attempt.failed")) > failed)  # type: ignore[misc]
     house.wait(lambda: any(words_of("ESTALE") in one for one in troubles(daemon)))
     share.recover()
     house.wait(lambda: house.films("done") == ["text.mp4"])
