@@ -150,7 +150,7 @@ def _daemon(root: Path, *, closed: bool) -> Iterator[psutil.Process]:
 
 
 def _told(root: Path, event: str) -> list[dict[str, str]]:
-    lines = (root / "log").read_text(encoding="utf-8").splitlines()
+    lines = (root / "log").read_text(encoding="utf-8").split("\n")[:-1]  # the last may be a half
     records: list[dict[str, str]] = [json.loads(line) for line in lines if line.startswith("{")]
     return [record for record in records if record.get("event") == event]
 

@@ -48,8 +48,8 @@ class Daemon:
             )
 
     def events(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        lines = self.log.read_text("utf-8", "replace").splitlines()
+        """What it has logged; a line that it is just writing is none yet."""
+        lines = self.log.read_text("utf-8", "replace").split("\n")[:-1]
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def said(self, event: str) -> list[dict[str, Any]]:
