@@ -58,11 +58,10 @@ def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
     picture = _lives(evidence.frames, free) if picture is None else picture
     if picture is None:
         return mask
+    picture &= ~_stands_still(evidence.frames, free)
     kept = _peeled(mask, picture & ~letters, _MOST_LAYERS)
     never = _unchanged(np.max(sizes, axis=0), free) if len(sizes) > 1 else None
-    if never is None:
-        return kept
-    return _peeled(kept, never & ~_stands_still(evidence.frames, free), _MOST_UNCHANGED)
+    return kept if never is None else _peeled(kept, never & picture, _MOST_UNCHANGED)
 
 
 def _peeled(mask: Bools, loose: Bools, layers: int) -> Bools:
