@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from erasecore.ladders import Rung
+from erasecore.batching import Rung
 from erasecore.settings import EraseSettings
 from erasecore.windows import CLIP_BYTES
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from erasecore.batching import Site
 from erasecore.detect.events import Event
 from erasecore.durable import whole_file
 from erasecore.engines.base import Engine
@@ -16,7 +17,6 @@ from erasecore.faults import fault_point
 from erasecore.fidelity import FidelityCheck
 from erasecore.finding import Found, find
 from erasecore.footprint import RUNGS, Footprint
-from erasecore.ladders import Site
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
 from erasecore.reports import EraseReport, EventReport, Stage

@@ -18,9 +18,9 @@ from typing import Any
 
 import structlog
 
+from erasecore.batching import Death, Site, Standing
 from erasecore.durable import whole_file
 from erasecore.errors import DiskFull
-from erasecore.ladders import Death, Site, Standing
 
 log = structlog.get_logger(__name__)
 

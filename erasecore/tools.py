@@ -9,11 +9,11 @@ from pathlib import Path
 
 import cv2
 
+from erasecore.batching import Ladders
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.engines.base import Engine
 from erasecore.engines.choose import Means, make_engine
-from erasecore.ladders import Ladders
 from erasecore.memory import free_memory
 from erasecore.rungbook import RungBook
 from erasecore.settings import DiffusionSettings, EraseSettings, HostSettings

@@ -50,7 +50,7 @@ SUBJECTS: tuple[tuple[str, str], ...] = (
     ),
     (
         "erasecore: memory and machine",
-        "footprint ladders rungbook memory memoryfaults device survey versions weights manifest",
+        "footprint batching rungbook memory memoryfaults device survey versions weights manifest",
     ),
     (
         "erasecore: shared by all of it",

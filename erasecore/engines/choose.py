@@ -12,11 +12,11 @@ from pathlib import Path
 
 import structlog
 
+from erasecore.batching import Ladders
 from erasecore.device import nvidia_driver
 from erasecore.engines.base import Engine
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import DeviceBroken, EngineMissing, WeightsMissing
-from erasecore.ladders import Ladders
 from erasecore.manifest import MANIFEST, proven
 from erasecore.settings import BUILT_IN_ENGINES, DiffusionSettings, HostSettings
 from erasecore.weights import locate

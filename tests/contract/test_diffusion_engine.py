@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from erasecore.batching import Ladders
 from erasecore.engines.base import (
     Around,
     Filled,
@@ -20,7 +21,6 @@ from erasecore.engines.diffueraser.engine import DiffuEraser, Painter
 from erasecore.engines.diffueraser.rgb import FINE, to_rgb
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import OutOfMemory
-from erasecore.ladders import Ladders
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
 from tests.painters import PatternPainter, TruthPainter

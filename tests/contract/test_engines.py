@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from erasecore.batching import Ladders
 from erasecore.engines.base import (
     Engine,
     Filled,
@@ -20,7 +21,6 @@ from erasecore.engines.choose import Means, choose_auto, make_engine
 from erasecore.engines.diffueraser.engine import DiffuEraser
 from erasecore.engines.propagate import PropagateEngine
 from erasecore.errors import EngineMisbehaved, EngineMissing, Remedy, WeightsMissing
-from erasecore.ladders import Ladders
 from erasecore.manifest import Manifest, write_manifest
 from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane

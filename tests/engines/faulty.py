@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from erasecore.batching import Rung, Site
 from erasecore.engines.base import (
     Engine,
     Filled,
@@ -30,7 +31,6 @@ from erasecore.errors import (
     OutOfMemory,
     VerifyFailed,
 )
-from erasecore.ladders import Rung, Site
 
 Fill = Callable[[Strip, Filled | None, Tick], Filled]
 

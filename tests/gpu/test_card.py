@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 
+from erasecore.batching import Ladders, Rung, Site
 from erasecore.engines.diffueraser.loading import Placement, load_networks
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.painter import NetworkPainter
@@ -22,7 +23,6 @@ from erasecore.engines.diffueraser.rungs import rungs
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
 from erasecore.engines.diffueraser.shown import Shown
 from erasecore.engines.diffueraser.vae import U16
-from erasecore.ladders import Ladders, Rung, Site
 from erasecore.memory import free_memory
 from erasecore.rungbook import RungBook
 from erasecore.settings import DiffusionSettings, Precision

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from erasecore.batching import Ladders
 from erasecore.engines.diffueraser.curves import PQ, shown
 from erasecore.engines.diffueraser.engine import NAME, DiffuEraser
 from erasecore.engines.diffueraser.shown import Shown
-from erasecore.ladders import Ladders
 from erasecore.pipeline import erase
 from erasecore.settings import DiffusionSettings, EraseSettings, LimitSettings
 from erasecore.tools import Tools

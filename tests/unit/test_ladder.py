@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from structlog.typing import EventDict
 
+from erasecore.batching import PATIENCE, PATIENCE_AFTER_A_KILL, Ladder, Ladders, Rung, Site
 from erasecore.errors import OutOfMemory
-from erasecore.ladders import PATIENCE, PATIENCE_AFTER_A_KILL, Ladder, Ladders, Rung, Site
 from erasecore.rungbook import FOLDER, RungBook
 
 REPOSITORY = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:
 REMEMBER = """
 import sys
 from pathlib import Path
-from erasecore.ladders import Standing
+from erasecore.batching import Standing
 from erasecore.rungbook import RungBook
 from tests.unit.test_ladder import RUNGS, SITE
 for _ in range(30):

@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from erasecore.batching import Ladders, Site
 from erasecore.engines.base import Engine, Filled, FilledFrame, Strip, Tick, Traits
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, Crop
 from erasecore.engines.diffueraser.merge import merged
@@ -23,7 +24,6 @@ from erasecore.engines.diffueraser.rungs import PaintPlan, rungs
 from erasecore.engines.diffueraser.selection import Choice, Run, choose
 from erasecore.engines.diffueraser.shown import Shown, Surrounded, crop_of_shot, shown
 from erasecore.engines.propagate import PropagateEngine
-from erasecore.ladders import Ladders, Site
 from erasecore.settings import DiffusionSettings
 
 log = structlog.get_logger(__name__)
