@@ -23,7 +23,7 @@ from erasecore.engines.sampling import sample
 from erasecore.video.color import plane_window
 
 _CELL_PX = 8  # sums over the ring are kept by cells of this size
-_WIDE, _NEAR = (15, 2.0), (5, 16.0)  # cells that are asked; squared slopes that tell no motion
+_WIDE, _NEAR = (11, 2.0), (5, 32.0)  # cells that are asked; squared slopes that tell no motion
 _OUTLIER_LEVELS = 40.0  # of error, from which a pixel of the ring counts half
 _MOST_PX = 1.0
 _LEAST_RING_PX = 200
