@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,6 +88,9 @@ class ChainWalker:
         self._aligner = aligner
         self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_HOP)
         self._places = [_places(hole) for hole in holes]
+        touching = np.ones((3, 3), np.uint8)
+        grown = [cv2.dilate(hole.mask.astype(np.uint8), touching) > 0 for hole in holes]
+        self._inked = np.stack(grown)
 
     def walk(self, frame: int) -> Views:
         """The sources of ``frame``; must be asked for every frame in order of the direction."""
@@ -115,8 +119,20 @@ class ChainWalker:
         offset = self._aligner.offset(frame, luma / np.float32(self._strip.layout.scale), known)
         if offset is None:
             return hop
-        moved = replace(sources, x=sources.x + offset.x, y=sources.y + offset.y)
-        return _Hop(moved, hop.chained, offset.error)
+        x, y = sources.x + offset.x, sources.y + offset.y
+        frames = np.where(self._is_inked(sources.frame, x, y), -1, sources.frame)
+        return _Hop(replace(sources, frame=frames, x=x, y=y), hop.chained, offset.error)
+
+    def _is_inked(self, frame: NDArray[np.intp], x: Floats, y: Floats) -> NDArray[np.bool_]:
+        """Whether places in frames touch the hole there: they have drifted too far to be seen."""
+        _holes, height, width = self._inked.shape
+        rows = np.clip(np.rint(y), 0, height - 1).astype(np.intp)
+        columns = np.clip(np.rint(x), 0, width - 1).astype(np.intp)
+        hole = self._strip.mask_of.take(np.maximum(frame, 0))
+        inked: NDArray[np.bool_] = self._inked.ravel().take(
+            (hole * height + rows) * width + columns
+        )
+        return inked
 
     def _hop(
         self, frame: int, length: int, rows: NDArray[np.intp], columns: NDArray[np.intp]
