@@ -26,9 +26,10 @@ _CELL_PX = 8  # sums over the ring are kept by cells of this size
 _WIDE, _NEAR = (11, 2.0), (5, 32.0)  # cells that are asked; squared slopes that tell no motion
 _OUTLIER_LEVELS = 40.0  # of error, from which a pixel of the ring counts half
 _MOST_PX = 1.0
-_LEAST_RING_PX = 200
+_EVERY = 2  # of so many of the ring's pixels one is compared
+_LEAST_RING_PX = 100
 _UNKNOWN_LEVELS = 30.0  # the error where there is no ring nearby
-_NEARBY_PX = 0.5  # of weight around a cell, below which there is no ring nearby
+_NEARBY_PX = 0.25  # of weight around a cell, below which there is no ring nearby
 _LIGHT = 0.9  # of a common error of brightness that is forgiven: it is corrected later
 
 
@@ -178,17 +179,15 @@ class _Sums:
         return np.asarray(np.minimum(known, _UNKNOWN_LEVELS), np.float32)
 
     def _means(self, cells: int) -> _Sums:
-        """Means over the ring around each cell; of ``n``, the weight there is for a cell."""
-        n = _around(self.n, cells)
-        sums = (getattr(self, one.name) for one in fields(self) if one.name != "n")
-        return _Sums(n, *(_around(one, cells) / (n + np.float32(1e-6)) for one in sums))
+        """Means over the ring in so many cells around each, those nearby counting more.
 
-
-def _around(sums: Floats, cells: int) -> Floats:
-    """Each cell's mean over so many cells around it, those nearby counting more."""
-    size, edge = (cells, cells), cv2.BORDER_CONSTANT
-    once = cv2.blur(sums, size, borderType=edge)
-    return np.asarray(cv2.blur(once, size, borderType=edge), np.float32)
+        Of ``n``, how much of it there is for a cell.
+        """
+        sums = np.stack([getattr(self, one.name) for one in fields(self)], axis=-1)
+        size, edge = (cells, cells), cv2.BORDER_CONSTANT
+        around = cv2.blur(cv2.blur(sums, size, borderType=edge), size, borderType=edge)
+        n, *others = np.moveaxis(np.asarray(around, np.float32), -1, 0)
+        return _Sums(n, *(one / (n + np.float32(1e-6)) for one in others))
 
 
 def _ring(hole: Hole) -> _Ring:
@@ -196,7 +195,7 @@ def _ring(hole: Hole) -> _Ring:
     rows, columns = hole.rows_columns
     left, top, right, bottom = hole.zone
     touched = np.asarray(cv2.dilate(hole.mask.astype(np.uint8), np.ones((3, 3), np.uint8)))
-    places = np.flatnonzero(touched[hole.rows_columns] == 0)
+    places = np.flatnonzero(touched[hole.rows_columns] == 0)[::_EVERY]
     shape = -(-(bottom - top) // _CELL_PX), -(-(right - left) // _CELL_PX)
     cells = (rows - top) // _CELL_PX * shape[1] + (columns - left) // _CELL_PX
     x = ((columns - left + 0.5) / _CELL_PX - 0.5).astype(np.float32)
