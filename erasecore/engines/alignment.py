@@ -194,8 +194,7 @@ def _ring(hole: Hole) -> _Ring:
     """The ring without the pixels that touch the hole: their slopes would be the letters'."""
     rows, columns = hole.rows_columns
     left, top, right, bottom = hole.zone
-    touched = np.asarray(cv2.dilate(hole.mask.astype(np.uint8), np.ones((3, 3), np.uint8)))
-    places = np.flatnonzero(touched[hole.rows_columns] == 0)[::_EVERY]
+    places = np.flatnonzero(~hole.touched[hole.rows_columns])[::_EVERY]
     shape = -(-(bottom - top) // _CELL_PX), -(-(right - left) // _CELL_PX)
     cells = (rows - top) // _CELL_PX * shape[1] + (columns - left) // _CELL_PX
     x = ((columns - left + 0.5) / _CELL_PX - 0.5).astype(np.float32)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,9 +87,7 @@ class ChainWalker:
         self._aligner = aligner
         self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_HOP)
         self._places = [_places(hole) for hole in holes]
-        touching = np.ones((3, 3), np.uint8)
-        grown = [cv2.dilate(hole.mask.astype(np.uint8), touching) > 0 for hole in holes]
-        self._inked = np.stack(grown)
+        self._inked = np.stack([hole.touched for hole in holes])
 
     def walk(self, frame: int) -> Views:
         """The sources of ``frame``; must be asked for every frame in order of the direction."""

@@ -83,6 +83,12 @@ class Hole:
         return np.asarray(deep[self.rows_columns], np.float32)
 
     @cached_property
+    def touched(self) -> Bools:
+        """The hole and the pixels that touch it, ``(H, W)``."""
+        touching = np.ones((3, 3), np.uint8)
+        return np.asarray(cv2.dilate(self.mask.astype(np.uint8), touching)) > 0
+
+    @cached_property
     def colour_mask(self) -> Bools:
         """The colour samples that the hole touches, ``(h, w)``."""
         return reduce_mask(self.mask, self.layout)
