@@ -8,16 +8,16 @@ a pixel on still shots, pans and zooms and costs a few milliseconds.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Bools, Floats
+from erasecore.engines.recent import Recent
 
 Model: TypeAlias = NDArray[np.float64]
 """Six numbers: a point ``(X, Y)`` moves by ``(m0 X + m1 Y + m2, m3 X + m4 Y + m5)`` pixels, where
@@ -31,26 +31,6 @@ _FEWEST_POINTS = 60
 _COST_POINTS = 500  # that a guess is judged by
 _UNIT_PX = 100.0
 _KERNEL = np.ones((3, 3), np.uint8)
-
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
-
-
-class Recent(Generic[Key, Value]):
-    """Values of the frames (or pairs of frames) used last, made when asked for."""
-
-    def __init__(self, make: Callable[[Key], Value], size: int = 20) -> None:
-        self._make, self._size = make, size
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-
-    def __getitem__(self, key: Key) -> Value:
-        if key in self._values:
-            self._values.move_to_end(key)
-        else:
-            self._values[key] = self._make(key)
-            if len(self._values) > self._size:
-                self._values.popitem(last=False)
-        return self._values[key]
 
 
 @dataclass(frozen=True, slots=True)

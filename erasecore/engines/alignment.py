@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.affine import Recent
 from erasecore.engines.base import Floats, Strip
 from erasecore.engines.holes import Hole
+from erasecore.engines.recent import Recent
 from erasecore.engines.sampling import sample
 from erasecore.video.color import plane_window
 

@@ -115,6 +115,8 @@ class ChainWalker:
         luma = sample_stack(self._strip.planes[0], at, sources.x.take(ring), sources.y.take(ring))
         offset = self._aligner.offset(frame, luma / np.float32(self._strip.layout.scale), known)
         if offset is None:
+            # Not asked whether it touches ink, either: by how far it is off nobody knows, and where
+            # so little of the ring is seen there are few other ways that could take its place.
             return hop
         x, y = sources.x + offset.x, sources.y + offset.y
         frames = np.where(self._is_inked(sources.frame, x, y), -1, sources.frame)

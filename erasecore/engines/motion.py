@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from erasecore.engines.affine import (
     AffineFitter,
     Model,
-    Recent,
     inverse,
     shifted,
     still,
     to_matrix,
 )
 from erasecore.engines.base import Bools, Floats, Strip
+from erasecore.engines.recent import Recent
 from erasecore.engines.sampling import sample_grid, soft
 from erasecore.engines.spatial import membrane
 

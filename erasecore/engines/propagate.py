@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.affine import Recent
 from erasecore.engines.alignment import Aligner
 from erasecore.engines.base import (
     Filled,
@@ -28,6 +27,7 @@ from erasecore.engines.blending import blend
 from erasecore.engines.chains import ChainWalker, Sources, Views
 from erasecore.engines.holes import Hole, find_holes
 from erasecore.engines.motion import Motion
+from erasecore.engines.recent import Recent
 from erasecore.engines.sampling import sample_stack
 from erasecore.engines.spatial import membrane
 from erasecore.engines.trail import Trail

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from erasecore.boxes import inside
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
-from erasecore.ink.extents import Errors, find_extent
-from erasecore.ink.plates import Change, Plate, black_plate, core_of, find_plate, fit_plate
+from erasecore.ink.evidence import Change
+from erasecore.ink.extents import Errors, Levels, find_extent
+from erasecore.ink.platefit import black_plate, fit_plate
+from erasecore.ink.plates import Plate
+from erasecore.ink.platesearch import core_of, find_plate
 from erasecore.ink.platetimes import aligned
 from erasecore.video.color import Box
-
-Levels = NDArray[np.float32]
 
 _SAMPLES = 9  # frames of an event that are looked at
 _SKIP_PX = 2  # on both sides of a border, where it may be smooth

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.video.color import Box
 
-Levels = NDArray[np.float32]
+Levels: TypeAlias = NDArray[np.float32]
+"""Levels, as 8-bit pictures count them."""
 
 _MOST_LEVELS = 12.0  # errors count no further: a letter is no evidence, nor is what moves
 _COLOUR_WEIGHT = 0.25  # of a colour plane's errors: it is reduced, and coarse after a shift

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from erasecore.cutout import Cutout
-from erasecore.engines.base import SeenThrough, reduce_mask
+from erasecore.engines.base import Bools, Floats, SeenThrough, reduce_mask
 from erasecore.ink.strokes import Ink
 from erasecore.video.color import as_plane
 
@@ -23,9 +22,6 @@ _MOST_OPAQUE = 0.75  # above it too little of the background shows
 _COARSE_LINES = 0.5  # of a letter's height: what is coarser is no structure of letters
 _LEAST_PX = 60  # of ink, for its structure to tell anything
 _ERROR_LEVELS = 2.5  # of a solved pixel at no opacity: coding noise, and an opacity that is off
-
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
 
 
 def see_through(cutout: Cutout, inks: Iterable[Ink]) -> dict[int, SeenThrough]:

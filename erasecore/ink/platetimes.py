@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from erasecore.boxes import inside
 from erasecore.cutout import Cutout
 from erasecore.detect.events import Event
-from erasecore.ink.plates import Change, Plate
+from erasecore.ink.evidence import Change
+from erasecore.ink.plates import Plate
 
 _COARSE = 4  # pixels of the picture for one of the first search
 _COARSE_REACH = 6  # of those, in each direction
@@ -37,7 +38,7 @@ def aligned(change: Change, around: NDArray[np.bool_]) -> Change:
     if shift == (0.0, 0.0):
         return change
     without = np.stack([_moved(plane, shift) for plane in change.without])
-    return Change(without, change.with_ink, np.abs(change.with_ink - without).max(axis=0))
+    return Change(without, change.with_ink)
 
 
 def opacities(
@@ -68,8 +69,7 @@ def opacities(
             evenly = order / (len(frames) + 1)
             measured = None
             if cutout.start <= outside < cutout.stop:
-                without, with_ink = cutout.levels(outside), cutout.levels(frame)
-                change = Change(without, with_ink, np.abs(with_ink - without).max(axis=0))
+                change = Change(cutout.levels(outside), cutout.levels(frame))
                 measured = _opacity(aligned(change, around), plate, here)
             found[frame] = evenly if measured is None else measured
     return found

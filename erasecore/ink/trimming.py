@@ -12,13 +12,11 @@ still while the scene around them moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from erasecore.ink.plates import Change
+from erasecore.engines.base import Bools, Floats
+from erasecore.ink.evidence import Evidence
 
 _MOST_LAYERS = 4  # pixels that are taken away from a border at most
 _MOST_UNCHANGED = 12  # and more of them that never changed
@@ -29,24 +27,6 @@ _LEAST_LEVELS, _MOST_LEVELS = 3.0, 8.0  # changes below are noise, whatever the 
 _AROUND_PX = 15
 _KERNEL = np.ones((3, 3), np.uint8)
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is known of an event's region, all of its size ``(H, W)``.
-
-    Attributes:
-        frames: float32 ``(N, H, W)``; luma of frames of the event, 8-bit levels.
-        moments: the region just without and just with the subtitle.
-        free: pixels on which no subtitle is at any of these times.
-    """
-
-    frames: Floats
-    moments: list[Change]
-    free: Bools
-
 
 def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
     """``mask`` without the border pixels that are plainly picture; ``letters`` stay."""
@@ -55,10 +35,10 @@ def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
         return mask
     sizes = [moment.size for moment in evidence.moments]
     picture = _unchanged(np.min(sizes, axis=0), free) if sizes else None
-    picture = _lives(evidence.frames, free) if picture is None else picture
+    picture = _lives(evidence, free) if picture is None else picture
     if picture is None:
         return mask
-    picture &= ~_stands_still(evidence.frames, free)
+    picture &= ~_stands_still(evidence, free)
     kept = _peeled(mask, picture & ~letters, _MOST_LAYERS)
     never = _unchanged(np.max(sizes, axis=0), free) if len(sizes) > 1 else None
     return kept if never is None else _peeled(kept, never & picture, _MOST_UNCHANGED)
@@ -81,9 +61,9 @@ def _unchanged(change: Floats, free: Bools) -> Bools | None:
     return unchanged
 
 
-def _lives(frames: Floats, free: Bools) -> Bools | None:
+def _lives(evidence: Evidence, free: Bools) -> Bools | None:
     """Pixels that change in time as the picture around does; ``None`` where that is still."""
-    spread, mean = frames.std(axis=0), frames.mean(axis=0)
+    spread, mean = evidence.spread, evidence.mean
     if float(np.median(spread[free])) < _LIVELY_LEVELS:
         return None
     usual_spread, usual_mean = _around(spread, free), _around(mean, free)
@@ -93,11 +73,10 @@ def _lives(frames: Floats, free: Bools) -> Bools | None:
     return picture
 
 
-def _stands_still(frames: Floats, free: Bools) -> Bools:
+def _stands_still(evidence: Evidence, free: Bools) -> Bools:
     """Pixels that hardly change in time where the picture around does."""
-    spread = frames.std(axis=0)
-    usual = _around(spread, free)
-    still: Bools = (usual > _LIVELY_LEVELS) & (spread < _STILL * usual)
+    usual = _around(evidence.spread, free)
+    still: Bools = (usual > _LIVELY_LEVELS) & (evidence.spread < _STILL * usual)
     return still
 
 

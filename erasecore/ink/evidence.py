@@ -1,0 +1,61 @@
+"""What the film shows of one event's ink: frames with it, and the moments it comes and goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from erasecore.engines.base import Bools, Floats
+
+
+@dataclass(frozen=True)  # without slots, which leave no room for what is worked out once
+class Change:
+    """The same place just outside and just inside a subtitle's time.
+
+    Attributes:
+        without: float32 ``(P, H, W)``; all planes without the subtitle, 8-bit levels.
+        with_ink: the same with the subtitle.
+    """
+
+    without: Floats
+    with_ink: Floats
+
+    @cached_property
+    def size(self) -> Floats:
+        """The largest difference of any plane, ``(H, W)``, in levels."""
+        size: Floats = np.abs(self.with_ink - self.without).max(axis=0)
+        return size
+
+    def cropped(self, view: tuple[slice, slice]) -> Change:
+        """The same of a part of the place."""
+        part = (slice(None), *view)
+        return Change(self.without[part], self.with_ink[part])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of an event's region, all of its size ``(H, W)``.
+
+    Attributes:
+        frames: float32 ``(N, H, W)``; luma of frames of the event, 8-bit levels.
+        moments: the region just without and just with the subtitle, and no other text.
+        free: pixels on which no subtitle is at any of these times.
+    """
+
+    frames: Floats
+    moments: list[Change]
+    free: Bools
+
+    @cached_property
+    def spread(self) -> Floats:
+        """How much each pixel changes during the event: standard deviation, in levels."""
+        spread: Floats = self.frames.std(axis=0)
+        return spread
+
+    @cached_property
+    def mean(self) -> Floats:
+        """Each pixel's mean over the event, in levels."""
+        mean: Floats = self.frames.mean(axis=0)
+        return mean
