@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from erasecore.detect.spans import Span
-from erasecore.detect.tracks import Box
-from erasecore.detect.verdict import Traits
+from erasecore.detect.tracks import WorkBox
+from erasecore.detect.verdict import TextLine
 
 
-def merge(lines: Sequence[Traits]) -> list[Traits]:
+def merge(lines: Sequence[TextLine]) -> list[TextLine]:
     """The lines, with those that are the same line seen twice, or its parts, made one."""
-    merged: list[Traits] = []
-    for line in sorted(lines, key=lambda traits: traits.span.start):
+    merged: list[TextLine] = []
+    for line in sorted(lines, key=lambda one: one.span.start):
         for k, other in enumerate(merged):
             if _belong(other, line):
                 merged[k] = _union(other, line)
@@ -25,15 +25,15 @@ def merge(lines: Sequence[Traits]) -> list[Traits]:
     return merged if len(merged) == len(lines) else merge(merged)
 
 
-def attach(lines: Sequence[Traits], brief: Sequence[Traits]) -> list[Traits]:
+def attach(lines: Sequence[TextLine], brief: Sequence[TextLine]) -> list[TextLine]:
     """The lines, longer by brief ones that go over into them: text that is typed bit by bit."""
     grown = list(lines)
-    for part in sorted(brief, key=lambda traits: -traits.span.start):
+    for part in sorted(brief, key=lambda one: -one.span.start):
         grown = [_union(line, part) if _goes_over(part, line) else line for line in grown]
     return grown
 
 
-def _goes_over(part: Traits, line: Traits) -> bool:
+def _goes_over(part: TextLine, line: TextLine) -> bool:
     if part.vertical != line.vertical or not -2 <= line.span.start - part.span.stop <= 1:
         return False
     across = 0 if line.vertical else 1
@@ -42,7 +42,7 @@ def _goes_over(part: Traits, line: Traits) -> bool:
     return bool(same_rows and inside and part.text_height < 1.3 * line.text_height)
 
 
-def _belong(one: Traits, other: Traits) -> bool:
+def _belong(one: TextLine, other: TextLine) -> bool:
     shared = min(one.span.stop, other.span.stop) - max(one.span.start, other.span.start)
     shorter, longer = sorted(t.span.stop - t.span.start for t in (one, other))
     if shared < 0.6 * shorter or one.vertical != other.vertical:
@@ -60,22 +60,22 @@ def _belong(one: Traits, other: Traits) -> bool:
     return bool(close and shared > 0.9 * longer)
 
 
-def _overlap(one: Box, other: Box, axis: int) -> float:
+def _overlap(one: WorkBox, other: WorkBox, axis: int) -> float:
     shared = min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
     return float(shared / max(1e-6, min(b[axis + 2] - b[axis] for b in (one, other))))
 
 
-def _across(one: Traits, other: Traits, axis: int) -> float:
+def _across(one: TextLine, other: TextLine, axis: int) -> float:
     """How thick the line would be if both were one."""
     low, high = min(one.box[axis], other.box[axis]), max(one.box[axis + 2], other.box[axis + 2])
     return float(high - low)
 
 
-def _gap(one: Box, other: Box, axis: int) -> float:
+def _gap(one: WorkBox, other: WorkBox, axis: int) -> float:
     return float(max(one[axis], other[axis]) - min(one[axis + 2], other[axis + 2]))
 
 
-def _union(one: Traits, other: Traits) -> Traits:
+def _union(one: TextLine, other: TextLine) -> TextLine:
     """Both lines as one; what the longer one shows of its surroundings counts."""
     first, second = one.span, other.span
     main = max((one, other), key=lambda t: (t.span.stop - t.span.start) * t.contrast)
@@ -87,7 +87,7 @@ def _union(one: Traits, other: Traits) -> Traits:
         comes=first.comes if first.start <= second.start else second.comes,
         goes=first.goes if first.stop >= second.stop else second.goes,
     )
-    box: Box = np.concatenate(
+    box: WorkBox = np.concatenate(
         [np.minimum(one.box[:2], other.box[:2]), np.maximum(one.box[2:], other.box[2:])]
     )
     return replace(main, span=span, box=box, moving=max(one.moving, other.moving))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from erasecore.detect.pictures import Luma
 from erasecore.settings import Region
 
-Span: TypeAlias = tuple[float, float]
+Rows: TypeAlias = tuple[float, float]
 """Top and bottom of some rows, in fractions of the picture's height."""
 
 _WHOLE_EVERY = 4  # samples
@@ -43,7 +43,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class _Rows:
+class _KnownRows:
     """Rows in which lines of text have stood, in fractions of the height."""
 
     top: float
@@ -64,7 +64,7 @@ class SearchPlan:
         self._regions = regions
         self._usual = _USUAL_ROWS_PORTRAIT if portrait else _USUAL_ROWS
         self._other = _OTHER_ROWS_PORTRAIT if portrait else _OTHER_ROWS
-        self._known: list[_Rows] = []
+        self._known: list[_KnownRows] = []
         self._seen: dict[str, tuple[int, NDArray[np.float32]]] = {}
         self._sample = -1
         self._last_whole = -2 * _WHOLE_EVERY
@@ -78,13 +78,13 @@ class SearchPlan:
                 rows.line = max(rows.line, bottom - top)
                 rows.lines += 1
                 return
-        self._known = [*self._known[-3:], _Rows(top, bottom, bottom - top)]
+        self._known = [*self._known[-3:], _KnownRows(top, bottom, bottom - top)]
 
     def widen(self) -> None:
         """Note that text was cut off by a part's edge: the whole picture comes sooner."""
         self._widened = True
 
-    def parts(self, luma: Luma, held: Sequence[Span] = ()) -> list[Part]:
+    def parts(self, luma: Luma, held: Sequence[Rows] = ()) -> list[Part]:
         """The parts of the next sampled frame that are worth a search.
 
         Args:
@@ -94,7 +94,7 @@ class SearchPlan:
         self._sample += 1
         return [part for part in self._due(held) if self._changed(part, luma)]
 
-    def _due(self, held: Sequence[Span]) -> list[Part]:
+    def _due(self, held: Sequence[Rows]) -> list[Part]:
         if self._regions:
             return [Part(f"region {k}", region) for k, region in enumerate(self._regions)]
         if self._sample - self._last_whole >= self._patience(held):
@@ -112,7 +112,7 @@ class SearchPlan:
             if self._sample % 2 == 0 or not any(_overlap(rows, (top, bottom)) for rows in held)
         ]
 
-    def _patience(self, held: Sequence[Span]) -> int:
+    def _patience(self, held: Sequence[Rows]) -> int:
         """Samples from one search of the whole picture to the next."""
         if self._widened:
             return _WHOLE_EVERY // 2
@@ -148,12 +148,12 @@ def in_pixels(region: Region, width: int, height: int) -> tuple[int, int, int, i
     return left, top, max(left + 1, min(right, width)), max(top + 1, min(bottom, height))
 
 
-def _overlap(one: Span, other: Span) -> bool:
+def _overlap(one: Rows, other: Rows) -> bool:
     return min(one[1], other[1]) > max(one[0], other[0])
 
 
-def _join(spans: Sequence[Span]) -> list[Span]:
-    joined: list[Span] = []
+def _join(spans: Sequence[Rows]) -> list[Rows]:
+    joined: list[Rows] = []
     for top, bottom in sorted(spans):
         if joined and top <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(bottom, joined[-1][1]))

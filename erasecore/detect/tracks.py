@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from erasecore.detect.patterns import Pattern, Presence, Template, strokes
 from erasecore.detect.pictures import Luma, average
 from erasecore.detect.switches import Piece, switches
 
-Box = NDArray[np.float64]
+WorkBox: TypeAlias = NDArray[np.float64]
 """Left, top, right, bottom in working pixels."""
 
 _MAX_SAMPLES = 8
@@ -47,17 +48,27 @@ class Track:
     Args:
         index: the frame.
         box: where, in working pixels.
-        score: the detector's.
-        tilt: the detector's, in degrees.
+        seen: the detector's score, 0 to 1, and the tilt in degrees.
         held: the frames before and up to ``index``, oldest first, as ``(index, luma)``.
         pace: how long things last.
         averaged: how many of the newest frames it was found in the average of.
+
+    Attributes:
+        birth: the frame of its first sighting.
+        doubtful: the newest frame looked at does not show it, and it may still come back.
+        boxes, scores, tilts: of the last sightings, oldest first.
+        vertical: it runs downwards.
+        text_height: working pixels across the line, as detected.
+        window: left, top, right, bottom of what is kept of each frame, in working pixels.
+        head: pieces from before its first sighting to some frames after it, oldest first.
+        tail: the newest pieces, oldest first.
+        samples: a few pieces that show it, spread over its life.
     """
 
     def __init__(
         self,
         index: int,
-        box: Box,
+        box: WorkBox,
         *,
         seen: tuple[float, float],
         held: Iterable[tuple[int, Luma]],
@@ -96,9 +107,9 @@ class Track:
         return self._last.index
 
     @property
-    def box(self) -> Box:
+    def box(self) -> WorkBox:
         """Where the line is: the median of its sightings, in working pixels."""
-        box: Box = np.median(np.stack(self.boxes), axis=0)
+        box: WorkBox = np.median(np.stack(self.boxes), axis=0)
         return box
 
     @property
@@ -227,7 +238,7 @@ class Track:
             return False
         return float(cv2.absdiff(one.luma, other.luma)[around].mean()) < 0.2 * strokes_levels
 
-    def around(self, others: Sequence[Box]) -> NDArray[np.bool_]:
+    def around(self, others: Sequence[WorkBox]) -> NDArray[np.bool_]:
         """The window's pixels away from the line and from ``others``."""
         left, top, right, bottom = self.window
         around = np.ones((bottom - top, right - left), np.bool_)
@@ -248,7 +259,7 @@ class Track:
         power = float((ink * ink).sum()) + 1e-6
         return lambda pattern: float(((pattern[part] - none) * ink).sum()) / power
 
-    def sighted(self, box: Box, score: float, tilt: float) -> None:
+    def sighted(self, box: WorkBox, score: float, tilt: float) -> None:
         """Note that the detector has found the line again."""
         self.boxes = [*self.boxes[-14:], box]
         self.scores = [*self.scores[-14:], score]
@@ -288,7 +299,7 @@ class Track:
         left, top, right, bottom = self.window
         return luma[top:bottom, left:right].copy()
 
-    def _window(self, box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    def _window(self, box: WorkBox, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         along, across = _SIDE_MARGIN * self.text_height, _EDGE_MARGIN * self.text_height
         grow_x, grow_y = (across, along) if self.vertical else (along, across)
         return (

@@ -17,7 +17,7 @@ import numpy as np
 from erasecore.detect.movement import DRIFT_PX, movement_of
 from erasecore.detect.patterns import Pattern
 from erasecore.detect.spans import Edge, Span
-from erasecore.detect.tracks import Box, Track
+from erasecore.detect.tracks import Track, WorkBox
 
 SHORT = "short"  # the reason that a line may be a part of a longer one despite
 _FIT = 0.3  # of the template at its place, at least
@@ -30,11 +30,11 @@ _FLAT_LEVELS = 2.5  # surroundings with less structure do not show whether they 
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class TextLine:
     """What is known of one line of text once it is over."""
 
     span: Span
-    box: Box  # working pixels
+    box: WorkBox  # working pixels
     text_height: float  # working pixels
     vertical: bool
     score: float
@@ -53,7 +53,7 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FilmFacts:
     """What a verdict needs to know of the film."""
 
     width: int  # working pixels
@@ -63,7 +63,7 @@ class Film:
     cuts: tuple[int, ...]
     jolts: frozenset[int]  # frames that may be cuts, or flashes
     min_seconds: float
-    free: bool = False  # regions are given: every place will do, logos included
+    any_place: bool = False  # regions are given: every place will do, logos included
 
     def seconds(self, span: Span) -> float:
         """How long a span is shown."""
@@ -75,11 +75,11 @@ class Film:
         return self.height > self.width
 
 
-def traits_of(track: Track, span: Span, others: Sequence[Box]) -> Traits:
-    """The traits of a finished track; ``others`` are other lines on screen meanwhile."""
+def line_of(track: Track, span: Span, others: Sequence[WorkBox]) -> TextLine:
+    """What is known of a finished track's line; ``others`` are other lines on screen meanwhile."""
     patterns = [track.pattern(piece) for piece in track.samples]
     movement = movement_of(track, span)
-    return Traits(
+    return TextLine(
         span=span,
         box=track.box,
         text_height=track.text_height,
@@ -95,7 +95,7 @@ def traits_of(track: Track, span: Span, others: Sequence[Box]) -> Traits:
     )
 
 
-def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[Box]) -> float:
+def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[WorkBox]) -> float:
     around = track.around(others)
     if int(around.sum()) < 200:
         return -1.0
@@ -108,39 +108,39 @@ def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[Box]) ->
     return float(np.mean(moved)) if moved else -1.0
 
 
-def refusal(traits: Traits, film: Film) -> str:
+def refusal(line: TextLine, film: FilmFacts) -> str:
     """Why the line is certainly no subtitle, in a few words; empty if it may be one."""
-    seconds = film.seconds(traits.span)
+    seconds = film.seconds(line.span)
     short_side = min(film.width, film.height)
-    too_long = seconds > _STAYS_SECONDS and not _stands(traits, film)
+    too_long = seconds > _STAYS_SECONDS and not _stands(line, film)
     checks = (
         (seconds < film.min_seconds, SHORT),
-        (traits.drift > DRIFT_PX or traits.moved_on, "moves"),
-        (traits.fit < (_FIT if traits.sightings > 1 else _FIT_ONCE), "does not keep its shape"),
-        (traits.tilt > _TILT_DEGREES, "tilted"),
-        (not film.free and _runs_off(traits, film), "runs off the picture"),
-        (traits.contrast < _FAINT_LEVELS, "faint"),
-        (not 0.014 * short_side < traits.text_height < 0.2 * short_side, "size"),
-        (not film.free and too_long, "stays too long"),
-        (not film.free and _is_logo(traits, film), "never appears or disappears"),
+        (line.drift > DRIFT_PX or line.moved_on, "moves"),
+        (line.fit < (_FIT if line.sightings > 1 else _FIT_ONCE), "does not keep its shape"),
+        (line.tilt > _TILT_DEGREES, "tilted"),
+        (not film.any_place and _runs_off(line, film), "runs off the picture"),
+        (line.contrast < _FAINT_LEVELS, "faint"),
+        (not 0.014 * short_side < line.text_height < 0.2 * short_side, "size"),
+        (not film.any_place and too_long, "stays too long"),
+        (not film.any_place and _is_logo(line, film), "never appears or disappears"),
     )
     return next((why for wrong, why in checks if wrong), "")
 
 
-def _runs_off(traits: Traits, film: Film) -> bool:
+def _runs_off(line: TextLine, film: FilmFacts) -> bool:
     """Whether the line goes on beyond a side of the picture: a banner, a ticker."""
-    along = 1 if traits.vertical else 0
-    length = film.height if traits.vertical else film.width
-    low, high = float(traits.box[along]) <= 1, float(traits.box[along + 2]) >= length - 1
+    along = 1 if line.vertical else 0
+    length = film.height if line.vertical else film.width
+    low, high = float(line.box[along]) <= 1, float(line.box[along + 2]) >= length - 1
     return (low or high) if not film.portrait else low != high
 
 
-def in_company(traits: Traits, accepted: Sequence[Traits]) -> bool:
+def in_company(line: TextLine, accepted: Sequence[TextLine]) -> bool:
     """Whether the line comes and goes with a subtitle beside it: the other half of a pair."""
-    return any(_is_pair(traits, other) for other in accepted)
+    return any(_is_pair(line, other) for other in accepted)
 
 
-def _is_pair(one: Traits, other: Traits) -> bool:
+def _is_pair(one: TextLine, other: TextLine) -> bool:
     spans = one.span, other.span
     together = abs(spans[0].start - spans[1].start) <= 2 and abs(spans[0].stop - spans[1].stop) <= 2
     alone = all(Edge.ALONE in (span.comes, span.goes) for span in spans)
@@ -153,21 +153,21 @@ def _is_pair(one: Traits, other: Traits) -> bool:
     return bool(together and alone and alike_sized and max(gaps) < 0.9 * larger)
 
 
-def _is_logo(traits: Traits, film: Film) -> bool:
-    whole = traits.span.comes in (Edge.FILM, Edge.UNKNOWN) and traits.span.goes is Edge.FILM
-    return whole and not _stands(traits, film)
+def _is_logo(line: TextLine, film: FilmFacts) -> bool:
+    whole = line.span.comes in (Edge.FILM, Edge.UNKNOWN) and line.span.goes is Edge.FILM
+    return whole and not _stands(line, film)
 
 
-def _stands(traits: Traits, film: Film) -> bool:
+def _stands(line: TextLine, film: FilmFacts) -> bool:
     """Whether the line stands where captions do while the scene moves behind it."""
-    centred = _centred(traits, film, 0.15) and traits.moving > 0.5
-    return centred and in_caption_place(traits, film)
+    centred = _centred(line, film, 0.15) and line.moving > 0.5
+    return centred and in_caption_place(line, film)
 
 
-def drawn_over(traits: Traits, film: Film) -> bool:
+def drawn_over(line: TextLine, film: FilmFacts) -> bool:
     """Whether the line is certainly drawn over the picture."""
-    span = traits.span
-    if Edge.ALONE in (span.comes, span.goes) or traits.moving > 0.5:
+    span = line.span
+    if Edge.ALONE in (span.comes, span.goes) or line.moving > 0.5:
         return True
     if span.sharp_on and not film.jolts & {span.start - 1, span.start, span.start + 1}:
         return True
@@ -176,29 +176,29 @@ def drawn_over(traits: Traits, film: Film) -> bool:
     return any(span.start + 2 < cut < span.stop - 2 for cut in film.cuts)
 
 
-def in_caption_place(traits: Traits, film: Film) -> bool:
+def in_caption_place(line: TextLine, film: FilmFacts) -> bool:
     """Whether subtitles usually stand where the line stands."""
-    if film.free:
+    if film.any_place:
         return True
-    row = (traits.box[1] + traits.box[3]) / 2 / film.height
-    if traits.vertical:
+    row = (line.box[1] + line.box[3]) / 2 / film.height
+    if line.vertical:
         return True
     if film.portrait:
-        return _centred(traits, film, 0.2) and 0.03 < row < 0.98
-    length = float(traits.box[2] - traits.box[0]) / traits.text_height
+        return _centred(line, film, 0.2) and 0.03 < row < 0.98
+    length = float(line.box[2] - line.box[0]) / line.text_height
     if length < _STUMP:  # a single letter, or a leaf
-        return _centred(traits, film, 0.06) and (row < 0.3 or row > 0.62)
-    if row > 0.7 and length > 2 * _STUMP and Edge.ALONE in (traits.span.comes, traits.span.goes):
+        return _centred(line, film, 0.06) and (row < 0.3 or row > 0.62)
+    if row > 0.7 and length > 2 * _STUMP and Edge.ALONE in (line.span.comes, line.span.goes):
         return True  # at the left or the right, as some do
-    return _centred(traits, film, 0.3) and (row < 0.3 or row > 0.62)
+    return _centred(line, film, 0.3) and (row < 0.3 or row > 0.62)
 
 
-def _centred(traits: Traits, film: Film, share: float) -> bool:
-    centre = (traits.box[0] + traits.box[2]) / 2 / film.width
+def _centred(line: TextLine, film: FilmFacts, share: float) -> bool:
+    centre = (line.box[0] + line.box[2]) / 2 / film.width
     return abs(float(centre) - 0.5) < share
 
 
-def alike(one: Traits, other: Traits) -> bool:
+def alike(one: TextLine, other: TextLine) -> bool:
     """Whether two lines stand in the same rows in the same size."""
     larger = max(one.text_height, other.text_height)
     if abs(one.text_height - other.text_height) > 0.3 * larger:
@@ -208,26 +208,28 @@ def alike(one: Traits, other: Traits) -> bool:
     return one.vertical == other.vertical and abs(float(rows[0] - rows[1])) < 0.6 * larger
 
 
-def second_look(lines: Sequence[Traits], film: Film) -> list[str]:
+def second_look(lines: Sequence[TextLine], film: FilmFacts) -> list[str]:
     """For each line that passed the first why it is left alone; empty for a subtitle."""
-    drawn = [traits for traits in lines if drawn_over(traits, film)]
-    sure = [traits for traits in drawn if in_caption_place(traits, film)]
-    return [_compare(traits, film, sure, drawn) for traits in lines]
+    drawn = [line for line in lines if drawn_over(line, film)]
+    sure = [line for line in drawn if in_caption_place(line, film)]
+    return [_compare(line, film, sure, drawn) for line in lines]
 
 
-def _compare(traits: Traits, film: Film, sure: Sequence[Traits], drawn: Sequence[Traits]) -> str:
-    if film.free:
+def _compare(
+    line: TextLine, film: FilmFacts, sure: Sequence[TextLine], drawn: Sequence[TextLine]
+) -> str:
+    if film.any_place:
         return ""
-    is_drawn, in_place = drawn_over(traits, film), in_caption_place(traits, film)
+    is_drawn, in_place = drawn_over(line, film), in_caption_place(line, film)
     if is_drawn and in_place:
         return ""
     kin = [
         other
         for other in (drawn if is_drawn else sure)
-        if alike(other, traits) and not _overlap(other.span, traits.span)
+        if alike(other, line) and not _overlap(other.span, line.span)
     ]
     if is_drawn:  # in an unusual place: where others come and go too, it is the film's own
-        return "" if len(kin) >= 2 and _centred(traits, film, 0.15) else "place"
+        return "" if len(kin) >= 2 and _centred(line, film, 0.15) else "place"
     return "" if in_place and kin else "part of the scene"
 
 
