@@ -23,6 +23,9 @@ Model: TypeAlias = NDArray[np.float64]
 """Six numbers: a point ``(X, Y)`` moves by ``(m0 X + m1 Y + m2, m3 X + m4 Y + m5)`` pixels, where
 X and Y count hundreds of pixels from the picture's middle, so that all six are of one size."""
 
+Matrix: TypeAlias = NDArray[np.float64]
+"""``(2, 3)``: the pixel ``(x, y)`` of one picture lies at ``matrix @ (x, y, 1)`` of the other."""
+
 _COARSE = 4  # how far the picture is reduced for the first steps
 _FROM_SCRATCH = ((_COARSE, 6), (1, 4))  # reduction, and steps at it
 _POLISH = ((1, 2),)
@@ -203,8 +206,8 @@ def inverse(model: Model) -> Model:
     return np.column_stack([(back - np.eye(2)) * _UNIT_PX, offset]).ravel()
 
 
-def to_matrix(model: Model, size: tuple[int, int], *, still_px: float) -> Model:
-    """The model as a 2x3 matrix on pixels of a picture of ``size`` (height, width).
+def to_matrix(model: Model, size: tuple[int, int], *, still_px: float) -> Matrix:
+    """The model as a matrix on pixels of a picture of ``size`` (height, width).
 
     Exactly the identity where nothing in the picture moves by ``still_px``.
     """

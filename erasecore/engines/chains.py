@@ -71,9 +71,17 @@ class Views:
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
+    """Where one step of the walk, to another frame and on from there, shows the hidden pixels.
+
+    Attributes:
+        sources: where that is.
+        chained: bool ``(n,)``; the way goes on from a pixel that is hidden there too.
+        error: float32 ``(n,)``, on the ring nearby, in levels; ``None`` where nothing tells.
+    """
+
     sources: Sources
-    chained: NDArray[np.bool_]  # the way goes on from a pixel that is hidden there too
-    error: Floats | None = None  # levels, on the ring nearby; ``None`` where nothing tells
+    chained: NDArray[np.bool_]
+    error: Floats | None = None
 
 
 class ChainWalker:
@@ -85,6 +93,7 @@ class ChainWalker:
         """Take the direction the sources lie in: ``step`` -1 for the past, 1 for the future."""
         self._strip, self._holes, self._motion, self._step = strip, holes, motion, step
         self._aligner = aligner
+        # Of the frames walked last, newest first: what was found, and the places in that list.
         self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_HOP)
         self._places = [_places(hole) for hole in holes]
         self._inked = np.stack([hole.touched for hole in holes])
@@ -115,8 +124,9 @@ class ChainWalker:
         luma = sample_stack(self._strip.planes[0], at, sources.x.take(ring), sources.y.take(ring))
         offset = self._aligner.offset(frame, luma / np.float32(self._strip.layout.scale), known)
         if offset is None:
-            # Not asked whether it touches ink, either: by how far it is off nobody knows, and where
-            # so little of the ring is seen there are few other ways that could take its place.
+            # Nor is it checked for ink: a place is one only where nothing is hidden, ring included,
+            # in the frame that it is read from. Being moved is what could bring it nearer; unmoved
+            # it stays there, but for half a pixel at most that each hop of a chain rounds.
             return hop
         x, y = sources.x + offset.x, sources.y + offset.y
         frames = np.where(self._is_inked(sources.frame, x, y), -1, sources.frame)
@@ -136,6 +146,7 @@ class ChainWalker:
     def _hop(
         self, frame: int, length: int, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> _Hop | None:
+        """What a hop over ``length`` frames shows; ``None`` where there is no way."""
         other = frame + self._step * length
         if not self._reachable(frame, other) or len(self._behind) < length:
             return None
@@ -185,16 +196,16 @@ def _together(near: _Hop | None, far: _Hop | None) -> Views | None:
     if near is None or far is None:
         only = near or far
         return Views.of(only.sources) if only else None
-    one, long = near.sources, far.sources
-    possible = (long.frame >= 0) & (near.chained | (one.frame < 0))
+    short, long = near.sources, far.sources
+    unseen = short.frame < 0
+    possible = (long.frame >= 0) & (near.chained | unseen)
     if near.error is None or far.error is None:
-        best = _pick(possible & ((one.frame < 0) | (long.cost < one.cost)), long, one)
-        return Views.of(best)
-    best = _pick(possible & ((one.frame < 0) | (_SHORT_TOO * far.error < near.error)), long, one)
-    near_votes = (one.frame >= 0) / np.square(1 + np.square(near.error))
+        return Views.of(_pick(possible & (unseen | (long.cost < short.cost)), long, short))
+    best = _pick(possible & (unseen | (_SHORT_TOO * far.error < near.error)), long, short)
+    near_votes = ~unseen / np.square(1 + np.square(near.error))
     far_votes = possible / np.square(1 + np.square(far.error))
     share = np.asarray(far_votes / np.maximum(near_votes + far_votes, 1e-12), np.float32)
-    return Views(best, ((one, 1 - share), (long, share)))
+    return Views(best, ((short, 1 - share), (long, share)))
 
 
 def _pick(where: NDArray[np.bool_], one: Sources, other: Sources) -> Sources:

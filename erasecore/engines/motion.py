@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from erasecore.engines.affine import (
     AffineFitter,
+    Matrix,
     Model,
     inverse,
     shifted,
@@ -41,13 +42,13 @@ class Flow:
     """Motion from one frame to another: where each pixel near the hole lies in the second.
 
     Attributes:
-        affine: 2x3; ``(x, y)`` of the first frame lies at ``affine @ (x, y, 1)`` in the second.
+        affine: from the first frame to the second.
         corner: row and column of the strip at which ``dense`` and ``residual`` begin.
         dense: ``(h, w, 2)`` float32 displacements where the model does not do, else ``None``.
         residual: float32 ``(h, w)``; smoothed luma error of the motion, in 8-bit levels.
     """
 
-    affine: NDArray[np.float64]
+    affine: Matrix
     corner: tuple[int, int]
     dense: Floats | None
     residual: Floats
@@ -163,7 +164,7 @@ class Motion:
 
     # -- dense flow --------------------------------------------------------------------------
 
-    def _dense_flow(self, frame: int, other: int, affine: Model, seen: _Comparison) -> Flow | None:
+    def _dense_flow(self, frame: int, other: int, affine: Matrix, seen: _Comparison) -> Flow | None:
         window = self._window(frame)
         model = _shifts(affine, window)
         raw = self._raw_flow(frame, other, affine, window)
@@ -180,7 +181,7 @@ class Motion:
         flow = cv2.copyTo(_mean_flow(raw, trust), better.astype(np.uint8), model)
         return Flow(affine, window.corner, np.asarray(flow, np.float32), residual)
 
-    def _raw_flow(self, frame: int, other: int, affine: Model, window: _Window) -> Floats:
+    def _raw_flow(self, frame: int, other: int, affine: Matrix, window: _Window) -> Floats:
         """What DIS finds in a window, starting from the model."""
         around = _around(affine, window, self._size)
         here, there = (np.ascontiguousarray(self._filled[k][around.place]) for k in (frame, other))
@@ -189,7 +190,7 @@ class Motion:
         top, left = top - around.corner[0], left - around.corner[1]
         return found[top : top + height, left : left + width]
 
-    def _compare(self, frame: int, other: int, affine: Model, dense: Floats | None) -> _Comparison:
+    def _compare(self, frame: int, other: int, affine: Matrix, dense: Floats | None) -> _Comparison:
         """``frame`` against ``other`` brought to its place, near the hole of ``frame``."""
         window = self._window(frame)
         if dense is None:
@@ -208,7 +209,7 @@ class Motion:
     def _warp(
         self,
         picture: NDArray[np.uint8],
-        affine: NDArray[np.float64],
+        affine: Matrix,
         window: _Window,
         *,
         border: int | None,
@@ -263,7 +264,7 @@ def _window(hidden: NDArray[np.uint8]) -> _Window:
     return _Window((place[0], place[1]), near[place], _grid(place[0], place[1]))
 
 
-def _around(affine: Model, window: _Window, size: tuple[int, int]) -> _Window:
+def _around(affine: Matrix, window: _Window, size: tuple[int, int]) -> _Window:
     """The window and where it lies in the other frame, as one."""
     corners = window.grid[:: window.near.shape[0] - 1, :: window.near.shape[1] - 1].reshape(-1, 2)
     there = corners @ affine[:, :2].T + affine[:, 2]
@@ -291,11 +292,9 @@ def _span(found: NDArray[np.intp], length: int) -> slice:
     return slice(first - (first % 2), min(length, last + last % 2))
 
 
-def _shifts(affine: Model, window: _Window) -> Floats:
+def _shifts(affine: Matrix, window: _Window) -> Floats:
     """How far the model moves each pixel of a window, ``(h, w, 2)``."""
-    linear, offset = (affine - np.eye(2, 3))[:, :2], affine[:, 2]
-    matrix = np.column_stack([linear, offset])
-    return np.asarray(cv2.transform(window.grid, matrix), np.float32)
+    return np.asarray(cv2.transform(window.grid, affine - np.eye(2, 3)), np.float32)
 
 
 def _mean_flow(raw: Floats, trust: Floats) -> Floats:
