@@ -21,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.boxes import PixelBox
-from bench.media import I420, BenchError, Film, FilmWriter, open_film, read_burned, read_pictures
+from bench.media import (
+    I420,
+    BenchError,
+    FilmFile,
+    FilmWriter,
+    open_film,
+    read_burned,
+    read_pictures,
+)
 from bench.metrics import Mask
 from bench.styles import STYLES, Lane, Style, ass_script, schedule
 from bench.takes import PORTRAIT_CROP, Take, make_take
@@ -236,7 +244,7 @@ def _count_frames(clip: Path) -> int:
 
 
 def _burn(
-    film: Film, folder: Path, lanes: Sequence[Lane], fonts_folder: Path | None
+    film: FilmFile, folder: Path, lanes: Sequence[Lane], fonts_folder: Path | None
 ) -> list[Masks]:
     """Write both films of a case; the pixels that each lane changes, and all of them last."""
     everything = folder / "subs.ass"

@@ -32,7 +32,7 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FilmFile:
     """What the bench needs to know of a video file."""
 
     path: Path
@@ -62,7 +62,7 @@ def run_ffmpeg(*options: str | Path) -> None:
         raise BenchError(f"ffmpeg failed: {done.stderr[-2000:]}")
 
 
-def open_film(path: Path) -> Film:
+def open_film(path: Path) -> FilmFile:
     """The facts of the film at ``path``, from its container."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -71,7 +71,7 @@ def open_film(path: Path) -> Film:
         rate = stream.base_rate or stream.average_rate
         if rate is None:
             raise BenchError(f"{path}: no frame rate")
-        return Film(
+        return FilmFile(
             path=path,
             width=stream.width,
             height=stream.height,
@@ -96,7 +96,9 @@ def read_pictures(path: Path) -> Iterator[I420]:
             yield picture.to_ndarray(format="yuv420p").astype(np.uint8, copy=False)
 
 
-def read_burned(film: Film, subtitles: Path, fonts_folder: Path | None = None) -> Iterator[I420]:
+def read_burned(
+    film: FilmFile, subtitles: Path, fonts_folder: Path | None = None
+) -> Iterator[I420]:
     """Every picture of ``film`` with an ASS file drawn over it by libass."""
     styled = {"filename": str(subtitles)}
     if fonts_folder is not None:
@@ -121,7 +123,7 @@ def read_burned(film: Film, subtitles: Path, fonts_folder: Path | None = None) -
 class FilmWriter(AbstractContextManager["FilmWriter"]):
     """An H.264 film that grows by one I420 picture at a time; x264 medium."""
 
-    def __init__(self, path: Path, like: Film, *, crf: int = 18, audio: bool = True) -> None:
+    def __init__(self, path: Path, like: FilmFile, *, crf: int = 18, audio: bool = True) -> None:
         argv = [ffmpeg_path(), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p"]
         argv += ["-s", f"{like.width}x{like.height}", "-r", str(like.rate), "-i", "-"]
         if audio and like.has_audio:
@@ -148,7 +150,7 @@ class FilmWriter(AbstractContextManager["FilmWriter"]):
             raise BenchError(f"{self._path}: encoding failed")
 
 
-def write_film(path: Path, pictures: Iterable[I420], like: Film, *, crf: int = 18) -> None:
+def write_film(path: Path, pictures: Iterable[I420], like: FilmFile, *, crf: int = 18) -> None:
     """Encode ``pictures`` to ``path`` at the size, rate and sound of another film."""
     with FilmWriter(path, like, crf=crf) as writer:
         for picture in pictures:

@@ -97,6 +97,7 @@ def _find_text(
     detector: Detector,
     tell: Tell,
 ) -> tuple[Detection, Timeline]:
+    """The film's text, and its stamps; kept for a later attempt."""
     size = video.width, video.height
     finder = EventFinder(
         video.layout, size, video.rate, settings=settings.detect, detector=detector
@@ -128,12 +129,14 @@ def _find_masked(
 
 
 def _find_cuts(video: VideoInfo, tell: Tell) -> tuple[Detection, Timeline]:
+    """The film's cuts alone, and its stamps."""
     shots, scaler = ShotFinder(), Scaler(video.width, video.height, video.layout)
     timeline = _go_through(video, lambda frame: shots.add(scaler.luma(frame.planes)), tell)
     return Detection((), (), shots.finish(), len(timeline)), timeline
 
 
 def _go_through(video: VideoInfo, look: Callable[[Frame], None], tell: Tell) -> Timeline:
+    """Have ``look`` see every frame of the film; its stamps."""
     with FrameReader(video) as reader:
         for frame in reader:
             look(frame)
@@ -148,10 +151,7 @@ def _seconds(video: VideoInfo, pts: int) -> float:
 
 def _shown_at(video: VideoInfo, timeline: Timeline, frame: int) -> float:
     """When a frame is shown, on the same clock; the film's end for the frame after the last."""
-    if frame < len(timeline):
-        return _seconds(video, int(timeline.pts[frame]))
-    last = timeline.last_duration or timeline.usual_step()
-    return _seconds(video, int(timeline.pts[-1]) + last)
+    return _seconds(video, timeline.stamp_of(frame))
 
 
 def _warnings(cues: Cues | None, detection: Detection) -> tuple[str, ...]:

@@ -60,8 +60,8 @@ def _whole(part: Event, events: list[Event]) -> Event:
 
 
 def _sum(event: Event, shares: list[EventShare]) -> EventShare:
-    filled = [share.propagated + share.invented + share.diffused for share in shares]
-    trust = sum(s.confidence * count for s, count in zip(shares, filled, strict=True))
+    filled = sum(share.filled_px for share in shares)
+    trust = sum(share.confidence * share.filled_px for share in shares)
     return replace(
         shares[0],
         event=event,
@@ -69,5 +69,5 @@ def _sum(event: Event, shares: list[EventShare]) -> EventShare:
         propagated=sum(share.propagated for share in shares),
         invented=sum(share.invented for share in shares),
         diffused=sum(share.diffused for share in shares),
-        confidence=trust / sum(filled) if sum(filled) else 0.0,
+        confidence=trust / filled if filled else 0.0,
     )

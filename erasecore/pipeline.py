@@ -20,7 +20,7 @@ from erasecore.footprint import RUNGS, Footprint
 from erasecore.preview import save_preview
 from erasecore.progress import Clock, Observe, ProgressTeller
 from erasecore.reports import EraseReport, EventReport, Stage
-from erasecore.segments import Film, erase_segments
+from erasecore.segments import FilmInWork, erase_segments
 from erasecore.settings import Companions, EraseSettings, OnResidual
 from erasecore.subtitles import cues_of, srt_of
 from erasecore.summary import (
@@ -120,7 +120,7 @@ def _erase_within(
         found = _find(job, video, workspace)
     with closing(found):
         settings = footprint.capped(job.tools.capped(job.settings))
-        film = Film(video, found, settings, engine, job.tools.detector, footprint=footprint)
+        film = FilmInWork(video, found, settings, engine, job.tools.detector, footprint=footprint)
         if not found.detection.events:
             return _copy_untouched(job, film)
         return _erase_text(job, film, workspace)
@@ -161,14 +161,14 @@ def _find(job: _Job, video: VideoInfo, workspace: Workspace) -> Found:
     )
 
 
-def _copy_untouched(job: _Job, film: Film) -> EraseReport:
+def _copy_untouched(job: _Job, film: FilmInWork) -> EraseReport:
     result = job.folder / f"result{job.source.suffix}"
     copy_durably(job.source, result)
     fault_point("copy.after_result")
     return _report(film, result, job)
 
 
-def _erase_text(job: _Job, film: Film, workspace: Workspace) -> EraseReport:
+def _erase_text(job: _Job, film: FilmInWork, workspace: Workspace) -> EraseReport:
     video, timeline, detection = film.video, film.timeline, film.detection
     wants_text = job.settings.srt and film.found.mask is None
     if wants_text:
@@ -225,7 +225,7 @@ class _Checked:
 
 
 def _check(
-    job: _Job, film: Film, workspace: Workspace, result: Path, erased: tuple[Event, ...]
+    job: _Job, film: FilmInWork, workspace: Workspace, result: Path, erased: tuple[Event, ...]
 ) -> _Checked:
     """How near the picture away from the ink is to the source, and what could not be kept."""
     frames = film.detection.frames
@@ -244,7 +244,7 @@ def _check(
     return _Checked(psnr, verified.left_out)
 
 
-def _keep_text(job: _Job, film: Film, events: tuple[EventReport, ...]) -> None:
+def _keep_text(job: _Job, film: FilmInWork, events: tuple[EventReport, ...]) -> None:
     """Make the subtitle file of what was erased, in the time that players go by."""
     first = int(film.timeline.pts[0]) * film.video.time_base
     cues = cues_of(events, shift_seconds=float(first - film.video.clock_zero))
@@ -255,7 +255,7 @@ def _keep_text(job: _Job, film: Film, events: tuple[EventReport, ...]) -> None:
     log.info("text.read", lines=len(events), unreadable=unreadable, cues=len(cues))
 
 
-def _report(film: Film, result: Path, job: _Job) -> EraseReport:
+def _report(film: FilmInWork, result: Path, job: _Job) -> EraseReport:
     """What there is to say of every film; of an untouched one there is no more."""
     video, timeline = film.video, film.timeline
     no_dolby = (_NO_DOLBY,) if video.dolby_vision else ()

@@ -88,9 +88,8 @@ class Snapshots:
             prefix: of their names.
         """
         taken = [k for k, snapshot in self._by_share.items() if snapshot.pair is not None]
-        hardest: dict[
-            tuple[int, BoxXyxy], int
-        ] = {}  # lines that are shown together make one picture
+        # Lines that are shown together make one picture.
+        hardest: dict[tuple[int, BoxXyxy], int] = {}
         for number in sorted(taken, key=lambda k: ranks[k]):
             snapshot = self._by_share[number]
             hardest.setdefault((snapshot.frame, snapshot.box_xyxy), number)

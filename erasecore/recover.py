@@ -46,9 +46,14 @@ class EventShare:
     confidence: float  # 0 to 1, the mean over its filled pixels
 
     @property
+    def filled_px(self) -> int:
+        """The pixels of which nothing could be seen through the ink."""
+        return self.propagated + self.invented + self.diffused
+
+    @property
     def ink_px(self) -> int:
         """All pixels that were ink."""
-        return self.unblended + self.propagated + self.invented + self.diffused
+        return self.unblended + self.filled_px
 
 
 @dataclass(frozen=True, slots=True)

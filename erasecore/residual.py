@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.boxes import area, overlap, shared_area
-from erasecore.detect.detector import Bgr, Detector
+from erasecore.detect.detector import LETTERS_SHARE, Bgr, Detector
 from erasecore.detect.events import BoxXyxy, Detection, Event
 from erasecore.detect.pictures import Scaler
 from erasecore.settings import Region
@@ -33,7 +33,6 @@ _ALIKE = 0.52  # measured: 0.59 to 1 where text was left, -0.13 to 0.45 where sc
 _WIDEST_PX = 960  # strips are looked at no wider than this
 _ROWS_AROUND = 3.2  # letter heights above and below an event: room for two more lines
 _MIDDLE = (0.15, 0.85)  # of the picture's width: where a line that was missed may reach
-_LETTERS = 0.7  # of a detected box's height
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,15 +313,19 @@ def _beside(event: Event, box: BoxXyxy) -> Event:
         full_start=event.full_start,
         full_stop=event.full_stop,
         box_xyxy=box,
-        text_height_px=_LETTERS * min(box[2] - box[0], box[3] - box[1]),
+        text_height_px=_letters_px(box),
         score=event.score,
     )
 
 
+def _letters_px(box: BoxXyxy) -> float:
+    """The height of the letters in a detected box."""
+    return LETTERS_SHARE * min(box[2] - box[0], box[3] - box[1])
+
+
 def _belongs(box: BoxXyxy, event: Event) -> bool:
     """Whether a line of text stands right beside an event, in letters of its size."""
-    height = _LETTERS * min(box[2] - box[0], box[3] - box[1])
-    if not 0.65 < height / event.text_height_px < 1.5:
+    if not 0.65 < _letters_px(box) / event.text_height_px < 1.5:
         return False
     left, top, right, bottom = event.box_xyxy
     apart_x = max(box[0] - right, left - box[2])

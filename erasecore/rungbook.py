@@ -31,7 +31,7 @@ _MAX_NAME = 100
 
 
 class RungBook:
-    """The book of one worker; see ``ladders.Book``.
+    """The book of one worker; see ``batching.Book``.
 
     Args:
         state: the folder of what outlives jobs; ``None``: nothing is remembered.

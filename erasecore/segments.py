@@ -48,8 +48,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    """What every segment of a film needs to know."""
+class FilmInWork:
+    """A film, what is to be erased in it, and what it is worked on with."""
 
     video: VideoInfo
     found: Found
@@ -77,7 +77,7 @@ class Film:
 
 
 def erase_segments(
-    film: Film, segments: tuple[Segment, ...], workspace: Workspace, teller: ProgressTeller
+    film: FilmInWork, segments: tuple[Segment, ...], workspace: Workspace, teller: ProgressTeller
 ) -> tuple[tuple[SegmentRecord, ...], int]:
     """The records of all segments, each stored as a finished file; and how many were already."""
     records: dict[int, SegmentRecord] = {}
@@ -99,7 +99,7 @@ def erase_segments(
 class _Workbench:
     """Both readers and the encoder's thread, at work on one film; a context manager."""
 
-    def __init__(self, film: Film, workspace: Workspace, meter: EraseMeter) -> None:
+    def __init__(self, film: FilmInWork, workspace: Workspace, meter: EraseMeter) -> None:
         self._film, self._workspace, self._meter = film, workspace, meter
         self._scout = FrameReader(film.video, film.timeline)
         self._reader = FrameReader(film.video, film.timeline)
@@ -292,7 +292,7 @@ class _Workbench:
         return record
 
 
-def _read(film: Film, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
+def _read(film: FilmInWork, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
     """What the events say that are erased in this clip, before anything in it is changed."""
     recognizer = film.recognizer
     if recognizer is None:

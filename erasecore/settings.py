@@ -45,7 +45,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A half-open range of the film, in seconds from its first frame."""
+    """A half-open range of the film, in seconds on the clock that players show."""
 
     start_seconds: float
     stop_seconds: float

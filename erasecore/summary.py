@@ -50,9 +50,7 @@ def _report(shares: list[ShareRecord], timeline: Timeline, time_base: Fraction) 
     diffused = sum(share.diffused for share in shares)
     filled = propagated + invented + diffused
     total = max(1, unblended + filled)
-    trust = sum(
-        share.confidence * (share.propagated + share.invented + share.diffused) for share in shares
-    )
+    trust = sum(share.confidence * share.filled_px for share in shares)
     first = shares[0]
     left, top, right, bottom = (round(side) for side in first.box_xyxy)
     return EventReport(
@@ -129,12 +127,7 @@ def clock_time(seconds: float) -> str:
 
 def seconds_at(timeline: Timeline, frame: int, time_base: Fraction) -> float:
     """When ``frame`` is shown, in seconds from the first frame; the film's end for the last + 1."""
-    first = int(timeline.pts[0])
-    if frame < len(timeline):
-        stamp = int(timeline.pts[frame])
-    else:
-        stamp = int(timeline.pts[-1]) + (timeline.last_duration or timeline.usual_step())
-    return round(float((stamp - first) * time_base), 6)
+    return round(float((timeline.stamp_of(frame) - int(timeline.pts[0])) * time_base), 6)
 
 
 def hardest_previews(

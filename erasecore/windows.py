@@ -140,7 +140,7 @@ def _groups(events: Sequence[Event], picture: Picture) -> list[list[Event]]:
 
 def _region(event: Event, picture: Picture) -> Box:
     """Where the event's ink may be."""
-    pad = 0.9 * event.text_height_px + 6
+    pad = event.reach_px
     x0, y0, x1, y1 = event.box_xyxy
     return (
         max(0, int(x0 - pad)),

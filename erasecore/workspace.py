@@ -42,6 +42,11 @@ class ShareRecord:
     reading: Reading = NOTHING  # what it says, as far as this segment shows it
     diffused: int = 0
 
+    @property
+    def filled_px(self) -> int:
+        """The pixels of which nothing could be seen through the ink."""
+        return self.propagated + self.invented + self.diffused
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentRecord:

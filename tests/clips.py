@@ -57,7 +57,7 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Film:
+class DrawnFilm:
     """Drawn pictures and their truth. All RGB, uint8, ``(T, H, W, 3)``; full range."""
 
     clean: U8  # without text
@@ -80,7 +80,7 @@ def draw(
     seed: int = 0,
     pan: tuple[int, int] = (2, 1),
     cuts: Sequence[int] = (),
-) -> Film:
+) -> DrawnFilm:
     """Pictures of a textured scene that moves by ``pan`` pixels a frame, text burned in.
 
     Args:
@@ -101,7 +101,7 @@ def draw(
             mixed = shown[t] * (1 - share[..., None]) + ink * share[..., None]
             shown[t] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
             alpha[t] = 1 - (1 - alpha[t]) * (1 - share)
-    return Film(clean, shown, alpha, tuple(captions))
+    return DrawnFilm(clean, shown, alpha, tuple(captions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +170,19 @@ def make_film(
     frames: int = 38,
     seed: int = 0,
     coding: Coding | None = None,
-) -> Film:
+) -> DrawnFilm:
     """The truth of the film now at ``path``; 1.5 seconds of 320x180 unless said otherwise."""
     film = draw(width, height, frames, captions=captions, seed=seed)
     write(path, film.shown, coding)
     return film
 
 
-def small_film(path: Path, *, text: str = "Hello there", seed: int = 0) -> Film:
+def small_film(path: Path, *, text: str = "Hello there", seed: int = 0) -> DrawnFilm:
     """The truth of the film now at ``path``: 38 frames at 25 a second, ``text`` on ``[8, 30)``."""
     return make_film(path, [Caption(text, 8, 30)], seed=seed)
 
 
-def clean_film(path: Path, *, seed: int = 0) -> Film:
+def clean_film(path: Path, *, seed: int = 0) -> DrawnFilm:
     """The truth of the film now at ``path``: as :func:`small_film`, but without any text."""
     return make_film(path, seed=seed)
 

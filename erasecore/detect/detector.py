@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Bgr: TypeAlias = NDArray[np.uint8]
 """A picture as OpenCV has it: ``(H, W, 3)``, blue first."""
 
+LETTERS_SHARE = 0.7
+"""What letters take of a box's height: the detector leaves air around them."""
+
 _MODEL = "PP-OCRv6_det_small.onnx"
 _MULTIPLE = 32  # the network halves its picture five times
 _INK_LEVEL = 0.3  # a pixel of the network's map above it is text

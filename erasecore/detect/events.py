@@ -20,6 +20,11 @@ class Event:
     text_height_px: float  # of one line's letters, from the top of a k to the bottom of a p
     score: float  # 0 to 1
 
+    @property
+    def reach_px(self) -> float:
+        """How far beyond its box any of its ink may lie: outline, shadow, plate; almost a line."""
+        return 0.9 * self.text_height_px + 6
+
     def shows_at(self, frame: int) -> bool:
         """Whether any of its ink shows on a frame of the film."""
         return self.start <= frame < self.stop

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from erasecore.boxes import area, shared_area
-from erasecore.detect.detector import Detector
+from erasecore.detect.detector import LETTERS_SHARE, Detector
 from erasecore.detect.events import Detection, Event
 from erasecore.detect.merging import attach, merge
 from erasecore.detect.oversize import Oversize
@@ -36,7 +36,6 @@ _RING_BYTES = 96_000_000
 _LOOK_BACK_SECONDS = 2.8
 _GONE_SECONDS = 0.4
 TOO_LARGE = "larger than subtitles are"
-_LETTERS = 0.7  # of a detected box's height: the detector leaves air around the letters
 _RAMP_SECONDS = 1.2  # the longest fade
 
 
@@ -188,7 +187,7 @@ class EventFinder:
         height = min(right - left, bottom - top)
         start, stop = seen.first, seen.last + 1
         box = left, top, right, bottom
-        return Event(start, stop, start, stop, box, _LETTERS * height, seen.score)
+        return Event(start, stop, start, stop, box, LETTERS_SHARE * height, seen.score)
 
     def _event(self, line: TextLine) -> Event:
         factor = self._scaler.factor
@@ -199,7 +198,7 @@ class EventFinder:
             full_start=line.span.full_start,
             full_stop=line.span.full_stop,
             box_xyxy=(left, top, right, bottom),
-            text_height_px=_LETTERS * line.text_height * factor,
+            text_height_px=LETTERS_SHARE * line.text_height * factor,
             score=line.score,
         )
 

@@ -125,7 +125,7 @@ def _line_px(letters: Bools, event: Event) -> float:
 
 def region_of(event: Event, cutout: Cutout) -> Box:
     """Where an event's ink may lie in the cutout: its box and almost a line around it."""
-    pad = 0.9 * event.text_height_px + 6
+    pad = event.reach_px
     x, y = 1 << cutout.layout.shift_x, 1 << cutout.layout.shift_y
     height, width = cutout.size
     left = max(0, int(event.box_xyxy[0] - pad) - cutout.box[0]) // x * x
@@ -234,7 +234,7 @@ def _moments(
 
 
 def _meets(other: Event, event: Event, frame: int) -> bool:
-    pad = 0.9 * event.text_height_px + 6
+    pad = event.reach_px
     a, b = other.box_xyxy, event.box_xyxy
     apart = a[0] > b[2] + pad or a[2] < b[0] - pad or a[1] > b[3] + pad or a[3] < b[1] - pad
     return other.shows_at(frame) and not apart

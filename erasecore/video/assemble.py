@@ -145,7 +145,7 @@ def _pictures(
                 packet.time_base = target.time_base
                 packet.pts = int(pts[frame])
                 packet.dts = int(pts[early]) if early >= 0 else int(pts[0]) + early * step
-                packet.duration = _duration(timeline, frame)
+                packet.duration = timeline.stamp_of(frame + 1) - timeline.stamp_of(frame)
                 packet.stream = target.stream
                 decoded += 1
                 yield packet
@@ -161,12 +161,6 @@ def _filled(container: av.container.InputContainer, target: Stream) -> Iterator[
         return packets
     bitstream = BitStreamFilterContext(to_start_codes, in_stream=stream)  # other muxers do it
     return (made for packet in packets for made in bitstream.filter(packet))
-
-
-def _duration(timeline: Timeline, frame: int) -> int:
-    if frame + 1 < len(timeline):
-        return int(timeline.pts[frame + 1] - timeline.pts[frame])
-    return timeline.last_duration or timeline.usual_step()
 
 
 def _interleave(

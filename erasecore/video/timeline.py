@@ -44,6 +44,12 @@ class Timeline:
             return max(1, self.last_duration)
         return max(1, int(np.median(np.diff(self.pts))))
 
+    def stamp_of(self, frame: int) -> int:
+        """When ``frame`` is shown, time base units; the film's end for the frame after the last."""
+        if frame < len(self.pts):
+            return int(self.pts[frame])
+        return int(self.pts[-1]) + (self.last_duration or self.usual_step())
+
     def save(self, path: Path) -> None:
         """Store it whole at ``path`` (npz)."""
         with whole_file(path) as part, part.open("wb") as file:

@@ -12,7 +12,7 @@ from erasecore.pipeline import erase
 from erasecore.reports import EraseReport, Progress
 from erasecore.settings import EraseSettings
 from erasecore.tools import Tools
-from tests.clips import Film
+from tests.clips import DrawnFilm
 
 
 def run(
@@ -45,14 +45,14 @@ def planes_of(path: Path) -> list[tuple[NDArray[np.uint16], ...]]:
     return frames
 
 
-def luma(film: Film, frame: int) -> NDArray[np.float32]:
+def luma(film: DrawnFilm, frame: int) -> NDArray[np.float32]:
     """The clean picture's luma in limited range, 8-bit levels."""
     rgb = film.clean[frame].astype(np.float32)
     weights = np.array([65.481, 128.553, 24.966], np.float32) / 255
     return np.asarray(16 + rgb @ weights, np.float32)
 
 
-def ink_psnr(film: Film, result: Path, scale: int = 1) -> float:
+def ink_psnr(film: DrawnFilm, result: Path, scale: int = 1) -> float:
     """PSNR of the result's luma against the clean film where there was ink, dB."""
     errors = []
     for frame, planes in enumerate(planes_of(result)):

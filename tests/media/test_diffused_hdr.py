@@ -14,7 +14,7 @@ from erasecore.pipeline import erase
 from erasecore.settings import DiffusionSettings, EraseSettings, LimitSettings
 from erasecore.tools import Tools
 from erasecore.video.probe import probe
-from tests.clips import Caption, Coding, Film, draw, write
+from tests.clips import Caption, Coding, DrawnFilm, draw, write
 from tests.detectors import BrightTextDetector
 from tests.painters import PatternPainter
 
@@ -29,7 +29,7 @@ def test_networks_see_pq_as_on_an_ordinary_screen(tmp_path: Path) -> None:
     assert np.abs(bright.frames - plain.frames.astype(np.float32)).mean() > 5
 
 
-def painted(folder: Path, film: Film, transfer: int) -> Shown:
+def painted(folder: Path, film: DrawnFilm, transfer: int) -> Shown:
     """What the painter was shown of ``film``, of which it had to make up the middle shot."""
     folder.mkdir()
     coding = Coding(codec="ffv1", pix_fmt="yuv420p10le", color=(9, transfer, 9), options={})

@@ -11,7 +11,7 @@ import pytest
 from bench.bars import bars
 from bench.cases import Case, Masks, TrueEvent
 from bench.detection import DetectionRow, compare
-from bench.media import Film, write_film
+from bench.media import FilmFile, write_film
 from bench.residual import TextJudge
 from bench.results import Results
 from erasecore.detect.events import Detection, Event
@@ -67,7 +67,7 @@ def test_two_subtitles_taken_for_one_miss_one(case: Case, judge: TextJudge) -> N
 
 def test_what_is_no_subtitle_is_false(case: Case, judge: TextJudge) -> None:
     """An event at another place, or at another time, is false; bare grass is no scene text."""
-    like = Film(case.clean, SIZE[1], SIZE[0], Fraction(25), FRAMES, False, ())
+    like = FilmFile(case.clean, SIZE[1], SIZE[0], Fraction(25), FRAMES, False, ())
     grey = np.full(like.picture_shape, 128, np.uint8)
     write_film(case.clean, [grey] * FRAMES, like)
     found = _event(10, 30, (40, 60, 160, 95)), _event(30, 50, LOWER)

@@ -14,7 +14,7 @@ import pytest
 from bench.baselines import METHODS
 from bench.cases import Case, Recipe, build_case, load_case
 from bench.fonts import DEMO_FONT, write_demo_font
-from bench.media import I420, BenchError, Film, open_film, read_pictures, write_film
+from bench.media import I420, BenchError, FilmFile, open_film, read_pictures, write_film
 from bench.pictures import save_side_by_side
 from bench.score import score_result
 from bench.speed import joined_film
@@ -35,9 +35,9 @@ def pictures() -> Iterator[I420]:
         yield wide[:, FRAMES - frame : FRAMES - frame + WIDTH]
 
 
-def write_clip(path: Path) -> Film:
+def write_clip(path: Path) -> FilmFile:
     """Have that film on the disk."""
-    like = Film(path, WIDTH, HEIGHT, RATE, FRAMES, has_audio=False, color_options=())
+    like = FilmFile(path, WIDTH, HEIGHT, RATE, FRAMES, has_audio=False, color_options=())
     write_film(path, pictures(), like)
     return open_film(path)
 

@@ -15,19 +15,19 @@ from erasecore.ink.strokes import Ink
 from erasecore.residual import Findings, SegmentWatch
 from erasecore.settings import Region
 from erasecore.windows import Picture
-from tests.clips import U8, Caption, Film, draw
+from tests.clips import U8, Caption, DrawnFilm, draw
 from tests.detectors import GRAY, BrightTextDetector
 
 FIRST = Caption("Where were you?", 8, 30)
 ABOVE = Caption("Oh, where were you", 8, 30, bottom_share=0.2)
 
 
-def film_of(*captions: Caption, cuts: Sequence[int] = ()) -> Film:
+def film_of(*captions: Caption, cuts: Sequence[int] = ()) -> DrawnFilm:
     """A dim scene with bright captions, so that the quick detector sees just these."""
     film = draw(320, 180, 40, captions=captions, cuts=cuts)
     dim = np.minimum(film.clean, 170)
     shown = np.where(film.alpha[..., None] > 0, film.shown, dim).astype(np.uint8)
-    return Film(dim, shown, film.alpha, film.captions)
+    return DrawnFilm(dim, shown, film.alpha, film.captions)
 
 
 def box_of(caption: Caption) -> BoxXyxy:
