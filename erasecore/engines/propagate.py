@@ -177,7 +177,7 @@ class _Fill:
         if solved is not None:
             candidates.append(solved)
         mean = blend(hole, candidates, planes=len(self._strip.planes))
-        self._trail.leave(frame, hole, tuple(self._pictures(frame)), mean)
+        shown = self._trail.leave(frame, hole, tuple(self._pictures(frame)), mean)
         inside = hole.inside
         origin = np.where(mean.real > 0.5, Origin.PROPAGATED, Origin.INVENTED)
         if solved is not None:
@@ -186,8 +186,8 @@ class _Fill:
             best[sure] = solved.error[sure]
         return FilledFrame(
             (
-                self._native(mean.planes[0][inside]),
-                *[self._native(plane[hole.colour_inside]) for plane in mean.planes[1:]],
+                self._native(shown[0][inside]),
+                *[self._native(plane[hole.colour_inside]) for plane in shown[1:]],
             ),
             origin[inside].astype(np.uint8),
             best[inside].astype(np.float16),

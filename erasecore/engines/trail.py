@@ -7,14 +7,18 @@ agreed on; taken as one more candidate it turns the fill into a recursive tempor
 Its ring is carried along with it, as the candidates predicted it and not as it was seen. So the
 ring ages like the hole does, by drift and by resampling, and judges the trail honestly. Only what
 was invented is no better for having been there before: its own expected error goes along.
+
+Where nothing has moved, what is shown stays as it is until the fill has left it by a level: rounded
+anew in each frame, a fill that is certain to a fraction of a level would still twinkle.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from erasecore.engines.alignment import Aligner
-from erasecore.engines.base import Floats, Strip
+from erasecore.engines.base import Bools, Floats, Strip
 from erasecore.engines.blending import Blend
 from erasecore.engines.chains import hop_cost
 from erasecore.engines.holes import Hole
@@ -23,6 +27,8 @@ from erasecore.engines.sampling import sample
 from erasecore.engines.trust import Candidate, judge
 
 _DOUBT_KEPT = 0.5  # of the expected error of what was invented
+_STILL_PX = 0.1  # moved by less: does not move
+_HELD_LEVELS = 1.0  # how far the fill is from what is shown before that is replaced
 _NONE = -2  # before a strip's first frame, and not just before it
 
 
@@ -39,28 +45,44 @@ class Trail:
         self._strip, self._motion, self._aligner = strip, motion, aligner
         self._frame = _NONE  # whose fill it is
         self._pictures: tuple[Floats, ...] = ()
+        self._shown: tuple[Floats, ...] = ()  # that frame's planes as they were given back
+        self._still: Bools | None = None  # samples of the next frame that have not moved since
         self._real: Floats = np.zeros((0, 0), np.float32)
         self._doubt: Floats = np.zeros((0, 0), np.float32)  # levels, of what was invented
 
-    def leave(self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: Blend) -> None:
-        """Keep the fill of ``frame``.
+    def leave(
+        self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: Blend
+    ) -> tuple[Floats, ...]:
+        """Keep the fill of ``frame``; what is to be shown of it, as ``mean.planes`` are.
 
         Args:
-            frame: the frame.
+            frame: the frame; its candidate has been asked for.
             hole: its hole.
             pictures: its planes in 8-bit levels; written to from now on.
             mean: the candidates' mean for all hidden samples, ring included.
         """
+        shown = self._held(hole, mean.planes)
         self._frame = frame
         self._real = np.ones(hole.mask.shape, np.float32)
         self._doubt = np.zeros(hole.mask.shape, np.float32)
-        self._pictures = pictures
+        self._pictures, self._shown = pictures, tuple(picture.copy() for picture in pictures)
         if hole.inside.any():
             self._real[hole.mask] = mean.real[hole.inside]
             self._doubt[hole.mask] = ((1 - mean.real) * mean.error)[hole.inside]
-            places = (hole.flat[0], *[hole.flat[1]] * (len(pictures) - 1))
-            for picture, place, values in zip(self._pictures, places, mean.planes, strict=True):
-                picture.ravel()[place] = values
+            _write(self._pictures, hole, mean.planes)
+            _write(self._shown, hole, shown)
+        return shown
+
+    def _held(self, hole: Hole, planes: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        """``planes``, or what was shown a frame before where that still holds."""
+        if self._still is None:
+            return planes
+        before = _read(self._shown, hole)
+        still = (self._still, *[self._still.take(hole.colour_to_luma)] * (len(planes) - 1))
+        return tuple(
+            np.where(unmoved & (np.abs(new - old) < _HELD_LEVELS), old, new)
+            for unmoved, new, old in zip(still, planes, before, strict=True)
+        )
 
     def candidate(self, frame: int, hole: Hole, visible: tuple[Floats, ...]) -> Candidate | None:
         """The fill of the frame before at this one's place, judged; ``None`` where there is none.
@@ -70,6 +92,7 @@ class Trail:
             hole: its hole.
             visible: its own samples in the order of the hole's lists.
         """
+        self._still = None
         if self._frame != frame - 1 or frame in self._strip.cuts or not hole.inside.size:
             return None
         flow = self._motion.flow(frame, frame - 1)
@@ -77,6 +100,7 @@ class Trail:
             return None
         rows, columns = hole.rows_columns
         x, y = self._aligned(frame, *flow.follow(rows, columns))
+        self._still = np.hypot(x - columns, y - rows) < _STILL_PX
         height, width = hole.mask.shape
         known = (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
         luma, *colours = self._pictures
@@ -93,3 +117,20 @@ class Trail:
         luma = sample(self._pictures[0], x.take(ring), y.take(ring))
         offset = self._aligner.offset(frame, luma, np.ones(ring.size, bool))
         return (x, y) if offset is None else (x + offset.x, y + offset.y)
+
+
+def _places(hole: Hole, planes: int) -> list[NDArray[np.intp]]:
+    """Where a hole's samples lie in the flattened planes."""
+    luma, colour = hole.flat
+    return [luma, *[colour] * (planes - 1)]
+
+
+def _read(pictures: tuple[Floats, ...], hole: Hole) -> list[Floats]:
+    places = _places(hole, len(pictures))
+    return [picture.take(place) for picture, place in zip(pictures, places, strict=True)]
+
+
+def _write(pictures: tuple[Floats, ...], hole: Hole, planes: tuple[Floats, ...]) -> None:
+    places = _places(hole, len(pictures))
+    for picture, place, values in zip(pictures, places, planes, strict=True):
+        picture.ravel()[place] = values

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from erasecore.engines.base import Bools, Floats
+
+_AROUND_PX = 15
 
 
 @dataclass(frozen=True)  # without slots, which leave no room for what is worked out once
@@ -59,3 +62,15 @@ class Evidence:
         """Each pixel's mean over the event, in levels."""
         mean: Floats = self.frames.mean(axis=0)
         return mean
+
+
+def around(values: Floats, known: Bools) -> Floats:
+    """Each pixel's mean of the ``known`` pixels around it, near ones first."""
+    weight = known.astype(np.float32)
+    result = np.full(values.shape, float(values[known].mean()), np.float32)
+    for size in (4 * _AROUND_PX + 1, _AROUND_PX):
+        share = cv2.blur(weight, (size, size))
+        mean = cv2.blur(np.asarray(values * weight, np.float32), (size, size))
+        enough = share > 0.02
+        result = np.where(enough, mean / np.maximum(share, np.float32(1e-6)), result)
+    return np.asarray(result, np.float32)

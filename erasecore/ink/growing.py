@@ -1,7 +1,8 @@
 """How far outline, shadow and coding halo reach beyond the letters.
 
-Two observations tell: where the picture changed as the subtitle came or went, as a function of the
-distance to the letters; and how far from them it stands still while the scene around moves.
+Three observations tell: where the picture changed as the subtitle came or went, as a function of
+the distance to the letters; how far from them it stands still while the scene around moves; and
+which pixels beside them are then darker than the picture around, over the whole of the subtitle.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ import cv2
 import numpy as np
 
 from erasecore.engines.base import Bools, Floats
-from erasecore.ink.evidence import Change, Evidence
+from erasecore.ink.evidence import Change, Evidence, around
 
 _MOVING_LEVELS = 4.0  # spread of a picture that moves, in levels
+_LIVELY_LEVELS = 6.0  # of one in whose mean what stands still is seen
+_COVERED = 0.75  # of the spread of the picture around: what ink lets through of it at most
+_PLAIN_LEVELS = 10.0  # darker by so much, and by
+_PLAIN = 4.0  # times what a mean differs from its surroundings elsewhere: plain to see
+_SHADOW_PX = 3  # beyond what was grown without it
+_LEAST_FREE_PX = 100  # pixels without text that can stand for the picture
+_KERNEL = np.ones((3, 3), np.uint8)
 
 
 def grown(distance: Floats, moments: list[Change], evidence: Evidence, line_px: float) -> Bools:
@@ -27,7 +35,8 @@ def grown(distance: Floats, moments: list[Change], evidence: Evidence, line_px: 
         line_px: the letters' height.
     """
     steady_px = _steady_px(distance, evidence, line_px)
-    return _changed(distance, moments, evidence.free, line_px) | (distance <= steady_px)
+    wide = _changed(distance, moments, evidence.free, line_px) | (distance <= steady_px)
+    return _in_shadow(wide, distance, evidence, line_px)
 
 
 def _changed(distance: Floats, moments: list[Change], free: Bools, line_px: float) -> Bools:
@@ -70,6 +79,29 @@ def _steady_px(distance: Floats, evidence: Evidence, line_px: float) -> float:
         return 0.0
     width = _shells(distance, reach, lambda shell: float(np.median(spread[shell])) <= 0.35 * usual)
     return width + 1.1 if width else 0.0
+
+
+def _in_shadow(wide: Bools, distance: Floats, evidence: Evidence, line_px: float) -> Bools:
+    """``wide``, and what is next to it and darker in the mean in time, where the scene moves.
+
+    What moves leaves a blur in the mean over a subtitle's frames, and what stands still is sharp in
+    it. So a shadow that reaches to one side only, and lets the picture through, is told by it.
+    Letters that are dark have bright things around them.
+    """
+    far = (distance > _reach_px(line_px) + 2) & evidence.free
+    if int(far.sum()) < _LEAST_FREE_PX:
+        return wide
+    usual = around(evidence.spread, far)
+    covered = (usual > _LIVELY_LEVELS) & (evidence.spread < _COVERED * usual)
+    off = evidence.mean - around(evidence.mean, far)
+    texture = around(np.abs(off), far)
+    darker = -off if float(off[distance == 0].mean()) > 0 else off
+    ink = covered & (darker > np.maximum(_PLAIN_LEVELS, _PLAIN * texture))
+    shadow = (ink & (distance <= _reach_px(line_px))).astype(np.uint8)
+    layer = wide.astype(np.uint8)
+    for _ in range(_SHADOW_PX):
+        layer |= np.asarray(cv2.dilate(layer, _KERNEL), np.uint8) & shadow
+    return layer > 0
 
 
 def _outline_px(distance: Floats, hot: Bools, base: float, reach: float) -> float:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from erasecore.engines.base import Bools, Floats
-from erasecore.ink.evidence import Evidence
+from erasecore.ink.evidence import Evidence, around
 
 _MOST_LAYERS = 4  # pixels that are taken away from a border at most
 _MOST_UNCHANGED = 12  # and more of them that never changed
@@ -24,7 +24,6 @@ _LIVELY_LEVELS = 3.0  # spread in time from which a picture's life can be told f
 _LIVES = 0.6  # of the spread of the picture around it: what is under no ink
 _STILL = 0.3  # of that spread: what does not live at all
 _LEAST_LEVELS, _MOST_LEVELS = 3.0, 8.0  # changes below are noise, whatever the scene; above are not
-_AROUND_PX = 15
 _KERNEL = np.ones((3, 3), np.uint8)
 
 
@@ -66,8 +65,8 @@ def _lives(evidence: Evidence, free: Bools) -> Bools | None:
     spread, mean = evidence.spread, evidence.mean
     if float(np.median(spread[free])) < _LIVELY_LEVELS:
         return None
-    usual_spread, usual_mean = _around(spread, free), _around(mean, free)
-    texture = _around(np.abs(mean - usual_mean), free)
+    usual_spread, usual_mean = around(spread, free), around(mean, free)
+    texture = around(np.abs(mean - usual_mean), free)
     lively = (usual_spread > _LIVELY_LEVELS) & (spread > _LIVES * usual_spread)
     picture: Bools = lively & (np.abs(mean - usual_mean) < 3 + texture)
     return picture
@@ -75,18 +74,6 @@ def _lives(evidence: Evidence, free: Bools) -> Bools | None:
 
 def _stands_still(evidence: Evidence, free: Bools) -> Bools:
     """Pixels that hardly change in time where the picture around does."""
-    usual = _around(evidence.spread, free)
+    usual = around(evidence.spread, free)
     still: Bools = (usual > _LIVELY_LEVELS) & (evidence.spread < _STILL * usual)
     return still
-
-
-def _around(values: Floats, free: Bools) -> Floats:
-    """Each pixel's mean of the free pixels around it, near ones first."""
-    weight = free.astype(np.float32)
-    result = np.full(values.shape, float(values[free].mean()), np.float32)
-    for size in (4 * _AROUND_PX + 1, _AROUND_PX):
-        known = cv2.blur(weight, (size, size))
-        mean = cv2.blur(np.asarray(values * weight, np.float32), (size, size))
-        enough = known > 0.02
-        result = np.where(enough, mean / np.maximum(known, np.float32(1e-6)), result)
-    return np.asarray(result, np.float32)

@@ -99,6 +99,29 @@ def test_a_filled_pixel_changes_as_its_neighbours_do() -> None:
     assert changes < own
 
 
+def test_a_still_fill_does_not_twinkle() -> None:
+    """In a still scene with a little noise hardly a filled pixel changes from frame to frame.
+
+    Candidates before and behind a subtitle differ by noise, and their mean crosses from one value
+    to the next again and again; each pixel that followed would twinkle.
+    """
+    truth = pan(0.0, 0.0, noise=0.7)
+    shown = slice(2, FRAMES - 2)
+    values = np.stack([one for one, _ in filled(strip_of(truth, shown))])
+    assert (np.diff(values, axis=0) != 0).mean() < 0.04
+    assert np.abs(values - pan(0.0, 0.0)[shown][:, HOLE]).mean() < 0.8
+
+
+def test_a_still_fill_follows_the_light() -> None:
+    """What is held still is let go when the scene grows brighter, and never lags by much."""
+    fading = np.linspace(0, 12, FRAMES).astype(np.float32)[:, None, None]
+    truth = np.clip(pan(0.0, 0.0) + np.rint(fading), 0, 255).astype(np.uint8)
+    shown = slice(2, FRAMES - 2)
+    values = np.stack([one for one, _ in filled(strip_of(truth, shown))])
+    off = (values - truth[shown][:, HOLE]).mean(axis=1)
+    assert np.abs(off).max() < 1.5
+
+
 def test_what_is_never_seen_is_invented_once_and_not_anew_in_each_frame() -> None:
     """Letters from the first frame to the last over a still noisy scene: the fill holds still."""
     truth = pan(0.0, 0.0, noise=4.0)

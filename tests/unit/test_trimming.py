@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from erasecore.ink.evidence import Change, Evidence
+from erasecore.ink.growing import grown
 from erasecore.ink.trimming import trimmed
 
 SIZE = (60, 200)
@@ -59,6 +60,19 @@ def test_in_a_moving_scene_the_mask_shrinks_to_what_keeps_still() -> None:
     mask = trimmed(wide(3), LETTERS, Evidence(drawn(frames, ink), [], FREE))
     assert not (ink & ~mask).any()
     assert (mask & ~ink).sum() < 0.6 * (wide(3) & ~ink).sum()
+
+
+def test_in_a_moving_scene_a_shadow_to_one_side_is_found() -> None:
+    """A shadow that lets a quarter of the picture through, below and to the right, is ink."""
+    frames = scene(40, pan_px=2, noise=0.7)
+    shadow = np.roll(wide(1), (4, 4), (0, 1)) & ~LETTERS
+    seen = drawn(frames, LETTERS)
+    seen[:, shadow] = 0.75 * 16 + 0.25 * seen[:, shadow]
+    apart = cv2.distanceTransform((~LETTERS).astype(np.uint8), cv2.DIST_L2, 5)
+    distance = np.asarray(apart, np.float32)
+    evidence = Evidence(seen, [], FREE)
+    mask = trimmed(grown(distance, [], evidence, 28), LETTERS, evidence)
+    assert (shadow & ~mask).sum() < 0.03 * shadow.sum()
 
 
 def test_where_nothing_tells_the_mask_stays() -> None:
