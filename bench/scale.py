@@ -18,9 +18,9 @@ import psutil
 import yaml
 
 from bench.media import BenchError
-from daemon.config import InboxSettings
 from daemon.inbox import Inbox
 from daemon.past import REPORT_ENDING, Entry
+from daemon.places import InboxSettings
 
 FILES, JOBS = 20_000, 5_000
 FILES_PER_FOLDER = 100

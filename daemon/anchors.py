@@ -14,10 +14,13 @@ from pathlib import Path
 import structlog
 from ulid import ULID
 
-from daemon.config import Config, Environment, FolderSettings
+from daemon.advice import advice
+from daemon.config import Config
+from daemon.environment import Environment
 from daemon.files import status_if_there, write_whole
-from daemon.folders import advice, mount_of, mounts, paths_of, prove
+from daemon.folders import mount_of, mounts, paths_of, prove
 from daemon.notify import Notifier
+from daemon.places import FolderSettings
 from daemon.wake import Wake
 from erasecore.errors import AWAY, FolderError, FolderGone
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.config import Config, Environment, load_config
+from daemon.config import Config
+from daemon.environment import Environment
 
 
 class WrongUsage(Exception):
@@ -19,10 +21,6 @@ class Asked:
 
     config: Config
     config_path: Path | None
-    root: Path | None
+    reload: Callable[[], Config]  # the configuration as it is by then
     environment: Environment
     options: argparse.Namespace
-
-    def reload(self) -> Config:
-        """The configuration as it is now."""
-        return load_config(self.config_path, self.root)

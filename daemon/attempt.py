@@ -17,10 +17,10 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
+from daemon.advice import advice
 from daemon.faults import fault_point
-from daemon.files import digest_of
-from daemon.folders import advice
 from daemon.jobs import Fault
+from daemon.moves import digest_of
 from daemon.wire import Advanced, Failed, Finished, Hello, Message, Start, WireError, decode, encode
 from erasecore.errors import (
     AWAY,

@@ -33,7 +33,7 @@ import structlog
 from daemon.companions import check_cues, copy_mask, cues_beside, take_along
 from daemon.config import RetrySettings
 from daemon.faults import fault_point
-from daemon.files import remove_tree, rename_new, status_if_there, sync_folder
+from daemon.files import status_if_there, sync_folder
 from daemon.inbox import Candidate, writer_has
 from daemon.jobs import (
     CUES_FILE,
@@ -52,6 +52,7 @@ from daemon.jobs import (
 )
 from daemon.jobsettings import film_settings_file, wishes_for
 from daemon.looking import Stamp, kind_of, stamp_of
+from daemon.moves import remove_tree, rename_new
 from daemon.names import shown, work_name
 from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.retry import MAX_DELAY_SECONDS, Next, decide

@@ -6,15 +6,18 @@ Exit codes: 0 well, 1 some job failed, 2 usage, 78 bad configuration.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
-from daemon.asked import Asked, WrongUsage
-from daemon.config import find_config, load_config, read_environment
+from daemon.environment import Environment, find_config, read_environment
 from daemon.faults import arm_from
 from daemon.names import shown
+from daemon.places import load_places
 from erasecore import __version__
 from erasecore.errors import ConfigError, EraseError
 
@@ -24,14 +27,10 @@ _FUNCTIONS = {
     "run": ("daemon.commands", "run"),
     "once": ("daemon.commands", "once"),
     "erase": ("daemon.commands", "erase"),
-    "status": ("daemon.statuscommand", "status"),
     "requeue": ("daemon.commands", "requeue_films"),
     "doctor": ("daemon.commands", "doctor"),
     "models": ("daemon.modelcommands", "models"),
 }
-
-_SILENT = frozenset({"status"})
-"""Commands that log nothing: whoever glances at the status need not wait for what logs."""
 
 _EPILOG = """\
 examples:
@@ -112,6 +111,9 @@ _MODELS_HELP: dict[str, tuple[str, str]] = {
 }
 
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line that we understand."""
     parser = argparse.ArgumentParser(
@@ -122,53 +124,54 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (short, long) in _HELP.items():
-        command = commands.add_parser(
-            name,
-            help=short,
-            description=long,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    common = _common_options()
+    for name, texts in _HELP.items():
         if name == "models":
-            _add_models(command)
+            _add_models(_added(commands, name, texts), common)
         else:
-            _add_common(command)
-            _add_own(name, command)
+            _add_own(name, _added(commands, name, texts, common))
     return parser
 
 
-def _add_models(command: argparse.ArgumentParser) -> None:
+def _added(
+    commands: Commands, name: str, texts: tuple[str, str], *parents: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """One more command, with all options of its parents."""
+    short, long = texts
+    return commands.add_parser(
+        name,
+        parents=parents,
+        help=short,
+        description=long,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_models(command: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, (short, long) in _MODELS_HELP.items():
-        action = actions.add_parser(
-            name,
-            help=short,
-            description=long,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        _add_common(action)
-        if name == "fetch":
-            action.add_argument(
-                "--update", action="store_true", help="ask for newer revisions, too"
-            )
-        if name == "verify":
-            action.add_argument(
-                "--adopt",
-                action="store_true",
-                help="take what lies there, brought by hand, for what it should be from now on",
-            )
-        if name == "list":
-            action.add_argument("--json", action="store_true", help="for machines")
+    parsers = {name: _added(actions, name, texts, common) for name, texts in _MODELS_HELP.items()}
+    parsers["fetch"].add_argument(
+        "--update", action="store_true", help="ask for newer revisions, too"
+    )
+    parsers["verify"].add_argument(
+        "--adopt",
+        action="store_true",
+        help="take what lies there, brought by hand, for what it should be from now on",
+    )
+    parsers["list"].add_argument("--json", action="store_true", help="for machines")
 
 
-def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", type=Path, metavar="PATH", help="the configuration file")
-    command.add_argument(
+def _common_options() -> argparse.ArgumentParser:
+    """What every command understands."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, metavar="PATH", help="the configuration file")
+    common.add_argument(
         "--root",
         type=Path,
         metavar="DIR",
         help="use DIR/inbox, DIR/work, DIR/done, DIR/failed, DIR/originals, DIR/state",
     )
+    return common
 
 
 def _add_own(name: str, command: argparse.ArgumentParser) -> None:
@@ -210,28 +213,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment = read_environment()
     try:
         path = find_config(options.config, environment)
-        config = load_config(path, options.root)
-        if options.command not in _SILENT:
-            import_module("daemon.logs").configure(config.log)
-        arm_from(environment.fault_at, environment.fault_does)
-        asked = Asked(config, path, options.root, environment, options)
-        return _function(options.command)(asked)
-    except WrongUsage as error:
-        return _complain(error, EXIT_USAGE)
+        if options.command == "status":
+            return _status(path, options)
+        return _command(path, environment, options)
     except ConfigError as error:
         return _complain(error, EXIT_CONFIG)
     except EraseError as error:
         return _complain(error, EXIT_FAILED)
 
 
-def _function(command: str) -> Callable[[Asked], int]:
-    """What does a command.
+def _status(path: Path | None, options: argparse.Namespace) -> int:
+    """A glance at the status: it is not to wait for what the other commands need."""
+    from daemon.statuscommand import status
 
-    Its module is loaded only now: a glance at the status is not to wait for what a daemon needs.
-    """
-    module, name = _FUNCTIONS[command]
+    code = status(load_places(path, options.root), last=options.last, as_json=options.json)
+    gc.freeze()  # else all that was loaded would be searched for garbage once more on the way out
+    return code
+
+
+def _command(path: Path | None, environment: Environment, options: argparse.Namespace) -> int:
+    """Everything else; what it needs is loaded only now that it is asked for."""
+    from daemon.asked import Asked, WrongUsage
+    from daemon.config import load_config
+    from daemon.logs import configure
+
+    load = partial(load_config, path, options.root)
+    config = load()
+    configure(config.log)
+    arm_from(environment.fault_at, environment.fault_does)
+    module, name = _FUNCTIONS[options.command]
     function: Callable[[Asked], int] = getattr(import_module(module), name)
-    return function
+    try:
+        return function(Asked(config, path, load, environment, options))
+    except WrongUsage as error:
+        return _complain(error, EXIT_USAGE)
 
 
 def _complain(error: Exception, code: int) -> int:

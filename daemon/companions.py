@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from daemon.files import status_if_there, sync_folder
 from daemon.jobs import CUES_FILE, MASK_FILE
-from daemon.jobsettings import CUES_SUFFIX
 from daemon.looking import kind_of
+from daemon.names import CUES_SUFFIX
 from erasecore.errors import BadSidecar
 from erasecore.settings import Companions
 

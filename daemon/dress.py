@@ -9,13 +9,13 @@ from pathlib import Path
 
 import structlog
 
-from daemon.config import FolderSettings
 from daemon.names import shown
+from daemon.places import FolderSettings
+from erasecore.plainfile import open_plain
 
 log = structlog.get_logger(__name__)
 
 _READ_BITS = 0o444
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def dress(path: Path, folders: FolderSettings) -> None:
@@ -28,7 +28,7 @@ def dress(path: Path, folders: FolderSettings) -> None:
     if not folders.group and folders.mode_bits is None:
         return
     try:
-        handle = os.open(path, _FLAGS)
+        handle = open_plain(path)
         try:
             status = os.fstat(handle)
             if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.config import FolderSettings
+from daemon.advice import advice
 from daemon.files import sync_folder
+from daemon.places import FolderSettings
 from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError
 
 NETWORK_TYPES = frozenset(
@@ -140,19 +141,6 @@ def _unusable(key: str, path: Path, error: OSError) -> ConfigError | FolderError
     if error.errno in (*AWAY, *NO_ROOM) and error.errno != errno.EROFS:
         return FolderError(path, f"{key} {advice(error)}")
     return ConfigError(f"{key}: {path} {advice(error)}")
-
-
-def advice(error: OSError) -> str:
-    """What the operator should do about ``error``: the end of a sentence about a folder."""
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"cannot be written by user {os.getuid()}; give it the rights (chown or chmod)."
-    if error.errno == errno.EROFS:
-        return "is on a read-only filesystem; mount it writable."
-    if error.errno in NO_ROOM:
-        return "has no room left; free some space or raise the quota."
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return "is not a folder, or one above it is not; choose another path."
-    return f"cannot be used ({os.strerror(error.errno or 0)}); mend it or choose another path."
 
 
 def free_bytes(path: Path) -> int:

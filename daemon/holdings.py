@@ -15,7 +15,7 @@ from daemon import claims
 from daemon.companions import companions_in
 from daemon.config import Config
 from daemon.faults import fault_point
-from daemon.files import Tick, no_tick, remove_tree, status_if_there
+from daemon.files import status_if_there
 from daemon.history import History
 from daemon.inbox import Candidate, Settling, writer_has
 from daemon.jobs import (
@@ -40,6 +40,7 @@ from daemon.jobs import (
 from daemon.jobsettings import up_to_date
 from daemon.logs import job_bound
 from daemon.looking import stamp_of
+from daemon.moves import Tick, no_tick, remove_tree
 from daemon.names import shown
 from daemon.past import REPORT_ENDING
 from daemon.publish import publish, reject, sidecar_of, target

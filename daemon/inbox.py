@@ -17,10 +17,11 @@ from pathlib import Path, PurePosixPath
 
 import structlog
 
-from daemon.config import InboxSettings, WatchMode
 from daemon.folders import filesystem_of, is_network, mounts
 from daemon.looking import Found, Mark, Rules, Stamp, kind_of, look, stamp_of
 from daemon.names import shown
+from daemon.places import InboxSettings, WatchMode
+from erasecore.plainfile import open_plain
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +57,8 @@ def writer_has(path: Path) -> bool:
     setlease = getattr(fcntl, "F_SETLEASE", None)
     if setlease is None:
         return False
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        handle = os.open(path, flags)
+        handle = open_plain(path)
     except OSError:
         return False
     try:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from daemon.config import Config
 from daemon.inbox import Candidate, Inbox
-from daemon.jobsettings import FILM_SETTINGS_SUFFIX, wishes_for
+from daemon.jobsettings import wishes_for
 from daemon.looking import Mark
+from daemon.names import FILM_SETTINGS_SUFFIX
 from daemon.records import MAX_YAML_BYTES
 from daemon.wake import Wake
 from daemon.watch import Watch

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from daemon.files import status_if_there
+from daemon.names import FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from daemon.records import Complaint, read_record, read_yaml
 from erasecore.errors import BadSidecar
 from erasecore.settings import (
@@ -26,9 +27,6 @@ from erasecore.settings import (
 SENDERS_ENGINES = ("auto", "propagate")
 """What a settings file beside a film may ask for: engines that no host can lack. A missing one
 pauses the queue, which is not for a sender to bring about."""
-FOLDER_SETTINGS = ".erase.yaml"
-FILM_SETTINGS_SUFFIX = ".erase.yaml"
-CUES_SUFFIX = ".srt"
 MAX_RANGES = 1000
 MAX_PATH_BYTES = 1000
 

@@ -12,8 +12,8 @@ from fnmatch import translate
 from pathlib import Path
 from typing import TypeAlias
 
-from daemon.config import InboxSettings
-from daemon.jobsettings import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
+from daemon.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
+from daemon.places import InboxSettings
 
 MAX_DEPTH = 32
 
@@ -40,17 +40,18 @@ class Rules:
     """Which names are films, and which are never touched."""
 
     def __init__(self, settings: InboxSettings) -> None:
-        self._ignore = re.compile("|".join(translate(one) for one in settings.ignore) or r"(?!)")
+        ignored = "|".join(translate(one) for one in settings.ignore) or r"(?!)"
+        self._ignored = re.compile(ignored).match
         self._suffixes = {one.lstrip(".").lower() for one in settings.extensions}
 
     def ignored(self, name: str) -> bool:
         """Whether a file or folder of this name is never touched."""
-        return self._ignore.match(name) is not None
+        return self._ignored(name) is not None
 
     def film(self, name: str) -> bool:
         """Whether a file of this name is taken for a film."""
         stem, _, suffix = name.rpartition(".")  # a Path for each of so many takes seconds
-        return stem != "" and suffix.lower() in self._suffixes and not self.ignored(name)
+        return stem != "" and suffix.lower() in self._suffixes and self._ignored(name) is None
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -81,7 +82,8 @@ class Found:
     settings: tuple[Mark, ...]
 
 
-Entries: TypeAlias = dict[str, os.DirEntry[str]]
+Files: TypeAlias = dict[str, os.DirEntry[str]]
+"""What lies in a folder and is no folder itself, by its name."""
 
 
 def look(inbox: Path, rules: Rules) -> Iterator[Found]:
@@ -93,17 +95,15 @@ def look(inbox: Path, rules: Rules) -> Iterator[Found]:
     Raises:
         OSError: the inbox itself cannot be read.
     """
-    for prefix, entries, settings in _folders(inbox, rules):
-        for name, entry in entries.items():
-            if not rules.film(name) or entry.is_dir(follow_symlinks=False):
+    for prefix, files, settings in _folders(inbox, rules):
+        for name, entry in files.items():
+            if not rules.film(name) or (status := _status(entry)) is None:
                 continue
-            if (status := _status(entry)) is None:
-                continue
-            companions = [entries[one] for one in _beside(name) if one in entries]
+            companions = [files[one] for one in _beside(name) if one in files]
             beside = tuple(
                 (prefix + one.name, found) for one in companions if (found := _status(one))
             )
-            own = _marks(prefix, name + FILM_SETTINGS_SUFFIX, entries)
+            own = _marks(prefix, name + FILM_SETTINGS_SUFFIX, files)
             yield Found(prefix + name, status, beside, settings + own)
 
 
@@ -113,45 +113,44 @@ def count_films(inbox: Path, rules: Rules) -> int:
     Raises:
         OSError: the inbox itself cannot be read.
     """
-    return sum(
-        rules.film(name) and not entry.is_dir(follow_symlinks=False)
-        for _, entries, _ in _folders(inbox, rules, marks=False)
-        for name, entry in entries.items()
-    )
+    return sum(sum(map(rules.film, files)) for _, files, _ in _folders(inbox, rules, marks=False))
 
 
 def _folders(
     inbox: Path, rules: Rules, *, marks: bool = True
-) -> Iterator[tuple[str, Entries, tuple[Mark, ...]]]:
-    """Each folder: the prefix of its names, its entries, and what settings files speak about it."""
+) -> Iterator[tuple[str, Files, tuple[Mark, ...]]]:
+    """Each folder: the prefix of its names, its files, and what settings files speak about it."""
     pending: list[tuple[str, int, tuple[Mark, ...]]] = [("", 0, ())]
     while pending:
         prefix, depth, settings = pending.pop()
-        entries = _entries(inbox, prefix)
+        files, folders = _listed(inbox, prefix)
         if marks:
-            settings = settings + _marks(prefix, FOLDER_SETTINGS, entries)
-        yield prefix, entries, settings
+            settings = settings + _marks(prefix, FOLDER_SETTINGS, files)
+        yield prefix, files, settings
         if depth < MAX_DEPTH:
-            pending += [
-                (f"{prefix}{name}/", depth + 1, settings)
-                for name, entry in entries.items()
-                if entry.is_dir(follow_symlinks=False) and not rules.ignored(name)
-            ]
+            inner = (name for name in folders if not rules.ignored(name))
+            pending += [(f"{prefix}{name}/", depth + 1, settings) for name in inner]
 
 
-def _entries(inbox: Path, prefix: str) -> Entries:
+def _listed(inbox: Path, prefix: str) -> tuple[Files, list[str]]:
+    """What lies in a folder: everything that is no folder, and the names of those that are."""
+    files, folders = {}, []
     try:
         with os.scandir(inbox / prefix) as scan:
-            return {entry.name: entry for entry in scan}
+            for entry in scan:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                else:
+                    files[entry.name] = entry
     except OSError as error:
         if not prefix or error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
             raise
-        return {}
+    return files, folders
 
 
-def _marks(prefix: str, name: str, entries: Entries) -> tuple[Mark, ...]:
+def _marks(prefix: str, name: str, files: Files) -> tuple[Mark, ...]:
     """How the settings file ``name`` looks, if there is one."""
-    status = _status(entries[name]) if name in entries else None
+    status = _status(files[name]) if name in files else None
     return () if status is None else (Mark(prefix + name, stamp_of(status)),)
 
 

@@ -7,6 +7,9 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+FOLDER_SETTINGS = ".erase.yaml"
+FILM_SETTINGS_SUFFIX = ".erase.yaml"
+CUES_SUFFIX = ".srt"
 MAX_NAME_BYTES = 255
 SIDECAR_ROOM_BYTES = 24
 """What is added to a film's name at most: ``.preview.jpg``, ``.erase.yaml``, `` (99)``."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from ulid import ULID
 
 from daemon.config import Config
-from daemon.files import rename_new, sync_folder
+from daemon.files import sync_folder
 from daemon.jobs import Fault
 from daemon.looking import kind_of
+from daemon.moves import rename_new
 from daemon.names import MAX_NAME_BYTES, fitted, shown
 from daemon.owners import WORKER_LOG
 from daemon.retry import Next, decide, given_up

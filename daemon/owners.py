@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,7 +64,7 @@ def this_process(host: str = "") -> Owner:
     machine_id = Path("/etc/machine-id")
     namespace = Path("/proc/self/ns/pid")
     return Owner(
-        host=host or socket.gethostname(),
+        host=host or os.uname().nodename,
         boot_id=boot_id.read_text().strip() if boot_id.exists() else "",
         pid_namespace=namespace.stat().st_ino if namespace.exists() else 0,
         pid=os.getpid(),

@@ -18,10 +18,9 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from daemon.companions import cues_beside
-from daemon.config import FolderSettings
 from daemon.dress import dress
 from daemon.faults import fault_point
-from daemon.files import Tick, make_folder, move_new, no_tick
+from daemon.files import make_folder
 from daemon.jobs import (
     CUES_FILE,
     LOG_FILE,
@@ -33,9 +32,10 @@ from daemon.jobs import (
     moved,
     save_job,
 )
-from daemon.jobsettings import FILM_SETTINGS_SUFFIX
-from daemon.names import numbered, output_name, same_on_windows
+from daemon.moves import Tick, move_new, no_tick
+from daemon.names import FILM_SETTINGS_SUFFIX, numbered, output_name, same_on_windows
 from daemon.past import ERROR_ENDING, REPORT_ENDING
+from daemon.places import FolderSettings
 from daemon.sidecars import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 
 AFTER_MOVE = {

@@ -19,6 +19,9 @@ from erasecore.plainfile import blames_host, read_plain
 Record = TypeVar("Record")
 Complaint = Callable[[str], Exception]
 
+# libyaml reads the example configuration in a tenth of the time; not every build of PyYAML has it.
+_Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
 _STRICT = dacite.Config(strict=True, cast=[Enum, tuple], type_hooks={Path: Path})
 
 
@@ -106,6 +109,7 @@ def as_json(record: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 -
 
 
 MAX_YAML_BYTES = 64_000
+MAX_YAML_DEPTH = 20
 
 
 def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
@@ -127,9 +131,9 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
     if len(text) > MAX_YAML_BYTES:
         raise error(f"{path}: larger than {MAX_YAML_BYTES} bytes; shorten it.")
     try:
-        raw = yaml.load(text, Loader=_PlainLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise error(f"{path}: not YAML ({_place(fault)}); correct it.") from fault
+        raw = _plain_values(text)
+    except (yaml.YAMLError, ValueError) as fault:
+        raise error(f"{path}: not YAML ({_place(fault, text)}); correct it.") from fault
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -137,17 +141,27 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
     return raw
 
 
-def _place(fault: Exception) -> str:
-    """What is wrong in a YAML text, and in which of its lines."""
+def _place(fault: Exception, text: bytes) -> str:
+    """What is wrong in a YAML text, and in which of its lines; its end is in the last of them."""
     mark = getattr(fault, "problem_mark", None)
-    line = f"line {mark.line + 1}: " if mark else ""
+    line = f"line {min(mark.line + 1, len(text.splitlines()))}: " if mark else ""
     return line + " ".join(str(getattr(fault, "problem", None) or fault).split())[:300]
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Plain values only, and no aliases: a few lines of them can stand for more than memory."""
+def _plain_values(text: bytes) -> object:
+    """What a YAML text says, of plain values only, neither by aliases nor nested without end.
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
+    A few lines of aliases can stand for more than memory, and brackets in brackets for more than
+    the loader's stack, which would end the process.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed", None)
-        return super().compose_node(parent, index)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_YAML_DEPTH:
+            raise yaml.composer.ComposerError(None, None, "nested too deeply", None)
+    return yaml.load(text, Loader=_Loader)

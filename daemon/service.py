@@ -17,10 +17,12 @@ import structlog
 from ulid import ULID
 
 from daemon import claims, owners
+from daemon.advice import advice
 from daemon.anchors import Anchors
-from daemon.config import Config, Environment
+from daemon.config import Config
 from daemon.dispatch import Dispatch
-from daemon.folders import advice, prove
+from daemon.environment import Environment
+from daemon.folders import prove
 from daemon.history import History
 from daemon.holdings import Holdings
 from daemon.intake import Intake
@@ -79,9 +81,8 @@ class Service:
 
     def _settle_in(self) -> None:
         """Take a folder of our own below work/, and everything in it that goes with it."""
-        self._instance = owners.open_instance(
-            self._config.folders.work, self._me, str(ULID())[-10:].lower()
-        )
+        token = str(ULID())[-10:].lower()
+        self._instance = owners.open_instance(self._config.folders.work, self._me, token)
         self._holdings = Holdings(self._instance, self._config, self._history)
         self._workers = Workers(self._instance, self._worker_command)
         self._workers.arrange(self._config.worker, self._config.host(), self._seats())

@@ -13,11 +13,11 @@ from daemon.names import shown
 from daemon.owners import STATUS_FILE, Owner, Standing, instances
 from daemon.past import Past
 from daemon.records import as_json, read_record
-from erasecore.reports import Progress
 
 if TYPE_CHECKING:  # whoever asks for the status need not wait for what runs a daemon
     from daemon.jobs import Job
     from daemon.supervisor import Supervisor
+    from erasecore.reports import Progress
 
 
 @dataclass(frozen=True, slots=True)

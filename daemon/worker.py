@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from daemon.attempt import Channel, Observe, die_with_parent, serve
-from daemon.config import read_environment
+from daemon.environment import read_environment
 from daemon.faults import arm_from
 from daemon.jobs import Fault
 from daemon.logs import configure_worker

@@ -25,11 +25,14 @@ SUBJECTS: tuple[tuple[str, str], ...] = (
         "__main__ cli asked commands onefile progressbar doctor status statuscommand statusview "
         "past history logs notify",
     ),
-    ("daemon: its life", "service dispatch schedule troubles wake retry config records"),
+    (
+        "daemon: its life",
+        "service dispatch schedule troubles wake retry environment config places records",
+    ),
     (
         "daemon: films and folders",
-        "inbox looking intake watch folders anchors files names claims owners companions "
-        "jobsettings jobs holdings publish sidecars dress faults",
+        "inbox looking intake watch folders anchors advice files moves names claims owners "
+        "companions jobsettings jobs holdings publish sidecars dress faults",
     ),
     (
         "daemon: workers",

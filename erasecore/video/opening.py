@@ -30,6 +30,7 @@ from erasecore.errors import (
     TruncatedVideo,
     UnsafeFile,
 )
+from erasecore.plainfile import open_plain
 from erasecore.settings import LimitSettings
 
 AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
@@ -110,7 +111,7 @@ def check_regular(path: Path) -> None:
     for is_kind, name in _KINDS:
         if is_kind(found.st_mode):
             raise UnsafeFile(path, name)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = open_plain(path)
     try:
         opened = os.fstat(descriptor)
     finally:

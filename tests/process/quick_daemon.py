@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from daemon.anchors import await_folders
-from daemon.config import load_config, read_environment
+from daemon.config import load_config
+from daemon.environment import read_environment
 from daemon.faults import arm_from
 from daemon.logs import configure
 from daemon.service import Service

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from daemon.attempt import Channel, Observe, die_with_parent, serve
-from daemon.config import read_environment
+from daemon.environment import read_environment
 from daemon.faults import arm_from
 from daemon.wire import Start
 from erasecore import errors

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.config import Config, find_config, load_config, read_environment
+from daemon.config import Config, load_config
+from daemon.environment import find_config, read_environment
 from daemon.folders import prove
 from daemon.jobsettings import wishes_for
+from daemon.places import SECTIONS, Places, load_places
 from erasecore.errors import BadSidecar, ConfigError
 from erasecore.settings import EraseSettings
 
@@ -42,6 +44,33 @@ def test_example_is_complete() -> None:
 def test_example_shows_the_defaults() -> None:
     """config.example.yaml has every key at its default."""
     assert load_config(EXAMPLE) == Config()
+
+
+def test_places_are_part_of_the_configuration() -> None:
+    """Whoever only asks knows the same sections, and reads the same out of those that it needs."""
+    config, places = load_config(EXAMPLE), load_places(EXAMPLE)
+    assert tuple(item.name for item in fields(Config)) == SECTIONS
+    assert places == Places(config.folders, config.inbox, config.claims)
+    root = Path("films")
+    assert load_places(None, root).folders == load_config(None, root).folders
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("folderz: {}", "folderz: no such key; known keys: claims, erase, folders"),
+        ("folders: {inbx: /a}", "folders.inbx: no such key"),
+        ('folders: {done: "/a\\0b"}', "folders.done: has a NUL character"),
+        ("claims: {instance: a/b}", "claims.instance: a plain name"),
+    ],
+)
+def test_complaints_about_places(tmp_path: Path, text: str, sentence: str) -> None:
+    """Whoever only asks is not shown other folders than those that were meant."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load_places(path)
+    assert str(raised.value).startswith(f"{path}: {sentence}")
 
 
 def test_example_explains_every_key() -> None:
@@ -214,7 +243,7 @@ def test_deeper_wins(tmp_path: Path) -> None:
         ("detect: {every_seconds: 0}", "every_seconds"),
         ("segment_seconds: 1e9", "segment_seconds"),
         ("engine: &a [x]\npriority: *a", "aliases are not allowed"),  # a bomb of a few lines
-        ("[" * 5000, "not YAML"),
+        ("[" * 60_000, "nested too deeply"),  # the loader would need more stack than there is
         ("\x00", "not YAML"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import InboxSettings, RetrySettings
+from daemon.config import RetrySettings
 from daemon.folders import Mount, filesystem_of, is_network, mounts
 from daemon.inbox import Inbox, Settling, writer_has
 from daemon.intake import Priorities
@@ -33,6 +33,7 @@ from daemon.jobs import (
 from daemon.looking import Rules, Stamp, count_films, look
 from daemon.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
 from daemon.owners import Leases, Owner, Standing, standing, start_time_of, this_process
+from daemon.places import InboxSettings
 from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, patience
 from daemon.troubles import Troubles
 from daemon.wire import Advanced, Finished, Hello, Lines, Start, WireError, decode, encode

@@ -19,12 +19,13 @@ from typing import NoReturn
 import pytest
 import structlog
 
-from daemon import files
+from daemon import moves
 from daemon.config import LogFormat, LogLevel, LogSettings
 from daemon.faults import FAULT_POINTS, arm, fault_point
-from daemon.files import make_folder, move_new, remove_tree, rename_new, write_whole
+from daemon.files import make_folder, write_whole
 from daemon.history import History
 from daemon.logs import configure, job_bound
+from daemon.moves import move_new, remove_tree, rename_new
 from daemon.past import Entry, Past, read_past
 from daemon.publish import AFTER_MOVE, requeue
 from erasecore.errors import ConfigError
@@ -79,7 +80,7 @@ def test_filesystems_that_can_do_less(
         raise OSError(errno.EOPNOTSUPP, "not on this filesystem")
 
     # What such a filesystem answers, on one that is at hand.
-    monkeypatch.setattr(files, "_rename_noreplace", lambda *_: False)
+    monkeypatch.setattr(moves, "_rename_noreplace", lambda *_: False)
     if not links:
         monkeypatch.setattr(os, "link", cannot)
     source, target = pair
@@ -108,7 +109,7 @@ def test_killed_while_a_name_is_reserved(
     def cannot(*_arguments: object, **_options: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "not on this filesystem")
 
-    monkeypatch.setattr(files, "_rename_noreplace", lambda *_: False)
+    monkeypatch.setattr(moves, "_rename_noreplace", lambda *_: False)
     monkeypatch.setattr(os, "link", cannot)
     source, target = pair
     arm("move.after_reserve", cut)
