@@ -29,7 +29,7 @@ _FUNCTIONS = {
     "erase": ("daemon.commands", "erase"),
     "requeue": ("daemon.commands", "requeue_films"),
     "doctor": ("daemon.commands", "doctor"),
-    "models": ("daemon.modelcommands", "models"),
+    "models": ("daemon.models.commands", "models"),
 }
 
 _EPILOG = """\

@@ -16,7 +16,7 @@ from ulid import ULID
 from daemon.config import Config
 from daemon.folders import filesystem_of, free_bytes, is_network, mounts, paths_of, prove
 from daemon.machine import look_at_machine
-from daemon.models import MISSING, WELL, overview
+from daemon.models.stock import MISSING, WELL, overview
 from daemon.owners import WORKER_LOG
 from daemon.records import as_json
 from daemon.supervisor import WORKER_COMMAND, Supervisor, WorkerBroken

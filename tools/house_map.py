@@ -1,7 +1,7 @@
 """Writes the tables of modules into docs/architecture.md: by subject, in the modules' own words.
 
 A module of `daemon` or `erasecore` itself belongs to one of the subjects below; a package inside
-`erasecore` is a subject of its own, in its own words.
+them is a subject of its own, in its own words.
 
 usage: python tools/house_map.py
 """
@@ -37,10 +37,6 @@ SUBJECTS: tuple[tuple[str, str], ...] = (
     (
         "daemon: workers",
         "supervisor workers machine admission memorykills wire worker attempt",
-    ),
-    (
-        "daemon: weights of the diffusion engine",
-        "modelcommands fetchcommand fetching hubs download models filebar",
     ),
     (
         "erasecore: one film, top to bottom",
@@ -83,7 +79,7 @@ def subjects(root: Path) -> Iterator[tuple[str, list[Path]]]:
         modules = [path for name in names.split() if (path := room / f"{name}.py") in left]
         left -= set(modules)
         yield heading, modules
-    for package in sorted((root / "erasecore").rglob("*/__init__.py")):
+    for package in sorted(one for room in ROOMS for one in (root / room).rglob("*/__init__.py")):
         modules = sorted(path for path in package.parent.glob("*.py") if path != package)
         where = str(package.parent.relative_to(root))
         yield f"{where}: {sentence_of(package).rstrip('.')}", modules

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.config import Config, load_config
 from daemon.doctor import SURVEY_COMMAND, Finding, examine
-from daemon.models import adopt
+from daemon.models.stock import adopt
 from tests.process.house import House
 from tests.unit.test_weights import WHOLE, lay_out
 

@@ -17,10 +17,10 @@ import pytest
 from huggingface_hub import close_session
 
 from daemon.config import ModelSettings, ModelSource, RepositorySettings
-from daemon.fetching import Place, Voice, fetch
-from daemon.hubs import Hub as HubProtocol
-from daemon.hubs import make_hub, wanted_of
-from daemon.models import verify
+from daemon.models.fetching import Place, Voice, fetch
+from daemon.models.hubs import Hub as HubProtocol
+from daemon.models.hubs import make_hub, wanted_of
+from daemon.models.stock import verify
 from erasecore.errors import (
     DiskFull,
     DownloadDamaged,

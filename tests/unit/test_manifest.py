@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
-from daemon.models import adopt, overview, verify
+from daemon.models.stock import adopt, overview, verify
 from erasecore.errors import FolderError, WeightsDamaged, WeightsMissing
 from erasecore.manifest import MANIFEST, STAMPS, proven, read_manifest, write_manifest
 from erasecore.settings import HostSettings

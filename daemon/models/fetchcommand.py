@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from daemon.asked import Asked
-from daemon.fetching import Place, Voice, fetch
-from daemon.filebar import file_bar
-from daemon.hubs import make_hub, wanted_of
-from daemon.models import overview
+from daemon.models.fetching import Place, Voice, fetch
+from daemon.models.filebar import file_bar
+from daemon.models.hubs import make_hub, wanted_of
+from daemon.models.stock import overview
 from daemon.names import shown
 
 

@@ -14,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
 from daemon.files import sync_folder
-from daemon.hubs import RemoteFile
+from daemon.models.hubs import RemoteFile
 from daemon.moves import COPY_BYTES
 from erasecore.errors import NO_ROOM, DiskFull
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from daemon.asked import Asked
-from daemon.filebar import file_bar
-from daemon.models import MISSING, RepositoryView, adopt, overview, size_bytes, verify
+from daemon.models.filebar import file_bar
+from daemon.models.stock import MISSING, RepositoryView, adopt, overview, size_bytes, verify
 from daemon.names import shown
 from erasecore.errors import HostError
 
@@ -29,7 +29,7 @@ def models(asked: Asked) -> int:
 def _fetch(asked: Asked) -> int:
     """Bring what is lacking; only here are libraries needed that speak to hubs."""
     try:
-        from daemon.fetchcommand import fetch_weights
+        from daemon.models.fetchcommand import fetch_weights
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
         raise HostError(

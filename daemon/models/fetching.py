@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from daemon.config import ModelSource
-from daemon.download import digests_of, download
 from daemon.files import make_folder, sync_folder
-from daemon.hubs import Hub, Listing, RemoteFile, Wanted, plain_words
+from daemon.models.download import digests_of, download
+from daemon.models.hubs import Hub, Listing, RemoteFile, Wanted, plain_words
 from erasecore.errors import DownloadDamaged, FolderError, NoRoom, NotOnHub, WeightsDamaged
 from erasecore.manifest import (
     FileRecord,

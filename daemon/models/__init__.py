@@ -1,0 +1,1 @@
+"""Weights of the diffusion engine: fetched from the hubs, verified, listed."""
