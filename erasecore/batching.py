@@ -226,6 +226,7 @@ class Ladder(Generic[Plan]):
         return self._at > 0 and self._standing.successes >= self._standing.patience
 
     def _succeeded(self) -> None:
+        """Count the success, and remember the rung where that is news."""
         name = self.rung.name
         if name != self._standing.rung:  # the rung above bears it again
             self._standing = Standing(name)
@@ -236,6 +237,7 @@ class Ladder(Generic[Plan]):
             self._log.info("memory.rung_remembered")
 
     def _step_down(self, said: str, *, was_tried: bool) -> None:
+        """Stand one rung lower, or raise ``OutOfMemory`` where there is none."""
         if self._at + 1 == len(self._rungs):
             self._log.warning("memory.exhausted", error=said)
             raise OutOfMemory(

@@ -75,6 +75,7 @@ def read_cues(path: Path, film: Path) -> Cues:
 
 
 def _read(path: Path, film: Path) -> bytes:
+    """The file's bytes."""
     try:
         content = read_plain(path, MAX_CUE_FILE_BYTES + 1)
     except OSError as error:

@@ -97,6 +97,7 @@ class FidelityCheck:
         return found
 
     def _outside(self, index: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Where no ink may be in frame ``index``: bool of ``shape``."""
         outside = np.ones(shape, bool)
         for event in self._events:
             if event.shows_at(index):

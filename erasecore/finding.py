@@ -161,6 +161,7 @@ def _warnings(cues: Cues | None, detection: Detection) -> tuple[str, ...]:
 
 
 def _log_detection(detection: Detection, rate: float) -> None:
+    """Say what was found, and of some of what was left alone why."""
     log.info(
         "text.found",
         events=len(detection.events),

@@ -30,6 +30,7 @@ def masked(mask: Mask) -> FindInks:
 
 
 def _ink(event: Event, run: Run, cutout: Cutout) -> list[Ink]:
+    """The event's ink in a run of equal masks, if it lies in it."""
     start, stop = max(event.start, run.start), min(event.stop, run.stop)
     if start >= stop:
         return []
@@ -60,6 +61,7 @@ def _whole(part: Event, events: list[Event]) -> Event:
 
 
 def _sum(event: Event, shares: list[EventShare]) -> EventShare:
+    """Shares of one event as one; the confidence is weighted by what was filled."""
     filled = sum(share.filled_px for share in shares)
     trust = sum(share.confidence * share.filled_px for share in shares)
     return replace(

@@ -137,6 +137,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_shortage(error: BaseException) -> bool:
+    """Whether this error, its causes aside, says that the host's or a card's memory ran out."""
     if isinstance(error, OutOfMemory):  # of a ladder within the work
         return error.on_host
     if isinstance(error, MemoryError):  # numpy's and PyAV's are its children
@@ -154,6 +155,7 @@ def _is_shortage(error: BaseException) -> bool:
 
 
 def _card_fault(error: BaseException) -> CardFault | None:
+    """What this error, its causes aside, says of the graphics card."""
     if not isinstance(error, RuntimeError):  # torch's are RuntimeErrors, all of them
         return None
     code = getattr(error, "error_code", None)

@@ -39,7 +39,7 @@ from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame
 from erasecore.video.verify import verify
 from erasecore.windows import plan_segments
-from erasecore.workspace import Workspace, copy_durably
+from erasecore.workspace import SegmentRecord, Workspace, copy_durably
 
 log = structlog.get_logger(__name__)
 
@@ -162,6 +162,7 @@ def _find(job: _Job, video: VideoInfo, workspace: Workspace) -> Found:
 
 
 def _copy_untouched(job: _Job, film: FilmInWork) -> EraseReport:
+    """A film without subtitles, byte for byte."""
     result = job.folder / f"result{job.source.suffix}"
     copy_durably(job.source, result)
     fault_point("copy.after_result")
@@ -169,31 +170,24 @@ def _copy_untouched(job: _Job, film: FilmInWork) -> EraseReport:
 
 
 def _erase_text(job: _Job, film: FilmInWork, workspace: Workspace) -> EraseReport:
-    video, timeline, detection = film.video, film.timeline, film.detection
-    wants_text = job.settings.srt and film.found.mask is None
-    if wants_text:
+    """Erase segment by segment, put the result together, check it, keep what was read."""
+    detection = film.detection
+    if job.settings.srt and film.found.mask is None:
         film = replace(film, recognizer=job.tools.reader())
     with job.clock.stage(Stage.ERASE):
-        length = max(1, round(job.settings.segment_seconds * float(video.rate)))
+        length = max(1, round(job.settings.segment_seconds * float(film.video.rate)))
         segments = plan_segments(detection.frames, detection.events, detection.cuts, length=length)
         records, resumed = erase_segments(film, segments, workspace, job.teller)
-    events = report_events(records, timeline, video.time_base)
+    events = report_events(records, film.timeline, film.video.time_base)
     _refuse_residual(job, events)
-    result = job.folder / f"result{video.suffix}"
     with job.clock.stage(Stage.ASSEMBLE):
-        job.teller.tell(Stage.ASSEMBLE, 0, detection.frames)
-        parts = [workspace.segment_video(segment.number) for segment in segments]
-        assemble(video, parts, timeline, result)
-        fault_point("assemble.after_result")
-        hardest = hardest_previews(records, workspace.segments, timeline, video.time_base)
-        save_preview(hardest, job.folder / PREVIEW)
-        fault_point("assemble.after_preview")
+        result = _assemble(job, film, workspace, records)
     with job.clock.stage(Stage.VERIFY):
         erased = (*detection.events, *late_events(events, detection.events))
         checked = _check(job, film, workspace, result, erased)
         fault_point("verify.after_check")
     report = _report(film, result, job)
-    if wants_text:
+    if film.recognizer is not None:
         _keep_text(job, film, events)
     return replace(
         report,
@@ -206,6 +200,21 @@ def _erase_text(job: _Job, film: FilmInWork, workspace: Workspace) -> EraseRepor
         psnr_outside=checked.psnr_outside,
         warnings=(*warnings_of(events), *report.warnings, *checked.warnings),
     )
+
+
+def _assemble(
+    job: _Job, film: FilmInWork, workspace: Workspace, records: tuple[SegmentRecord, ...]
+) -> Path:
+    """The result, made of all segments, and beside it the picture of the hardest places."""
+    job.teller.tell(Stage.ASSEMBLE, 0, film.detection.frames)
+    result = job.folder / f"result{film.video.suffix}"
+    parts = [workspace.segment_video(record.number) for record in records]
+    assemble(film.video, parts, film.timeline, result)
+    fault_point("assemble.after_result")
+    hardest = hardest_previews(records, workspace.segments, film.timeline, film.video.time_base)
+    save_preview(hardest, job.folder / PREVIEW)
+    fault_point("assemble.after_preview")
+    return result
 
 
 def _refuse_residual(job: _Job, events: tuple[EventReport, ...]) -> None:

@@ -126,6 +126,7 @@ def _undo_all(cutout: Cutout, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.boo
 
 
 def _strip(cutout: Cutout, clip: Clip, inks: tuple[Ink, ...], cuts: tuple[int, ...]) -> Strip:
+    """The clip as engines see it: a hole for each set of events that are shown together."""
     masks = [np.zeros(cutout.size, bool)]
     known: dict[tuple[int, ...], int] = {(): 0}
     mask_of = np.zeros(len(cutout.planes[0]), np.intp)
@@ -190,6 +191,7 @@ def _patches(
     filled: Filled,
     undone: dict[int, NDArray[np.bool_]],
 ) -> dict[int, Patch]:
+    """The patch of each film frame in which something is filled or was undone."""
     patches: dict[int, Patch] = {}
     masks: dict[tuple[int, bytes], tuple[NDArray[np.bool_], ...]] = {}  # most frames share theirs
     for offset, frame_filled in enumerate(filled.frames):
@@ -231,6 +233,7 @@ def _per_plane(mask: NDArray[np.bool_], strip: Strip) -> tuple[NDArray[np.bool_]
 def _shares(
     clip: Clip, strip: Strip, filled: Filled, inks: tuple[Ink, ...]
 ) -> tuple[EventShare, ...]:
+    """How each event's ink was taken away in the frames that were filled."""
     shares = []
     for ink in inks:
         first = max(ink.event.start, clip.fill_start)

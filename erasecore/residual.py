@@ -166,6 +166,7 @@ class SegmentWatch:
     # --- looking ------------------------------------------------------------------------------
 
     def _plan(self, watched: _Watched, span: tuple[int, int]) -> None:
+        """Choose the frames of ``span`` in which the event is looked at, and those beside it."""
         event = watched.event
         first = max(span[0], min(event.full_start, event.stop - 1))
         last = max(first, min(span[1], event.full_stop) - 1)

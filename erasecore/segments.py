@@ -173,6 +173,7 @@ class _Workbench:
         return RecoveredSegment(first.segment, events, clips, frozenset(bad))
 
     def _plan(self, segment: Segment, events: list[Event] | tuple[Event, ...]) -> tuple[Clip, ...]:
+        """The segment's clips, with the context that the engine likes."""
         film = self._film
         traits = film.engine.traits
         return plan_clips(
@@ -203,6 +204,7 @@ class _Workbench:
         return RecoveredClip(readings, recovery)
 
     def _ticker(self, worth: float) -> Tick:
+        """A tick that tells the meter, a clip being ``worth`` so many frames."""
         told = 0.0
 
         def tick(share: float) -> None:

@@ -44,6 +44,7 @@ def _best_reading(shares: list[ShareRecord]) -> Reading:
 
 
 def _report(shares: list[ShareRecord], timeline: Timeline, time_base: Fraction) -> EventReport:
+    """One event's shares, at least one, added up."""
     unblended = sum(share.unblended for share in shares)
     propagated = sum(share.propagated for share in shares)
     invented = sum(share.invented for share in shares)

@@ -104,6 +104,7 @@ def choose(part: Part, names: Collection[str]) -> Choice:
 
 
 def _tensors(part: Part, names: Collection[str]) -> Choice:
+    """The files of the part's tensors; where no set of them is whole, what it lacks."""
     if not part.tensors:
         return Choice(())
     sharded: list[Choice] = []

@@ -124,6 +124,7 @@ def plan_clips(
 
 
 def _groups(events: Sequence[Event], picture: Picture) -> list[list[Event]]:
+    """Events near in time whose rows overlap, in order of their first start."""
     groups: list[list[Event]] = []
     for event in sorted(events, key=lambda e: e.start):
         region = _region(event, picture)

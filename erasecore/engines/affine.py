@@ -103,6 +103,7 @@ class AffineFitter:
     def _improve(
         self, frame: int, other: int, start: Model, plan: tuple[tuple[int, int], ...]
     ) -> tuple[Model, float]:
+        """The model after the steps of ``plan`` (reduction, steps), and its share of points."""
         model, inliers = start.copy(), 0.0
         for scale, steps in plan:
             if self._levels[scale][frame].points < _FEWEST_POINTS:
@@ -144,6 +145,7 @@ class AffineFitter:
         return model, inliers
 
     def _make_level(self, frame: int, scale: int) -> _Level:
+        """One frame at one size, its points chosen."""
         luma, visible = self._luma(frame), self._visible[int(self._mask_of[frame]), scale]
         height, width = visible.shape
         if scale > 1:

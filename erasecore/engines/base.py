@@ -238,6 +238,7 @@ def check_filled(engine: str, strip: Strip, filled: Filled) -> None:
 
 
 def _check_frame(engine: str, strip: Strip, index: int, frame: FilledFrame) -> None:
+    """Raise unless ``frame`` fits the hole of the strip's frame ``index``."""
     mask = strip.mask(index)
     holes = [mask, *[reduce_mask(mask, strip.layout)] * (len(strip.planes) - 1)]
     if len(frame.planes) != len(holes):

@@ -119,6 +119,7 @@ def _cuda_device() -> str | None:
 
 
 def _diffueraser(means: Means) -> Engine:
+    """The diffusion engine, its weights proven; networks are loaded when first needed."""
     weights = proven(means.host, now=time.time(), tick=means.tick) if means.host.models else None
     if (lacking := _lacking(means.host)) is not None:
         raise EngineMissing("diffueraser", lacking)
@@ -134,6 +135,7 @@ def _diffueraser(means: Means) -> Engine:
 
 
 def _plugged_in(name: str, means: Means) -> Engine:
+    """An engine of the operator's own, from ``module:factory``."""
     module_name, _, factory_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)

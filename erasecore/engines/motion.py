@@ -126,6 +126,7 @@ class Motion:
         return self._flows[frame, other]
 
     def _make_flow(self, frames: tuple[int, int]) -> Flow | None:
+        """The model's motion if that explains what is near the hole, else dense flow."""
         frame, other = frames
         still_px = _STILL_PX if abs(other - frame) == 1 else _STILL_FAR_PX
         affine = to_matrix(self._model(frame, other), self._size, still_px=still_px)
@@ -165,6 +166,7 @@ class Motion:
     # -- dense flow --------------------------------------------------------------------------
 
     def _dense_flow(self, frame: int, other: int, affine: Matrix, seen: _Comparison) -> Flow | None:
+        """DIS's flow where it explains more than the model (``seen``), the model's elsewhere."""
         window = self._window(frame)
         model = _shifts(affine, window)
         raw = self._raw_flow(frame, other, affine, window)

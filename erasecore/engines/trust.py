@@ -63,6 +63,7 @@ def judge(hole: Hole, visible: tuple[Floats, ...], proposal: Candidate) -> Candi
 def _luma(
     hole: Hole, visible: Floats, proposal: Candidate, on_ring: Bools
 ) -> tuple[Floats, Floats]:
+    """Luma corrected by the ring nearby, and by how much it is still expected to err, in levels."""
     places, _ = hole.in_zone
     ring = places[on_ring]
     error, weight = _maps(hole, 0)
@@ -105,6 +106,7 @@ def _ask_wide(
 def _colours(
     hole: Hole, visible: Sequence[Floats], proposed: Sequence[Floats], on_ring: Bools
 ) -> list[Floats]:
+    """The colour planes, each corrected by its ring nearby."""
     _, places = hole.in_zone
     ring = places[on_ring]
     error, weight = _maps(hole, 1)

@@ -107,6 +107,7 @@ class Decoder:
         return (start + self._container.duration) / 1_000_000
 
     def _decode_more(self) -> None:
+        """Read one more packet, and keep the pictures that it completes."""
         packet = next(self._packets, None)
         if packet is None:
             self._ended = True

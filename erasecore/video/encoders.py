@@ -152,6 +152,7 @@ def _nearest_rate(encoder: str, rate: Fraction) -> Fraction:
 
 
 def _options(encoder: str, video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
+    """What the encoder is told to give the quality that was asked for."""
     if encoder in _QSCALE:
         return _quantiser_options(settings)
     makers = {

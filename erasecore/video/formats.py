@@ -85,6 +85,7 @@ def views(picture: av.VideoFrame, layout: PlaneLayout, *, writable: bool = False
 
 
 def _view(picture: av.VideoFrame, index: int, layout: PlaneLayout, *, writable: bool) -> Plane:
+    """A view of one plane, ``(H, W)``, its padding left out."""
     plane = picture.planes[index]
     kind: np.dtype[np.uint8] | np.dtype[np.uint16]
     kind = np.dtype(np.uint8) if layout.bits == 8 else np.dtype("<u2")

@@ -173,6 +173,7 @@ def _first_frame(
 
 
 def _decode(path: Path, stream: VideoStream, packet: AnyPacket) -> list[av.VideoFrame]:
+    """The pictures that a packet completes; none of one that cannot be decoded."""
     try:
         return stream.decode(cast("Packet[VideoStream]", packet))
     except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
@@ -192,6 +193,7 @@ def _why_no_frame(path: Path, stream: VideoStream, limits: LimitSettings) -> Tru
 
 
 def _check_size(path: Path, width: int, height: int, limits: LimitSettings) -> None:
+    """Nothing, if the picture is no larger than allowed."""
     if width > limits.max_width_px:
         raise LimitExceeded(
             path, "the width in pixels", width, limits.max_width_px, "limits.max_width_px"
@@ -208,6 +210,7 @@ def _check_length(
     stream: VideoStream,
     limits: LimitSettings,
 ) -> None:
+    """Nothing, if the film is no longer than allowed, as far as its container says."""
     hours = (promised_seconds(container, stream) or 0.0) / 3600
     if hours > limits.max_hours:
         raise LimitExceeded(
@@ -235,9 +238,9 @@ def _describe(
     *,
     limits: LimitSettings,
 ) -> VideoInfo:
+    """The description of a film of which the first picture is known."""
     stream = choose_stream(path, container)
-    rate = frame_rate(stream)
-    seconds = promised_seconds(container, stream)
+    rate, seconds = frame_rate(stream), promised_seconds(container, stream)
     context = stream.codec_context
     color = _color(context, first)
     muxer, suffix = muxer_of(container.format.name, path.suffix)
@@ -302,6 +305,7 @@ def _field_order(of_stream: int, first: av.VideoFrame) -> bool | None:
 
 
 def _mastering(first: av.VideoFrame) -> Mastering | None:
+    """The mastering display that comes with a picture, if one does."""
     raw = side_bytes(first, Type.MASTERING_DISPLAY_METADATA)
     if raw is None or len(raw) < 88:
         return None

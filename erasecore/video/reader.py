@@ -134,6 +134,7 @@ class FrameReader:
         return any(self._lands_on(key, run_up) for run_up in run_ups)
 
     def _lands_on(self, key: int, run_up: int) -> bool:
+        """Whether a seek to so much before ``key`` meets that very frame; it comes next, then."""
         known, film = self.timeline(), self._need_film()
         film.seek(int(known.pts[key]) - run_up)
         while (picture := film.next_picture()) is not None:
@@ -156,6 +157,7 @@ class FrameReader:
     # --- frames -------------------------------------------------------------------------------
 
     def _next(self) -> Frame | None:
+        """The frame at the current place; ``None`` at the film's end."""
         film = self._need_film()
         picture = film.next_picture()
         if not self._linear and not self._expected(picture):

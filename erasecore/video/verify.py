@@ -69,6 +69,7 @@ def _limits(source: VideoInfo) -> LimitSettings:
 
 
 def _decode(found: VideoInfo, on_frame: Callable[[Frame], None] | None) -> Timeline:
+    """The result's stamps; every frame was decoded, and none is damaged."""
     with FrameReader(found) as reader:
         try:
             for frame in reader:
@@ -137,6 +138,7 @@ def _aspect(video: VideoInfo) -> Fraction:
 def _same_chapters(
     path: Path, before: av.container.InputContainer, after: av.container.InputContainer
 ) -> None:
+    """Titles must be the source's, and so must times, but for rounding."""
     was, now = before.chapters(), after.chapters()
     titles = [[c["metadata"].get("title", "") for c in chapters] for chapters in (was, now)]
     if titles[0] != titles[1]:

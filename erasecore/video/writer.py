@@ -92,6 +92,7 @@ class SegmentWriter:
         self._container.mux(self._stream.encode(picture))
 
     def _close(self, *, broken: bool) -> None:
+        """Let go of the file; a fault that follows from an earlier one is not raised."""
         container, self._container, self._stream = self._container, None, None
         if container is None:
             return

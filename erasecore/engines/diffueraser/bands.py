@@ -58,6 +58,7 @@ class Bands:
         return self._convolved(network.conv_out, x, norm=network.conv_norm_out)
 
     def _resnet(self, layer: ResnetBlock2D, x: Tensor) -> Tensor:
+        """One residual block of ``x``; the shortcut is added band by band."""
         hidden = self._convolved(layer.conv1, x, norm=layer.norm1)
         hidden = self._convolved(layer.conv2, hidden, norm=layer.norm2)
         for start in range(0, x.shape[2], self.band_px):

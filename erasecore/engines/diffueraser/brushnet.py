@@ -97,6 +97,7 @@ class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' cla
             yield tap(state)
 
     def _down(self, x: Tensor, setting: Setting) -> Iterator[Tensor]:
+        """What the trunk holds behind each layer on the way down, in order."""
         yield x
         block: CrossAttnDownBlock2D
         for block in self.down_blocks:
@@ -116,6 +117,7 @@ class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' cla
         return resnet(second, x, setting)
 
     def _up(self, x: Tensor, skips: list[Tensor], setting: Setting) -> Iterator[Tensor]:
+        """The same on the way up; takes from ``skips`` what the way down has left there."""
         block: CrossAttnUpBlock2D
         for block in self.up_blocks:
             attentions = getattr(block, "attentions", None)
@@ -152,6 +154,7 @@ def _down_blocks(
     padding: int,
     shared: dict[str, object],
 ) -> nn.ModuleList:
+    """The trunk's way down, without taps; all but the last block halve the size."""
     blocks = nn.ModuleList()
     for index, kind in enumerate(types):
         blocks.append(
@@ -172,6 +175,7 @@ def _down_blocks(
 def _up_blocks(
     types: Sequence[str], widths: Sequence[int], layers: int, shared: dict[str, object]
 ) -> nn.ModuleList:
+    """The trunk's way up, without taps; all but the last block double the size."""
     blocks = nn.ModuleList()
     upwards = list(reversed(widths))
     for index, kind in enumerate(types):

@@ -22,6 +22,8 @@ _DOWN, _UP, _ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
 
 @dataclass(frozen=True, slots=True)
 class _Delta:
+    """The change of one weight: ``scale * up @ down``, both of the LoRA's rank."""
+
     down: Tensor
     up: Tensor
     scale: float
@@ -87,6 +89,7 @@ def _trained_modules(tensors: Mapping[str, Tensor], source: Path) -> list[str]:
 
 
 def _delta(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, source: Path) -> _Delta:
+    """The change of the module ``key``, checked against its weight's shape."""
     if missing := [end for end in (_DOWN, _UP) if key + end not in tensors]:
         raise BadWeights(source, f"{key}{missing[0]} is missing")
     down, up = tensors[key + _DOWN], tensors[key + _UP]

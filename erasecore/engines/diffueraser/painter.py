@@ -105,6 +105,7 @@ class NetworkPainter:
         return _while_ticking(paint, tick) if slow else paint(tick)
 
     def _load(self) -> Networks:
+        """The networks, on the device and in the precision that are wanted."""
         placement = Placement(
             device=self.device.partition(" ")[0],
             precision=self.precision,

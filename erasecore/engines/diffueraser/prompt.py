@@ -64,6 +64,7 @@ def _embed(prompt: str, weights: Weights) -> Tensor:
 
 
 def _load(weights: Weights) -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """Tokenizer and text encoder, every tensor of which was found."""
     folder = weights.text_encoder
     disable_progress_bar()  # a worker has no terminal
     try:

@@ -70,6 +70,7 @@ class SharedTaps:
     def _serve(
         self, batch: Batch, computed: Iterator[Tensor], earlier: list[Tensor], origin: int
     ) -> Iterator[Tensor]:
+        """What ``serve`` gives; ``earlier`` is kept of the frames from ``origin`` on."""
         earlier.reverse()
         keep_from, rows = self._kept_from - origin, batch.rows(origin)
         for tap in computed:

@@ -98,6 +98,7 @@ class _Walk:
     def _layer(
         self, block: UNetMotionModel, index: int, x: Tensor, skip: Tensor | None = None
     ) -> Tensor:
+        """``x`` behind one layer: resnet, attention, tap, attention along time."""
         x = resnet(block.resnets[index], x, self._setting, skip=skip)
         attentions = getattr(block, "attentions", None)
         if attentions:
