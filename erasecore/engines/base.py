@@ -24,6 +24,11 @@ Tick: TypeAlias = Callable[[float], None]
 """Called now and then with the share of the strip that is done, 0 to 1: a sign of life."""
 
 
+def tick_of_part(tick: Tick, start: float, stop: float) -> Tick:
+    """A tick for a part of the work: its 0 is ``start``, its 1 is ``stop``."""
+    return lambda share: tick(start + share * (stop - start))
+
+
 class Origin(IntEnum):
     """Where a pixel of the hole was taken from."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from erasecore.engines.base import Tick
 from erasecore.engines.diffueraser.layers import SLICES, Setting
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import levels, step
 from erasecore.engines.diffueraser.taps import Batch, SharedTaps, batches
 from erasecore.engines.diffueraser.temporal import WINDOW, merge_window, window_starts
-from erasecore.engines.diffueraser.vae import Tick
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from erasecore.batching import Ladders, Site
-from erasecore.engines.base import Engine, Filled, FilledFrame, Strip, Tick, Traits
+from erasecore.engines.base import Engine, Filled, FilledFrame, Strip, Tick, Traits, tick_of_part
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, Crop
 from erasecore.engines.diffueraser.merge import merged
 from erasecore.engines.diffueraser.plan import BatchPlan
@@ -88,7 +88,7 @@ class DiffuEraser:
     def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
         """The hole's pixels: ``prior``'s, and diffused ones where it had to make too much up."""
         if prior is None:
-            prior = self._prior.fill(strip, None, _part(tick, 0.0, _PRIOR_SHARE))
+            prior = self._prior.fill(strip, None, tick_of_part(tick, 0.0, _PRIOR_SHARE))
         choice = choose(strip, prior, self._settings)
         surrounded = Surrounded(strip, prior, self._settings)
         frames = list(prior.frames)
@@ -144,19 +144,12 @@ def _planned(
 ) -> Iterator[tuple[Run, Crop, Tick]]:
     """Each run with its crop, and the tick for its part of the work."""
     total = sum(run.stop - run.start for runs in choice.shots for run in runs)
-    done = 0
+    done, rest = 0, tick_of_part(tick, _PRIOR_SHARE, 1.0)
     for runs in choice.shots:
         crop = crop_of_shot(surrounded, runs)
         for run in runs:
             first, done = done, done + run.stop - run.start
-            rest = 1 - _PRIOR_SHARE
-            yield (
-                run,
-                crop,
-                _part(
-                    tick, _PRIOR_SHARE + rest * first / total, _PRIOR_SHARE + rest * done / total
-                ),
-            )
+            yield run, crop, tick_of_part(rest, first / total, done / total)
 
 
 def _scaled(scene: Shown, scale: float) -> Shown:
@@ -170,8 +163,3 @@ def _scaled(scene: Shown, scale: float) -> Shown:
         part = scene.holes[index].astype(np.float32)
         holes[index] = cv2.resize(part, size, interpolation=cv2.INTER_AREA) > 0
     return Shown(small, holes)
-
-
-def _part(tick: Tick, start: float, stop: float) -> Tick:
-    """A tick for a part of the work: its 0 is ``start``, its 1 is ``stop``."""
-    return lambda share: tick(start + share * (stop - start))

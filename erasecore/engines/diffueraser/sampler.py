@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from erasecore.engines.base import Bools, Tick, tick_of_part
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
@@ -26,16 +24,12 @@ from erasecore.engines.diffueraser.vae import (
     CELL_PX,
     U8,
     U16,
-    Tick,
     decode,
     decode_finely,
     encode,
 )
 
-Bools: TypeAlias = NDArray[np.bool_]
-
 DEFAULT_SEED = 20260101
-_SOFT_EDGE_PX = 21
 
 
 class Cells(StrEnum):
@@ -110,9 +104,11 @@ def inpaint(
         tick: told the share that is done.
     """
     noise = scene_noise(scene, recipe.seed)
-    latents = sample(networks, scene, noise, recipe, plan=plan, tick=_part(tick, 0.0, 0.85))
+    latents = sample(networks, scene, noise, recipe, plan=plan, tick=tick_of_part(tick, 0.0, 0.85))
     rows = torch.tensor(list(wanted), device=latents.device)
-    pictures = decode_finely(networks.vae, latents[rows], plan=plan, tick=_part(tick, 0.85, 1.0))
+    pictures = decode_finely(
+        networks.vae, latents[rows], plan=plan, tick=tick_of_part(tick, 0.85, 1.0)
+    )
     tick(1.0)
     return pictures
 
@@ -142,9 +138,9 @@ def sample(
         plan: how much goes to the device at once.
         tick: told the share that is done.
     """
-    start = prepare(networks, scene, recipe.cells, plan=plan, tick=_part(tick, 0.0, 0.2))
+    start = prepare(networks, scene, recipe.cells, plan=plan, tick=tick_of_part(tick, 0.0, 0.2))
     if len(scene.frames) > LEAD_ABOVE:
-        start = _led(networks, start, noise, recipe, plan=plan, tick=_part(tick, 0.2, 0.4))
+        start = _led(networks, start, noise, recipe, plan=plan, tick=tick_of_part(tick, 0.2, 0.4))
     noised = add_noise(start.clean, tile_noise(noise, len(start.clean)).to(start.clean.device))
     return denoise(
         networks,
@@ -152,7 +148,7 @@ def sample(
         start.conditioning,
         steps=recipe.steps,
         plan=plan,
-        tick=_part(tick, 0.4, 1.0),
+        tick=tick_of_part(tick, 0.4, 1.0),
     )
 
 
@@ -175,14 +171,14 @@ def prepare(
 ) -> Start:
     """The scene in latents; frames whose prior is what is known of them are encoded once."""
     masked = scene.masked
-    seen = encode(networks.vae, masked, plan=plan, tick=_part(tick, 0.0, 0.5))
+    seen = encode(networks.vae, masked, plan=plan, tick=tick_of_part(tick, 0.0, 0.5))
     clean = seen.clone()
     if differs := [
         frame for frame, prior in enumerate(scene.prior) if not np.array_equal(prior, masked[frame])
     ]:
         rows = torch.tensor(differs, device=clean.device)
         clean[rows] = encode(
-            networks.vae, scene.prior[differs], plan=plan, tick=_part(tick, 0.5, 1.0)
+            networks.vae, scene.prior[differs], plan=plan, tick=tick_of_part(tick, 0.5, 1.0)
         )
     return Start(clean, torch.cat([seen, known_cells(scene.holes, cells).to(seen.device)], dim=1))
 
@@ -213,34 +209,11 @@ def _led(
         start.conditioning[rows],
         steps=recipe.steps,
         plan=plan,
-        tick=_part(tick, 0.0, 0.7),
+        tick=tick_of_part(tick, 0.0, 0.7),
     )
-    pictures = decode(networks.vae, lead, plan=plan, tick=_part(tick, 0.7, 0.9))
-    seen = encode(networks.vae, pictures, plan=plan, tick=_part(tick, 0.9, 1.0))
+    pictures = decode(networks.vae, lead, plan=plan, tick=tick_of_part(tick, 0.7, 0.9))
+    seen = encode(networks.vae, pictures, plan=plan, tick=tick_of_part(tick, 0.9, 1.0))
     clean, conditioning = start.clean.clone(), start.conditioning.clone()
     clean[rows] = lead
     conditioning[rows] = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
     return Start(clean, conditioning)
-
-
-def composite(pictures: U8, frames: U8, holes: Bools) -> U8:
-    """``pictures`` in the holes, ``frames`` away from them, softly mixed around their borders.
-
-    Args:
-        pictures: RGB uint8 ``(T, H, W, 3)``.
-        frames: same shape.
-        holes: bool ``(T, H, W)``; inside them nothing of ``frames`` is left.
-    """
-    mixed = np.empty_like(frames)
-    for index, hole in enumerate(holes):
-        mask = hole.astype(np.uint8) * 255
-        soft = cv2.GaussianBlur(mask, (_SOFT_EDGE_PX, _SOFT_EDGE_PX), 0) / 255.0
-        levels = ((1.0 - (1.0 - mask / 255.0) * (1.0 - soft)) * 255.0).astype(np.uint8)
-        weight = (levels.astype(np.float32) / 255.0)[..., None]
-        mixed[index] = (pictures[index] * weight + frames[index] * (1 - weight)).astype(np.uint8)
-    return mixed
-
-
-def _part(tick: Tick, start: float, stop: float) -> Tick:
-    """A tick for a part of the work: its 0 is ``start``, its 1 is ``stop``."""
-    return lambda share: tick(start + share * (stop - start))
