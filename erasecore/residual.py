@@ -11,14 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from erasecore.boxes import area, overlap, shared_area
-from erasecore.detect.detector import LETTERS_SHARE, Bgr, Detector
+from erasecore.detect.detector import LETTERS_SHARE, Detector
 from erasecore.detect.events import BoxXyxy, Detection, Event
 from erasecore.detect.pictures import Scaler
+from erasecore.looks import Look, likeness
 from erasecore.settings import Region
 from erasecore.video.color import Planes
 from erasecore.windows import Picture
@@ -30,7 +27,7 @@ _INSIDE = 0.6  # of a box that is taken for text of an event lies in the event's
 _HIGHER = 1.5  # times the event's height, such a box may be
 _AIR = 0.35  # letter heights around an event that are its place
 _ALIKE = 0.52  # measured: 0.59 to 1 where text was left, -0.13 to 0.45 where scene was seen
-_WIDEST_PX = 960  # strips are looked at no wider than this
+_WIDEST_PX = 960  # looks are no wider than this
 _ROWS_AROUND = 3.2  # letter heights above and below an event: room for two more lines
 _MIDDLE = (0.15, 0.85)  # of the picture's width: where a line that was missed may reach
 
@@ -64,48 +61,14 @@ class Findings:
         return len(self.left) + len(self.missed), self.hits
 
 
-@dataclass(frozen=True, slots=True)
-class _Strip:
-    """A part of one frame, in colour and scaled; ``left`` and ``top`` in the film's pixels."""
-
-    bgr: Bgr
-    left: int
-    top: int
-    scale: float
-
-    def text(self, detector: Detector, place: BoxXyxy | None = None) -> list[BoxXyxy]:
-        """The boxes of the text in it, or of that around ``place``, in the film's pixels."""
-        x0, y0 = 0, 0
-        bgr = self.bgr
-        if place is not None:
-            margin = max(32.0, 0.5 * (place[3] - place[1]))
-            x0 = max(0, int((place[0] - 2 * margin - self.left) * self.scale))
-            y0 = max(0, int((place[1] - 1.5 * margin - self.top) * self.scale))
-            x1 = int((place[2] + 2 * margin - self.left) * self.scale) + 1
-            y1 = int((place[3] + 1.5 * margin - self.top) * self.scale) + 1
-            bgr = np.ascontiguousarray(bgr[y0:y1, x0:x1])
-        corner = np.array((x0, y0, x0, y0)) / self.scale
-        corner += (self.left, self.top, self.left, self.top)
-        found = detector.find(bgr)
-        return [_box(np.array(box.box_xyxy) / self.scale + corner) for box in found]
-
-    def strokes(self, place: BoxXyxy, line_px: float) -> NDArray[np.float32]:
-        """The fine structure in ``place``: what is finer than a quarter of a line's height."""
-        gray = cv2.cvtColor(self.bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
-        fine = gray - cv2.GaussianBlur(gray, (0, 0), max(1.0, 0.25 * line_px * self.scale))
-        x0, y0 = int((place[0] - self.left) * self.scale), int((place[1] - self.top) * self.scale)
-        x1, y1 = (place[2] - self.left) * self.scale, (place[3] - self.top) * self.scale
-        return np.asarray(fine[max(0, y0) : int(y1) + 1, max(0, x0) : int(x1) + 1], np.float32)
-
-
 @dataclass(slots=True)
 class _Watched:
     """One event while its frames go by."""
 
     event: Event
-    looks: dict[int, _Strip] = field(default_factory=dict)  # of the result
-    source: list[_Strip] = field(default_factory=list)  # the same frames as they came
-    beside: list[_Strip] = field(default_factory=list)  # of the source, the event being absent
+    looks: dict[int, Look] = field(default_factory=dict)  # of the result
+    source: list[Look] = field(default_factory=list)  # the same frames as they came
+    beside: list[Look] = field(default_factory=list)  # of the source, the event being absent
     found: list[list[BoxXyxy]] = field(default_factory=list)  # text in its place, look by look
     strays: list[BoxXyxy] = field(default_factory=list)  # text around it in the middle look
 
@@ -150,9 +113,9 @@ class SegmentWatch:
     def look(self, index: int, before: Planes, after: Planes) -> None:
         """Look at frame ``index``, as the film had it and as it goes."""
         for watched in self._beside.pop(index, []):
-            watched.beside.append(self._strip(watched.event, before))
+            watched.beside.append(self._look_at(watched.event, before))
         for watched in self._looks.pop(index, []):
-            watched.source.append(self._strip(watched.event, before))
+            watched.source.append(self._look_at(watched.event, before))
             self._look(watched, index, after)
         for watched in [one for one in self._open if index > one.event.stop + _BESIDE_FRAMES]:
             self._close(watched)
@@ -200,18 +163,19 @@ class SegmentWatch:
 
     def _look(self, watched: _Watched, index: int, after: Planes) -> None:
         event = watched.event
-        strip = watched.looks[index] = self._strip(event, after)
+        look = watched.looks[index] = self._look_at(event, after)
         wide = (index, event) in self._middle
-        found = strip.text(self._detector, None if wide else event.box_xyxy)
+        found = look.text(self._detector, None if wide else event.box_xyxy)
         watched.found.append([box for box in found if self._is_left(box, event, index)])
         if wide:
             watched.strays = [box for box in found if self._is_stray(box, event, index)]
 
-    def _strip(self, event: Event, planes: Planes) -> _Strip:
+    def _look_at(self, event: Event, planes: Planes) -> Look:
+        """The rows around an event as a frame shows them."""
         left, top, right, bottom = (int(side) for side in self._zone(event))
         scale = min(1.0, _WIDEST_PX / (right - left))
         bgr = self._scaler.bgr(planes, (left, top, right, bottom), scale)
-        return _Strip(bgr, left, top, scale)
+        return Look(bgr, left, top, scale)
 
     def _zone(self, event: Event) -> BoxXyxy:
         """The rows around an event, in whole colour samples."""
@@ -268,8 +232,8 @@ class SegmentWatch:
         """Whether the source shows text in the event's place when the event is absent."""
         seen = [
             text
-            for strip in watched.beside
-            for text in strip.text(self._detector, watched.event.box_xyxy)
+            for look in watched.beside
+            for text in look.text(self._detector, watched.event.box_xyxy)
         ]
         return any(overlap(text, box) > _OVERLAP for text in seen for box in boxes)
 
@@ -278,10 +242,10 @@ class SegmentWatch:
         known = any(overlap(stray, one.box_xyxy) > _OVERLAP for one in self._missed)
         if known or not watched.beside:
             return False
-        shown = (strip.text(self._detector, stray) for strip in watched.looks.values())
+        shown = (look.text(self._detector, stray) for look in watched.looks.values())
         if not all(any(_same(box, stray) for box in boxes) for boxes in shown):
             return False
-        absent = (strip.text(self._detector, stray) for strip in watched.beside)
+        absent = (look.text(self._detector, stray) for look in watched.beside)
         return not any(overlap(box, stray) > 0.1 for boxes in absent for box in boxes)
 
 
@@ -294,16 +258,10 @@ def _as_it_came(watched: _Watched) -> bool:
     line = watched.event.text_height_px
     looks = zip(watched.found, watched.looks.values(), watched.source, strict=True)
     return any(
-        abs(_likeness(strip.strokes(box, line), source.strokes(box, line))) > _ALIKE
-        for boxes, strip, source in looks
+        abs(likeness(look.strokes(box, line), source.strokes(box, line))) > _ALIKE
+        for boxes, look, source in looks
         for box in boxes
     )
-
-
-def _likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """-1 to 1: the correlation of two pieces of fine structure."""
-    power = float(np.sqrt((one * one).sum() * (other * other).sum()))
-    return float((one * other).sum()) / power if power > 0 else 0.0
 
 
 def _beside(event: Event, box: BoxXyxy) -> Event:
@@ -350,8 +308,3 @@ def _may_be_part(box: BoxXyxy, event: Event) -> bool:
 def _same(one: BoxXyxy, other: BoxXyxy) -> bool:
     """Whether two boxes are of the same line: much the same place and size."""
     return shared_area(one, other) > 0.6 * max(area(one), area(other))
-
-
-def _box(sides: Iterable[float]) -> BoxXyxy:
-    left, top, right, bottom = (float(side) for side in sides)
-    return left, top, right, bottom

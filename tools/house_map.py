@@ -40,8 +40,8 @@ SUBJECTS: tuple[tuple[str, str], ...] = (
     ),
     (
         "erasecore: one film, top to bottom",
-        "pipeline tools finding windows segments recover recovered composite residual hypotheses "
-        "summary preview fidelity",
+        "pipeline tools finding windows segments recover recovered composite residual looks "
+        "hypotheses summary preview fidelity",
     ),
     (
         "erasecore: words, times and masks",
