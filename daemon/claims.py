@@ -51,7 +51,7 @@ from daemon.jobs import (
     save_job,
 )
 from daemon.jobsettings import film_settings_file, wishes_for
-from daemon.looking import Stamp, kind_of, stamp_of
+from daemon.looking import Looks, kind_of, looks_of
 from daemon.moves import remove_tree, rename_new
 from daemon.names import shown, work_name
 from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOGS
@@ -80,8 +80,8 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
         job_id=job_id,
         name=str(candidate.relative),
         source=work_name(candidate.relative),
-        size_bytes=candidate.stamp.size_bytes,
-        mtime_ns=candidate.stamp.mtime_ns,
+        size_bytes=candidate.looks.size_bytes,
+        mtime_ns=candidate.looks.mtime_ns,
         claimed_at=wall,
     )
     save_job(folder, job)
@@ -124,12 +124,12 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
 def untouched(folder: Path, job: Job) -> bool:
     """Whether the source still is what was claimed, and nobody here has it open for writing."""
     source = folder / job.source
-    return _looks_like(job, stamp_of(source.lstat())) and not writer_has(source)
+    return _looks_like(job, looks_of(source.lstat())) and not writer_has(source)
 
 
-def _looks_like(job: Job, stamp: Stamp) -> bool:
-    """Whether ``stamp`` is that of the source as it was claimed."""
-    return (stamp.size_bytes, stamp.mtime_ns) == (job.size_bytes, job.mtime_ns)
+def _looks_like(job: Job, looks: Looks) -> bool:
+    """Whether ``looks`` are those of the source as it was claimed."""
+    return (looks.size_bytes, looks.mtime_ns) == (job.size_bytes, job.mtime_ns)
 
 
 def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: float) -> Job:
@@ -138,7 +138,7 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     Raises:
         OSError: its mask cannot be copied; the same call may be made again.
     """
-    stamp = stamp_of((folder / job.source).lstat())
+    looks = looks_of((folder / job.source).lstat())
     film, own = inbox / job.relative, folder / SETTINGS_FILE
     try:
         check_cues(cues_beside(film))
@@ -151,8 +151,8 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     except BadSidecar as error:
         job = rejected(job, Fault(type(error).__name__, error.remedy, str(error)), now=now)
     else:
-        since = job.unchanged_since if _looks_like(job, stamp) else now
-        job = queued(job, wishes.settings, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
+        since = job.unchanged_since if _looks_like(job, looks) else now
+        job = queued(job, wishes.settings, size_bytes=looks.size_bytes, mtime_ns=looks.mtime_ns)
         job = replace(job, unchanged_since=since, not_before=0.0)
     save_job(folder, job)
     fault_point("claim.after_queued")

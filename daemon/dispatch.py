@@ -249,7 +249,7 @@ class Dispatch:
     def _room_for(self, candidate: Candidate, now: float) -> bool:
         """Whether there is space for what will be made of a film; if not, the queue waits."""
         folders = self.config.folders
-        needed = (folders.min_free_mb << 20) + int(folders.free_factor * candidate.stamp.size_bytes)
+        needed = (folders.min_free_mb << 20) + int(folders.free_factor * candidate.looks.size_bytes)
         reserved = self._holdings.outstanding_bytes(folders.free_factor)
         for role, path in (("work", folders.work), ("done", folders.done)):
             free = free_bytes(path)

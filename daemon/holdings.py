@@ -39,7 +39,7 @@ from daemon.jobs import (
 )
 from daemon.jobsettings import up_to_date
 from daemon.logs import job_bound
-from daemon.looking import stamp_of
+from daemon.looking import looks_of
 from daemon.moves import Tick, no_tick, remove_tree
 from daemon.names import shown
 from daemon.past import REPORT_ENDING
@@ -113,7 +113,7 @@ class Holdings:
     def claim(self, candidate: Candidate, job_id: str, *, now: float, wall: float) -> Job | None:
         """The job that ``candidate`` has become; nothing if it changed, went, or was taken."""
         try:
-            if stamp_of(candidate.path.lstat()) != candidate.stamp:
+            if looks_of(candidate.path.lstat()) != candidate.looks:
                 return None
         except FileNotFoundError:
             return None
@@ -132,8 +132,8 @@ class Holdings:
         for job in self.states(JobState.CLAIMED):
             folder = self.folder(job)
             source = folder / job.source
-            stamp = stamp_of(source.lstat())
-            still = self._settling.observe(source, stamp, now=now)
+            looks = looks_of(source.lstat())
+            still = self._settling.observe(source, looks, now=now)
             untouched = claims.untouched(folder, job)
             ready = job.not_before <= wall if untouched else still and not writer_has(source)
             if not ready:
@@ -305,6 +305,7 @@ class Holdings:
     def _settle_up(self, job: Job, tick: Tick) -> None:
         folder = self.folder(job)
         if job.state in (JobState.FINISHED, JobState.REJECTED):
+            folder.stat()  # not there: another daemon, which held us for dead, has it now
             job = load_job(folder)  # where its files go, a try that failed may have decided
         if job.state is JobState.FINISHED:
             job = publish(folder, job, self.config.folders, tick=tick)

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import structlog
 
 from daemon.folders import filesystem_of, is_network, mounts
-from daemon.looking import Found, Mark, Rules, Stamp, kind_of, look, stamp_of
+from daemon.looking import Found, Looks, Mark, Rules, kind_of, look, looks_of
 from daemon.names import shown
 from daemon.places import InboxSettings, WatchMode
 from erasecore.plainfile import open_plain
@@ -32,7 +32,7 @@ class Candidate:
 
     inbox: Path
     name: str  # the film's path below the inbox
-    stamp: Stamp
+    looks: Looks
     first_seen: float  # on our monotonic clock
     settings: tuple[Mark, ...] = ()  # the settings files that may speak about it, the deepest last
 
@@ -73,7 +73,7 @@ def writer_has(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Sighting:
-    stamp: Stamp
+    looks: Looks
     first_seen: float
     since: float
 
@@ -85,13 +85,13 @@ class Settling:
         self.settle_seconds = settle_seconds
         self._seen: dict[Hashable, _Sighting] = {}
 
-    def observe(self, file: Hashable, stamp: Stamp, *, now: float) -> bool:
+    def observe(self, file: Hashable, looks: Looks, *, now: float) -> bool:
         """Record one look at ``file``; True once it has been still for long enough."""
         last = self._seen.get(file)
         if last is None:
-            last = self._seen[file] = _Sighting(stamp, now, now)
-        elif last.stamp != stamp:
-            last = self._seen[file] = _Sighting(stamp, last.first_seen, now)
+            last = self._seen[file] = _Sighting(looks, now, now)
+        elif last.looks != looks:
+            last = self._seen[file] = _Sighting(looks, last.first_seen, now)
         return now - last.since >= self.settle_seconds
 
     def first_seen(self, file: Hashable) -> float:
@@ -127,7 +127,7 @@ class Inbox:
         self.rescan_seconds = settings.rescan_seconds if self.events else settings.poll_seconds
         self._rules = Rules(settings)
         self._complained: set[str] = set()
-        self._free: dict[str, Stamp] = {}  # settled files that nobody had open when they looked so
+        self._free: dict[str, Looks] = {}  # settled files that nobody had open when they looked so
         self.waiting = 0  # films that are not settled
         self.settles_at: float | None = None  # when the first of them may be
 
@@ -151,35 +151,35 @@ class Inbox:
                 self._complain(found, "inbox.hard_link", "one name of several of the same file")
             present.add(found.name)
             present.update(name for name, _ in found.beside)
-            stamp = stamp_of(found.status)
-            if self._settled_with_companions(found, stamp, now=now):
+            looks = looks_of(found.status)
+            if self._settled_with_companions(found, looks, now=now):
                 first = self.settling.first_seen(found.name)
-                settled.append(Candidate(self.folder, found.name, stamp, first, found.settings))
+                settled.append(Candidate(self.folder, found.name, looks, first, found.settings))
             else:
                 waiting.append(found.name)
         self.settling.keep_only(present)
-        self._free = {name: stamp for name, stamp in self._free.items() if name in present}
+        self._free = {name: looks for name, looks in self._free.items() if name in present}
         self._complained &= odd
         self.waiting = len(waiting)
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
-        return sorted(settled, key=lambda one: (one.first_seen, one.stamp.mtime_ns, one.name))
+        return sorted(settled, key=lambda one: (one.first_seen, one.looks.mtime_ns, one.name))
 
-    def _settled_with_companions(self, found: Found, stamp: Stamp, *, now: float) -> bool:
+    def _settled_with_companions(self, found: Found, looks: Looks, *, now: float) -> bool:
         """Whether a film is whole, and so is every file beside it that comes along."""
-        whole = self._settled(found.name, stamp, now=now)
+        whole = self._settled(found.name, looks, now=now)
         for name, status in found.beside:
             if stat.S_ISREG(status.st_mode):
-                whole = self._settled(name, stamp_of(status), now=now) and whole
+                whole = self._settled(name, looks_of(status), now=now) and whole
         return whole
 
-    def _settled(self, name: str, stamp: Stamp, *, now: float) -> bool:
-        if not self.settling.observe(name, stamp, now=now):
+    def _settled(self, name: str, looks: Looks, *, now: float) -> bool:
+        if not self.settling.observe(name, looks, now=now):
             return False
-        if self.network or self._free.get(name) == stamp:
+        if self.network or self._free.get(name) == looks:
             return True  # what is opened after it has settled, the claim finds out
         if writer_has(self.folder / name):
             return False
-        self._free[name] = stamp
+        self._free[name] = looks
         return True
 
     def _complain(self, found: Found, event: str, kind: str) -> None:

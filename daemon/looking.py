@@ -16,11 +16,14 @@ from daemon.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from daemon.places import InboxSettings
 
 MAX_DEPTH = 32
+_PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
+"""What the system says of a thing that went while we looked, or that its sender has put out of our
+reach, by rights or so deep that no path leads there: no film beside it is to wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """How a file looked; an equal stamp later means that it was not touched."""
+class Looks:
+    """How a file looked; the same looks later mean that nobody has touched it."""
 
     size_bytes: int
     mtime_ns: int
@@ -33,7 +36,7 @@ class Mark:
     """A settings file as it was when it was looked at."""
 
     name: str  # its path below the inbox
-    stamp: Stamp
+    looks: Looks
 
 
 class Rules:
@@ -54,9 +57,9 @@ class Rules:
         return stem != "" and suffix.lower() in self._suffixes and self._ignored(name) is None
 
 
-def stamp_of(status: os.stat_result) -> Stamp:
+def looks_of(status: os.stat_result) -> Looks:
     """How a file looks."""
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return Looks(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def kind_of(mode: int) -> str:
@@ -89,11 +92,11 @@ Files: TypeAlias = dict[str, os.DirEntry[str]]
 def look(inbox: Path, rules: Rules) -> Iterator[Found]:
     """Every film-like thing in the inbox.
 
-    Links are never followed. What vanishes while we look is passed over. Paths stay plain text
-    here: there may be very many.
+    Links are never followed. What vanishes while we look, or is out of our reach, is passed over.
+    Paths stay plain text here: there may be very many.
 
     Raises:
-        OSError: the inbox itself cannot be read.
+        OSError: the inbox itself, or the share that it lies on, cannot be read.
     """
     for prefix, files, settings in _folders(inbox, rules):
         for name, entry in files.items():
@@ -143,7 +146,7 @@ def _listed(inbox: Path, prefix: str) -> tuple[Files, list[str]]:
                 else:
                     files[entry.name] = entry
     except OSError as error:
-        if not prefix or error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        if not prefix or error.errno not in _PASSED_OVER:
             raise
     return files, folders
 
@@ -151,7 +154,7 @@ def _listed(inbox: Path, prefix: str) -> tuple[Files, list[str]]:
 def _marks(prefix: str, name: str, files: Files) -> tuple[Mark, ...]:
     """How the settings file ``name`` looks, if there is one."""
     status = _status(files[name]) if name in files else None
-    return () if status is None else (Mark(prefix + name, stamp_of(status)),)
+    return () if status is None else (Mark(prefix + name, looks_of(status)),)
 
 
 def _beside(film: str) -> tuple[str, str]:
@@ -162,5 +165,7 @@ def _beside(film: str) -> tuple[str, str]:
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         return entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in _PASSED_OVER:
+            raise
         return None

@@ -32,6 +32,9 @@ WORTH_A_LOOK: list[type[FileSystemEvent]] = [
 looked at again when it may be settled. Not asking for them saves a core."""
 
 
+_USED_UP = (errno.ENOSPC, errno.EMFILE)
+
+
 class _Hint(FileSystemEventHandler):
     """Passes on that something may have changed."""
 
@@ -50,30 +53,46 @@ class Watch:
         self._folder = folder
         self._handler = _Hint(hint)
         self._observer: BaseObserver | None = None
+        self._refused = False  # whether it was said that the system grants no events
 
     def start(self) -> bool:
         """Begin to pass on events; False if the system has no watches left."""
-        observer = Observer()
+        try:
+            self._observer = self._observing()
+        except OSError as error:
+            if error.errno not in (*_USED_UP, errno.ENOENT, errno.EACCES):
+                raise
+            self._complain(error)
+        else:
+            self._refused = False
+        return self._observer is not None
+
+    def _complain(self, error: OSError) -> None:
+        """Say it once: it is tried again at every look."""
+        say = log.debug if self._refused else log.warning
+        self._refused = True
+        used_up = "raise fs.inotify.max_user_watches and max_user_instances; "
+        remedy = (used_up if error.errno in _USED_UP else "") + "polling instead"
+        say("inbox.no_events", reason=os.strerror(error.errno or 0), remedy=remedy)
+
+    def _observing(self) -> BaseObserver:
+        observer = Observer()  # it asks the system for an instance already
         try:
             observer.schedule(
                 self._handler, str(self._folder), recursive=True, event_filter=WORTH_A_LOOK
             )
             observer.start()
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EMFILE, errno.ENOENT, errno.EACCES):
-                raise
-            log.warning(
-                "inbox.no_events",
-                reason=os.strerror(error.errno),
-                remedy="raise fs.inotify.max_user_watches and max_user_instances; polling instead",
-            )
-            return False
-        self._observer = observer
-        return True
+        except OSError:
+            observer.stop()  # or a thread of its own stays
+            raise
+        return observer
 
     def alive(self) -> bool:
-        """Whether events still arrive, as far as one can know."""
-        return self._observer is not None and self._observer.is_alive()
+        """Whether events still arrive: whoever reads them ends with the folder that is watched."""
+        if self._observer is None or not self._observer.is_alive():
+            return False
+        readers = self._observer.emitters
+        return all(one.is_alive() and one.should_keep_running() for one in readers)
 
     def stop(self) -> None:
         """Pass on nothing more, and leave no thread behind."""

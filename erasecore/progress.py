@@ -36,7 +36,7 @@ class ProgressTeller:
         before = sum(_SHARES[earlier] for earlier in _SHARES if _order(earlier) < _order(stage))
         with self._lock:
             self._furthest = max(self._furthest, before + share * _SHARES[stage])
-            told = Progress(stage, share, self._furthest, int(done), int(total), self.pixels)
+            told = Progress(stage, self._furthest, int(done), int(total), self.pixels)
             self._observe(told)
 
 

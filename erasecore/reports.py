@@ -18,10 +18,9 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One sign of life: which stage, how far through it, how far through the job."""
+    """One sign of life: which stage, and how far through the job."""
 
     stage: Stage
-    stage_share: float  # 0 to 1 of this stage
     job_share: float  # 0 to 1 of the whole job
     frames_done: int  # of the film, in this stage
     frames_total: int  # 0 while unknown

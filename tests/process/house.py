@@ -183,6 +183,16 @@ class House:
         """The names of the films below one of the folders."""
         return [name for name in self.files(folder) if name.endswith((".mp4", ".mkv"))]
 
+    def report(self, film: str) -> dict[str, Any]:
+        """What is published beside a result."""
+        found: dict[str, Any] = json.loads((self.done / f"{film}.report.json").read_bytes())
+        return found
+
+    def explanation(self, film: str) -> dict[str, Any]:
+        """What is published beside a film that failed."""
+        found: dict[str, Any] = json.loads((self.failed / f"{film}.error.json").read_bytes())
+        return found
+
     def work_is_empty(self) -> bool:
         """Whether no daemon has left anything behind but the folder's mark."""
         return [one.name for one in self.work.iterdir()] in ([], [MARK])

@@ -86,7 +86,7 @@ def _segments(folder: Path, count: int, observe: Observe) -> int:
         segment.with_suffix(".part").rename(segment)
         with (folder.parents[2] / "made").open("a") as made:
             made.write(f"{folder.name} {number}\n")
-        observe(Progress(Stage.ERASE, number / count, number / count, number, count))
+        observe(Progress(Stage.ERASE, number / count, number, count))
     return resumed
 
 
@@ -140,7 +140,7 @@ def _need(size: int, start: Start) -> None:
 
 def _wait(root: Path, names: set[str], observe: Observe) -> None:
     while not any((root / name).exists() for name in names):
-        observe(Progress(Stage.ERASE, 0.5, 0.5, 1, 2))
+        observe(Progress(Stage.ERASE, 0.5, 1, 2))
         time.sleep(0.02)
 
 

@@ -13,7 +13,7 @@ from daemon.folders import free_bytes
 from daemon.machine import available_bytes, memory_bytes
 from tests.process.house import Daemon, House
 from tests.process.systemd import Systemd
-from tests.process.test_workers import at_work, report_of, wait_for_films
+from tests.process.test_workers import at_work, wait_for_films
 
 MB = 1 << 20
 UHD = 3840 * 2160
@@ -101,7 +101,7 @@ def test_a_film_that_turns_out_to_be_large(house: House) -> None:
     wait_for_films(house, "large.mp4")
     (house.root / "large").touch()
     house.wait(lambda: len(house.films("done")) == 3)
-    report = report_of(house, "large.mp4")
+    report = house.report("large.mp4")
     assert [one["counted"] for one in report["attempts"]] == [False, True]
     assert report["report"]["segments_resumed"] == 1
     assert daemon.stop() == 0
@@ -148,7 +148,7 @@ def test_closing_time(house: House, at_closing: str) -> None:
         wait_for_films(house, "film.mp4")
     (house.root / "film").touch()
     house.wait(lambda: house.films("done") == ["film.mp4"])
-    counted = [one["counted"] for one in report_of(house, "film.mp4")["attempts"]]
+    counted = [one["counted"] for one in house.report("film.mp4")["attempts"]]
     assert counted == ([True] if at_closing == "finish" else [False, True])
     assert daemon.stop() == 0
 

@@ -27,12 +27,6 @@ def told(house: House) -> list[dict[str, str]]:
     return [json.loads(line) for line in lines]
 
 
-def error_of(house: House, name: str) -> dict[str, str]:
-    """Why a film failed."""
-    found: dict[str, str] = json.loads((house.failed / f"{name}.error.json").read_bytes())
-    return found
-
-
 def test_a_mask_serves_every_film_of_a_folder(house: House) -> None:
     """It stays in the inbox, and each film has its own copy of what it was."""
     house.drop("a/logo.png", "a mask")
@@ -44,7 +38,7 @@ def test_a_mask_serves_every_film_of_a_folder(house: House) -> None:
     assert house.once() == 0
     assert sorted(told(house), key=len) == [{}, {"mask": "a mask"}, {"mask": "a mask"}]
     assert house.files("inbox") == ["a/.erase.yaml", "a/logo.png"]
-    report = json.loads((house.done / "a/one.mp4.report.json").read_bytes())
+    report = house.report("a/one.mp4")
     assert report["settings"]["mask"] == "logo.png"
     assert house.work_is_empty()
 
@@ -119,7 +113,7 @@ def test_masks_from_elsewhere_are_refused(house: House, name: str) -> None:
     house.drop("film.mp4.erase.yaml", f"mask: {name}")
     house.drop("film.mp4", FILM)
     assert house.once() == 1
-    explained = error_of(house, "film.mp4")
+    explained = house.explanation("film.mp4")
     assert explained["error"] == "BadSidecar"
     assert "mask: must be the name of a file in the same folder" in explained["sentence"]
     assert house.work_is_empty()
@@ -130,7 +124,7 @@ def test_a_missing_mask_fails_its_film(house: House) -> None:
     house.drop("film.mp4.erase.yaml", "mask: logo.png")
     house.drop("film.mp4", FILM)
     assert house.once() == 1
-    explained = error_of(house, "film.mp4")
+    explained = house.explanation("film.mp4")
     assert "film.mp4.erase.yaml: mask: logo.png is not there" in explained["sentence"]
     assert explained["remedy"] == "fix-input"
 
@@ -141,7 +135,7 @@ def test_a_link_that_is_called_a_subtitle_file(house: House) -> None:
     (house.inbox / "film.srt").symlink_to(house.root / "secret")
     house.drop("film.mp4", FILM)
     assert house.once() == 1
-    assert "film.srt: it is a symbolic link" in error_of(house, "film.mp4")["sentence"]
+    assert "film.srt: it is a symbolic link" in house.explanation("film.mp4")["sentence"]
 
 
 def _link_to_file(inbox: Path, outside: Path) -> None:
@@ -221,17 +215,17 @@ def test_real_films_with_companions(house: House, tmp_path: Path) -> None:
         house.drop(f"{name}.mp4", film)
     assert house.once(quick=False, seconds=110) == 1
     assert house.films("done") == ["masked.mp4", "timed.mp4"]
-    masked = json.loads((house.done / "masked.mp4.report.json").read_bytes())["report"]
+    masked = house.report("masked.mp4")["report"]
     assert [event["box_xyxy"] for event in masked["events"]] == [[40, 20, 120, 60]]
-    timed = json.loads((house.done / "timed.mp4.report.json").read_bytes())["report"]
+    timed = house.report("timed.mp4")["report"]
     assert {(event["start"], event["stop"]) for event in timed["events"]} == {(100, 122)}
     assert (
         "badmask.mp4: its mask torn.png is a damaged PNG"
-        in (error_of(house, "badmask.mp4")["sentence"])
+        in (house.explanation("badmask.mp4")["sentence"])
     )
     assert (
         "badcues.mp4: the .srt beside it holds no times"
-        in (error_of(house, "badcues.mp4")["sentence"])
+        in (house.explanation("badcues.mp4")["sentence"])
     )
     assert not (house.done / "masked.mp4.srt").exists()
     assert house.files("originals") == [

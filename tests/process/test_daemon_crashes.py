@@ -28,7 +28,7 @@ def test_killed_in_mid_film(house: House) -> None:
     house.wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
     (house.root / "go").touch()
     assert house.once() == 0
-    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    report = house.report("film.mp4")
     assert report["report"]["segments_resumed"] == 2
     assert len(report["attempts"]) == 2
 
@@ -52,7 +52,7 @@ def test_worker_killed_from_outside(house: House) -> None:
     worker.kill()
     (house.root / "go").touch()
     house.wait(lambda: house.films("done"))
-    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    report = house.report("film.mp4")
     assert [one["error"] for one in report["attempts"]] == ["WorkerLost", None]
     assert daemon.stop() == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import stat
@@ -28,7 +27,7 @@ def test_done(house: House) -> None:
     assert house.files("originals") == ["a/b/film.mp4"]
     assert house.films("inbox") == []
     assert house.work_is_empty()
-    report = json.loads((house.done / "a/b/film.mp4.report.json").read_bytes())
+    report = house.report("a/b/film.mp4")
     assert report["source"] == "a/b/film.mp4"
     assert report["versions"] == {"quick": "1"}
     assert "attempt.finished" in (house.done / "a/b/film.mp4.log").read_text()
@@ -55,7 +54,7 @@ def test_failed(house: House, orders: str, error: str, attempts: int) -> None:
     assert house.once() == 1
     assert house.films("failed") == ["film.mp4"]
     assert (house.failed / "film.mp4").read_text() == orders
-    explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
+    explained = house.explanation("film.mp4")
     assert explained["error"] == error
     assert explained["sentence"]
     assert len(explained["attempts"]) == attempts
@@ -68,7 +67,7 @@ def test_stall(house: House) -> None:
     house.configure(worker={"stall_seconds": 0.6}, retry={"max_attempts": 2})
     house.drop("film.mp4", "spawn\nhang")
     assert house.once() == 1
-    explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
+    explained = house.explanation("film.mp4")
     assert "no sign of life for 0.6 seconds" in explained["sentence"]
     assert len(explained["attempts"]) == 2
 
@@ -178,7 +177,7 @@ def test_settings_beside_a_film(house: House) -> None:
     house.drop("a/film.mp4.erase.yaml", "encode: {crf: 21}")
     house.drop("a/film.mp4")
     assert house.once() == 0
-    settings = json.loads((house.done / "a/film.mp4.report.json").read_bytes())["settings"]
+    settings = house.report("a/film.mp4")["settings"]
     assert settings["engine"] == "propagate"
     assert settings["encode"]["crf"] == 21
     assert (house.originals / "a/film.mp4.erase.yaml").exists()
@@ -199,7 +198,7 @@ def test_bad_settings(house: House, text: str, word: str) -> None:
     house.drop("film.mp4.erase.yaml", text)
     house.drop("film.mp4")
     assert house.once() == 1
-    explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
+    explained = house.explanation("film.mp4")
     assert explained["error"] == "BadSidecar"
     assert word in explained["sentence"]
     assert "film.mp4.erase.yaml" in explained["sentence"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process.house import REPOSITORY, House
+from tests.process.house import REPOSITORY, Daemon, House
 from tests.process.systemd import Systemd
 
 
@@ -78,7 +79,7 @@ def test_hands_back_a_slow_film(house: House) -> None:
         assert daemon.said("attempt.handed_back")
     (house.root / "go").touch()
     assert house.once() == 0
-    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    report = house.report("film.mp4")
     assert report["report"]["segments_resumed"] == 2
     assert [one["counted"] for one in report["attempts"]] == [False, False, True]
 
@@ -117,7 +118,7 @@ def test_reload(house: House, systemd: Systemd) -> None:
     assert len(systemd.heard("RELOADING=1")) == 2
     house.drop("film.mp4")
     house.wait(lambda: house.films("done"))
-    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    report = house.report("film.mp4")
     assert report["settings"]["priority"] == 7
     assert daemon.stop() == 0
 
@@ -130,6 +131,40 @@ def test_polling(house: House) -> None:
     assert daemon.said("service.started")[0]["watch"] == "polling"
     house.drop("a/film.mp4")
     house.wait(lambda: house.films("done") == ["a/film.mp4"])
+    assert daemon.stop() == 0
+
+
+def test_an_inbox_that_is_made_anew(house: House) -> None:
+    """Whoever replaces the inbox by another folder ends what watches it; it is watched again."""
+    house.configure(inbox={"rescan_seconds": 600.0})
+    daemon = house.start()
+    house.wait(lambda: daemon.said("worker.ready"))
+    assert daemon.said("service.started")[0]["watch"] == "events"
+    house.inbox.rmdir()
+    house.inbox.mkdir()
+    moment = time.monotonic() + 1.5  # by then the event of its end has been heard
+    house.wait(lambda: time.monotonic() > moment)
+    house.drop("film.mp4")
+    house.wait(lambda: house.films("done") == ["film.mp4"], seconds=30)
+    assert daemon.stop() == 0
+
+
+def test_no_watches_left(house: House) -> None:
+    """Where the system grants no more events the operator is told, and the daemon polls."""
+    limit = "/proc/sys/user/max_inotify_instances"  # of a namespace of its own
+    enter = ["unshare", "--user", "--map-root-user", "sh", "-c", f'echo 0 >{limit} && exec "$@"']
+    if shutil.which("unshare") is None or subprocess.run([*enter, "-", "true"]).returncode:
+        pytest.skip("this system lets nobody have a namespace")
+    argv = [*enter, "-", sys.executable, "-m", "tests.process.quick_daemon", "run"]
+    daemon = Daemon([*argv, "--config", str(house.config)], house.root / "daemon.log", {})
+    house.daemons.append(daemon)
+    house.wait(lambda: daemon.said("service.started"))
+    assert daemon.said("service.started")[0]["watch"] == "polling"
+    assert "fs.inotify.max_user_watches" in daemon.said("inbox.no_events")[0]["remedy"]
+    house.drop("a/film.mp4")
+    house.wait(lambda: house.films("done") == ["a/film.mp4"])
+    house.wait(lambda: len(daemon.said("inbox.no_events")) > 2)  # it is tried again at each look
+    assert [one["level"] for one in daemon.said("inbox.no_events")].count("warning") == 1
     assert daemon.stop() == 0
 
 
@@ -215,7 +250,7 @@ def test_requeue(house: House) -> None:
     for name in ("a/film.mp4", "b.mp4"):
         house.drop(name, "raise FIX_INPUT")
     assert house.once() == 1
-    job_id = json.loads((house.failed / "b.mp4.error.json").read_bytes())["job_id"]
+    job_id = house.explanation("b.mp4")["job_id"]
     run_command(house, "requeue", "a/film.mp4", job_id)
     assert house.files("inbox") == ["a/film.mp4", "a/film.mp4.erase.yaml", "b.mp4"]
     assert house.files("failed") == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def dropped(tmp_path_factory: pytest.TempPathFactory) -> Dropped:
 
 def report_of(house: House, name: str) -> dict[str, Any]:
     """What is published beside a result."""
-    found: dict[str, Any] = json.loads((house.done / f"{name}.report.json").read_bytes())["report"]
+    found: dict[str, Any] = house.report(name)["report"]
     return found
 
 

@@ -150,7 +150,7 @@ def check_done(house: House) -> None:
     assert (house.done / "film.mp4.srt").read_text() == SRT
     assert house.files("originals") == ["film.mp4", *BESIDE]
     assert house.files("inbox") == ["masks/logo.png"]
-    assert json.loads((house.done / "film.mp4.report.json").read_bytes())["source"] == "film.mp4"
+    assert house.report("film.mp4")["source"] == "film.mp4"
     told = [json.loads(line) for line in (house.root / "companions").read_text().splitlines()]
     assert told
     assert all(one == {"cues.srt": "cues", "mask": "a mask"} for one in told)
@@ -270,7 +270,7 @@ def test_killed_while_handing_back(house: House) -> None:
     assert daemon.wait() == -signal.SIGKILL
     (house.root / "go").touch()
     assert house.once() == 0
-    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    report = house.report("film.mp4")
     assert report["report"]["segments_resumed"] == 2
     assert [one["counted"] for one in report["attempts"]] == [False, True]
     check_tidy(house)
@@ -320,7 +320,7 @@ def test_killed_in_the_pipeline(house: House) -> None:
     assert house.films("done") == house.films("originals") == ["clean.mp4", "film.mp4"]
     assert (house.done / "clean.mp4").read_bytes() == (house.root / "clean.mp4").read_bytes()
     told = (house.done / "film.mp4.log").read_text()
-    report = json.loads((house.done / "film.mp4.report.json").read_bytes())["report"]
+    report = house.report("film.mp4")["report"]
     assert report["segments"] == report["segments_resumed"] == 2
     assert all(told.count(f"segment.stored number={number} ") <= 1 for number in (0, 1))
     assert told.count("text.found") <= 2  # once more when killed before it was stored

@@ -6,7 +6,6 @@ meanwhile: each of them takes at least one.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -123,7 +122,7 @@ def test_a_pause_that_nobody_can_see(house: House, first: str) -> None:
         send("write", WHOLE[len(first) :])
         send("close")
         check_whole(house, daemon)
-    report = json.loads((house.done / "film.mp4.report.json").read_bytes())
+    report = house.report("film.mp4")
     assert [one["counted"] for one in report["attempts"]].count(True) == 1
 
 
@@ -133,7 +132,7 @@ def test_a_film_that_stays_cut_off(house: House) -> None:
     house.drop("film.mp4", FIRST)
     daemon = house.start("once")
     assert daemon.wait() == 1
-    explained = json.loads((house.failed / "film.mp4.error.json").read_bytes())
+    explained = house.explanation("film.mp4")
     assert explained["error"] == "TruncatedVideo"
     counted = [one["counted"] for one in explained["attempts"]]
     assert counted == [False] * (len(counted) - 1) + [True]

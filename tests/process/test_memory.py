@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -50,15 +49,9 @@ def configured(house: House, engine: str) -> House:
     return house
 
 
-def told_of(house: House, name: str) -> dict[str, Any]:
-    """All that is published beside a result."""
-    found: dict[str, Any] = json.loads((house.done / f"{name}.mkv.report.json").read_bytes())
-    return found
-
-
 def report_of(house: House, name: str) -> dict[str, Any]:
     """What the pipeline says of a film."""
-    found: dict[str, Any] = told_of(house, name)["report"]
+    found: dict[str, Any] = house.report(f"{name}.mkv")["report"]
     return found
 
 
@@ -79,7 +72,7 @@ def steps_of(house: House, name: str) -> dict[str, tuple[str, int]]:
 
 def errors_of(house: House, name: str) -> list[str | None]:
     """How each attempt at a film ended."""
-    return [attempt["error"] for attempt in told_of(house, name)["attempts"]]
+    return [attempt["error"] for attempt in house.report(f"{name}.mkv")["attempts"]]
 
 
 @pytest.mark.budget(240)

@@ -35,7 +35,7 @@ def test_a_film_that_harms_its_worker(house: House, orders: str, error: str) -> 
     assert daemon.wait() == 1
     assert house.films("done") == GOOD
     assert house.films("failed") == ["a.mp4"]
-    explained = json.loads((house.failed / "a.mp4.error.json").read_bytes())
+    explained = house.explanation("a.mp4")
     assert explained["error"] == error
     assert [one["counted"] for one in explained["attempts"]] == [True] * 3
     assert (house.failed / "a.mp4.log").read_text().count("attempt.started") == 3

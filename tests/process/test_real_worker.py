@@ -27,12 +27,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def error_of(house: House, name: str) -> dict[str, object]:
-    """Why a film failed."""
-    found: dict[str, object] = json.loads((house.failed / f"{name}.error.json").read_bytes())
-    return found
-
-
 def test_films_of_every_kind(house: House, films: Path) -> None:
     """One daemon: a film with subtitles, one without, and things that are no films."""
     text, clean = (films / "text.mp4").read_bytes(), (films / "clean.mp4").read_bytes()
@@ -45,7 +39,7 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
     assert house.once(quick=False, seconds=110) == 1
     assert house.films("done") == ["clean.mp4", "text.mp4"]
     assert house.films("originals") == ["clean.mp4", "text.mp4"]
-    report = json.loads((house.done / "text.mp4.report.json").read_bytes())
+    report = house.report("text.mp4")
     assert len(report["report"]["events"]) == 1
     assert report["source_sha256"] == hashlib.sha256(text).hexdigest()
     result = (house.done / "text.mp4").read_bytes()
@@ -63,11 +57,11 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
         assert event in told
     assert "text.read lines=1 unreadable=0 cues=1" in told
     assert (house.done / "clean.mp4").read_bytes() == clean
-    assert json.loads((house.done / "clean.mp4.report.json").read_bytes())["untouched"] is True
-    errors = {name: error_of(house, name)["error"] for name in house.films("failed")}
+    assert house.report("clean.mp4")["untouched"] is True
+    errors = {name: house.explanation(name)["error"] for name in house.films("failed")}
     assert errors["empty.mp4"] == "EmptyFile"
     assert set(errors) == {"empty.mp4", "truncated.mp4", "playlist.mp4", "text.txt.mkv"}
-    assert all(error_of(house, name)["remedy"] == "fix-input" for name in errors)
+    assert all(house.explanation(name)["remedy"] == "fix-input" for name in errors)
     assert house.work_is_empty()
 
 
@@ -93,7 +87,7 @@ def test_faulty_engines(house: House, films: Path, engine: str, error: str) -> N
     film = (films / "text.mp4").read_bytes()
     house.drop("film.mp4", film)
     assert house.once(quick=False, seconds=100) == 1
-    assert error_of(house, "film.mp4")["error"] == error
+    assert house.explanation("film.mp4")["error"] == error
     assert (house.failed / "film.mp4").read_bytes() == film
     assert house.work_is_empty()
 
@@ -125,12 +119,12 @@ def test_a_film_with_text_left_is_refused_where_that_is_wanted(house: House, fil
     house.drop("strict.mp4", film)
     house.drop("lenient.mp4", film)
     assert house.once(quick=False, seconds=100) == 1
-    explained = error_of(house, "strict.mp4")
+    explained = house.explanation("strict.mp4")
     assert (explained["error"], explained["remedy"]) == ("TextRemains", "fix-input")
     assert str(explained["sentence"]).startswith("strict.mp4: text is still seen in 1 place (at ")
     assert (house.failed / "strict.mp4").read_bytes() == film
     assert house.films("done") == ["lenient.mp4"]
-    report = json.loads((house.done / "lenient.mp4.report.json").read_bytes())["report"]
+    report = house.report("lenient.mp4")["report"]
     assert report["residual_events"] == 1
     assert "text is still seen" in report["warnings"][0]
     assert house.work_is_empty()
@@ -230,9 +224,7 @@ def test_two_real_workers(house: House, films: Path) -> None:
     daemon = house.start("once", quick=False)
     assert daemon.wait(110) == 0
     assert {one["worker"] for one in daemon.said("worker.ready")} == {1, 2}
-    reports = [
-        json.loads((house.done / f"{name}.mp4.report.json").read_bytes()) for name in ("a", "b")
-    ]
+    reports = [house.report(f"{name}.mp4") for name in ("a", "b")]
     told = [one["event"] for one in daemon.events() if one["event"].startswith("attempt.")]
     assert told[:2] == ["attempt.started", "attempt.started"]
     assert len({one["result_sha256"] for one in reports}) == 1

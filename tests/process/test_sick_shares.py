@@ -6,7 +6,6 @@ Nothing fails for it: the queue pauses and says why, and goes on by itself.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -50,7 +49,7 @@ def words_of(error: str) -> str:
 
 def attempts_of(house: House, film: str) -> list[bool]:
     """Which attempts at a film were counted, once it is done."""
-    report = json.loads((house.done / f"{film}.report.json").read_bytes())
+    report = house.report(film)
     return [one["counted"] for one in report["attempts"]]
 
 

@@ -34,12 +34,6 @@ def seats(house: House) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (house.root / "seats").read_text().splitlines()]
 
 
-def report_of(house: House, name: str) -> dict[str, Any]:
-    """The report of a film that is done."""
-    report: dict[str, Any] = json.loads((house.done / f"{name}.report.json").read_bytes())
-    return report
-
-
 def workers_of(daemon: Daemon) -> list[psutil.Process]:
     """The worker processes of a daemon."""
     return psutil.Process(daemon.process.pid).children()
@@ -90,10 +84,10 @@ def test_the_end_of_one_worker_is_its_own(house: House, order: str, error: str) 
     assert [one["film"] for one in seats(house)] == ["well.mp4", "ill.mp4", "ill.mp4"]
     (house.root / "go").touch()
     house.wait(lambda: house.films("done") == ["well.mp4"])
-    report = report_of(house, "well.mp4")
+    report = house.report("well.mp4")
     assert len(report["attempts"]) == 1
     assert seats(house)[0]["pid"] == before["pid"]
-    assert json.loads((house.failed / "ill.mp4.error.json").read_bytes())["error"] == error
+    assert house.explanation("ill.mp4")["error"] == error
     assert daemon.stop() == 0
 
 
@@ -166,8 +160,8 @@ def test_a_broken_card_is_one_workers_trouble(house: House) -> None:
     wait_for_films(house, "long.mp4")
     (house.root / "go").touch()
     house.wait(lambda: len(house.films("done")) == 3)
-    assert [one["counted"] for one in report_of(house, "a.mp4")["attempts"]] == [False, True]
-    assert len(report_of(house, "b.mp4")["attempts"]) == 1
+    assert [one["counted"] for one in house.report("a.mp4")["attempts"]] == [False, True]
+    assert len(house.report("b.mp4")["attempts"]) == 1
     assert daemon.stop() == 0
 
 
@@ -210,7 +204,7 @@ def test_reload_of_what_workers_are_told(house: House) -> None:
     house.drop("b.mp4", "seat\n")
     house.wait(lambda: len(house.films("done")) == 2)
     assert len({one["pid"] for one in seats(house)}) == 2
-    assert len(report_of(house, "a.mp4")["attempts"]) == 1
+    assert len(house.report("a.mp4")["attempts"]) == 1
     assert daemon.stop() == 0
 
 
@@ -251,5 +245,5 @@ def test_hands_back_what_is_not_done(house: House) -> None:
     assert not any(one.is_running() for one in children)
     (house.root / "b").touch()
     assert house.once() == 0
-    assert [one["counted"] for one in report_of(house, "b.mp4")["attempts"]] == [False, True]
-    assert report_of(house, "b.mp4")["report"]["segments_resumed"] == 2
+    assert [one["counted"] for one in house.report("b.mp4")["attempts"]] == [False, True]
+    assert house.report("b.mp4")["report"]["segments_resumed"] == 2

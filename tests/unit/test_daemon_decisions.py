@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -30,7 +32,7 @@ from daemon.jobs import (
     requeued,
     save_job,
 )
-from daemon.looking import Rules, Stamp, count_films, look
+from daemon.looking import Looks, Rules, count_films, look
 from daemon.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
 from daemon.owners import Leases, Owner, Standing, standing, start_time_of, this_process
 from daemon.places import InboxSettings
@@ -41,6 +43,7 @@ from erasecore.errors import Remedy
 from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EraseSettings, Region
 
+REPOSITORY = Path(__file__).parents[2]
 RETRY = RetrySettings(max_attempts=3, delay_seconds=30.0, pause_seconds=60.0)
 JOB = Job("id", "a/film.mp4", "source.mp4", 10, 20, 30.0)
 
@@ -185,7 +188,7 @@ def test_settling(looks: list[tuple[int, float]]) -> None:
         now += wait
         if size != last:
             changed_at, last = now, size
-        settled = settling.observe(Path("film.mp4"), Stamp(size, 0, 0, 0), now=now)
+        settled = settling.observe(Path("film.mp4"), Looks(size, 0, 0, 0), now=now)
         assert settled == (now - changed_at >= 5.0)
 
 
@@ -201,9 +204,9 @@ def test_settling(looks: list[tuple[int, float]]) -> None:
 )
 def test_what_unsettles(change: dict[str, int], same: bool) -> None:
     """Any change starts the wait anew, also one back into the past."""
-    settling, stamp = Settling(1.0), Stamp(1, 1, 1, 1)
-    settling.observe(Path("film.mp4"), stamp, now=0.0)
-    assert settling.observe(Path("film.mp4"), replace(stamp, **change), now=1.0) is same
+    settling, looks = Settling(1.0), Looks(1, 1, 1, 1)
+    settling.observe(Path("film.mp4"), looks, now=0.0)
+    assert settling.observe(Path("film.mp4"), replace(looks, **change), now=1.0) is same
 
 
 @pytest.mark.parametrize(
@@ -376,7 +379,7 @@ REPORT = EraseReport(True, "result.mp4", "none", 1, 2, 3, 0.5, "h264", 0, 0, sec
             log="",
             settings=EraseSettings(),
         ),
-        Advanced("id", Progress(Stage.DETECT, 0.5, 0.25, 1, 2)),
+        Advanced("id", Progress(Stage.DETECT, 0.25, 1, 2)),
         Advanced("id", None),
         Finished("id", REPORT, "a", "b"),
     ],
@@ -436,6 +439,44 @@ def test_films_are_counted_by_their_names(tmp_path: Path) -> None:
     names = sorted(found.name for found in look(tmp_path, rules))
     assert names == ["a.mp4", "b.MKV", "f/g/h.webm", "i.mp4/j.mp4"]
     assert count_films(tmp_path, rules) == len(names)
+
+
+def test_what_is_out_of_reach_holds_nothing_up(tmp_path: Path) -> None:
+    """A sender can nest folders deeper than any path leads, and close them: the rest is seen."""
+    (tmp_path / "film.mp4").touch()
+    nested = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):  # of 255 bytes each; a path may have 4096
+        os.mkdir("d" * 255, dir_fd=nested)
+        inner = os.open("d" * 255, os.O_RDONLY, dir_fd=nested)
+        os.close(os.open("film.mp4", os.O_CREAT | os.O_CLOEXEC, dir_fd=inner))
+        os.close(nested)
+        nested = inner
+    os.close(nested)
+    rules = Rules(InboxSettings())
+    names = [found.name for found in look(tmp_path, rules)]
+    assert "film.mp4" in names
+    assert 1 < len(names) < 20
+    assert count_films(tmp_path, rules) == len(names)
+
+
+def test_what_we_may_not_look_at_holds_nothing_up(tmp_path: Path) -> None:
+    """In a folder that may be listed but not entered, or not even listed, lies nothing for us."""
+    (tmp_path / "film.mp4").touch()
+    for name, mode in (("listed", 0o644), ("closed", 0o000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "film.mp4").touch()
+        (tmp_path / name).chmod(mode)
+    tmp_path.chmod(0o755)
+    code = (
+        "import os, sys; from pathlib import Path; from daemon.places import InboxSettings\n"
+        "from daemon.looking import Rules, look\n"
+        "os.chdir(sys.argv[1])\n"
+        "os.geteuid() or os.setuid(65534)\n"  # root may look at everything
+        "print([found.name for found in look(Path('.'), Rules(InboxSettings()))])"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stdout.strip() == "['film.mp4']"
 
 
 def test_priorities_follow_their_files(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from daemon.history import History
 from daemon.holdings import Holdings
 from daemon.inbox import Candidate
 from daemon.jobs import Fault, JobState, load_job
-from daemon.looking import stamp_of
+from daemon.looking import looks_of
 from daemon.owners import Leases, Owner
 from daemon.publish import requeue, target
 from daemon.wire import Finished
@@ -308,7 +308,7 @@ class Daemons(RuleBasedStateMachine):
     def _claim(self, holdings: Holdings) -> None:
         inbox = self.root / "inbox"
         for path in sorted(one for one in inbox.rglob("*") if one.is_file())[:1]:
-            candidate = Candidate(inbox, str(path.relative_to(inbox)), stamp_of(path.lstat()), 0.0)
+            candidate = Candidate(inbox, str(path.relative_to(inbox)), looks_of(path.lstat()), 0.0)
             job_id = f"job{next(self.numbers):06}"
             holdings.claim(candidate, job_id, now=self.now, wall=self.now)
 
