@@ -6,7 +6,8 @@ agreed on; taken as one more candidate it turns the fill into a recursive tempor
 
 Its ring is carried along with it, as the candidates predicted it and not as it was seen. So the
 ring ages like the hole does, by drift and by resampling, and judges the trail honestly. Only what
-was invented is no better for having been there before: its own expected error goes along.
+was invented, or was likely to be wrong, is no better for having been there before: its own expected
+error goes along.
 
 Where nothing has moved, what is shown stays as it is until the fill has left it by a level: rounded
 anew in each frame, a fill that is certain to a fraction of a level would still twinkle.
@@ -27,6 +28,7 @@ from erasecore.engines.sampling import sample
 from erasecore.engines.trust import Candidate, judge
 
 _DOUBT_KEPT = 0.5  # of the expected error of what was invented
+_FAIR_LEVELS = 6.0  # an expected error that is no reason to doubt what other frames show
 _STILL_PX = 0.1  # moved by less: does not move
 _HELD_LEVELS = 1.0  # how far the fill is from what is shown before that is replaced
 _NONE = -2  # before a strip's first frame, and not just before it
@@ -48,7 +50,7 @@ class Trail:
         self._shown: tuple[Floats, ...] = ()  # that frame's planes as they were given back
         self._still: Bools | None = None  # samples of the next frame that have not moved since
         self._real: Floats = np.zeros((0, 0), np.float32)
-        self._doubt: Floats = np.zeros((0, 0), np.float32)  # levels, of what was invented
+        self._doubt: Floats = np.zeros((0, 0), np.float32)  # levels
 
     def leave(
         self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: Blend
@@ -68,7 +70,7 @@ class Trail:
         self._pictures, self._shown = pictures, tuple(picture.copy() for picture in pictures)
         if hole.inside.any():
             self._real[hole.mask] = mean.real[hole.inside]
-            self._doubt[hole.mask] = ((1 - mean.real) * mean.error)[hole.inside]
+            self._doubt[hole.mask] = _doubt(mean)[hole.inside]
             _write(self._pictures, hole, mean.planes)
             _write(self._shown, hole, shown)
         return shown
@@ -117,6 +119,12 @@ class Trail:
         luma = sample(self._pictures[0], x.take(ring), y.take(ring))
         offset = self._aligner.offset(frame, luma, np.ones(ring.size, bool))
         return (x, y) if offset is None else (x + offset.x, y + offset.y)
+
+
+def _doubt(mean: Blend) -> Floats:
+    """What is against a fill that stays as it is: all of what is against what was invented."""
+    beyond = np.maximum(mean.error - _FAIR_LEVELS, 0)
+    return np.asarray(mean.real * beyond + (1 - mean.real) * mean.error, np.float32)
 
 
 def _places(hole: Hole, planes: int) -> list[NDArray[np.intp]]:
