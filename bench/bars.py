@@ -185,9 +185,9 @@ def _scale_bars(row: ScaleRow) -> list[Bar]:
             row.scan_seconds <= MOST_SCAN_SECONDS,
         ),
         Bar(
-            f"status works for {MOST_STATUS_SECONDS * 1000:g} ms of CPU once it has started",
-            f"{row.status_cpu_seconds * 1000:.0f} ms",
-            row.status_cpu_seconds <= MOST_STATUS_SECONDS,
+            f"status, the whole command by the clock, takes {MOST_STATUS_SECONDS * 1000:g} ms",
+            f"{row.status_seconds * 1000:.0f} ms",
+            row.status_seconds <= MOST_STATUS_SECONDS,
         ),
         Bar(
             f"the daemon's own process stays under {MOST_PARENT_MB:g} MB",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 
 import psutil
 import yaml
@@ -30,14 +31,11 @@ IDLE_SECONDS = 200.0
 DROPS = 5
 LOOKS = 5
 WAIT_SECONDS = 120.0
-_WORK = """
-import sys, time
-from daemon.cli import main
-import daemon.statuscommand, daemon.statusview
-start_cpu, begun = time.process_time(), time.perf_counter()
-main(["status", "--config", sys.argv[1]])
-print(start_cpu, time.process_time() - start_cpu, time.perf_counter() - begun, file=sys.stderr)
-"""
+COMMANDS = 20
+EXAMPLE = Path("config.example.yaml")
+_PROGRAM = str(Path(sys.executable).with_name("subtitle-eraser"))
+_SLOWING = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"})
+"""What slows Python down and is set in many a container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,9 @@ class ScaleRow:
     files: int
     jobs: int
     scan_seconds: float  # the slowest full look at the inbox
-    status_cpu_seconds: float  # the work of the status command
-    status_seconds: float  # the same by the clock, the quickest; other programs only add to it
-    start_cpu_seconds: float  # the interpreter and its modules before that
-    start_seconds: float
+    status_seconds: float  # the whole command by the clock, start and exit included; the quickest
+    status_cpu_seconds: float  # of a core, for the same
+    start_seconds: float  # a Python that does nothing, likewise by the clock
     parent_mb: float  # resident memory of the daemon's own process, millions of bytes
     idle_cpu_share: float  # of one core, while nothing happens
     claim_late_seconds: float  # from drop to claim, less the settle time; the latest
@@ -69,7 +66,7 @@ def run_scale(root: Path, files: int = FILES, jobs: int = JOBS) -> ScaleRow:
     scan_seconds = _slowest_scan(root / "inbox")
     with _daemon(root, closed=True) as process:
         _wait(lambda: _settled(root) == files, f"{files} settled films")
-        status = [_status_costs(root) for _ in range(LOOKS)]
+        status = _costs([_PROGRAM, "status", "--config", str(root / "config.yaml")])
         idle_cpu_share = _idle_cpu_share(process)
         parent_mb = process.memory_info().rss / 1e6
     shutil.rmtree(root / "inbox")
@@ -81,10 +78,9 @@ def run_scale(root: Path, files: int = FILES, jobs: int = JOBS) -> ScaleRow:
         files=files,
         jobs=jobs,
         scan_seconds=scan_seconds,
-        status_cpu_seconds=median(cost.cpu_seconds for cost in status),
-        status_seconds=min(cost.seconds for cost in status),
-        start_cpu_seconds=median(cost.start_cpu_seconds for cost in status),
-        start_seconds=min(cost.start_seconds for cost in status),
+        status_seconds=status.seconds,
+        status_cpu_seconds=status.cpu_seconds,
+        start_seconds=_costs([sys.executable, "-c", ""]).seconds,
         parent_mb=parent_mb,
         idle_cpu_share=idle_cpu_share,
         claim_late_seconds=max(late),
@@ -127,16 +123,15 @@ def _daemon(root: Path, *, closed: bool) -> Iterator[psutil.Process]:
     """A daemon at work in ``root``; ``closed``: outside of its working hours."""
     opens = datetime.now().astimezone() + timedelta(hours=12)
     hours = [{"start": f"{opens:%H:00}", "stop": f"{opens:%H:01}"}]
-    raw = {
-        "folders": {
-            name: str((root / name).absolute())
-            for name in ("inbox", "work", "done", "failed", "originals", "state")
-        },
-        "inbox": {"settle_local_seconds": SETTLE_SECONDS},
-        "schedule": {"hours": hours if closed else []},
-        "log": {"format": "json"},
-        "worker": {"count": 1},
+    raw = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))  # with every key, as one installed
+    raw["folders"] |= {
+        name: str((root / name).absolute())
+        for name in ("inbox", "work", "done", "failed", "originals", "state")
     }
+    raw["inbox"]["settle_local_seconds"] = SETTLE_SECONDS
+    raw["schedule"]["hours"] = hours if closed else []
+    raw["log"]["format"] = "json"
+    raw["worker"]["count"] = 1
     (root / "config.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     argv = [sys.executable, "-m", "daemon", "run", "--config", str(root / "config.yaml")]
     with (root / "log").open("wb") as log:
@@ -193,18 +188,23 @@ def _claim_late_seconds(root: Path, number: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _StatusCosts:
-    start_cpu_seconds: float
-    cpu_seconds: float
+class _Costs:
     seconds: float
-    start_seconds: float
+    cpu_seconds: float
 
 
-def _status_costs(root: Path) -> _StatusCosts:
-    """What one status command costs, and what of it is its start."""
-    argv = [sys.executable, "-c", _WORK, str(root / "config.yaml")]
-    begun = time.perf_counter()
-    done = subprocess.run(argv, capture_output=True, check=True)
-    took = time.perf_counter() - begun
-    start_cpu, cpu, seconds = (float(word) for word in done.stderr.split()[-3:])
-    return _StatusCosts(start_cpu, cpu, seconds, took - seconds)
+def _costs(argv: list[str]) -> _Costs:
+    """What a command costs from its spawn to its exit, once its bytecode is there.
+
+    By the clock the quickest counts, since other programs only add to it.
+    """
+    variables = {name: one for name, one in os.environ.items() if name not in _SLOWING}
+    took, cpu = [], []
+    for _ in range(COMMANDS + 1):  # the first writes the bytecode, as an installation does
+        before, begun = os.times(), time.perf_counter()
+        subprocess.run(argv, stdout=subprocess.DEVNULL, env=variables, check=True)
+        took.append(time.perf_counter() - begun)
+        after = os.times()
+        spent = after.children_user + after.children_system
+        cpu.append(spent - before.children_user - before.children_system)
+    return _Costs(min(took[1:]), fmean(cpu[1:]))

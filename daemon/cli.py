@@ -114,8 +114,13 @@ _MODELS_HELP: dict[str, tuple[str, str]] = {
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line that we understand."""
+def build_parser(only: str = "") -> argparse.ArgumentParser:
+    """The command line that we understand.
+
+    Args:
+        only: the one command that is asked for, where that is known; the others are left out, which
+            take longer to describe than a glance at the status may.
+    """
     parser = argparse.ArgumentParser(
         prog="subtitle-eraser",
         description="Erases burned-in subtitles from films that are dropped into a folder.",
@@ -126,6 +131,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     common = _common_options()
     for name, texts in _HELP.items():
+        if only in _HELP and only != name:
+            continue
         if name == "models":
             _add_models(_added(commands, name, texts), common)
         else:
@@ -209,7 +216,8 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what was asked for; the exit code."""
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(only="".join(words[:1])).parse_args(words)
     environment = read_environment()
     try:
         path = find_config(options.config, environment)

@@ -114,8 +114,16 @@ def _failed_films(failed: Path) -> dict[str, Path]:
     for file in sorted(failed.rglob(f"*{ERROR_ENDING}")):
         film = file.with_name(file.name.removesuffix(ERROR_ENDING))
         if film.is_file():
-            films[str(json.loads(file.read_bytes()).get("job_id", film))] = film
+            films[_job_id_in(file) or str(film)] = film
     return films
+
+
+def _job_id_in(explanation: Path) -> str:
+    """Which job failed; empty if the file does not say: others may write to that folder, too."""
+    try:
+        return str(json.loads(explanation.read_bytes())["job_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _find(name: str, films: dict[str, Path], failed: Path) -> Path:

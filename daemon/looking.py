@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
@@ -16,6 +16,7 @@ from daemon.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from daemon.places import InboxSettings
 
 MAX_DEPTH = 32
+_WILD = re.compile(r"[*?[]")
 _PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
 """What the system says of a thing that went while we looked, or that its sender has put out of our
 reach, by rights or so deep that no path leads there: no film beside it is to wait for that."""
@@ -43,9 +44,16 @@ class Rules:
     """Which names are films, and which are never touched."""
 
     def __init__(self, settings: InboxSettings) -> None:
-        ignored = "|".join(translate(one) for one in settings.ignore) or r"(?!)"
-        self._ignored = re.compile(ignored).match
         self._suffixes = {one.lstrip(".").lower() for one in settings.extensions}
+        self._ignored = _matcher(settings.ignore)
+        self._ignored_film = _matcher(filter(self._about_films, settings.ignore))
+
+    def _about_films(self, pattern: str) -> bool:
+        """Whether a name that ends as a film's can match; with so many names it pays to ask."""
+        end = pattern.removeprefix("*").lower()
+        endings = [f".{one}" for one in self._suffixes]
+        either = any(end.endswith(one) or one.endswith(end) for one in endings)
+        return either or _WILD.search(end) is not None
 
     def ignored(self, name: str) -> bool:
         """Whether a file or folder of this name is never touched."""
@@ -54,7 +62,11 @@ class Rules:
     def film(self, name: str) -> bool:
         """Whether a file of this name is taken for a film."""
         stem, _, suffix = name.rpartition(".")  # a Path for each of so many takes seconds
-        return stem != "" and suffix.lower() in self._suffixes and self._ignored(name) is None
+        return suffix.lower() in self._suffixes and stem != "" and self._ignored_film(name) is None
+
+
+def _matcher(patterns: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)").match
 
 
 def looks_of(status: os.stat_result) -> Looks:

@@ -257,6 +257,16 @@ def test_requeue(house: House) -> None:
     assert "no such film" in run_command(house, "requeue", "../work", code=1)
 
 
+def test_requeue_of_what_is_not_explained(house: House) -> None:
+    """An explanation that somebody has overwritten keeps no film in failed/."""
+    for number, text in enumerate(("", "{", "[]", '{"job": 1}')):
+        (house.failed / f"Film {number}.mp4").touch()
+        (house.failed / f"Film {number}.mp4.error.json").write_text(text)
+    run_command(house, "requeue", "--all")
+    assert house.files("inbox") == [f"Film {number}.mp4" for number in range(4)]
+    assert house.files("failed") == []
+
+
 def test_history_can_be_lost(house: House) -> None:
     """A damaged history is put aside; the films are not concerned."""
     house.drop("film.mp4")

@@ -7,15 +7,17 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.claims import claim, recover
 from daemon.config import RetrySettings
 from daemon.folders import Mount, filesystem_of, is_network, mounts
-from daemon.inbox import Inbox, Settling, writer_has
+from daemon.inbox import Candidate, Inbox, Settling, writer_has
 from daemon.intake import Priorities
 from daemon.jobs import (
     LEGAL,
@@ -32,13 +34,23 @@ from daemon.jobs import (
     requeued,
     save_job,
 )
-from daemon.looking import Looks, Rules, count_films, look
+from daemon.looking import Looks, Rules, count_films, look, looks_of
 from daemon.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
 from daemon.owners import Leases, Owner, Standing, standing, start_time_of, this_process
 from daemon.places import InboxSettings
 from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, patience
 from daemon.troubles import Troubles
-from daemon.wire import Advanced, Finished, Hello, Lines, Start, WireError, decode, encode
+from daemon.wire import (
+    MAX_LINE_BYTES,
+    Advanced,
+    Finished,
+    Hello,
+    Lines,
+    Start,
+    WireError,
+    decode,
+    encode,
+)
 from erasecore.errors import Remedy
 from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EraseSettings, Region
@@ -229,6 +241,23 @@ def test_rules(name: str, film: bool) -> None:
     assert Rules(InboxSettings()).film(name) is film
 
 
+BEGIN, END = ["", "a", "b.c", ".", "*", "*a", "?", "[ab]"], ["", ".mp4", "4", ".MKV", "*", ".part"]
+PATTERNS = st.builds(str.__add__, st.sampled_from(BEGIN), st.sampled_from(END))
+NAMES = st.builds(str.__add__, st.sampled_from(BEGIN[:4]), st.sampled_from(END[:4]))
+
+
+@settings(max_examples=500)
+@given(st.lists(PATTERNS, max_size=2), st.sets(st.sampled_from(["mp4", ".mkv", "p4"])), NAMES)
+def test_rules_in_short(ignore: list[str], extensions: set[str], name: str) -> None:
+    """A film is what has a film's ending and no pattern's form, whichever patterns are asked."""
+    rules = Rules(InboxSettings(ignore=tuple(ignore), extensions=tuple(extensions)))
+    stem, _, ending = name.rpartition(".")
+    known = ending.lower() in [one.lstrip(".").lower() for one in extensions]
+    ignored = any(fnmatchcase(name, one) for one in ignore)
+    assert rules.film(name) is (known and stem != "" and not ignored)
+    assert rules.ignored(name) is ignored
+
+
 def test_scan_orders_by_age(tmp_path: Path) -> None:
     """Of the films that were there at the first look the oldest goes first."""
     for age, name in enumerate(["c.mp4", "a.mp4", "d/b.mp4"]):
@@ -412,6 +441,39 @@ def test_lines(lines: list[bytes], step: int) -> None:
     for start in range(0, len(stream), step):
         found += feed.feed(stream[start : start + step])
     assert found == lines
+
+
+def test_a_line_without_end() -> None:
+    """A worker that writes for ever without a line's end is not listened to until memory ends."""
+    feed = Lines()
+    with pytest.raises(WireError, match="a line of more than"):
+        for _ in range(2 + MAX_LINE_BYTES // (8 << 20)):
+            list(feed.feed(bytes(8 << 20)))
+
+
+def test_a_film_that_is_swapped_for_a_link(tmp_path: Path) -> None:
+    """What takes its name between our look and our rename goes back, unopened, and is no job."""
+    inbox, instance = tmp_path / "inbox", tmp_path / "instance"
+    for folder in (inbox, instance):
+        folder.mkdir()
+    film = inbox / "film.mp4"
+    film.touch()
+    candidate = Candidate(inbox, film.name, looks_of(film.lstat()), 0.0)
+    film.unlink()
+    film.symlink_to(tmp_path / "secret.mp4")
+    assert claim(candidate, instance, "job", wall=0.0) is None
+    assert film.is_symlink()
+    assert list(instance.iterdir()) == []
+
+
+def test_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    """A job that was to wait until some day far ahead waits no longer than any job may."""
+    (tmp_path / JOB.source).touch()
+    save_job(tmp_path, replace(JOB, state=JobState.QUEUED, not_before=1e12))
+    job = recover(tmp_path, tmp_path, RETRY, wall=100.0)
+    assert job is not None
+    assert job.not_before == 100.0 + MAX_DELAY_SECONDS
+    assert load_job(tmp_path) == job
 
 
 def test_scan_knows_what_speaks_about_a_film(tmp_path: Path) -> None:
