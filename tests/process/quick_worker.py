@@ -97,7 +97,7 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "exit": lambda: os._exit(0),
         "print": lambda: print("a library says something", flush=True),  # noqa: T201 - the test
         "garbage": lambda: os.write(answers, b"this is no message\n"),
-        "spawn": lambda: subprocess.Popen(["sleep", "3600"]),
+        "spawn": lambda: _spawn(Path(start.folder).parents[2] / "spawned"),
         "raise": lambda: _raise(rest, start),
         "needs": lambda: _need(int(rest), start),
         "companions": lambda: _tell_companions(start),
@@ -142,6 +142,13 @@ def _wait(root: Path, names: set[str], observe: Observe) -> None:
     while not any((root / name).exists() for name in names):
         observe(Progress(Stage.ERASE, 0.5, 1, 2))
         time.sleep(0.02)
+
+
+def _spawn(note: Path) -> None:
+    """Leave a process behind that nobody but the supervisor can end, and note which."""
+    process = subprocess.Popen(["sleep", "3600"])
+    with note.open("a") as pids:
+        pids.write(f"{process.pid}\n")
 
 
 def _raise(what: str, start: Start) -> NoReturn:

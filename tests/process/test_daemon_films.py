@@ -7,6 +7,7 @@ import signal
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.process.house import House
@@ -70,6 +71,9 @@ def test_stall(house: House) -> None:
     explained = house.explanation("film.mp4")
     assert "no sign of life for 0.6 seconds" in explained["sentence"]
     assert len(explained["attempts"]) == 2
+    spawned = [int(pid) for pid in (house.root / "spawned").read_text().split()]
+    assert len(spawned) == 2
+    house.wait(lambda: not any(map(psutil.pid_exists, spawned)), seconds=10)
 
 
 def test_output_of_libraries(house: House) -> None:
