@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.claims import claim, recover
+from daemon.claims import claim, recover, untouched
 from daemon.config import RetrySettings
 from daemon.folders import Mount, filesystem_of, is_network, mounts
 from daemon.inbox import Candidate, Inbox, Settling, writer_has
@@ -464,6 +464,21 @@ def test_a_film_that_is_swapped_for_a_link(tmp_path: Path) -> None:
     assert claim(candidate, instance, "job", wall=0.0) is None
     assert film.is_symlink()
     assert list(instance.iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0 and not hasattr(os, "O_NOATIME"), reason="no leases here")
+def test_a_sender_who_comes_back_after_the_claim(tmp_path: Path) -> None:
+    """Whoever has the claimed film open for writing means to go on, though nothing changed yet."""
+    source = tmp_path / JOB.source
+    source.write_bytes(b"film")
+    looks = looks_of(source.lstat())
+    job = replace(JOB, size_bytes=looks.size_bytes, mtime_ns=looks.mtime_ns)
+    assert untouched(tmp_path, job)
+    with source.open("r+b"):
+        assert not untouched(tmp_path, job)
+    assert untouched(tmp_path, job)
+    source.write_bytes(b"a longer film")
+    assert not untouched(tmp_path, job)
 
 
 def test_a_clock_that_was_set_back(tmp_path: Path) -> None:

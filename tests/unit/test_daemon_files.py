@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import os
@@ -25,7 +26,7 @@ from daemon.faults import FAULT_POINTS, arm, fault_point
 from daemon.files import make_folder, write_whole
 from daemon.history import History
 from daemon.logs import configure, job_bound
-from daemon.moves import move_new, remove_tree, rename_new
+from daemon.moves import COPY_BYTES, move_new, remove_tree, rename_new
 from daemon.past import Entry, Past, read_past
 from daemon.publish import AFTER_MOVE, requeue
 from erasecore.errors import ConfigError
@@ -142,6 +143,23 @@ def test_move_to_another_filesystem(pair: tuple[Path, Path], elsewhere: Path) ->
     assert (elsewhere / "film").stat().st_mtime == 5
     assert [one.name for one in elsewhere.iterdir()] == ["film"]
     assert ticks
+
+
+def test_a_copy_that_is_not_what_was_copied(pair: tuple[Path, Path], elsewhere: Path) -> None:
+    """A disk that gives back other bytes than it was given costs no film: the source stays."""
+    content = os.urandom(COPY_BYTES + 1)  # read in two pieces
+    pair[0].write_bytes(content)
+    ticks = itertools.count(1)
+
+    def change() -> None:
+        if next(ticks) == 3:  # two for the copy; one for the piece of it that is right
+            (part,) = elsewhere.iterdir()
+            os.truncate(part, COPY_BYTES)
+
+    with pytest.raises(OSError, match="the copy differs"):
+        move_new(pair[0], elsewhere / "film", part=".part", tick=change)
+    assert pair[0].read_bytes() == content
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_move_again_after_a_crash(pair: tuple[Path, Path], elsewhere: Path) -> None:
