@@ -42,7 +42,9 @@ WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
 KILL_SECONDS = 5.0
 DEAF_SECONDS = 2.0
 """We listen more often, unless we are held up ourselves."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""NumPy's: its products are small here, and a second thread only waits for them, busily."""
 READ_BYTES = 1 << 20
 LAST_BYTES = 2000
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -74,7 +76,7 @@ class Seat:
     def environment(self) -> dict[str, str]:
         """The variables that hold libraries to it."""
         threads = {name: str(self.threads) for name in THREAD_VARIABLES if self.threads}
-        return threads | ({"CUDA_VISIBLE_DEVICES": self.device} if self.device else {})
+        return ONE_THREAD | threads | ({"CUDA_VISIBLE_DEVICES": self.device} if self.device else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,10 @@ class Tools:
     @classmethod
     def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> Tools:
         """The text detector, ready for work; all else is made when first asked for."""
-        if host.threads:
-            cv2.setNumThreads(host.threads)
-        threads = threads or host.threads or os.cpu_count() or 1
+        cores = host.threads or os.cpu_count() or 1
+        # The others encode meanwhile; threads of OpenCV's that find no core spin until they do.
+        cv2.setNumThreads(max(1, cores // 2))
+        threads = threads or cores
         ladders = Ladders(RungBook(Path(host.state) if host.state else None))
         detector = RapidOcrDetector(threads=threads)
         return cls(detector, threads=threads, host=host, ladders=ladders)
