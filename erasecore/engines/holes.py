@@ -64,6 +64,11 @@ class Hole:
         luma = np.flatnonzero(self.hidden)
         return luma, np.flatnonzero(reduce_mask(self.hidden, self.layout))
 
+    def flat_in(self, planes: int) -> list[NDArray[np.intp]]:
+        """The same for each of so many planes, luma first."""
+        luma, colour = self.flat
+        return [luma, *[colour] * (planes - 1)]
+
     @cached_property
     def rows_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Where the hidden luma samples lie, ``(n,)`` each."""

@@ -218,8 +218,7 @@ class _Fill:
         return self._seen[frame]
 
     def _make_visible(self, frame: int) -> tuple[Floats, ...]:
-        hole = self._hole(frame)
-        places = (hole.flat[0], *[hole.flat[1]] * (len(self._strip.planes) - 1))
+        places = self._hole(frame).flat_in(len(self._strip.planes))
         return tuple(
             plane[frame].take(place).astype(np.float32) / self._scale
             for plane, place in zip(self._strip.planes, places, strict=True)

@@ -16,7 +16,6 @@ anew in each frame, a fill that is certain to a fraction of a level would still 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from erasecore.engines.alignment import Aligner
 from erasecore.engines.base import Bools, Floats, Strip
@@ -127,18 +126,12 @@ def _doubt(mean: Blend) -> Floats:
     return np.asarray(mean.real * beyond + (1 - mean.real) * mean.error, np.float32)
 
 
-def _places(hole: Hole, planes: int) -> list[NDArray[np.intp]]:
-    """Where a hole's samples lie in the flattened planes."""
-    luma, colour = hole.flat
-    return [luma, *[colour] * (planes - 1)]
-
-
 def _read(pictures: tuple[Floats, ...], hole: Hole) -> list[Floats]:
-    places = _places(hole, len(pictures))
+    places = hole.flat_in(len(pictures))
     return [picture.take(place) for picture, place in zip(pictures, places, strict=True)]
 
 
 def _write(pictures: tuple[Floats, ...], hole: Hole, planes: tuple[Floats, ...]) -> None:
-    places = _places(hole, len(pictures))
+    places = hole.flat_in(len(pictures))
     for picture, place, values in zip(pictures, places, planes, strict=True):
         picture.ravel()[place] = values

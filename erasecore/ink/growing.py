@@ -88,7 +88,8 @@ def _in_shadow(wide: Bools, distance: Floats, evidence: Evidence, line_px: float
     it. So a shadow that reaches to one side only, and lets the picture through, is told by it.
     Letters that are dark have bright things around them.
     """
-    far = (distance > _reach_px(line_px) + 2) & evidence.free
+    reach = _reach_px(line_px)
+    far = (distance > reach + 2) & evidence.free
     if int(far.sum()) < _LEAST_FREE_PX:
         return wide
     usual = around(evidence.spread, far)
@@ -97,7 +98,7 @@ def _in_shadow(wide: Bools, distance: Floats, evidence: Evidence, line_px: float
     texture = around(np.abs(off), far)
     darker = -off if float(off[distance == 0].mean()) > 0 else off
     ink = covered & (darker > np.maximum(_PLAIN_LEVELS, _PLAIN * texture))
-    shadow = (ink & (distance <= _reach_px(line_px))).astype(np.uint8)
+    shadow = (ink & (distance <= reach)).astype(np.uint8)
     layer = wide.astype(np.uint8)
     for _ in range(_SHADOW_PX):
         layer |= np.asarray(cv2.dilate(layer, _KERNEL), np.uint8) & shadow
