@@ -79,6 +79,7 @@ def open_session(model: str, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _fit(side: int) -> int:
+    """The network's own size nearest to ``side``."""
     return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
 
 
@@ -99,6 +100,7 @@ def _box(
     scale: tuple[float, float],
     size: tuple[int, int],
 ) -> TextBox | None:
+    """The box of one outlined blob, grown to the letters' size; nothing if it is no text."""
     centre, (wide, high), angle = cv2.minAreaRect(outline)
     sides = (wide, high)
     if min(sides) < _MIN_SIDE_PX:
@@ -119,6 +121,7 @@ def _box(
 
 
 def _score(ink: NDArray[np.float32], corners: NDArray[np.float32]) -> float:
+    """How sure the network is, on average, of the pixels between four corners."""
     left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
     right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 1
     part = ink[top:bottom, left:right]
@@ -128,6 +131,7 @@ def _score(ink: NDArray[np.float32], corners: NDArray[np.float32]) -> float:
 
 
 def _tilt(sides: tuple[float, float], angle: float) -> float:
+    """Degrees between a box's sides and the picture's, 0 to 45."""
     if max(sides) < 2.5 * min(sides):  # a stump has no direction
         return 0.0
     return abs(math.remainder(angle, 90.0))

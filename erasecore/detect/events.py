@@ -63,6 +63,7 @@ class Detection:
 
 
 def _event(raw: dict[str, object]) -> Event:
+    """The event in one entry of a record; its box is a list there."""
     fields = dict(raw)
     box = fields.pop("box_xyxy")
     if not isinstance(box, list) or len(box) != 4:

@@ -183,6 +183,7 @@ class EventFinder:
             self._search.learn(line.box)
 
     def _oversize_event(self, seen: Oversize) -> Event:
+        """The event of text that is too large to be followed: no longer than it was seen."""
         left, top, right, bottom = (float(side) * self._scaler.factor for side in seen.box)
         height = min(right - left, bottom - top)
         start, stop = seen.first, seen.last + 1
@@ -190,6 +191,7 @@ class EventFinder:
         return Event(start, stop, start, stop, box, LETTERS_SHARE * height, seen.score)
 
     def _event(self, line: TextLine) -> Event:
+        """The event of one line, in pixels of the film."""
         factor = self._scaler.factor
         left, top, right, bottom = (float(side) * factor for side in line.box)
         return Event(
@@ -230,4 +232,5 @@ def _same_extent(one: WorkBox, other: WorkBox) -> bool:
 
 
 def _order(event: Event) -> tuple[int, float, float]:
+    """By time, then as one reads: from top to bottom, from left to right."""
     return event.start, event.box_xyxy[1], event.box_xyxy[0]

@@ -34,6 +34,7 @@ def attach(lines: Sequence[TextLine], brief: Sequence[TextLine]) -> list[TextLin
 
 
 def _goes_over(part: TextLine, line: TextLine) -> bool:
+    """Whether the brief ``part`` ends as ``line`` begins, in its rows and within its length."""
     if part.vertical != line.vertical or not -2 <= line.span.start - part.span.stop <= 1:
         return False
     across = 0 if line.vertical else 1
@@ -43,6 +44,7 @@ def _goes_over(part: TextLine, line: TextLine) -> bool:
 
 
 def _belong(one: TextLine, other: TextLine) -> bool:
+    """Whether two lines are parts of one: at the same time, in the same rows, side by side."""
     shared = min(one.span.stop, other.span.stop) - max(one.span.start, other.span.start)
     shorter, longer = sorted(t.span.stop - t.span.start for t in (one, other))
     if shared < 0.6 * shorter or one.vertical != other.vertical:
@@ -61,6 +63,7 @@ def _belong(one: TextLine, other: TextLine) -> bool:
 
 
 def _overlap(one: WorkBox, other: WorkBox, axis: int) -> float:
+    """How much of the shorter side the boxes share along ``axis``; negative: they lie apart."""
     shared = min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
     return float(shared / max(1e-6, min(b[axis + 2] - b[axis] for b in (one, other))))
 
@@ -72,6 +75,7 @@ def _across(one: TextLine, other: TextLine, axis: int) -> float:
 
 
 def _gap(one: WorkBox, other: WorkBox, axis: int) -> float:
+    """How far apart the boxes lie along ``axis``; negative: they overlap."""
     return float(max(one[axis], other[axis]) - min(one[axis + 2], other[axis + 2]))
 
 

@@ -145,6 +145,7 @@ class Template:
         return best
 
     def _own(self, pattern: Pattern) -> Pattern:
+        """What is not the same along the whole line: streaks are, strokes are not."""
         own: Pattern = pattern - pattern.mean(axis=self._axis, keepdims=True)
         return own
 
@@ -166,6 +167,7 @@ def _lasting(stack: Pattern, median: Pattern, level: float) -> NDArray[np.bool_]
 
 
 def _peak(fits: NDArray[np.float32], here: tuple[int, int]) -> Shift:
+    """The best fit's place to a fraction of a pixel, counted from ``here``."""
     row, column = np.unravel_index(int(np.argmax(fits)), fits.shape)
     dx = column - here[1] + _between(fits[row, :], int(column))
     dy = row - here[0] + _between(fits[:, column], int(row))

@@ -62,6 +62,7 @@ class Scaler:
         return np.asarray(cv2.cvtColor(merged, cv2.COLOR_YCrCb2BGR), np.uint8)
 
     def _part(self, planes: Planes, index: int, part: tuple[int, int, int, int]) -> Plane:
+        """The rectangle in one plane, its borders outwards to whole samples."""
         left, top, right, bottom = part
         shift_x, shift_y = (self._layout.shift_x, self._layout.shift_y) if index else (0, 0)
         rows = slice(top >> shift_y, -(-bottom >> shift_y))

@@ -95,6 +95,7 @@ class SearchPlan:
         return [part for part in self._due(held) if self._changed(part, luma)]
 
     def _due(self, held: Sequence[Rows]) -> list[Part]:
+        """The parts whose turn it is, whether or not something has changed in them."""
         if self._regions:
             return [Part(f"region {k}", region) for k, region in enumerate(self._regions)]
         if self._sample - self._last_whole >= self._patience(held):
@@ -119,6 +120,7 @@ class SearchPlan:
         return 2 * _WHOLE_EVERY if held else _WHOLE_EVERY
 
     def _settled(self) -> bool:
+        """Whether enough captions have stood in the usual rows to know where to look there."""
         low, high = self._usual
         return any(
             rows.lines >= _SETTLED_LINES and low < rows.bottom and rows.top < high
@@ -126,6 +128,7 @@ class SearchPlan:
         )
 
     def _changed(self, part: Part, luma: Luma) -> bool:
+        """Whether the part looks other than when it was last searched, or that was long ago."""
         left, top, right, bottom = in_pixels(part.region, luma.shape[1], luma.shape[0])
         look = _blocks(luma[top:bottom, left:right])
         seen = self._seen.get(part.name)
@@ -153,6 +156,7 @@ def _overlap(one: Rows, other: Rows) -> bool:
 
 
 def _join(spans: Sequence[Rows]) -> list[Rows]:
+    """The spans with those that touch made one, from top to bottom."""
     joined: list[Rows] = []
     for top, bottom in sorted(spans):
         if joined and top <= joined[-1][1]:
@@ -163,6 +167,7 @@ def _join(spans: Sequence[Rows]) -> list[Rows]:
 
 
 def _blocks(luma: Luma) -> NDArray[np.float32]:
+    """A small copy, for comparison."""
     height, width = luma.shape
     size = (max(1, width // _LOOK_SIDE_PX), max(1, height // _LOOK_SIDE_PX))
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)

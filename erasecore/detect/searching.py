@@ -15,6 +15,7 @@ from erasecore.detect.pictures import Luma, LumaRing, Scaler
 from erasecore.detect.plan import Part, Rows, SearchPlan, in_pixels
 from erasecore.detect.swallowed import swallowed_lines
 from erasecore.detect.tracks import Track, WorkBox
+from erasecore.detect.verdict import LEAST_HEIGHT
 from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import Planes
 
@@ -149,7 +150,7 @@ class TextSearch:
         """Whether a subtitle may look like this at all; what may not is not followed."""
         thickness = _thickness(sighting.box)
         short_side = min(self._scaler.work_width, self._scaler.work_height)
-        if sighting.tilt >= 12 or thickness <= 0.014 * short_side:
+        if sighting.tilt >= 12 or thickness <= LEAST_HEIGHT * short_side:
             return False
         if thickness < _LARGEST * short_side:
             return True

@@ -69,6 +69,7 @@ class ShotFinder:
         return tuple(self._cuts)
 
     def _judge(self, index: int) -> None:
+        """Note whether a cut lies before frame ``index``, some frames after it being known."""
         if index < 1:
             return
         looks = [look for look in self._looks if look.index >= index - _BEFORE]
@@ -84,6 +85,7 @@ class ShotFinder:
             self._cuts.append(index)
 
     def _note_jolt(self, here: _Look, around: list[_Look]) -> None:
+        """Note a frame that differs from the one before plainly more than those around it do."""
         usual = _usual([look.difference for look in around])
         usual_share = _usual([look.changed for look in around])
         plain = here.difference > _JOLT * usual + _JOLT_LEVELS
@@ -105,4 +107,5 @@ def _usual(values: list[float]) -> float:
 
 
 def _distance(one: _Look, other: _Look) -> float:
+    """How much two looks differ, in levels; no block counts for more than 60."""
     return float(np.minimum(np.abs(one.blocks - other.blocks), 60.0).mean())

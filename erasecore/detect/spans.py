@@ -100,6 +100,7 @@ def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
 
 
 def _begin(track: Track, shown: tuple[Piece, Presence], max_ramp: int) -> _End:
+    """Where the line begins: at a switch from another line in the same place, if there is one."""
     head = [piece for piece in track.head if piece.index <= max(track.birth, shown[0].index)]
     begin = _end(track, _Walk(track, head[::-1], shown), max_ramp)
     until = [piece for piece in head if piece.index <= track.birth]
@@ -159,6 +160,7 @@ class _Walk:
         return self.there + 1 + int(np.argmin(outside)) if outside else self.there
 
     def _walk_inside(self) -> int:
+        """Go on while the line is there, over short gaps too; the last step that shows it."""
         there = 0
         while self.step():
             here = len(self.steps) - 1

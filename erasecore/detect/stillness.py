@@ -44,6 +44,7 @@ def edges_stay(
 
 
 def _farthest(shifts: Sequence[Shift]) -> tuple[int, int]:
+    """The two samples that lie farthest apart, the earlier first."""
     places = np.array([(shift.dx, shift.dy) for shift in shifts])
     apart = np.hypot(*(places[:, None] - places[None, :]).transpose(2, 0, 1))
     one, other = np.unravel_index(int(np.argmax(apart)), apart.shape)

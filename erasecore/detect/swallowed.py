@@ -40,6 +40,7 @@ def swallowed_lines(
 
 
 def _moved(line: TextBox, left: int, top: int) -> TextBox:
+    """The box as seen from the whole picture's corner."""
     x0, y0, x1, y1 = line.box_xyxy
     return TextBox((x0 + left, y0 + top, x1 + left, y1 + top), line.score, line.tilt_degrees)
 

@@ -277,6 +277,7 @@ class Track:
         return sum(away) >= 2
 
     def _sample(self, piece: Piece, pattern: Pattern) -> None:
+        """Keep one sighting of several, fewer the longer the line lasts: memory is bounded."""
         self._skipped += 1
         if self._skipped < self._stride:
             return
@@ -300,6 +301,7 @@ class Track:
         return luma[top:bottom, left:right].copy()
 
     def _window(self, box: WorkBox, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """The rectangle that is kept of each frame: the line, with room for its surroundings."""
         along, across = _SIDE_MARGIN * self.text_height, _EDGE_MARGIN * self.text_height
         grow_x, grow_y = (across, along) if self.vertical else (along, across)
         return (

@@ -20,6 +20,7 @@ from erasecore.detect.spans import Edge, Span
 from erasecore.detect.tracks import Track, WorkBox
 
 SHORT = "short"  # the reason that a line may be a part of a longer one despite
+LEAST_HEIGHT = 0.014  # of the picture's shorter side: lower lines are grain, or not to be read
 _FIT = 0.3  # of the template at its place, at least
 _FIT_ONCE = 0.45  # of a line that was seen in a single sample
 _TILT_DEGREES = 7.0
@@ -96,6 +97,7 @@ def line_of(track: Track, span: Span, others: Sequence[WorkBox]) -> TextLine:
 
 
 def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[WorkBox]) -> float:
+    """The share of sample pairs between which the surroundings changed; -1 if too few show it."""
     around = track.around(others)
     if int(around.sum()) < 200:
         return -1.0
@@ -120,7 +122,7 @@ def refusal(line: TextLine, film: FilmFacts) -> str:
         (line.tilt > _TILT_DEGREES, "tilted"),
         (not film.any_place and _runs_off(line, film), "runs off the picture"),
         (line.contrast < _FAINT_LEVELS, "faint"),
-        (not 0.014 * short_side < line.text_height < 0.2 * short_side, "size"),
+        (not LEAST_HEIGHT * short_side < line.text_height < 0.2 * short_side, "size"),
         (not film.any_place and too_long, "stays too long"),
         (not film.any_place and _is_logo(line, film), "never appears or disappears"),
     )
@@ -141,6 +143,7 @@ def in_company(line: TextLine, accepted: Sequence[TextLine]) -> bool:
 
 
 def _is_pair(one: TextLine, other: TextLine) -> bool:
+    """Whether two lines come and go together, alone, in one size and close to each other."""
     spans = one.span, other.span
     together = abs(spans[0].start - spans[1].start) <= 2 and abs(spans[0].stop - spans[1].stop) <= 2
     alone = all(Edge.ALONE in (span.comes, span.goes) for span in spans)
@@ -154,6 +157,7 @@ def _is_pair(one: TextLine, other: TextLine) -> bool:
 
 
 def _is_logo(line: TextLine, film: FilmFacts) -> bool:
+    """Whether the line is there from the film's start to its end."""
     whole = line.span.comes in (Edge.FILM, Edge.UNKNOWN) and line.span.goes is Edge.FILM
     return whole and not _stands(line, film)
 
@@ -194,6 +198,7 @@ def in_caption_place(line: TextLine, film: FilmFacts) -> bool:
 
 
 def _centred(line: TextLine, film: FilmFacts, share: float) -> bool:
+    """Whether the line's middle is within ``share`` of the width from the picture's."""
     centre = (line.box[0] + line.box[2]) / 2 / film.width
     return abs(float(centre) - 0.5) < share
 
@@ -218,6 +223,7 @@ def second_look(lines: Sequence[TextLine], film: FilmFacts) -> list[str]:
 def _compare(
     line: TextLine, film: FilmFacts, sure: Sequence[TextLine], drawn: Sequence[TextLine]
 ) -> str:
+    """Why the line is left alone, given those that are subtitles beyond doubt; or nothing."""
     if film.any_place:
         return ""
     is_drawn, in_place = drawn_over(line, film), in_caption_place(line, film)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.alignment import Aligner
+from erasecore.engines.averaging import average
 from erasecore.engines.base import (
     Filled,
     FilledFrame,
@@ -23,7 +24,6 @@ from erasecore.engines.base import (
     Tick,
     Traits,
 )
-from erasecore.engines.blending import blend
 from erasecore.engines.chains import ChainWalker, Sources, Views
 from erasecore.engines.holes import Hole, find_holes
 from erasecore.engines.motion import Motion
@@ -71,7 +71,7 @@ class _Fill:
         self._seen = Recent(self._make_visible, 1)
 
     def run(self) -> Filled:
-        """Walk both ways and merge."""
+        """Walk both ways, and make one of what they found."""
         strip = self._strip
         future: dict[int, Candidate] = {}
         walker = ChainWalker(strip, self._holes, self._motion, self._aligner, step=1)
@@ -110,6 +110,7 @@ class _Fill:
         return judge(hole, self._visible(frame), proposal)
 
     def _colours(self, hole: Hole, frames: NDArray[np.intp], sources: Sources) -> list[Floats]:
+        """What the colour planes show at the places where ``sources`` found the luma."""
         if len(self._strip.planes) == 1:
             return []
         x, y = hole.colour_places(sources.x, sources.y)
@@ -164,6 +165,7 @@ class _Fill:
     # -- merging -----------------------------------------------------------------------------
 
     def _merge(self, frame: int, past: Candidate | None, future: Candidate | None) -> FilledFrame:
+        """What fills ``frame``: all that is proposed for its hole, made one, and its origin."""
         hole = self._hole(frame)
         real = [candidate for candidate in (past, future) if candidate is not None]
         best = _least_error(real, hole.inside.size)
@@ -176,7 +178,7 @@ class _Fill:
         solved = self._solved(frame)
         if solved is not None:
             candidates.append(solved)
-        mean = blend(hole, candidates, planes=len(self._strip.planes))
+        mean = average(hole, candidates, planes=len(self._strip.planes))
         shown = self._trail.leave(frame, hole, tuple(self._pictures(frame)), mean)
         inside = hole.inside
         origin = np.where(mean.real > 0.5, Origin.PROPAGATED, Origin.INVENTED)
@@ -270,6 +272,7 @@ def _packed(candidate: Candidate) -> Candidate:
 
 
 def _unpacked(candidate: Candidate | None) -> Candidate | None:
+    """The candidate as it was before it waited."""
     if candidate is None:
         return None
     return Candidate(

@@ -18,8 +18,8 @@ from __future__ import annotations
 import numpy as np
 
 from erasecore.engines.alignment import Aligner
+from erasecore.engines.averaging import Average
 from erasecore.engines.base import Bools, Floats, Strip
-from erasecore.engines.blending import Blend
 from erasecore.engines.chains import hop_cost
 from erasecore.engines.holes import Hole
 from erasecore.engines.motion import Motion
@@ -52,7 +52,7 @@ class Trail:
         self._doubt: Floats = np.zeros((0, 0), np.float32)  # levels
 
     def leave(
-        self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: Blend
+        self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: Average
     ) -> tuple[Floats, ...]:
         """Keep the fill of ``frame``; what is to be shown of it, as ``mean.planes`` are.
 
@@ -120,7 +120,7 @@ class Trail:
         return (x, y) if offset is None else (x + offset.x, y + offset.y)
 
 
-def _doubt(mean: Blend) -> Floats:
+def _doubt(mean: Average) -> Floats:
     """What is against a fill that stays as it is: all of what is against what was invented."""
     beyond = np.maximum(mean.error - _FAIR_LEVELS, 0)
     return np.asarray(mean.real * beyond + (1 - mean.real) * mean.error, np.float32)

@@ -156,7 +156,7 @@ def run_video(  # noqa: PLR0917  # the checker's interface
 def _composed(pictures: U8, frames: U8, holes: NDArray[np.bool_]) -> U8:
     """``pictures`` in the holes, ``frames`` away from them, softly mixed around their borders.
 
-    As the reference does; the product has a way of its own, ``blend``, and none of this.
+    As the reference does; the product has a way of its own, ``inlay``, and none of this.
 
     Args:
         pictures: RGB uint8 ``(T, H, W, 3)``.

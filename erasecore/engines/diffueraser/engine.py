@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from erasecore.batching import Ladders, Site
 from erasecore.engines.base import Engine, Filled, FilledFrame, Strip, Tick, Traits, tick_of_part
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, Crop
-from erasecore.engines.diffueraser.merge import merged
 from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.engines.diffueraser.refill import refilled
 from erasecore.engines.diffueraser.rungs import PaintPlan, rungs
 from erasecore.engines.diffueraser.selection import Choice, Run, choose
 from erasecore.engines.diffueraser.shown import Shown, Surrounded, crop_of_shot, shown
@@ -119,7 +119,7 @@ class DiffuEraser:
         if painted is None:
             return {}
         return {
-            frame: merged(surrounded, frame, picture, crop)
+            frame: refilled(surrounded, frame, picture, crop)
             for frame, picture in zip(run.fill, painted, strict=True)
         }
 

@@ -15,7 +15,7 @@ _LEAST_WEIGHT = np.float32(1e-9)
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
+class Average:
     """The weighted mean of a frame's candidates, in the order of the hole's lists.
 
     Attributes:
@@ -29,7 +29,7 @@ class Blend:
     error: Floats
 
 
-def blend(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Blend:
+def average(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Average:
     """The candidates' mean, those expected to err less weighing more.
 
     The weight falls with the third power of the error, between the square that is right for
@@ -56,4 +56,4 @@ def blend(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Blend:
     luma, *rest = sums
     means = (luma / weight, *[total / colour_weight for total in rest])
     samples = tuple(np.asarray(mean, np.float32) for mean in means)
-    return Blend(samples, real / weight, error / weight)
+    return Average(samples, real / weight, error / weight)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from erasecore.engines.base import Bools, Floats, reduce_mask
-from erasecore.engines.diffueraser.blend import blended, weights_of
+from erasecore.engines.diffueraser.inlay import inlaid, weights_of
 from erasecore.engines.diffueraser.rgb import block_mean
 from erasecore.video.color import PlaneLayout
 
@@ -43,7 +43,7 @@ def test_nothing_outside_what_is_replaced_changes(layout: PlaneLayout) -> None:
     painted = tuple(np.full_like(plane, 77) for plane in pictures)
     hole, nothing = letter(), np.zeros((HEIGHT, WIDTH), bool)
     for index, (before, after) in enumerate(
-        zip(pictures, blended(pictures, painted, hole, nothing, layout), strict=True)
+        zip(pictures, inlaid(pictures, painted, hole, nothing, layout), strict=True)
     ):
         touched = reduce_mask(hole, layout) if index else hole
         assert np.array_equal(before[~touched], after[~touched])
@@ -57,7 +57,7 @@ def test_colours_that_are_off_are_put_right(layout: PlaneLayout) -> None:
     tilt = [np.linspace(8, 16, p.shape[0], dtype=np.float32)[:, None] for p in pictures]
     painted = tuple(plane + shift for plane, shift in zip(pictures, tilt, strict=True))
     hole, nothing = letter(), np.zeros((HEIGHT, WIDTH), bool)
-    made = blended(pictures, painted, hole, nothing, layout)
+    made = inlaid(pictures, painted, hole, nothing, layout)
     for before, after in zip(pictures, made, strict=True):
         assert np.abs(after - before).max() < 0.5
 
@@ -69,9 +69,9 @@ def test_other_text_does_not_colour_the_fill() -> None:
     hole[20:40, 30:50], other[20:40, 50:70] = True, True
     ground = np.full((HEIGHT, WIDTH), 100, np.float32)
     inked = np.where(other, np.float32(255), ground)
-    (made,) = blended((inked,), (np.full_like(ground, 90),), hole, other, layout)
+    (made,) = inlaid((inked,), (np.full_like(ground, 90),), hole, other, layout)
     assert np.abs(made[hole] - 100).max() < 0.5
-    (spoilt,) = blended((inked,), (np.full_like(ground, 90),), hole, hole, layout)
+    (spoilt,) = inlaid((inked,), (np.full_like(ground, 90),), hole, hole, layout)
     assert np.abs(spoilt[hole] - 100).max() > 20
 
 
@@ -88,5 +88,5 @@ def test_the_edge_is_soft_inside_only() -> None:
 def test_a_picture_that_is_all_hole_is_painted_as_it_is() -> None:
     """With nothing around to go by, nothing is shifted."""
     ground, hole = np.zeros((8, 8), np.float32), np.ones((8, 8), bool)
-    (made,) = blended((ground,), (ground + 50,), hole, ~hole, LAYOUTS[-1])
+    (made,) = inlaid((ground,), (ground + 50,), hole, ~hole, LAYOUTS[-1])
     assert (made == 50).all()

@@ -27,7 +27,7 @@ def weights_of(replaced: Bools, layout: PlaneLayout, planes: int) -> tuple[Float
     return (luma, *[block_mean(luma, layout)] * (planes - 1))
 
 
-def blended(
+def inlaid(
     pictures: tuple[Floats, ...],
     painted: tuple[Floats, ...],
     replaced: Bools,

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.base import FilledFrame, Floats, Origin, reduce_mask
-from erasecore.engines.diffueraser.blend import blended, weights_of
 from erasecore.engines.diffueraser.crops import Crop
+from erasecore.engines.diffueraser.inlay import inlaid, weights_of
 from erasecore.engines.diffueraser.rgb import FINE, from_rgb
 from erasecore.engines.diffueraser.shown import Surrounded
 from erasecore.video.color import Plane, as_plane, plane_window
 
 
-def merged(
+def refilled(
     surrounded: Surrounded, frame: int, painted: NDArray[np.uint16], crop: Crop
 ) -> FilledFrame:
     """The prior's fill of ``frame``, its doubtful pixels taken from ``painted``.
@@ -33,7 +33,7 @@ def merged(
     replaced, unknown = surrounded.doubtful(frame)[window], surrounded.unknown(frame)[window]
     part = painted[: bottom - top, : right - left].astype(np.float32) / np.float32(FINE)
     paint = from_rgb(part, layout)
-    planes = blended(surrounded.cropped(frame, crop), paint, replaced, unknown, layout)
+    planes = inlaid(surrounded.cropped(frame, crop), paint, replaced, unknown, layout)
     weights = weights_of(replaced, layout, len(planes))
     samples = tuple(
         _samples(surrounded, frame, crop, index, (filled.planes[index], plane, weight))
