@@ -55,6 +55,7 @@ from daemon.looking import Looks, kind_of, looks_of
 from daemon.moves import remove_tree, rename_new
 from daemon.names import shown, work_name
 from daemon.owners import OWNER_FILE, STATUS_FILE, WORKER_LOGS
+from daemon.refusals import refusal
 from daemon.retry import MAX_DELAY_SECONDS, Next, decide
 from erasecore.errors import BadSidecar, Remedy, WorkerLost
 from erasecore.settings import EraseSettings
@@ -72,6 +73,9 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
         instance: our own folder below work.
         job_id: the new job's name.
         wall: seconds since 1970.
+
+    Raises:
+        ClaimRefused: it, or any film of its folder, may not be taken; nothing was changed.
     """
     folder = instance / job_id
     folder.mkdir()
@@ -90,15 +94,30 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
     fault_point("claim.after_folder")
     try:
         os.rename(candidate.path, folder / job.source)
-    except FileNotFoundError:
-        # A server that was asked twice, since its first answer was lost, says this too.
+    except OSError as error:
+        # A server that was asked twice, since its first answer was lost, says that it is not there.
         if status_if_there(folder / job.source) is None:
-            discard(folder)
+            _not_taken(candidate, folder, error)
             return None
     sync_folder(folder)
     sync_folder(candidate.path.parent)
     fault_point("claim.after_rename")
     return complete_claim(folder, job, candidate.path)
+
+
+def _not_taken(candidate: Candidate, folder: Path, error: OSError) -> None:
+    """Forget the folder of a job that came to nothing, for another was first or it may not be.
+
+    Raises:
+        ClaimRefused: it may not be.
+        OSError: something else is wrong; the folder is left for ``recover``.
+    """
+    refused = refusal(candidate, folder, error)
+    if refused is None and not isinstance(error, FileNotFoundError):
+        raise error
+    discard(folder)
+    if refused is not None:
+        raise refused from error
 
 
 def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:

@@ -29,7 +29,7 @@ from daemon.supervisor import Report, Supervisor, WorkerBroken, WorkerState
 from daemon.troubles import Troubles
 from daemon.wire import Advanced, Failed, Finished, Hello
 from daemon.workers import Workers
-from erasecore.errors import DeviceBroken
+from erasecore.errors import ClaimRefused, DeviceBroken
 
 log = structlog.get_logger(__name__)
 
@@ -192,10 +192,19 @@ class Dispatch:
             yield candidate
 
     def _claim(self, candidate: Candidate, now: float, wall: float) -> None:
+        """Take a film out of the inbox; if it may not be, the others need not wait for that."""
         self.intake.take(candidate)
         job_id = str(ULID()).lower()
-        if self._holdings.claim(candidate, job_id, now=now, wall=wall) is None:
+        try:
+            job = self._holdings.claim(candidate, job_id, now=now, wall=wall)
+        except ClaimRefused as error:
+            log.debug("claim.put_off", film=shown(candidate.name), sentence=str(error))
+            self.intake.refused(candidate, error, now=now)
+            return
+        if job is None:
             self.intake.look_again()
+        else:
+            self.intake.taken(candidate)
 
     # --- memory and space ---------------------------------------------------------------------
 

@@ -115,8 +115,8 @@ class Holdings:
         try:
             if looks_of(candidate.path.lstat()) != candidate.looks:
                 return None
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, PermissionError):
+            return None  # the next look tells which
         job = claims.claim(candidate, self.instance, job_id, wall=wall)
         if job is None:
             return None

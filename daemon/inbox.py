@@ -11,14 +11,14 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import structlog
 
 from daemon.folders import filesystem_of, is_network, mounts
-from daemon.looking import Found, Looks, Mark, Rules, kind_of, look, looks_of
+from daemon.looking import Found, Looks, Mark, PassedOver, Rules, kind_of, look, looks_of
 from daemon.names import shown
 from daemon.places import InboxSettings, WatchMode
 from erasecore.plainfile import open_plain
@@ -45,6 +45,16 @@ class Candidate:
     def relative(self) -> PurePosixPath:
         """Its path below the inbox."""
         return PurePosixPath(self.name)
+
+    @property
+    def prefix(self) -> str:
+        """Its folder's path below the inbox, with a slash; empty if that is the inbox itself."""
+        return prefix_of(self.name)
+
+
+def prefix_of(name: str) -> str:
+    """The folder of a path below the inbox, with its slash; empty for the inbox itself."""
+    return name[: name.rfind("/") + 1]
 
 
 def writer_has(path: Path) -> bool:
@@ -102,6 +112,10 @@ class Settling:
         """When ``file`` is settled, if it does not change."""
         return self._seen[file].since + self.settle_seconds
 
+    def files(self) -> Collection[Hashable]:
+        """The files that were there at the last look."""
+        return self._seen.keys()
+
     def forget(self, file: Hashable) -> None:
         """Remember nothing of ``file``."""
         self._seen.pop(file, None)
@@ -130,6 +144,7 @@ class Inbox:
         self._free: dict[str, Looks] = {}  # settled files that nobody had open when they looked so
         self.waiting = 0  # films that are not settled
         self.settles_at: float | None = None  # when the first of them may be
+        self.closed: set[str] = set()  # folders that we may not look into, each with its slash
 
     def scan(self, *, now: float) -> list[Candidate]:
         """The settled films, the oldest first; ``waiting`` says how many are not settled yet.
@@ -141,7 +156,8 @@ class Inbox:
         waiting: list[str] = []
         present: set[Hashable] = set()
         odd = set()
-        for found in look(self.folder, self._rules):
+        passed_over = PassedOver()
+        for found in look(self.folder, self._rules, passed_over):
             if not stat.S_ISREG(found.status.st_mode):
                 odd.add(found.name)
                 self._complain(found, "inbox.refused", kind_of(found.status.st_mode))
@@ -160,6 +176,7 @@ class Inbox:
         self.settling.keep_only(present)
         self._free = {name: looks for name, looks in self._free.items() if name in present}
         self._complained &= odd
+        self.closed = passed_over.closed
         self.waiting = len(waiting)
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
         return sorted(settled, key=lambda one: (one.first_seen, one.looks.mtime_ns, one.name))

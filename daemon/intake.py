@@ -13,9 +13,10 @@ from daemon.jobsettings import wishes_for
 from daemon.looking import Mark
 from daemon.names import FILM_SETTINGS_SUFFIX
 from daemon.records import MAX_YAML_BYTES
+from daemon.refusals import Refusals
 from daemon.wake import Wake
 from daemon.watch import Watch
-from erasecore.errors import BadSidecar
+from erasecore.errors import BadSidecar, ClaimRefused
 from erasecore.plainfile import read_plain
 from erasecore.settings import EraseSettings
 
@@ -30,8 +31,11 @@ while things happen in it, and less than a hundredth while nothing does."""
 class Intake:
     """The settled films of the inbox, kept up to date by events and by time."""
 
-    def __init__(self, config: Config, wake: Wake) -> None:
+    def __init__(self, config: Config, wake: Wake, refusals: Refusals) -> None:
         self._wake = wake
+        self._refusals = refusals
+        self._pause_seconds = config.retry.pause_seconds
+        self.held = 0  # settled films that are left alone, since they may not be taken
         self.inbox = Inbox(config.folders.inbox, config.inbox)
         self._watch = Watch(config.folders.inbox, wake.hint)
         self._priorities = Priorities(config.folders.inbox, config.erase)
@@ -44,6 +48,11 @@ class Intake:
     def watching(self) -> str:
         """How changes are noticed, for the log."""
         return "events" if self._watch.alive() else "polling"
+
+    @property
+    def settle_seconds(self) -> float:
+        """How long a file must not change to be settled."""
+        return self.inbox.settling.settle_seconds
 
     def look_if_due(self, clock: Callable[[], float]) -> bool:
         """Look into the inbox if it is time to, or if an event says that it is worth while.
@@ -65,12 +74,21 @@ class Intake:
         self._looked_at = now
         self._plan(now, now)
         found = self.inbox.scan(now=now)
-        self.candidates.extend(self._priorities.sort(found))
+        self.candidates.extend(self._priorities.sort(self._free(found, now)))
         self._plan(now, clock())
         if self.inbox.events and not self._watch.alive():
             self._watch.stop()
             self._watch.start()
         return True
+
+    def _free(self, found: list[Candidate], now: float) -> list[Candidate]:
+        """Those of the settled films that may be tried; the others are counted."""
+        inbox, pause_seconds = self.inbox.folder, self._pause_seconds
+        self._refusals.keep_only(self.inbox.settling.files())
+        self._refusals.see_closed(self.inbox.closed, inbox, now=now, pause_seconds=pause_seconds)
+        free = self._refusals.free(found, now=now)
+        self.held = len(found) - len(free)
+        return free
 
     def _plan(self, began: float, ended: float) -> None:
         """Say when to look again, after a look from ``began`` to ``ended``."""
@@ -80,6 +98,7 @@ class Intake:
         if self.inbox.settles_at is not None:
             # Not before a film can be settled, and then soon: its writer may let go of it.
             self._look_at = min(self._look_at, max(self.inbox.settles_at + 0.01, self._hint_at))
+        self._look_at = min(self._look_at, self._refusals.until(now=ended))
 
     def next_look_at(self) -> float:
         """When ``look_if_due`` has something to do, if nothing happens."""
@@ -101,7 +120,19 @@ class Intake:
     def take(self, candidate: Candidate) -> None:
         """Offer ``candidate`` no more."""
         self.candidates.remove(candidate)
+
+    def taken(self, candidate: Candidate) -> None:
+        """``candidate`` could be claimed."""
         self.inbox.settling.forget(candidate.name)
+        self._refusals.taken(candidate)
+
+    def refused(self, candidate: Candidate, error: ClaimRefused, *, now: float) -> None:
+        """``candidate`` may not be taken: offer it, or all of its folder, later and not before."""
+        self._refusals.add(candidate, error, now=now, pause_seconds=self._pause_seconds)
+        free = self._refusals.free(self.candidates, now=now)
+        self.held += 1 + len(self.candidates) - len(free)
+        self.candidates = deque(free)
+        self._look_at = min(self._look_at, self._refusals.until(now=now))
 
     def look_again(self) -> None:
         """What was offered was not there any more."""

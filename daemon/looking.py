@@ -101,24 +101,45 @@ Files: TypeAlias = dict[str, os.DirEntry[str]]
 """What lies in a folder and is no folder itself, by its name."""
 
 
-def look(inbox: Path, rules: Rules) -> Iterator[Found]:
+class PassedOver:
+    """What a look leaves out, since it has just gone or is out of our reach."""
+
+    def __init__(self) -> None:
+        self.closed: set[str] = set()  # folders that we may not look into, each with its slash
+
+    def note(self, error: OSError, prefix: str) -> None:
+        """Go on past what ``error`` says of a folder, or of what is in it; else raise it."""
+        if error.errno not in _PASSED_OVER:
+            raise error
+        if error.errno == errno.EACCES:
+            self.closed.add(prefix)
+
+
+def look(inbox: Path, rules: Rules, passed_over: PassedOver | None = None) -> Iterator[Found]:
     """Every film-like thing in the inbox.
 
-    Links are never followed. What vanishes while we look, or is out of our reach, is passed over.
-    Paths stay plain text here: there may be very many.
+    Links are never followed. Paths stay plain text here: there may be very many.
+
+    Args:
+        inbox: the inbox.
+        rules: which names count.
+        passed_over: takes in what vanishes while we look, or is out of our reach.
 
     Raises:
         OSError: the inbox itself, or the share that it lies on, cannot be read.
     """
-    for prefix, files, settings in _folders(inbox, rules):
+    passed_over = passed_over or PassedOver()
+    for prefix, files, settings in _folders(inbox, rules, passed_over):
         for name, entry in files.items():
-            if not rules.film(name) or (status := _status(entry)) is None:
+            if not rules.film(name) or (status := _status(entry, prefix, passed_over)) is None:
                 continue
             companions = [files[one] for one in _beside(name) if one in files]
             beside = tuple(
-                (prefix + one.name, found) for one in companions if (found := _status(one))
+                (prefix + one.name, found)
+                for one in companions
+                if (found := _status(one, prefix, passed_over))
             )
-            own = _marks(prefix, name + FILM_SETTINGS_SUFFIX, files)
+            own = _marks(prefix, name + FILM_SETTINGS_SUFFIX, files, passed_over)
             yield Found(prefix + name, status, beside, settings + own)
 
 
@@ -128,26 +149,27 @@ def count_films(inbox: Path, rules: Rules) -> int:
     Raises:
         OSError: the inbox itself cannot be read.
     """
-    return sum(sum(map(rules.film, files)) for _, files, _ in _folders(inbox, rules, marks=False))
+    folders = _folders(inbox, rules, PassedOver(), marks=False)
+    return sum(sum(map(rules.film, files)) for _, files, _ in folders)
 
 
 def _folders(
-    inbox: Path, rules: Rules, *, marks: bool = True
+    inbox: Path, rules: Rules, passed_over: PassedOver, *, marks: bool = True
 ) -> Iterator[tuple[str, Files, tuple[Mark, ...]]]:
     """Each folder: the prefix of its names, its files, and what settings files speak about it."""
     pending: list[tuple[str, int, tuple[Mark, ...]]] = [("", 0, ())]
     while pending:
         prefix, depth, settings = pending.pop()
-        files, folders = _listed(inbox, prefix)
+        files, folders = _listed(inbox, prefix, passed_over)
         if marks:
-            settings = settings + _marks(prefix, FOLDER_SETTINGS, files)
+            settings = settings + _marks(prefix, FOLDER_SETTINGS, files, passed_over)
         yield prefix, files, settings
         if depth < MAX_DEPTH:
             inner = (name for name in folders if not rules.ignored(name))
             pending += [(f"{prefix}{name}/", depth + 1, settings) for name in inner]
 
 
-def _listed(inbox: Path, prefix: str) -> tuple[Files, list[str]]:
+def _listed(inbox: Path, prefix: str, passed_over: PassedOver) -> tuple[Files, list[str]]:
     """What lies in a folder: everything that is no folder, and the names of those that are."""
     files, folders = {}, []
     try:
@@ -158,14 +180,15 @@ def _listed(inbox: Path, prefix: str) -> tuple[Files, list[str]]:
                 else:
                     files[entry.name] = entry
     except OSError as error:
-        if not prefix or error.errno not in _PASSED_OVER:
+        if not prefix:
             raise
+        passed_over.note(error, prefix)
     return files, folders
 
 
-def _marks(prefix: str, name: str, files: Files) -> tuple[Mark, ...]:
+def _marks(prefix: str, name: str, files: Files, passed_over: PassedOver) -> tuple[Mark, ...]:
     """How the settings file ``name`` looks, if there is one."""
-    status = _status(files[name]) if name in files else None
+    status = _status(files[name], prefix, passed_over) if name in files else None
     return () if status is None else (Mark(prefix + name, looks_of(status)),)
 
 
@@ -174,10 +197,10 @@ def _beside(film: str) -> tuple[str, str]:
     return film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
 
 
-def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+def _status(entry: os.DirEntry[str], prefix: str, passed_over: PassedOver) -> os.stat_result | None:
+    """How a thing in the folder ``prefix`` looks, if it is there and we may know."""
     try:
         return entry.stat(follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _PASSED_OVER:
-            raise
+        passed_over.note(error, prefix)
         return None

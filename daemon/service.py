@@ -30,6 +30,7 @@ from daemon.jobs import JobState
 from daemon.logs import configure
 from daemon.machine import look_at_machine
 from daemon.notify import Notifier
+from daemon.refusals import Refusals
 from daemon.status import Snapshot, WorkerView, write_snapshot
 from daemon.supervisor import WORKER_COMMAND, Seat, WorkerState
 from daemon.troubles import Troubles
@@ -72,7 +73,8 @@ class Service:
         self._me = owners.this_process(config.claims.instance)
         self._leases = owners.Leases(config.claims.lease_seconds)
         self._machine = look_at_machine(environment.visible_devices)
-        self._intake = Intake(config, self._wake)
+        self._refusals = Refusals(self._troubles)
+        self._intake = Intake(config, self._wake, self._refusals)
         self._scheduled = True
         self._settle_in()
         self._drain_until: float | None = None
@@ -192,7 +194,7 @@ class Service:
         if not self._troubles.blocked(now=now):
             self._publish(now)
         self._look(now)
-        self._admit(now, wall)
+        self._holdings.admit(settle_seconds=self._intake.settle_seconds, now=now, wall=wall)
         if self._drain_until is None and not self._troubles.blocked(now=now):
             self._dispatch.give(now=now, wall=wall)
         self._tell(now)
@@ -250,10 +252,6 @@ class Service:
             if looked:
                 self._troubles.clear("inbox")
 
-    def _admit(self, now: float, wall: float) -> None:
-        settle_seconds = self._intake.inbox.settling.settle_seconds
-        self._holdings.admit(settle_seconds=settle_seconds, now=now, wall=wall)
-
     # --- out --------------------------------------------------------------------------------
 
     def _publish(self, now: float) -> None:
@@ -295,7 +293,7 @@ class Service:
             note=self._dispatch.note,
             leaving=self._drain_until is not None,
             queued=len(self._holdings.states(JobState.CLAIMED, JobState.QUEUED)),
-            settled=len(self._intake.candidates),
+            settled=len(self._intake.candidates) + self._intake.held,
             settling=self._intake.inbox.waiting,
             written_at=time.time(),
         )
@@ -322,10 +320,11 @@ class Service:
 
     def _nothing_left(self) -> int | None:
         """The exit code of ``once``, when all is done or nothing more can be."""
-        if self._stuck():
+        idle = not self._holdings.jobs and self._intake.empty()
+        if self._stuck() or (idle and self._intake.held):
             log.error("service.stopped", sentence=self._troubles.sentence())
             return 1
-        if self._holdings.jobs or not self._intake.empty():
+        if not idle:
             return None
         failed = [job for job in self._holdings.ended if job.state is JobState.FAILED]
         return 1 if failed else 0
@@ -381,7 +380,7 @@ class Service:
     def _renew_intake(self) -> None:
         """Look at the inbox as if for the first time."""
         self._intake.stop()
-        self._intake = Intake(self._config, self._wake)
+        self._intake = Intake(self._config, self._wake, self._refusals)
         self._dispatch.config, self._dispatch.intake = self._config, self._intake
 
     def _close(self) -> None:

@@ -89,7 +89,7 @@ class Snapshot:
     note: str  # why no film is begun, if nothing is wrong
     leaving: bool
     queued: int
-    settled: int  # films in the inbox that may be taken
+    settled: int  # films in the inbox that are whole, whether or not they may be taken
     settling: int  # films in the inbox that may still be written to
     written_at: float  # seconds since 1970
 

@@ -8,7 +8,8 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-
+TOLD = 5
+"""So many troubles are told in one sentence: each of a thousand folders may have its own."""
 MOST_PATIENCE = 8.0
 """How many times its first length a pause becomes at most, while a trouble lasts."""
 
@@ -67,5 +68,8 @@ class Troubles:
         return min((trouble.until for trouble in self._all.values()), default=None)
 
     def sentence(self) -> str:
-        """What to mend; empty if all is well."""
-        return " ".join(trouble.sentence for trouble in self._all.values())
+        """What to mend, first that for which the queue waits; empty if all is well."""
+        ordered = sorted(self._all.values(), key=lambda one: not one.pauses)
+        told = [trouble.sentence for trouble in ordered[:TOLD]]
+        more = len(ordered) - len(told)
+        return " ".join([*told, f"(And {more} more; see the log.)"] if more else told)

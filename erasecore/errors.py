@@ -223,6 +223,10 @@ class FolderError(HostError):
         super().__init__(f"{path}: {sentence}")
 
 
+class ClaimRefused(FolderError):
+    """A film, or any film of its folder, may not be taken out of the inbox."""
+
+
 class FolderGone(FolderError):
     """A folder is not the one that it was: its share is not mounted."""
 

@@ -32,7 +32,7 @@ SUBJECTS: tuple[tuple[str, str], ...] = (
     (
         "daemon: films and folders",
         "inbox looking intake watch folders anchors advice files moves names claims owners "
-        "companions jobsettings jobs holdings publish sidecars dress faults",
+        "companions jobsettings jobs holdings refusals publish sidecars dress faults",
     ),
     (
         "daemon: workers",

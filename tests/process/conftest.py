@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.house import House
-from tests.process.mounts import Mounts, able_mounts
+from tests.process.house import BESIDE_STATE, QUICK, House
+from tests.process.mounts import Mounts, SickShare, able_mounts
 from tests.process.systemd import Systemd
 
 
@@ -34,3 +34,14 @@ def mounts(tmp_path: Path) -> Iterator[Mounts]:
     mounts = able_mounts(tmp_path)
     yield mounts
     mounts.close()
+
+
+@pytest.fixture
+def share(house: House, mounts: Mounts) -> Iterator[SickShare]:
+    """A share on which all folders of the house lie but the state."""
+    share = SickShare(house.root)
+    house.place(**{name: share.point / name for name in BESIDE_STATE})
+    house.configure(**QUICK)
+    yield share
+    house.close()
+    share.close()

@@ -31,6 +31,13 @@ FAST: dict[str, dict[str, Any]] = {
     "log": {"format": "json", "level": "debug"},
 }
 
+BESIDE_STATE = ("inbox", "work", "done", "failed", "originals")
+QUICK: dict[str, dict[str, Any]] = {
+    "inbox": {"settle_network_seconds": 0.2},
+    "retry": {"pause_seconds": 0.1, "max_attempts": 1},
+}
+"""What makes a daemon on a share quick."""
+
 
 class Daemon:
     """A daemon process and its log."""

@@ -15,13 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process.house import House, troubles
+from tests.process.house import BESIDE_STATE, House, troubles
 from tests.process.mounts import Mounts, run
 from tests.process.systemd import Systemd
 
 pytestmark = pytest.mark.process
-
-BESIDE_STATE = ("inbox", "work", "done", "failed", "originals")
 
 
 def filled(disk: Path) -> Path:

@@ -8,38 +8,20 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.clips import small_film
-from tests.process.house import Daemon, House, troubles
-from tests.process.mounts import Mounts, SickShare
+from tests.process.house import BESIDE_STATE, QUICK, Daemon, House, troubles
+from tests.process.mounts import SickShare
 from tests.process.orders import Orders
 from tests.process.systemd import Systemd
 from tests.process.test_daemon_life import run_command
 
 pytestmark = pytest.mark.process
 
-BESIDE_STATE = ("inbox", "work", "done", "failed", "originals")
-QUICK: dict[str, dict[str, Any]] = {
-    "inbox": {"settle_network_seconds": 0.2},
-    "retry": {"pause_seconds": 0.1, "max_attempts": 1},
-}
 ERRORS = ("ESTALE", "EIO", "EHOSTDOWN", "ENOTCONN", "EREMOTEIO", "ETIMEDOUT")
-
-
-@pytest.fixture
-def share(house: House, mounts: Mounts) -> Iterator[SickShare]:
-    """A share on which all folders of the house lie but the state."""
-    share = SickShare(house.root)
-    house.place(**{name: share.point / name for name in BESIDE_STATE})
-    house.configure(**QUICK)
-    yield share
-    house.close()
-    share.close()
 
 
 def words_of(error: str) -> str:

@@ -546,14 +546,16 @@ def test_what_we_may_not_look_at_holds_nothing_up(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     code = (
         "import os, sys; from pathlib import Path; from daemon.places import InboxSettings\n"
-        "from daemon.looking import Rules, look\n"
+        "from daemon.looking import PassedOver, Rules, look\n"
         "os.chdir(sys.argv[1])\n"
         "os.geteuid() or os.setuid(65534)\n"  # root may look at everything
-        "print([found.name for found in look(Path('.'), Rules(InboxSettings()))])"
+        "passed_over = PassedOver()\n"
+        "print([found.name for found in look(Path('.'), Rules(InboxSettings()), passed_over)])\n"
+        "print(sorted(passed_over.closed))"
     )
     argv = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=REPOSITORY, check=True)
-    assert done.stdout.strip() == "['film.mp4']"
+    assert done.stdout.splitlines() == ["['film.mp4']", "['closed/', 'listed/']"]
 
 
 def test_priorities_follow_their_files(tmp_path: Path) -> None:

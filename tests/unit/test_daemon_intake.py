@@ -9,6 +9,8 @@ import pytest
 
 from daemon.config import load_config
 from daemon.intake import Intake
+from daemon.refusals import Refusals
+from daemon.troubles import Troubles
 from daemon.wake import Wake
 
 SETTLE_SECONDS, RESCAN_SECONDS = 5.0, 60.0
@@ -45,7 +47,8 @@ def looked(wake: Wake, root: Path, look_seconds: float) -> tuple[Intake, Clock]:
         f"inbox: {{watch: polling, poll_seconds: {RESCAN_SECONDS}, "
         f"settle_local_seconds: {SETTLE_SECONDS}}}"
     )
-    intake, clock = Intake(load_config(root / "config.yaml", root), wake), Clock(look_seconds)
+    intake = Intake(load_config(root / "config.yaml", root), wake, Refusals(Troubles()))
+    clock = Clock(look_seconds)
     assert intake.look_if_due(clock)
     return intake, clock
 
