@@ -67,6 +67,7 @@ class Dispatch:
         Raises:
             OSError: it cannot be put down, for want of room perhaps; the next call tries again.
         """
+        self._holdings.shorten_logs()
         self._unheard.extend(self._workers.step(now=now))
         while self._unheard:
             worker, report = self._unheard[0]

@@ -39,6 +39,7 @@ from daemon.jobs import (
 )
 from daemon.jobsettings import up_to_date
 from daemon.logs import job_bound
+from daemon.logsize import shorten_if_we_may
 from daemon.looking import looks_of
 from daemon.moves import Tick, no_tick, remove_tree
 from daemon.names import shown
@@ -289,6 +290,11 @@ class Holdings:
         self._keep(job)
         fault_point("attempt.after_hand_back")
 
+    def shorten_logs(self) -> None:
+        """Keep the logs that are being printed into from growing without end."""
+        for job in self.states(JobState.RUNNING):
+            shorten_if_we_may(self.folder(job) / LOG_FILE)
+
     # --- out --------------------------------------------------------------------------------
 
     def settle_up(self, *, tick: Tick = no_tick) -> int:
@@ -307,6 +313,7 @@ class Holdings:
         if job.state in (JobState.FINISHED, JobState.REJECTED):
             folder.stat()  # not there: another daemon, which held us for dead, has it now
             job = load_job(folder)  # where its files go, a try that failed may have decided
+            shorten_if_we_may(folder / LOG_FILE)
         if job.state is JobState.FINISHED:
             job = publish(folder, job, self.config.folders, tick=tick)
         elif job.state is JobState.REJECTED:

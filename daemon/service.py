@@ -270,6 +270,7 @@ class Service:
         if now - self._beat_at >= self._config.claims.heartbeat_seconds:
             self._beat_at = now
             owners.beat(self._instance)
+            self._holdings.shorten_logs()
 
     def _trouble(self, what: str, sentence: str, now: float) -> None:
         pause_seconds = self._config.retry.pause_seconds

@@ -17,6 +17,7 @@ import structlog
 
 from daemon.config import WorkerSettings
 from daemon.jobs import Fault
+from daemon.logsize import shorten
 from daemon.memorykills import MemoryKills, memory_kills
 from daemon.names import shown
 from daemon.records import as_json
@@ -146,6 +147,7 @@ class Supervisor:
 
     def spawn(self, *, now: float) -> None:
         """Start a worker process, in a session and process group of its own."""
+        shorten(self._log)  # of a worker that cannot start it has grown at every try
         with self._log.open("ab") as output:
             self._spawn(output)
         self._lines = Lines()

@@ -23,7 +23,7 @@ SUBJECTS: tuple[tuple[str, str], ...] = (
     (
         "daemon: what people ask for, and what they are told",
         "__main__ cli asked commands onefile progressbar doctor status statuscommand statusview "
-        "past history logs notify",
+        "past history logs logsize notify",
     ),
     (
         "daemon: its life",

@@ -4,9 +4,9 @@ The film's text says what the attempt does, one order a line: ``hang``, ``die``,
 ``print``, ``garbage``, ``companions`` (note what came along), ``seat`` (note what the worker has
 of the machine), ``raise RETRY`` ..., ``segments N`` (N files, resumed if there), ``wait NAME``
 (until a file of that name, or ``go``, lies in the inbox's parent), ``spawn`` (a grandchild),
-``large N`` (the film turns out to have N pixels), ``card NAME`` (if that is its GPU, it is broken).
-What is left is copied. With the GPU ``broken`` it does not start.
-With ``needs N`` it is cut short if it has fewer bytes.
+``large N`` (the film turns out to have N pixels), ``flood N`` (a program prints 0.9 N MB),
+``card NAME`` (if that is its GPU, it is broken). What is left is copied. With the GPU ``broken``
+it does not start. With ``needs N`` it is cut short if it has fewer bytes.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def _obey(order: str, rest: str, start: Start, observe: Observe, answers: int) -
         "exit": lambda: os._exit(0),
         "print": lambda: print("a library says something", flush=True),  # noqa: T201 - the test
         "garbage": lambda: os.write(answers, b"this is no message\n"),
+        "flood": lambda: _flood(int(rest)),
         "spawn": lambda: _spawn(Path(start.folder).parents[2] / "spawned"),
         "raise": lambda: _raise(rest, start),
         "needs": lambda: _need(int(rest), start),
@@ -142,6 +143,13 @@ def _wait(root: Path, names: set[str], observe: Observe) -> None:
     while not any((root / name).exists() for name in names):
         observe(Progress(Stage.ERASE, 0.5, 1, 2))
         time.sleep(0.02)
+
+
+def _flood(times: int) -> None:
+    """Have another program print, without us, as FFmpeg does of frames it does not like."""
+    line = "b'this frame is odd\\n' * 50_000"
+    code = f"import os, sys\nfor _ in range(int(sys.argv[1])): os.write(1, {line})"
+    subprocess.run([sys.executable, "-c", code, str(times)], check=True)
 
 
 def _spawn(note: Path) -> None:

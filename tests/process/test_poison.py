@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.process.house import House
+from daemon.logsize import MAX_BYTES
+from tests.process.house import House, troubles
 
 DELAY_SECONDS = 1.0
 GOOD = ["good0.mp4", "good1.mp4", "good2.mp4"]
@@ -77,3 +80,42 @@ def test_a_film_under_which_the_daemon_ends(house: House) -> None:
     house.configure(retry={"delay_seconds": 60.0, "max_attempts": 2})
     (job,) = house.work.rglob("job.json")
     assert len(json.loads(job.read_bytes())["attempts"]) == 2
+
+
+@pytest.mark.parametrize("end", ["segments 1", "raise FIX_INPUT"], ids=["done", "failed"])
+def test_a_film_that_fills_its_log(house: House, end: str) -> None:
+    """However much is printed about it: the log stays small meanwhile, and tells begin and end."""
+    house.drop("film.mp4", f"print\nflood 30\nwait go\n{end}\n")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("attempt.started"))
+    (log,) = house.work.glob("*/*/log")
+    house.wait(lambda: b"are left out here" in log.read_bytes()[:MAX_BYTES])
+    house.wait(lambda: left_out(log) > 25_000_000)  # all has been printed, and the film waits
+    assert log.stat().st_size <= MAX_BYTES
+    (house.root / "go").touch()
+    place = house.failed if end.startswith("raise") else house.done
+    house.wait(lambda: (place / "film.mp4").exists())
+    told = (place / "film.mp4.log").read_text()
+    assert len(told) <= MAX_BYTES
+    assert told.index("attempt.started") < told.index("a library says something") < 1000
+    assert told.index("bytes of this log are left out here") < told.index("attempt.f")
+    assert told.splitlines()[-1].split()[2] in ("attempt.finished", "attempt.failed")
+    assert daemon.stop() == 0
+
+
+def left_out(log: Path) -> int:
+    """How many bytes a log says that it lacks."""
+    mark = re.search(rb"\[(\d+) bytes of this log are left out here\]", log.read_bytes())
+    return int(mark[1]) if mark else 0
+
+
+def test_a_worker_that_never_starts_fills_no_log(house: House) -> None:
+    """What it has printed at each of its many tries is kept to a size, too."""
+    daemon = house.start(CUDA_VISIBLE_DEVICES="broken")
+    house.wait(lambda: troubles(daemon))
+    (log,) = house.work.glob("*/worker-1.log")
+    with log.open("ab") as writer:
+        writer.write(b"the last try failed, too\n" * 200_000)
+    house.wait(lambda: log.stat().st_size < MAX_BYTES)
+    assert "fallen off the bus" in log.read_text()
+    assert daemon.stop() == 0
