@@ -87,7 +87,7 @@ class CutoutCollector:
             for window in self._windows
         ]
         self._planes = tuple(np.empty((stop - start, *size), kind) for size in sizes)
-        self._thumbs: list[NDArray[np.float32]] = []
+        self._thumbs = np.empty((0, 0, 0), np.float32)  # until a frame has told their size
         self._thumb_scale = 1.0
         self._count = 0
 
@@ -97,7 +97,10 @@ class CutoutCollector:
             return
         for stack, window, plane in zip(self._planes, self._windows, planes, strict=False):
             stack[index - self._start] = plane[window]
-        self._thumbs.append(self._thumb(planes[0]))
+        thumb = self._thumb(planes[0])
+        if not self._thumbs.size:
+            self._thumbs = np.empty((self._stop - self._start, *thumb.shape), np.float32)
+        self._thumbs[index - self._start] = thumb
         self._count = index - self._start + 1
 
     def finish(self) -> Cutout:
@@ -108,7 +111,7 @@ class CutoutCollector:
             start=self._start,
             box=self._box,
             planes=self._part(planes),
-            thumbs=np.stack(self._thumbs),
+            thumbs=self._thumbs[: self._count],
             thumb_scale=self._thumb_scale,
             layout=self._layout,
             around=wider,

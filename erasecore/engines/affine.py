@@ -34,6 +34,7 @@ _FEWEST_POINTS = 60
 _COST_POINTS = 500  # that a guess is judged by
 _UNIT_PX = 100.0
 _KERNEL = np.ones((3, 3), np.uint8)
+_PICTURES = 12  # frames whose pictures are kept: a long hop, and what is read between its ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,12 @@ class _Level:
     """One frame at one size, ready for fitting; ``N`` textured visible pixels were chosen.
 
     Attributes:
-        picture: float32 ``(H, W, 3)``: luma and its slopes along the row and along the column.
         visible: 1 where the picture can be trusted, and away from its border.
         places: columns and rows of the chosen pixels, ``(2, N)``.
         basis: what the model's numbers are multiplied by there, ``(3, N)``.
         values: the picture there, ``(3, N)``.
     """
 
-    picture: Floats
     visible: NDArray[np.uint8]
     places: Floats
     basis: Floats
@@ -78,6 +77,10 @@ class AffineFitter:
             1: Recent(lambda frame: self._make_level(frame, 1)),
             _COARSE: Recent(lambda frame: self._make_level(frame, _COARSE)),
         }
+        self._pictures: dict[int, Recent[int, Floats]] = {
+            1: Recent(lambda frame: self._make_picture(frame, 1), _PICTURES),
+            _COARSE: Recent(lambda frame: self._make_picture(frame, _COARSE), _PICTURES),
+        }
         self._visible = Recent(self._make_visible, 2 * len(hidden))
         self._random = np.random.default_rng(1)
 
@@ -89,7 +92,7 @@ class AffineFitter:
         seen = _nearest(there.visible, x, y) > 0
         if seen.sum() < _FEWEST_POINTS // 2:
             return 99.0
-        error = _read(there.picture, x, y)[0] - here.values[0][few[1]]
+        error = _read(self._pictures[_COARSE][other], x, y)[0] - here.values[0][few[1]]
         return _median(np.abs(error[seen]))
 
     def fit(self, frame: int, other: int, start: Model) -> tuple[Model, float]:
@@ -119,6 +122,7 @@ class AffineFitter:
     ) -> tuple[Model, float] | None:
         """Gauss-Newton steps at one size; ``None`` where too little of the picture is common."""
         here, there = self._levels[scale][frame], self._levels[scale][other]
+        picture = self._pictures[scale][other]
         jacobian = np.empty((6, here.points), np.float32)
         inliers = 0.0
         for _ in range(steps):
@@ -126,7 +130,7 @@ class AffineFitter:
             seen = _nearest(there.visible, x, y) > 0
             if np.count_nonzero(seen) < _FEWEST_POINTS * 2 // 3:
                 return None
-            values = _read(there.picture, x, y)
+            values = _read(picture, x, y)
             error = values[0] - here.values[0]
             some = error[seen][::3]  # enough for a median
             offset = _median(some)  # a change of brightness is no motion
@@ -146,21 +150,29 @@ class AffineFitter:
 
     def _make_level(self, frame: int, scale: int) -> _Level:
         """One frame at one size, its points chosen."""
-        luma, visible = self._luma(frame), self._visible[int(self._mask_of[frame]), scale]
+        picture, visible = self._pictures[scale][frame], self._visible_at(frame, scale)
         height, width = visible.shape
-        if scale > 1:
-            luma = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA))
-        smooth = np.asarray(cv2.GaussianBlur(luma.astype(np.float32), (0, 0), 0.8), np.float32)
-        slope_x = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
-        slope_y = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
-        rows, columns = self._choose(slope_x, slope_y, visible, _POINTS[scale])
-        values = np.stack([one[rows, columns] for one in (smooth, slope_x, slope_y)])
+        rows, columns = self._choose(picture, visible, _POINTS[scale])
+        values = np.ascontiguousarray(picture[rows, columns].T)
         places = np.stack([columns, rows]).astype(np.float32)
         middle = np.array([[width], [height]], np.float32) / 2 - np.float32(0.5)
         basis = np.ones((3, rows.size), np.float32)
         basis[:2] = (places - middle) * np.float32(scale / _UNIT_PX)
-        picture = np.asarray(cv2.merge((smooth, slope_x, slope_y)), np.float32)
-        return _Level(picture, visible, places, basis, values)
+        return _Level(visible, places, basis, values)
+
+    def _make_picture(self, frame: int, scale: int) -> Floats:
+        """Luma at one size and its slopes along the row and along the column, ``(H, W, 3)``."""
+        luma = self._luma(frame)
+        if scale > 1:
+            height, width = self._visible_at(frame, scale).shape
+            luma = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA))
+        smooth = cv2.GaussianBlur(luma.astype(np.float32), (0, 0), 0.8)
+        slopes = (cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, scale=1 / 8) for x in (1, 0))
+        return np.asarray(cv2.merge((smooth, *slopes)), np.float32)
+
+    def _visible_at(self, frame: int, scale: int) -> NDArray[np.uint8]:
+        """Where a frame can be trusted, at one size."""
+        return self._visible[int(self._mask_of[frame]), scale]
 
     def _make_visible(self, key: tuple[int, int]) -> NDArray[np.uint8]:
         """Where frames with one of the holes can be trusted, at one size."""
@@ -176,9 +188,10 @@ class AffineFitter:
         return np.asarray(visible, np.uint8)
 
     def _choose(
-        self, slope_x: Floats, slope_y: Floats, visible: NDArray[np.uint8], most: int
+        self, picture: Floats, visible: NDArray[np.uint8], most: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Textured visible pixels, ``most`` at most, drawn at random all over the picture."""
+        slope_x, slope_y = (cv2.extractChannel(picture, channel) for channel in (1, 2))
         strength = (np.abs(slope_x) + np.abs(slope_y)) * visible
         few = np.sort(strength[::5, ::5], axis=None)  # enough to tell what is usual
         usual = float(few[int(0.55 * few.size)])

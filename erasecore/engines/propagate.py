@@ -9,6 +9,7 @@ result is their mean, weighted by expected error.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from erasecore.engines.alignment import Aligner
 from erasecore.engines.averaging import average
 from erasecore.engines.base import (
+    Bools,
     Filled,
     FilledFrame,
     Floats,
@@ -73,12 +75,12 @@ class _Fill:
     def run(self) -> Filled:
         """Walk both ways, and make one of what they found."""
         strip = self._strip
-        future: dict[int, Candidate] = {}
+        future: dict[int, _Waiting] = {}
         walker = ChainWalker(strip, self._holes, self._motion, self._aligner, step=1)
         for frame in range(strip.frames - 1, strip.fill_start - 1, -1):
             views = walker.walk(frame)
             if frame < strip.fill_stop and views.best.frame.size:
-                future[frame] = _packed(self._candidate(frame, views))
+                future[frame] = _Waiting.of(self._candidate(frame, views))
             self._tick(0.5 * (strip.frames - frame) / strip.frames)
         walker = ChainWalker(strip, self._holes, self._motion, self._aligner, step=-1)
         filled = []
@@ -86,7 +88,9 @@ class _Fill:
             views = walker.walk(frame)
             if frame >= strip.fill_start:
                 past = self._candidate(frame, views) if views.best.frame.size else None
-                filled.append(self._merge(frame, past, _unpacked(future.pop(frame, None))))
+                waiting = future.pop(frame, None)
+                ahead = None if waiting is None else waiting.whole()
+                filled.append(self._merge(frame, past, ahead))
             self._tick(0.5 + 0.5 * (frame + 1) / strip.fill_stop)
         return Filled(tuple(filled))
 
@@ -261,23 +265,25 @@ def _favour(error: Floats, others: Floats) -> Floats:
     return np.asarray(1 + flat + surer * hopeless, np.float32)
 
 
-def _packed(candidate: Candidate) -> Candidate:
-    """The candidate at half the memory: an eighth of a level is precise enough to wait in."""
-    return Candidate(
-        tuple(plane.astype(np.float16) for plane in candidate.planes),
-        candidate.known,
-        candidate.error.astype(np.float16),
-        candidate.real,
-    )
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A walk's candidate at a third of the memory, until the other walk comes to its frame.
 
+    An eighth of a level is precise enough to wait in, and what a walk brings is all real.
+    """
 
-def _unpacked(candidate: Candidate | None) -> Candidate | None:
-    """The candidate as it was before it waited."""
-    if candidate is None:
-        return None
-    return Candidate(
-        tuple(plane.astype(np.float32) for plane in candidate.planes),
-        candidate.known,
-        candidate.error.astype(np.float32),
-        candidate.real,
-    )
+    planes: tuple[NDArray[np.float16], ...]
+    known: Bools
+    error: NDArray[np.float16]
+
+    @staticmethod
+    def of(candidate: Candidate) -> _Waiting:
+        """What is to be kept of a candidate."""
+        planes = tuple(plane.astype(np.float16) for plane in candidate.planes)
+        return _Waiting(planes, candidate.known, candidate.error.astype(np.float16))
+
+    def whole(self) -> Candidate:
+        """The candidate again."""
+        planes = tuple(plane.astype(np.float32) for plane in self.planes)
+        real = self.known.astype(np.float32)
+        return Candidate(planes, self.known, self.error.astype(np.float32), real)
