@@ -7,7 +7,7 @@ It is the layout that DiffuEraser's own instructions use, so that a folder made 
     sd-vae-ft-mse/                    config.json, tensors
     stable-diffusion-v1-5/tokenizer/  vocab.json, merges.txt
     stable-diffusion-v1-5/text_encoder/   config.json, tensors
-    stable-diffusion-v1-5/scheduler/  scheduler_config.json
+    stable-diffusion-v1-5/scheduler/  scheduler_config.json, which must say what the sampler does
     PCM_Weights/sd15/                 pcm_sd15_smallcfg_2step_converted.safetensors
 
 Tensors are one ``.safetensors`` file, or its shards with their index, or else the same as ``.bin``.
@@ -62,6 +62,7 @@ class Part:
 
 
 _NETWORK = ("diffusion_pytorch_model",)
+SCHEDULE_FILE = "scheduler_config.json"
 _LORA = "pcm_sd15_smallcfg_2step_converted.safetensors"
 PARTS = {
     "brushnet": Part("diffueraser", "brushnet", ("config.json",), tensors=_NETWORK),
@@ -76,7 +77,7 @@ PARTS = {
     "text_encoder": Part(
         "stable_diffusion", "text_encoder", ("config.json",), tensors=("model", "pytorch_model")
     ),
-    "scheduler": Part("stable_diffusion", "scheduler", ("scheduler_config.json",)),
+    "scheduler": Part("stable_diffusion", "scheduler", (SCHEDULE_FILE,)),
     "pcm_lora": Part("pcm", "sd15", (_LORA,)),
 }
 """Every part, by the name of its field in ``Weights``."""

@@ -24,10 +24,11 @@ from erasecore.engines.diffueraser.brushnet import BrushNet
 from erasecore.engines.diffueraser.lora import Lora
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.prompt import empty_prompt
+from erasecore.engines.diffueraser.schedule import difference
 from erasecore.engines.diffueraser.tensors import Config, read_config, stored_tensors, tensors_of
 from erasecore.engines.diffueraser.unet import MotionUNet
 from erasecore.errors import BadWeights
-from erasecore.weights import PARTS, Weights
+from erasecore.weights import PARTS, SCHEDULE_FILE, Weights
 
 Network = TypeVar("Network", bound=nn.Module)
 Change = Callable[[str, Tensor], Tensor]
@@ -64,6 +65,8 @@ def load_networks(weights: Weights, placement: Placement, *, state: Path | None)
     Raises:
         BadWeights: a file lacks something, or holds something else.
     """
+    if what := difference(read_config(weights.scheduler, SCHEDULE_FILE)):
+        raise BadWeights(weights.scheduler / SCHEDULE_FILE, what)
     brushnet = load_part("brushnet", weights.brushnet, build_brushnet, placement)
     unet = load_unet(weights, placement)
     vae = load_part("vae", weights.vae, build_vae, placement)

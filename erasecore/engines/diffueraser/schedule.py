@@ -8,6 +8,7 @@ nothing here is ever computed in half precision.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,34 @@ LEVELS = 1000
 FIRST_LEVEL = LEVELS - 1
 _BETA_FIRST, _BETA_LAST = 0.00085, 0.012
 _DISTILLED_STEPS = 50  # TCD picks its levels out of so many evenly spaced ones
+_TRAINED_WITH = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": _BETA_FIRST,
+    "beta_end": _BETA_LAST,
+    "num_train_timesteps": LEVELS,
+}
+_UNLESS_TOLD = {
+    "prediction_type": "epsilon",
+    "trained_betas": None,
+    "rescale_betas_zero_snr": False,
+}
+
+
+def difference(config: Mapping[str, object]) -> str:
+    """Where a published schedule differs from the one that is computed here; empty if nowhere.
+
+    What a scheduler's class makes of it besides (steps, spacing, clipping) is for other samplers.
+    """
+    wanted = {**_TRAINED_WITH, **_UNLESS_TOLD}
+    found = {**_UNLESS_TOLD, **config}
+    return next(
+        (
+            f"{key} is {found.get(key, 'missing')}, the networks were trained with {value}"
+            for key, value in wanted.items()
+            if found.get(key, "missing") != value
+        ),
+        "",
+    )
 
 
 @cache

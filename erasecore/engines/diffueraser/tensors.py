@@ -28,13 +28,13 @@ class Stored:
     file: Path
 
 
-def read_config(folder: Path) -> Config:
-    """The folder's config.json.
+def read_config(folder: Path, name: str = "config.json") -> Config:
+    """What the folder's ``name`` says.
 
     Raises:
         BadWeights: it is not JSON, or not an object.
     """
-    path = folder / "config.json"
+    path = folder / name
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
