@@ -9,10 +9,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from daemon.config import load_config
 from daemon.onefile import Errand, erase_file
+from daemon.worker import OOM_SCORE
 from erasecore.errors import HostError
 from tests.clips import clean_film, small_film
 from tests.process.house import REPOSITORY, House
@@ -258,3 +260,20 @@ def test_doctor(house: House) -> None:
         assert word in done.stdout
     assert "weights: none in " in done.stdout
     assert "engine: auto is propagate: the weights are not all there" in done.stdout
+
+
+def test_the_system_ends_the_worker_first(house: House) -> None:
+    """When memory runs out the kernel is to choose the worker, or its children, not the daemon."""
+    scores = Path("/proc/self/oom_score_adj")
+    if not scores.exists():
+        pytest.skip("this system has no scores")
+    house.configure(worker={"nice": 7})
+    daemon = house.start(quick=False)
+    house.wait(lambda: daemon.said("worker.ready"))
+    pid = daemon.said("worker.ready")[0]["pid"]
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == OOM_SCORE
+    own = Path(f"/proc/{daemon.process.pid}/oom_score_adj").read_text()
+    assert own == scores.read_text()
+    assert int(OOM_SCORE) > int(own)
+    assert psutil.Process(pid).nice() == min(19, psutil.Process(daemon.process.pid).nice() + 7)
+    assert daemon.stop() == 0
