@@ -7,6 +7,23 @@ import gc
 import sys
 from contextlib import suppress
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's names for what it may be told
+_LARGE_BYTES = 4 << 20  # a frame that an encoder looks ahead at, a clip's planes: no single array
+_KEPT_BYTES = 64 << 20  # at the end of the heap, as glibc itself would keep by then
+
+
+def part_with_large_pieces() -> None:
+    """Have the C library give large pieces back the moment they are freed, in this process.
+
+    Left alone, glibc puts pieces of up to 32 MB among the small ones as soon as one such piece was
+    freed. What is large comes and goes with each clip and segment, what is small stays, and the
+    holes between fit the next clip less and less.
+    """
+    with suppress(OSError, AttributeError):  # no glibc
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
 
 def give_back_memory() -> None:
     """Have the C library return what it keeps in reserve.

@@ -14,7 +14,7 @@ from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.engines.base import Engine
 from erasecore.engines.choose import Means, make_engine
-from erasecore.memory import free_memory
+from erasecore.memory import free_memory, part_with_large_pieces
 from erasecore.rungbook import RungBook
 from erasecore.settings import DiffusionSettings, EraseSettings, HostSettings
 
@@ -36,6 +36,7 @@ class Tools:
     @classmethod
     def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> Tools:
         """The text detector, ready for work; all else is made when first asked for."""
+        part_with_large_pieces()
         cores = host.threads or os.cpu_count() or 1
         # The others encode meanwhile; threads of OpenCV's that find no core spin until they do.
         cv2.setNumThreads(max(1, cores // 2))

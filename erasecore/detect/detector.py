@@ -72,6 +72,8 @@ def open_session(model: str, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Plans of memory are made for each size of picture, and what they plan is kept for all sizes.
+    options.enable_mem_pattern = False
     # Threads that spin while they wait burn the second core for nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with as_file(files("rapidocr") / "models" / model) as path:
