@@ -20,7 +20,6 @@ from erasecore.ink.extents import Errors, Levels, find_extent
 from erasecore.ink.platefit import black_plate, fit_plate
 from erasecore.ink.plates import Plate
 from erasecore.ink.platesearch import core_of, find_plate
-from erasecore.ink.platetimes import aligned
 from erasecore.video.color import Box
 
 _SAMPLES = 9  # frames of an event that are looked at
@@ -45,13 +44,11 @@ class Ground:
     Attributes:
         text_box: the line as detected.
         letters: float32 ``(H, W)``; distance of each pixel to the nearest letter, in pixels.
-        around: bool ``(H, W)``; where no text is.
         stacked: another line is shown right above or below, and may have a plate of its own.
     """
 
     text_box: Box
     letters: NDArray[np.float32]
-    around: NDArray[np.bool_]
     stacked: bool = False
 
     @property
@@ -75,9 +72,8 @@ def plate_behind(
         style: opacity and colour if they are known from the clip's other lines.
     """
     full = cutout.layout.full_range
-    still = [aligned(moment, ground.around) for moment in moments]
     found = find_plate(
-        still,
+        moments,
         ground.letters,
         ground.text_box,
         style=style,

@@ -8,6 +8,7 @@ moments tell at which the text comes and goes, and trimmed of what is plainly pi
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from erasecore.ink.behind import Ground, plate_behind
 from erasecore.ink.evidence import Change, Evidence
 from erasecore.ink.growing import grown
 from erasecore.ink.letters import find_letters
+from erasecore.ink.moments import find_moments, meets
 from erasecore.ink.plates import Plate
 from erasecore.ink.platetimes import opacities
 from erasecore.ink.trimming import trimmed
@@ -81,12 +83,14 @@ def find_ink(
     distance = _distance(letters)
     around = ~_text_zone(cutout, event, others)
     far = _everywhere(distance, view, cutout)
-    ground = Ground(_detected_box(event, cutout), far, around, _is_stacked(event, others))
-    settled = _moments(cutout, _settled(event), others, cuts=cuts)[1]
+    ground = Ground(_detected_box(event, cutout), far, _is_stacked(event, others))
+    moments_of = partial(find_moments, cutout, others=others, around=around, cuts=cuts)
+    everything, quiet = moments_of(event)
+    settled = quiet if (full := _settled(event)) == event else moments_of(full)[1]
     plate = plate_behind(cutout, event, settled, ground, style)
     moments, quiet = (
         [_of_letters(change, plate).cropped(view) for change in changes]
-        for changes in _moments(cutout, event, others, cuts=cuts)
+        for changes in (everything, quiet)
     )
     evidence = Evidence(_luma_samples(cutout, event, view), quiet, around[view])
     wide = grown(distance, quiet or moments, evidence, _line_px(letters, event))
@@ -165,7 +169,7 @@ def _text_zone(cutout: Cutout, event: Event, others: tuple[Event, ...]) -> Bools
 def _is_stacked(event: Event, others: tuple[Event, ...]) -> bool:
     """Whether another line is shown beside ``event`` at the same time."""
     middle = (event.start + event.stop) // 2
-    return any(_meets(other, event, middle) for other in others if other != event)
+    return any(meets(other, event, middle) for other in others if other != event)
 
 
 def _settled(event: Event) -> Event:
@@ -205,36 +209,3 @@ def _opaque_frames(cutout: Cutout, event: Event, most: int) -> list[int]:
     start = max(cutout.start, min(event.full_start, event.full_stop - 1))
     stop = min(cutout.stop, max(event.full_start + 1, event.full_stop))
     return [int(frame) for frame in np.unique(np.linspace(start, stop - 1, most).astype(int))]
-
-
-def _moments(
-    cutout: Cutout,
-    event: Event,
-    others: tuple[Event, ...],
-    *,
-    cuts: tuple[int, ...],
-) -> tuple[list[Change], list[Change]]:
-    """The moments of appearing and vanishing; the second list only those without other text."""
-    everything, quiet = [], []
-    for shown, absent in (
-        (event.full_start, event.start - 1),
-        (event.full_stop - 1, event.stop),
-    ):
-        if not (cutout.start <= absent < cutout.stop and cutout.start <= shown < cutout.stop):
-            continue
-        if any(min(shown, absent) < cut <= max(shown, absent) for cut in cuts):
-            continue
-        without = cutout.levels(absent)
-        with_ink = cutout.levels(shown)
-        change = Change(without, with_ink)
-        everything.append(change)
-        if not any(_meets(other, event, absent) for other in others if other != event):
-            quiet.append(change)
-    return everything, quiet
-
-
-def _meets(other: Event, event: Event, frame: int) -> bool:
-    pad = event.reach_px
-    a, b = other.box_xyxy, event.box_xyxy
-    apart = a[0] > b[2] + pad or a[2] < b[0] - pad or a[1] > b[3] + pad or a[3] < b[1] - pad
-    return other.shows_at(frame) and not apart
