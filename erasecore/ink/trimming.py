@@ -5,9 +5,10 @@ observations tell that a border pixel is picture and not ink: it did not change 
 came or went, or it lives on, during the whole of the subtitle, as the picture around it does.
 Each pixel too many costs quality where nothing is ever revealed: what is invented reaches further.
 
-Letters are told by their strokes, and a cloud's edge between two of them may look like one. Where
-nothing changed as the subtitle came nor as it went, they are not believed either, unless they stand
-still while the scene around them moves.
+Letters are told by their strokes, and a cloud's edge between two of them, or the bright gap between
+their outlines, may look like one. They are not believed either where nothing changed as the
+subtitle came nor as it went, unless they stand still while the scene around them moves; nor, where
+no such moment tells, where they live quite as the picture does.
 """
 
 from __future__ import annotations
@@ -22,25 +23,32 @@ _MOST_LAYERS = 4  # pixels that are taken away from a border at most
 _MOST_UNCHANGED = 12  # and more of them that never changed
 _LIVELY_LEVELS = 3.0  # spread in time from which a picture's life can be told from coding noise
 _LIVES = 0.6  # of the spread of the picture around it: what is under no ink
+_LIVES_FULLY = 0.8  # what is no letter, either
 _STILL = 0.3  # of that spread: what does not live at all
-_LEAST_LEVELS, _MOST_LEVELS = 3.0, 8.0  # changes below are noise, whatever the scene; above are not
+_STILL_PX = 31  # wide surroundings, in which nothing is as still
+_NOISY_LEVELS = 8.0  # a picture that changes by more tells nothing
+_QUIET_LEVELS = 5.0  # nor one moment alone, of letters, where it changes by more
+_LEAST_LEVELS, _MOST_LEVELS = 3.0, 5.0  # changes below are noise, whatever the scene; above are not
 _KERNEL = np.ones((3, 3), np.uint8)
 
 
 def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
-    """``mask`` without the border pixels that are plainly picture; ``letters`` stay."""
+    """``mask`` without the border pixels that are plainly picture; most ``letters`` stay."""
     free = evidence.free & (cv2.dilate(mask.astype(np.uint8), _KERNEL, iterations=2) == 0)
     if int(free.sum()) < 100:
         return mask
     sizes = [moment.size for moment in evidence.moments]
     picture = _unchanged(np.min(sizes, axis=0), free) if sizes else None
-    picture = _lives(evidence, free) if picture is None else picture
+    picture = _lives(evidence, free, _LIVES) if picture is None else picture
     if picture is None:
         return mask
     picture &= ~_stands_still(evidence, free)
     kept = _peeled(mask, picture & ~letters, _MOST_LAYERS)
-    never = _unchanged(np.max(sizes, axis=0), free) if len(sizes) > 1 else None
-    return kept if never is None else _peeled(kept, never & picture, _MOST_UNCHANGED)
+    never = _never_changed(sizes, free)
+    if never is not None:
+        return _peeled(kept, never & picture, _MOST_UNCHANGED)
+    lives = _lives(evidence, free, _LIVES_FULLY)
+    return kept if lives is None else _peeled(kept, lives & picture, _MOST_LAYERS)
 
 
 def _peeled(mask: Bools, loose: Bools, layers: int) -> Bools:
@@ -53,27 +61,45 @@ def _peeled(mask: Bools, loose: Bools, layers: int) -> Bools:
 
 def _unchanged(change: Floats, free: Bools) -> Bools | None:
     """Where a change is no larger than without any subtitle; ``None`` where all changed."""
-    noise = float(np.percentile(change[free], 95))
-    if noise > _MOST_LEVELS:
+    if _noise(change, free) > _NOISY_LEVELS:
         return None
-    unchanged: Bools = change <= max(_LEAST_LEVELS, noise)
+    most = float(np.clip(np.percentile(change[free], 98), _LEAST_LEVELS, _MOST_LEVELS))
+    unchanged: Bools = change <= most
     return unchanged
 
 
-def _lives(evidence: Evidence, free: Bools) -> Bools | None:
-    """Pixels that change in time as the picture around does; ``None`` where that is still."""
+def _never_changed(sizes: list[Floats], free: Bools) -> Bools | None:
+    """What changed at no moment; ``None`` where that cannot be told for certain."""
+    if not sizes or (len(sizes) == 1 and _noise(sizes[0], free) > _QUIET_LEVELS):
+        return None
+    return _unchanged(np.max(sizes, axis=0), free)
+
+
+def _noise(change: Floats, free: Bools) -> float:
+    """How much the picture changes without any subtitle, in levels."""
+    return float(np.percentile(change[free], 95))
+
+
+def _lives(evidence: Evidence, free: Bools, share: float) -> Bools | None:
+    """Pixels that change in time as the picture around does; ``None`` where that is still.
+
+    They have more than ``share`` of its spread, and its mean.
+    """
     spread, mean = evidence.spread, evidence.mean
     if float(np.median(spread[free])) < _LIVELY_LEVELS:
         return None
     usual_spread, usual_mean = around(spread, free), around(mean, free)
     texture = around(np.abs(mean - usual_mean), free)
-    lively = (usual_spread > _LIVELY_LEVELS) & (spread > _LIVES * usual_spread)
+    lively = (usual_spread > _LIVELY_LEVELS) & (spread > share * usual_spread)
     picture: Bools = lively & (np.abs(mean - usual_mean) < 3 + texture)
     return picture
 
 
 def _stands_still(evidence: Evidence, free: Bools) -> Bools:
-    """Pixels that hardly change in time where the picture around does."""
-    usual = around(evidence.spread, free)
-    still: Bools = (usual > _LIVELY_LEVELS) & (evidence.spread < _STILL * usual)
+    """Pixels that hardly change in time where all of the picture around does."""
+    spread = evidence.spread
+    lively = np.where(free, spread, np.float32(np.inf)).astype(np.float32)
+    stillest = cv2.erode(lively, np.ones((_STILL_PX, _STILL_PX), np.uint8))
+    usual = np.minimum(around(spread, free), stillest)
+    still: Bools = (usual > _LIVELY_LEVELS) & (spread < _STILL * usual)
     return still
