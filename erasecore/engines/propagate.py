@@ -31,7 +31,7 @@ from erasecore.engines.holes import Hole, find_holes
 from erasecore.engines.motion import Motion
 from erasecore.engines.recent import Recent
 from erasecore.engines.sampling import sample_stack
-from erasecore.engines.spatial import membrane
+from erasecore.engines.spatial import membrane, pulls_along
 from erasecore.engines.trail import Trail
 from erasecore.engines.trust import Candidate, judge
 from erasecore.video.color import Plane, as_plane, plane_window
@@ -40,12 +40,13 @@ _DOUBTFUL_LEVELS = 4.0  # expected error above which the surroundings have a say
 _UNKNOWN_LEVELS = 99.0  # the expected error where no other frame shows anything
 _DOUBTFUL_SHARE = 0.02  # of the hole's pixels
 _FLAT_DEPTH_PX = 3.0  # depth in a hole from which a spatial fill's error grows no more
-_MEMBRANE_ROUNDS = (4, 2, 2)  # for luma and the colour planes
+_MEMBRANE_ROUNDS = (6, 2, 2)  # for luma and the colour planes
 _RING_NOISE = 0.7  # levels of a ring's error that are coding noise, which a membrane lacks
 _LEAST_ERROR = 0.5  # levels by which a spatial fill errs at least
 _MOST_VOTES, _SURE_LEVELS = 4.0, 2.0  # of a membrane on flat ground, and up to which error
 _SURER_VOTES, _SURER = 10.0, 0.8  # and where it errs less than so much of the best of the others,
 _HOPELESS_LEVELS = 4.0  # which errs by that much itself
+_LOST_VOTES, _LOST_LEVELS = 4.0, 12.0  # and where that errs by so much, come what may
 _DEPTH_ERROR = 0.15  # levels for each pixel of depth, however smooth the ring
 
 
@@ -136,16 +137,19 @@ class _Fill:
             stack[frame][window].astype(np.float32) / self._scale
             for stack, window in zip(self._strip.planes, windows, strict=True)
         ]
+        pulls = pulls_along(pictures[0], hole.hidden[windows[0]])
         filled = [
-            membrane(picture, mask[window], rounds)
-            for picture, mask, window, rounds in zip(
-                pictures, masks, windows, _MEMBRANE_ROUNDS, strict=False
+            membrane(picture, mask[window], rounds, None if plane else pulls)
+            for plane, (picture, mask, window, rounds) in enumerate(
+                zip(pictures, masks, windows, _MEMBRANE_ROUNDS, strict=False)
             )
         ]
         luma_places, colour_places = hole.in_zone
         values = [filled[0].take(luma_places), *[one.take(colour_places) for one in filled[1:]]]
         known = np.ones(hole.inside.size, bool)
-        guess = membrane(pictures[0], hole.hidden[windows[0]]).take(luma_places)
+        guess = membrane(pictures[0], hole.hidden[windows[0]], _MEMBRANE_ROUNDS[0], pulls).take(
+            luma_places
+        )
         nothing = np.zeros(known.size, np.float32)
         proposal = Candidate((guess, *values[1:]), known, nothing, nothing)
         judged = judge(hole, self._visible(frame), proposal)
@@ -256,13 +260,15 @@ def _favour(error: Floats, others: Floats) -> Floats:
     Several where it is sure to be right, on flat ground: there the candidates from other frames err
     together, by what light has changed since, and outvote it; with texture around they are right
     and it is not. And many where all others are worse, and bad: each of them errs anew in each
-    frame, and their voices would be heard as flicker only.
+    frame, and their voices would be heard as flicker only. Some also where the others know nothing
+    of what moves in: that a membrane is expected to err as well says little then.
     """
     others = np.maximum(others, _LEAST_ERROR)
     flat = _MOST_VOTES / (1 + np.square(np.square(error / _SURE_LEVELS)))
     surer = _SURER_VOTES / (1 + np.square(np.square(np.square(error / (_SURER * others)))))
     hopeless = 1 / (1 + np.square(_HOPELESS_LEVELS / others) ** 3)
-    return np.asarray(1 + flat + surer * hopeless, np.float32)
+    lost = _LOST_VOTES / (1 + np.square(_LOST_LEVELS / others) ** 3)
+    return np.asarray(1 + flat + surer * hopeless + lost, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from erasecore.engines.base import Origin, SeenThrough, Strip
 from erasecore.engines.propagate import PropagateEngine
-from erasecore.engines.spatial import membrane
+from erasecore.engines.spatial import membrane, pulls_along
 from erasecore.video.color import PlaneLayout
 
 LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)
@@ -137,9 +137,10 @@ def test_what_is_never_seen_is_invented_once_and_not_anew_in_each_frame() -> Non
     slope_y=st.floats(-0.8, 0.8),
     seed=st.integers(0, 2**31 - 1),
     size=st.tuples(st.integers(5, 70), st.integers(5, 90)),
+    along=st.booleans(),
 )
 def test_a_film_over_a_slope_is_the_slope(
-    slope_x: float, slope_y: float, seed: int, size: tuple[int, int]
+    slope_x: float, slope_y: float, seed: int, size: tuple[int, int], along: bool
 ) -> None:
     """A plane solves Laplace's equation: it comes back, whatever the hole's shape."""
     height, width = size
@@ -149,15 +150,36 @@ def test_a_film_over_a_slope_is_the_slope(
     hole = random.uniform(size=size) < 0.3
     hole[[0, -1]] = hole[:, [0, -1]] = False
     spoiled = np.where(hole, np.float32(255), picture)
-    film = membrane(spoiled, hole)
+    film = membrane(spoiled, hole, pulls=pulls_along(spoiled, hole) if along else None)
     assert np.array_equal(film[~hole], picture[~hole])
     assert float(np.abs(film - picture).max()) < 1.0
 
 
 def test_a_film_without_anything_around_it_is_finite() -> None:
     """A hole as large as the picture leaves nothing to go by, and is no reason to fail."""
-    film = membrane(np.full((9, 30), 90, np.float32), np.ones((9, 30), bool))
-    assert np.isfinite(film).all()
+    picture, hole = np.full((9, 30), 90, np.float32), np.ones((9, 30), bool)
+    assert np.isfinite(membrane(picture, hole)).all()
+    assert np.isfinite(membrane(picture, hole, pulls=pulls_along(picture, hole))).all()
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45, 70, 90, 135])
+def test_streaks_go_on_behind_a_hole(degrees: int) -> None:
+    """A picture of streaks is pulled along them into the hole; a soap film would blur it."""
+    random = np.random.default_rng(3)
+    rows, columns = np.mgrid[0:120, 0:120].astype(np.float32)
+    angle = np.deg2rad(degrees)
+    across = np.asarray(columns * np.sin(angle) - rows * np.cos(angle) + 160, np.float32)
+    profile = cv2.GaussianBlur(random.normal(0, 120, (1, 400)).astype(np.float32), (0, 0), 2)
+    picture = cv2.remap(120 + profile, across, np.zeros_like(across), cv2.INTER_LINEAR)
+    hole = np.zeros((120, 120), bool)
+    hole[54:66, 54:66] = True
+    spoiled = np.where(hole, np.float32(255), picture)
+
+    def error(film: NDArray[np.float32]) -> float:
+        return float(np.abs(film - picture)[hole].mean())
+
+    along = membrane(spoiled, hole, 6, pulls_along(spoiled, hole))
+    assert error(along) < 0.85 * error(membrane(spoiled, hole, 6))
 
 
 def test_what_is_seen_through_fading_ink_is_used_and_told() -> None:
