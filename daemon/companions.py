@@ -10,15 +10,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+import structlog
+
+from daemon.advice import advice
 from daemon.files import status_if_there, sync_folder
 from daemon.jobs import CUES_FILE, MASK_FILE
 from daemon.looking import kind_of
-from daemon.names import CUES_SUFFIX
+from daemon.names import CUES_SUFFIX, shown
+from daemon.refusals import REFUSALS
 from erasecore.errors import BadSidecar
+from erasecore.plainfile import open_plain
 from erasecore.settings import Companions
+
+log = structlog.get_logger(__name__)
 
 MAX_MASK_BYTES = 256 << 20
 COPY_BYTES = 1 << 20
@@ -33,15 +39,43 @@ def cues_beside(film: Path) -> Path:
 def take_along(beside: Path, goal: Path) -> None:
     """Move what lies beside a film into its job's folder, if it is there and not yet moved.
 
+    What may not be moved, though the film could be, is copied: nothing else is to wait for it.
+
     Raises:
-        OSError: it cannot be moved.
+        OSError: it cannot be moved, for want of room say.
     """
     status = status_if_there(beside)
-    if status is not None and stat.S_ISREG(status.st_mode) and status_if_there(goal) is None:
-        with suppress(FileNotFoundError):  # its sender may have taken it back just now
-            os.rename(beside, goal)
-            sync_folder(goal.parent)
-            sync_folder(beside.parent)
+    if status is None or not stat.S_ISREG(status.st_mode) or status_if_there(goal) is not None:
+        return
+    try:
+        os.rename(beside, goal)
+    except FileNotFoundError:  # its sender has taken it back just now
+        return
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        _copy_along(beside, goal)
+    else:
+        sync_folder(beside.parent)
+    sync_folder(goal.parent)
+
+
+def _copy_along(beside: Path, goal: Path) -> None:
+    """Copy what may not be moved, and say that it stays behind, or cannot even be read."""
+    try:
+        handle = open_plain(beside)
+    except OSError as error:
+        if error.errno not in (*REFUSALS, errno.ENOENT):
+            raise
+        log.warning("companion.ignored", file=shown(str(beside)), reason=advice(error))
+        return
+    try:
+        part = goal.with_name(f".{goal.name}.part")
+        _copy(handle, part, min(os.fstat(handle).st_size, MAX_MASK_BYTES))
+    finally:
+        os.close(handle)
+    os.replace(part, goal)
+    log.warning("companion.left_behind", file=shown(str(beside)))
 
 
 def check_cues(beside: Path) -> None:

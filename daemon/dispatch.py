@@ -14,6 +14,7 @@ import structlog
 from ulid import ULID
 
 from daemon.admission import Demand, held_bytes, lacking_bytes, needed_bytes
+from daemon.advice import advice
 from daemon.config import Config
 from daemon.faults import fault_point
 from daemon.folders import free_bytes
@@ -67,6 +68,7 @@ class Dispatch:
         Raises:
             OSError: it cannot be put down, for want of room perhaps; the next call tries again.
         """
+        self._adopt_strays(now, wall)
         self._holdings.shorten_logs()
         self._unheard.extend(self._workers.step(now=now))
         while self._unheard:
@@ -78,6 +80,18 @@ class Dispatch:
         for job in self._holdings.states(JobState.RUNNING):
             if job.job_id not in at_work:  # an error came between the two halves of a step
                 self._holdings.hand_back(job.job_id, wall=wall)
+
+    def _adopt_strays(self, now: float, wall: float) -> None:
+        """Take up again what a step that failed half-way has left, as soon as that can be done."""
+        if not self._holdings.strays or self._troubles.until_of("strays") > now:
+            return
+        try:
+            self._holdings.adopt_strays(wall=wall)
+        except OSError as error:
+            place = error.filename or self._holdings.instance
+            self._trouble("strays", f"{place} {advice(error)}", now, pauses=False)
+        else:
+            self._troubles.clear("strays")
 
     def _hear(self, worker: Supervisor, report: Report, now: float, wall: float) -> None:
         if isinstance(report, Advanced):

@@ -69,6 +69,7 @@ class Holdings:
         self.config = config
         self.jobs: dict[str, Job] = {}
         self.ended: list[Job] = []  # since the start, for whoever counts
+        self.strays = False  # whether something of ours lies below our folder that is not held
         self._history = history
         self._settling = Settling(config.inbox.settle_local_seconds)
 
@@ -88,21 +89,36 @@ class Holdings:
     # --- in ---------------------------------------------------------------------------------
 
     def adopt(self, folders: Iterable[Path], *, wall: float) -> None:
-        """Hold the jobs in ``folders``, which lie below our instance, whatever their state."""
+        """Hold the jobs in ``folders``, which lie below our instance, whatever their state.
+
+        Raises:
+            OSError: of one at least it cannot be known; those of which it can are held.
+        """
+        unknown: OSError | None = None
         for folder in folders:
-            if folder.name in self.jobs:
-                continue
-            inbox = self.config.folders.inbox
-            job = claims.recover(folder, inbox, self.config.retry, wall=wall)
-            if job is not None:
-                self.jobs[job.job_id] = job
-                with job_bound(job.job_id, folder / LOG_FILE):
-                    log.info("job.recovered", film=shown(job.name), state=job.state.value)
+            try:
+                if folder.name not in self.jobs:
+                    self._adopt(folder, wall)
+            except OSError as error:
+                unknown = unknown or error
+        if unknown is not None:
+            self.strays = True
+            raise unknown
+
+    def _adopt(self, folder: Path, wall: float) -> None:
+        """Hold the job in one folder, if there is one in it."""
+        job = claims.recover(folder, self.config.folders.inbox, self.config.retry, wall=wall)
+        if job is not None:
+            self.jobs[job.job_id] = job
+            with job_bound(job.job_id, folder / LOG_FILE):
+                log.info("job.recovered", film=shown(job.name), state=job.state.value)
 
     def adopt_strays(self, *, wall: float) -> None:
         """Hold what lies below our instance and is not held: a step that failed half-way."""
+        self.strays = True
         claims.sweep(self.instance)
         self.adopt(claims.job_folders(self.instance), wall=wall)
+        self.strays = False
 
     def forget_lost(self) -> set[str]:
         """Hold no more what another daemon has taken over; the ids of those jobs."""
@@ -118,7 +134,11 @@ class Holdings:
                 return None
         except (FileNotFoundError, PermissionError):
             return None  # the next look tells which
-        job = claims.claim(candidate, self.instance, job_id, wall=wall)
+        try:
+            job = claims.claim(candidate, self.instance, job_id, wall=wall)
+        except OSError:
+            self.strays = True
+            raise
         if job is None:
             return None
         self.jobs[job_id] = job

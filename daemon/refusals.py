@@ -19,8 +19,8 @@ from daemon.names import shown
 from daemon.troubles import Troubles
 from erasecore.errors import ClaimRefused
 
-_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.ETXTBSY)
-_TRIED = ".prove-claim.tmp"
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.ETXTBSY)
+"""What a rename is told that is not allowed here, though all is well with the disk."""
 
 
 def refusal(candidate: Candidate, job_folder: Path, error: OSError) -> ClaimRefused | None:
@@ -32,9 +32,9 @@ def refusal(candidate: Candidate, job_folder: Path, error: OSError) -> ClaimRefu
         error: what the rename of it said.
     """
     folder = candidate.path.parent
-    if error.errno not in _REFUSALS or _whole_inbox(candidate, error):
+    if error.errno not in REFUSALS or _whole_inbox(candidate, error):
         return None
-    if _lets_go(folder, job_folder / _TRIED):
+    if _lets_go(folder, job_folder):
         return ClaimRefused(
             candidate.path,
             f"cannot be moved by user {os.getuid()}, though other files of its folder can: it "
@@ -64,16 +64,16 @@ def _whole_inbox(candidate: Candidate, error: OSError) -> bool:
     return error.errno == errno.EROFS and folder.stat().st_dev == candidate.inbox.stat().st_dev
 
 
-def _lets_go(folder: Path, goal: Path) -> bool:
-    """Whether a new file of ours can be taken out of ``folder``, by a rename to ``goal``."""
-    tried = folder / _TRIED
+def _lets_go(folder: Path, job_folder: Path) -> bool:
+    """Whether a new file of ours can be taken out of ``folder``, as a film into ``job_folder``."""
+    tried = folder / f".prove-{job_folder.parent.name}.tmp"  # no two daemons try with the same one
     try:
         tried.unlink(missing_ok=True)  # left by a crash
         os.close(os.open(tried, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError:
         return False
     try:
-        tried.rename(goal)
+        tried.rename(job_folder / tried.name)
     except OSError:
         with suppress(OSError):
             tried.unlink()

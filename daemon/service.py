@@ -322,7 +322,7 @@ class Service:
     def _nothing_left(self) -> int | None:
         """The exit code of ``once``, when all is done or nothing more can be."""
         idle = not self._holdings.jobs and self._intake.empty()
-        if self._stuck() or (idle and self._intake.held):
+        if self._stuck() or (idle and (self._intake.held or self._holdings.strays)):
             log.error("service.stopped", sentence=self._troubles.sentence())
             return 1
         if not idle:
@@ -343,7 +343,7 @@ class Service:
             self._beat_at + self._config.claims.heartbeat_seconds,
             self._leases_at + self._config.claims.lease_seconds / 4,
         ]
-        if (until := self._troubles.until()) is not None and until > now:
+        if (until := self._troubles.until(now=now)) is not None:
             moments.append(until)
         if (due_in := self._holdings.due_in(wall=time.time())) is not None:
             moments.append(now + due_in)

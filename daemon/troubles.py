@@ -63,9 +63,9 @@ class Troubles:
         known = self._all.get(what)
         return float("-inf") if known is None else known.until
 
-    def until(self) -> float | None:
-        """When something is tried again."""
-        return min((trouble.until for trouble in self._all.values()), default=None)
+    def until(self, *, now: float) -> float | None:
+        """When, after ``now``, something is tried again."""
+        return min((one.until for one in self._all.values() if one.until > now), default=None)
 
     def sentence(self) -> str:
         """What to mend, first that for which the queue waits; empty if all is well."""

@@ -5,6 +5,7 @@ Rights that root has to obey, too, come from a sick share, from file attributes 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from tests.process.house import Daemon, House, troubles
 from tests.process.mounts import Mounts, SickShare
 from tests.process.orders import Orders
+from tests.process.quick_worker import SRT
 from tests.process.test_daemon_life import run_command
 
 pytestmark = pytest.mark.process
@@ -141,3 +143,43 @@ def test_a_folder_that_may_not_be_looked_into(house: House, share: SickShare) ->
     house.wait(lambda: house.films("done") == ["b.mp4", "c.mp4", "private/a.mp4"])
     assert [one["what"] for one in daemon.said("host.mended")] == ["inbox: private/"]
     assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("calls", [("rename",), ("rename", "open")], ids=["moved", "read"])
+def test_what_lies_beside_a_film_may_not_be_touched(
+    house: House, share: SickShare, calls: tuple[str, ...]
+) -> None:
+    """Subtitles that may not be moved are copied, those that may not be read are done without."""
+    inbox = share.disk / "inbox"
+    put(inbox / "mixed" / "film.mp4")
+    (inbox / "mixed" / "film.mp4").write_text("companions\n")
+    (inbox / "mixed" / "film.srt").write_text(SRT)
+    share.fall_ill(Orders("EPERM", calls, below="/inbox/mixed/film.srt"))
+    daemon = house.start()
+    house.wait(lambda: house.films("done") == ["mixed/film.mp4"])
+    told = json.loads((house.work.parent / "companions").read_text())
+    event, taken = ("left_behind", {"cues.srt": SRT}) if len(calls) == 1 else ("ignored", {})
+    assert told == taken
+    (said,) = daemon.said(f"companion.{event}")
+    assert said["file"] == str(house.inbox / "mixed" / "film.srt")
+    assert (inbox / "mixed" / "film.srt").read_text() == SRT
+    assert not daemon.said("host.trouble")
+    assert daemon.stop() == 0
+    assert house.work_is_empty()
+
+
+def test_a_claim_that_cannot_be_completed(house: House, share: SickShare) -> None:
+    """A film that was taken and not yet held is not forgotten when the disk is well again."""
+    put(share.disk / "inbox" / "film.mp4")
+    (share.disk / "inbox" / "film.srt").write_text(SRT)
+    share.fall_ill(Orders("EIO", ("rename",), below="/inbox/film.srt"))
+    daemon = house.start()
+    house.wait(lambda: "strays" in [one["what"] for one in daemon.said("host.trouble")])
+    house.drop("other.mp4", FILM)
+    house.wait(lambda: house.films("done") == ["other.mp4"])
+    share.recover()
+    house.wait(lambda: house.films("done") == ["film.mp4", "other.mp4"])
+    assert "strays" in [one["what"] for one in daemon.said("host.mended")]
+    assert daemon.stop() == 0
+    assert house.films("originals") == ["film.mp4", "other.mp4"]
+    assert house.work_is_empty()

@@ -390,6 +390,19 @@ def test_troubles(log_records: list[dict[str, object]]) -> None:
     assert troubles.sentence() == ""
 
 
+@pytest.mark.errors_logged
+def test_several_troubles() -> None:
+    """What the queue waits for is told first, and not a thousand of the others."""
+    troubles = Troubles()
+    for number in range(9):
+        troubles.report(f"{number}/", "shut.", now=2.0, pause_seconds=1.0, pauses=False)
+    assert not troubles.blocked(now=2.5)
+    troubles.report("space", "the disk is full.", now=1.0, pause_seconds=5.0)
+    told = troubles.sentence()
+    assert told == "the disk is full. " + 4 * "shut. " + "(And 5 more; see the log.)"
+    assert [troubles.until(now=now) for now in (2.0, 3.5, 7.0)] == [3.0, 6.0, None]
+
+
 # --- the wire -----------------------------------------------------------------------------------
 
 REPORT = EraseReport(True, "result.mp4", "none", 1, 2, 3, 0.5, "h264", 0, 0, seconds={"erase": 1.0})
