@@ -35,27 +35,29 @@ def grown(distance: Floats, moments: list[Change], evidence: Evidence, line_px: 
         line_px: the letters' height.
     """
     steady_px = _steady_px(distance, evidence, line_px)
-    wide = _changed(distance, moments, evidence.free, line_px) | (distance <= steady_px)
+    wide = _changed(distance, moments, evidence, line_px) | (distance <= steady_px)
     return _in_shadow(wide, distance, evidence, line_px)
 
 
-def _changed(distance: Floats, moments: list[Change], free: Bools, line_px: float) -> Bools:
+def _changed(distance: Floats, moments: list[Change], evidence: Evidence, line_px: float) -> Bools:
     """The letters grown as far as the picture is seen to change.
 
-    How much the picture changes by itself at such a moment is read off the ``free`` pixels.
+    How much the picture changes by itself at such a moment is read off the pixels without text;
+    where other text comes or goes at it too, off the shell that changes least.
     """
     guess: Bools = distance <= max(3.0, 0.12 * line_px) + 1.5
     if not moments:
         return guess
     reach = _reach_px(line_px)
     change = np.min([moment.size for moment in moments], axis=0)
-    far = (distance > reach + 2) & free
+    far = (distance > reach + 2) & evidence.free
     level = max(8.0, 1.5 * float(np.percentile(change[far], 75))) if far.any() else 8.0
     hot = change > level
     base = float(hot[far].mean()) if far.any() else 0.0
     if base >= 0.5:  # everything changes at that moment: a cut
         return guess
-    width = _outline_px(distance, hot, base, reach)
+    others = 0.0 if evidence.moments else _least_shell(distance, hot, reach)
+    width = _outline_px(distance, hot, max(base, others), reach)
     mask = distance <= width + 1.1
     mask |= (change > max(2 * level, 20.0)) & (distance <= width + 3)
     if base < 0.1:
@@ -109,6 +111,12 @@ def _outline_px(distance: Floats, hot: Bools, base: float, reach: float) -> floa
     """How far from the letters most pixels are ``hot``, ``base`` being the share that always is."""
     least = base + 0.3 * (1 - base)
     return max(1.5, float(_shells(distance, reach, lambda shell: float(hot[shell].mean()) > least)))
+
+
+def _least_shell(distance: Floats, hot: Bools, reach: float) -> float:
+    """The share that is ``hot`` of the shell around the letters of which the least is."""
+    shells = [hot[(distance > step - 1) & (distance <= step)] for step in range(1, int(reach) + 1)]
+    return min((float(shell.mean()) for shell in shells if shell.size), default=0.0)
 
 
 def _shells(distance: Floats, reach: float, is_ink: Callable[[Bools], bool]) -> int:

@@ -75,6 +75,20 @@ def test_in_a_moving_scene_a_shadow_to_one_side_is_found() -> None:
     assert (shadow & ~mask).sum() < 0.03 * shadow.sum()
 
 
+def test_a_text_that_follows_at_once_does_not_widen_the_mask() -> None:
+    """All around the letters the picture changes, since other text comes: that is not their ink."""
+    frames = scene(12, pan_px=0, noise=0.7)
+    random = np.random.default_rng(5)
+    others = cv2.blur(random.uniform(0, 255, SIZE).astype(np.float32), (3, 3)) > 125
+    seen, next_ones = drawn(frames, wide(1)), frames.copy()
+    next_ones[:, others & ~FREE] = 240
+    apart = cv2.distanceTransform((~LETTERS).astype(np.uint8), cv2.DIST_L2, 5)
+    moment = Change(next_ones[:1], seen[:1])
+    mask = grown(np.asarray(apart, np.float32), [moment], Evidence(seen, [], FREE), 28)
+    assert not (wide(1) & ~mask).any()
+    assert not (mask & ~wide(5)).any()
+
+
 def test_where_nothing_tells_the_mask_stays() -> None:
     """A still scene in which the text never comes or goes gives no reason to trust the picture."""
     frames = scene(12, pan_px=0, noise=0.7)
