@@ -62,11 +62,10 @@ def pulls_along(picture: Floats, hole: Bools) -> Pulls:
     """
     height, width = hole.shape
     seen = cv2.erode((~hole).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    slopes = [
-        np.asarray(cv2.Sobel(picture, cv2.CV_32F, x, y, scale=1 / 8), np.float32) * seen
-        for x, y in ((1, 0), (0, 1))
-    ]
-    x, y = slopes
+    x, y = (
+        np.asarray(cv2.Sobel(picture, cv2.CV_32F, along_x, 1 - along_x, scale=1 / 8)) * seen
+        for along_x in (1, 0)
+    )
     size = (-(-width // _COARSE), -(-height // _COARSE))
     share, *tensor = (
         np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -7,7 +7,7 @@ which pixels beside them are then darker than the picture around, over the whole
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -115,19 +115,24 @@ def _outline_px(distance: Floats, hot: Bools, base: float, reach: float) -> floa
 
 def _least_shell(distance: Floats, hot: Bools, reach: float) -> float:
     """The share that is ``hot`` of the shell around the letters of which the least is."""
-    shells = [hot[(distance > step - 1) & (distance <= step)] for step in range(1, int(reach) + 1)]
-    return min((float(shell.mean()) for shell in shells if shell.size), default=0.0)
+    shares = (float(hot[shell].mean()) for shell in _each_shell(distance, reach) if shell.any())
+    return min(shares, default=0.0)
 
 
 def _shells(distance: Floats, reach: float, is_ink: Callable[[Bools], bool]) -> int:
     """How many shells around the letters, each a pixel thick, are ink; none behind a gap counts."""
     width = 0
-    for step in range(1, int(reach) + 1):
-        shell = (distance > step - 1) & (distance <= step)
+    for shell in _each_shell(distance, reach):
         if not shell.any() or not is_ink(shell):
             break
-        width = step
+        width += 1
     return width
+
+
+def _each_shell(distance: Floats, reach: float) -> Iterator[Bools]:
+    """The shells around the letters, each a pixel thick, from the nearest on."""
+    for step in range(1, int(reach) + 1):
+        yield (distance > step - 1) & (distance <= step)
 
 
 def _reach_px(line_px: float) -> float:

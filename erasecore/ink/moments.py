@@ -72,13 +72,16 @@ def aligned(change: Change, around: NDArray[np.bool_]) -> Change:
         around: bool ``(H, W)``; the place without any text, where the two are compared.
     """
     before, after = change.without[0], change.with_ink[0]
-    if around.sum() < _LEAST_PX or _error(before, after, around) < _STILL_LEVELS:
+    if around.sum() < _LEAST_PX:
+        return change
+    unmoved = _error(before, after, around)
+    if unmoved < _STILL_LEVELS:
         return change
     motion = _camera(before, after, around)
     if motion is None:
         return change
     without = np.stack([_moved(plane, motion) for plane in change.without])
-    gained = _error(without[0], after, around) < _LEAST_GAIN * _error(before, after, around)
+    gained = _error(without[0], after, around) < _LEAST_GAIN * unmoved
     return Change(without, change.with_ink) if gained else change
 
 

@@ -39,15 +39,16 @@ def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
         return mask
     sizes = [moment.size for moment in evidence.moments]
     picture = _unchanged(np.min(sizes, axis=0), free) if sizes else None
-    picture = _lives(evidence, free, _LIVES) if picture is None else picture
+    usual = around(evidence.spread, free)
+    picture = _lives(evidence, usual, free, _LIVES) if picture is None else picture
     if picture is None:
         return mask
-    picture &= ~_stands_still(evidence, free)
+    picture &= ~_stands_still(evidence, usual, free)
     kept = _peeled(mask, picture & ~letters, _MOST_LAYERS)
     never = _never_changed(sizes, free)
     if never is not None:
         return _peeled(kept, never & picture, _MOST_UNCHANGED)
-    lives = _lives(evidence, free, _LIVES_FULLY)
+    lives = _lives(evidence, usual, free, _LIVES_FULLY)
     return kept if lives is None else _peeled(kept, lives & picture, _MOST_LAYERS)
 
 
@@ -80,26 +81,26 @@ def _noise(change: Floats, free: Bools) -> float:
     return float(np.percentile(change[free], 95))
 
 
-def _lives(evidence: Evidence, free: Bools, share: float) -> Bools | None:
+def _lives(evidence: Evidence, usual: Floats, free: Bools, share: float) -> Bools | None:
     """Pixels that change in time as the picture around does; ``None`` where that is still.
 
-    They have more than ``share`` of its spread, and its mean.
+    They have more than ``share`` of its spread, which is the ``usual`` one, and its mean.
     """
     spread, mean = evidence.spread, evidence.mean
     if float(np.median(spread[free])) < _LIVELY_LEVELS:
         return None
-    usual_spread, usual_mean = around(spread, free), around(mean, free)
+    usual_mean = around(mean, free)
     texture = around(np.abs(mean - usual_mean), free)
-    lively = (usual_spread > _LIVELY_LEVELS) & (spread > share * usual_spread)
+    lively = (usual > _LIVELY_LEVELS) & (spread > share * usual)
     picture: Bools = lively & (np.abs(mean - usual_mean) < 3 + texture)
     return picture
 
 
-def _stands_still(evidence: Evidence, free: Bools) -> Bools:
+def _stands_still(evidence: Evidence, usual: Floats, free: Bools) -> Bools:
     """Pixels that hardly change in time where all of the picture around does."""
     spread = evidence.spread
     lively = np.where(free, spread, np.float32(np.inf)).astype(np.float32)
     stillest = cv2.erode(lively, np.ones((_STILL_PX, _STILL_PX), np.uint8))
-    usual = np.minimum(around(spread, free), stillest)
-    still: Bools = (usual > _LIVELY_LEVELS) & (spread < _STILL * usual)
+    least = np.minimum(usual, stillest)
+    still: Bools = (least > _LIVELY_LEVELS) & (spread < _STILL * least)
     return still
