@@ -43,6 +43,8 @@ WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
 KILL_SECONDS = 5.0
 DEAF_SECONDS = 2.0
 """We listen more often, unless we are held up ourselves."""
+OOM_SCORE = "500"
+"""When memory runs out the kernel is to end a worker, not the daemon."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 """NumPy's: its products are small here, and a second thread only waits for them, busily."""
@@ -177,6 +179,8 @@ class Supervisor:
         finally:
             os.close(command_out)
             os.close(answer_in)
+        with suppress(OSError):  # not every system has it
+            Path(f"/proc/{self._process.pid}/oom_score_adj").write_text(OOM_SCORE)
 
     def begin(self, start: Start, *, now: float) -> None:
         """Give the idle worker an attempt."""

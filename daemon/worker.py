@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from daemon.attempt import Channel, Observe, die_with_parent, serve
@@ -27,16 +26,11 @@ from erasecore.settings import HostSettings
 from erasecore.tools import Tools
 from erasecore.versions import library_versions
 
-OOM_SCORE = "500"
-"""The kernel is to end us, not the daemon, when memory runs out."""
-
 
 def prepare(parent_pid: int, nice: int) -> None:
     """Make this process one that ends with its parent and yields to everybody else."""
     die_with_parent(parent_pid)
     os.nice(nice)
-    with suppress(OSError):  # not every system has it, or lets us
-        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     environment = read_environment()
     arm_from(environment.fault_at, environment.fault_does, parent_pid=parent_pid)
 

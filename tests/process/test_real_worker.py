@@ -14,7 +14,7 @@ import pytest
 
 from daemon.config import load_config
 from daemon.onefile import Errand, erase_file
-from daemon.worker import OOM_SCORE
+from daemon.supervisor import OOM_SCORE
 from erasecore.errors import HostError
 from tests.clips import clean_film, small_film
 from tests.process.house import REPOSITORY, House
