@@ -32,6 +32,7 @@ _POLISH = ((1, 2),)
 _POINTS = {_COARSE: 2000, 1: 3000}
 _FEWEST_POINTS = 60
 _COST_POINTS = 500  # that a guess is judged by
+_NO_IDEA_LEVELS = 99.0  # the error of a guess that cannot be judged
 _UNIT_PX = 100.0
 _KERNEL = np.ones((3, 3), np.uint8)
 _PICTURES = 12  # frames whose pictures are kept: a long hop, and what is read between its ends
@@ -87,11 +88,13 @@ class AffineFitter:
     def cost(self, frame: int, other: int, model: Model) -> float:
         """Median error of a guess at the coarse size, in levels."""
         here, there = self._levels[_COARSE][frame], self._levels[_COARSE][other]
+        if here.points < _FEWEST_POINTS // 2:  # there may be none, in a flat picture
+            return _NO_IDEA_LEVELS
         few = np.s_[:, :: max(1, here.points // _COST_POINTS)]
         x, y = here.places[few] + _moves(model, _COARSE) @ here.basis[few]
         seen = _nearest(there.visible, x, y) > 0
         if seen.sum() < _FEWEST_POINTS // 2:
-            return 99.0
+            return _NO_IDEA_LEVELS
         error = _read(self._pictures[_COARSE][other], x, y)[0] - here.values[0][few[1]]
         return _median(np.abs(error[seen]))
 

@@ -89,6 +89,22 @@ def test_a_pan_is_recovered_up_to_interpolation(dx: float, dy: float) -> None:
         assert (origin == Origin.PROPAGATED).mean() > 0.95
 
 
+@pytest.mark.parametrize("level", [0, 16, 128, 255])
+def test_a_flat_picture_is_filled_flat(level: int) -> None:
+    """Where there is nothing that a motion could be told by, nothing moves."""
+    truth = np.full((FRAMES, HEIGHT, WIDTH), level, np.uint8)
+    for values, _ in filled(strip_of(truth, slice(2, FRAMES - 2))):
+        assert (values == level).all()
+
+
+def test_a_flat_picture_before_a_textured_one() -> None:
+    """A fade from black: the hole of a frame in the light is filled from frames in the light."""
+    truth = pan(0.0, 0.0)
+    truth[:6] = 16
+    for (values, _), frame in zip(filled(strip_of(truth, slice(2, 12))), truth[2:12], strict=True):
+        assert np.abs(values - frame[HOLE]).mean() < 1.5
+
+
 def test_a_filled_pixel_changes_as_its_neighbours_do() -> None:
     """In a noisy pan the fill changes no more from frame to frame than the picture does."""
     truth = pan(0.7, 0.0, noise=3.0)
