@@ -21,6 +21,7 @@ _BRIDGE = 3  # frames of doubt that are crossed when the text is there again beh
 _STILL = 4  # frames in which the gain stays where it is, once the text is gone
 _FULL = 0.94  # of the gain inside: fully opaque
 _CLEAN = 0.1  # a gain no larger is noise of the picture behind
+_SHARP = 0.4  # of a text's likeness: below it in the next frame, it has gone at once
 _FAINT = 0.03  # of the gain: the least that counts as ink, in a film without noise
 
 
@@ -168,6 +169,21 @@ class _Walk:
                 there = here
             elif here - there > _BRIDGE:
                 break
+        return self._recoloured(there)
+
+    def _recoloured(self, there: int) -> int:
+        """The last step behind ``there`` of a line that has changed its colour word by word.
+
+        It looks less and less like its template, never changes all along, and then goes at once.
+        """
+        last = there
+        while len(self.steps) > last + 1 or self.step():
+            shown, step = self.steps[last], self.steps[last + 1]
+            if not step.look.there:
+                return last if step.look.likeness < _SHARP * shown.look.likeness else there
+            if self._track.changed_along(shown.piece, step.piece):
+                return there
+            last += 1
         return there
 
 
@@ -197,7 +213,7 @@ def _is_sharp(looks: Sequence[Presence], there: int) -> bool:
     """Whether the text is plain up to ``there`` and nothing is left of it in the frames behind."""
     inside, outside = looks[max(0, there - 2) : there + 1], looks[there + 1 : there + 4]
     plain = min(look.likeness for look in inside)
-    return bool(outside) and plain > 0.5 and all(look.likeness < 0.4 * plain for look in outside)
+    return bool(outside) and plain > 0.5 and all(look.likeness < _SHARP * plain for look in outside)
 
 
 def _fading(gains: NDArray[np.float64], there: int) -> bool:

@@ -46,7 +46,7 @@ def switches(pieces: Sequence[Piece], template: Template, around: NDArray[np.boo
     """
     if len(pieces) < 2 or not around.any():
         return []
-    least = max(_LEAST_LEVELS, _LEAST_CHANGE * template.contrast)
+    least = _least(template.contrast)
     mask = around.astype(np.uint8)
     steps = [
         (template.cell_changes(one.luma, other.luma), _outside(one, other, mask))
@@ -62,6 +62,16 @@ def switches(pieces: Sequence[Piece], template: Template, around: NDArray[np.boo
         if float((cells > floor).mean()) >= _LEAST_SHARE:
             found.append(pieces[k + 1].index)
     return found
+
+
+def switched(cells: NDArray[np.float64], contrast: float) -> bool:
+    """Whether a line whose cells change by so many levels changes all along, and not in a word."""
+    return float((cells > _least(contrast)).mean()) >= _LEAST_SHARE
+
+
+def _least(contrast: float) -> float:
+    """The levels that a cell changes by, at least, when its text of that contrast is another."""
+    return max(_LEAST_LEVELS, _LEAST_CHANGE * contrast)
 
 
 def _outside(one: Piece, other: Piece, mask: NDArray[np.uint8]) -> float:

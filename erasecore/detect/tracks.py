@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from erasecore.detect.patterns import Pattern, Presence, Template, strokes
 from erasecore.detect.pictures import Luma, average
-from erasecore.detect.switches import Piece, switches
+from erasecore.detect.switches import Piece, switched, switches
 
 WorkBox: TypeAlias = NDArray[np.float64]
 """Left, top, right, bottom in working pixels."""
@@ -237,6 +237,10 @@ class Track:
         if not around.any():
             return False
         return float(cv2.absdiff(one.luma, other.luma)[around].mean()) < 0.2 * strokes_levels
+
+    def changed_along(self, one: Piece, other: Piece) -> bool:
+        """Whether the strokes differ between two frames all along the line, not word by word."""
+        return switched(self.template.cell_changes(one.luma, other.luma), self.template.contrast)
 
     def around(self, others: Sequence[WorkBox]) -> NDArray[np.bool_]:
         """The window's pixels away from the line and from ``others``."""

@@ -138,6 +138,18 @@ def test_recolouring_keeps_one_event() -> None:
     assert spans(find_in(pictures)) == [(5, 50)]
 
 
+@pytest.mark.parametrize("still", [False, True])
+def test_a_line_that_grows_dark_word_by_word_ends_where_it_goes(*, still: bool) -> None:
+    """However little the last frames look like the first, as long as no step changes all of it."""
+    text, pan = "Sing along with me now", (0, 0) if still else (2, 1)
+    plain = draw(320, 180, 60, captions=[Caption(text, 5, 50)], pan=pan)
+    toned = draw(320, 180, 60, captions=[Caption(text, 5, 50, color=(150, 95, 40))], pan=pan)
+    pictures = plain.shown.copy()
+    for first, edge in ((20, 110), (30, 150), (43, 200), (46, 320)):
+        pictures[first:50, :, :edge] = toned.shown[first:50, :, :edge]
+    assert spans(find_in(pictures)) == [(5, 50)]
+
+
 def _sign(frames: int, step: float) -> U8:
     """A sign in the lower part of a scene, both moving by ``step`` pixels a frame."""
     wide = draw(700, 180, 1, captions=[Caption("OPEN ALL DAY", 0, 1, size_px=22)]).shown[0]
