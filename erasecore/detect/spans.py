@@ -49,6 +49,18 @@ class Span:
     sharp_on: bool = False  # all there from one frame to the next
     sharp_off: bool = False
 
+    @property
+    def alone(self) -> bool:
+        """Whether it comes or goes while its surroundings stay."""
+        return Edge.ALONE in (self.comes, self.goes)
+
+    @property
+    def plainly_alone(self) -> bool:
+        """Whether it does so at once or in a fade, not bit by bit as what comes to light does."""
+        comes = self.switched_on or self.sharp_on or self.full_start > self.start
+        goes = self.switched_off or self.sharp_off or self.full_stop < self.stop
+        return (self.comes is Edge.ALONE and comes) or (self.goes is Edge.ALONE and goes)
+
 
 @dataclass(frozen=True, slots=True)
 class _Step:

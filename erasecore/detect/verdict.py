@@ -25,6 +25,7 @@ _FIT = 0.3  # of the template at its place, at least
 _FIT_ONCE = 0.45  # of a line that was seen in a single sample
 _TILT_DEGREES = 7.0
 _STUMP = 1.5  # of a line's length to its height
+_HIGH, _LOW = 0.3, 0.62  # of the height: above the one and below the other captions stand
 _FAINT_LEVELS = 7.0
 _STAYS_SECONDS = 20.0  # nobody reads one subtitle for longer: a logo, a banner
 _FLAT_LEVELS = 2.5  # surroundings with less structure do not show whether they move
@@ -146,7 +147,7 @@ def _is_pair(one: TextLine, other: TextLine) -> bool:
     """Whether two lines come and go together, alone, in one size and close to each other."""
     spans = one.span, other.span
     together = abs(spans[0].start - spans[1].start) <= 2 and abs(spans[0].stop - spans[1].stop) <= 2
-    alone = all(Edge.ALONE in (span.comes, span.goes) for span in spans)
+    alone = all(span.alone for span in spans)
     larger = max(one.text_height, other.text_height)
     alike_sized = min(one.text_height, other.text_height) > 0.65 * larger
     gaps = [
@@ -171,7 +172,8 @@ def _stands(line: TextLine, film: FilmFacts) -> bool:
 def drawn_over(line: TextLine, film: FilmFacts) -> bool:
     """Whether the line is certainly drawn over the picture."""
     span = line.span
-    if Edge.ALONE in (span.comes, span.goes) or line.moving > 0.5:
+    low = _row(line, film) > _LOW  # where it is most likely, less will do
+    if span.plainly_alone or (span.alone and low) or line.moving > 0.5:
         return True
     if span.sharp_on and not film.jolts & {span.start - 1, span.start, span.start + 1}:
         return True
@@ -184,17 +186,22 @@ def in_caption_place(line: TextLine, film: FilmFacts) -> bool:
     """Whether subtitles usually stand where the line stands."""
     if film.any_place:
         return True
-    row = (line.box[1] + line.box[3]) / 2 / film.height
+    row = _row(line, film)
     if line.vertical:
         return True
     if film.portrait:
         return _centred(line, film, 0.2) and 0.03 < row < 0.98
     length = float(line.box[2] - line.box[0]) / line.text_height
     if length < _STUMP:  # a single letter, or a leaf
-        return _centred(line, film, 0.06) and (row < 0.3 or row > 0.62)
-    if row > 0.7 and length > 2 * _STUMP and Edge.ALONE in (line.span.comes, line.span.goes):
+        return _centred(line, film, 0.06) and (row < _HIGH or row > _LOW)
+    if row > 0.7 and length > 2 * _STUMP and line.span.alone:
         return True  # at the left or the right, as some do
-    return _centred(line, film, 0.3) and (row < 0.3 or row > 0.62)
+    return _centred(line, film, 0.3) and (row < _HIGH or row > _LOW)
+
+
+def _row(line: TextLine, film: FilmFacts) -> float:
+    """Where the line's middle is, as a share of the height, from the top."""
+    return float(line.box[1] + line.box[3]) / 2 / film.height
 
 
 def _centred(line: TextLine, film: FilmFacts, share: float) -> bool:
