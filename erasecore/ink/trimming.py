@@ -38,7 +38,7 @@ def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
     if int(free.sum()) < 100:
         return mask
     sizes = [moment.size for moment in evidence.moments]
-    picture = _unchanged(np.min(sizes, axis=0), free) if sizes else None
+    picture = _unchanged(_change(sizes, free), free) if sizes else None
     usual = around(evidence.spread, free)
     picture = _lives(evidence, usual, free, _LIVES) if picture is None else picture
     if picture is None:
@@ -58,6 +58,17 @@ def _peeled(mask: Bools, loose: Bools, layers: int) -> Bools:
     for _ in range(layers):
         kept = np.where(loose, np.asarray(cv2.erode(kept, _KERNEL), np.uint8), kept)
     return kept > 0
+
+
+def _change(sizes: list[Floats], free: Bools) -> Floats:
+    """How far each pixel changed as the subtitle came or went, in levels.
+
+    A dark outline changes nothing in a picture that is dark at one of these moments; what else
+    changes than ink is few where the picture hardly does.
+    """
+    calm = [size for size in sizes if _noise(size, free) <= _QUIET_LEVELS]
+    change: Floats = np.max(calm, axis=0) if calm else np.min(sizes, axis=0)
+    return change
 
 
 def _unchanged(change: Floats, free: Bools) -> Bools | None:

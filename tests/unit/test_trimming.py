@@ -53,6 +53,18 @@ def test_in_a_still_scene_the_mask_shrinks_to_what_has_changed(outline_px: int) 
     assert (mask & ~ink).sum() < 0.1 * ink.sum()
 
 
+def test_an_outline_that_goes_in_the_dark_is_kept() -> None:
+    """A scene that has faded to the outline's black when the text goes hides that it goes."""
+    frames = scene(12, pan_px=0, noise=0.7)
+    ink = wide(2)
+    dark = np.random.default_rng(7).normal(10, 0.7, (1, *SIZE)).astype(np.float32)
+    seen = drawn(frames, ink)
+    moments = [Change(frames[:1], seen[:1]), Change(dark, drawn(dark, ink))]
+    mask = trimmed(wide(4), LETTERS, Evidence(seen[1:], moments, FREE))
+    assert not (ink & ~mask).sum() > 0.02 * ink.sum()
+    assert (mask & ~ink).sum() < 0.2 * ink.sum()
+
+
 def test_in_a_moving_scene_the_mask_shrinks_to_what_keeps_still() -> None:
     """Without any moment at which the text alone came or went, life tells picture from ink."""
     frames = scene(40, pan_px=2, noise=0.7)
