@@ -10,6 +10,9 @@ import numpy as np
 
 from erasecore.engines.base import Bools, Floats
 
+CALM_LEVELS = 5.0
+"""By which a picture changes at most, away from any text, at a moment that tells of one pixel."""
+
 _AROUND_PX = 15
 
 
@@ -51,6 +54,20 @@ class Evidence:
     moments: list[Change]
     free: Bools
 
+    def change(self, free: Bools) -> Floats | None:
+        """How far each pixel changed as the subtitle came or went, in levels; ``None``: not told.
+
+        A dark outline changes nothing in a picture that is dark at one of these moments; so the
+        largest change counts, of moments at which hardly anything else changed ``free`` of text.
+        If there is none of these the least change counts.
+        """
+        sizes = [moment.size for moment in self.moments]
+        if not sizes:
+            return None
+        calm = [size for size in sizes if noise(size, free) <= CALM_LEVELS]
+        change: Floats = np.max(calm, axis=0) if calm else np.min(sizes, axis=0)
+        return change
+
     @cached_property
     def spread(self) -> Floats:
         """How much each pixel changes during the event: standard deviation, in levels."""
@@ -62,6 +79,11 @@ class Evidence:
         """Each pixel's mean over the event, in levels."""
         mean: Floats = self.frames.mean(axis=0)
         return mean
+
+
+def noise(change: Floats, free: Bools) -> float:
+    """How much the picture changes without any subtitle, in levels."""
+    return float(np.percentile(change[free], 95))
 
 
 def around(values: Floats, known: Bools) -> Floats:

@@ -1,8 +1,9 @@
 """How far outline, shadow and coding halo reach beyond the letters.
 
-Three observations tell: where the picture changed as the subtitle came or went, as a function of
-the distance to the letters; how far from them it stands still while the scene around moves; and
-which pixels beside them are then darker than the picture around, over the whole of the subtitle.
+Four observations tell: where the picture changed as the subtitle came or went, as a function of
+the distance to the letters; how far it changed faintly, by a glow; how far from the letters it
+stands still while the scene around moves; and which pixels beside them are then darker than the
+picture around, over the whole of the subtitle.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ _LIVELY_LEVELS = 6.0  # of one in whose mean what stands still is seen
 _COVERED = 0.75  # of the spread of the picture around: what ink lets through of it at most
 _PLAIN_LEVELS = 10.0  # darker by so much, and by
 _PLAIN = 4.0  # times what a mean differs from its surroundings elsewhere: plain to see
+_GLOW_LEVELS, _GLOW = (
+    3.0,
+    2.0,
+)  # a glow changes more than these, the second times what changes anyway
+_GLOW_LINES = 0.7  # letter heights that it may reach
 _SHADOW_PX = 3  # beyond what was grown without it
 _LEAST_FREE_PX = 100  # pixels without text that can stand for the picture
 _KERNEL = np.ones((3, 3), np.uint8)
@@ -34,8 +40,8 @@ def grown(distance: Floats, moments: list[Change], evidence: Evidence, line_px: 
         evidence: what else is known of the region.
         line_px: the letters' height.
     """
-    steady_px = _steady_px(distance, evidence, line_px)
-    wide = _changed(distance, moments, evidence, line_px) | (distance <= steady_px)
+    least_px = max(_steady_px(distance, evidence, line_px), _glow_px(distance, evidence, line_px))
+    wide = _changed(distance, moments, evidence, line_px) | (distance <= least_px)
     return _in_shadow(wide, distance, evidence, line_px)
 
 
@@ -81,6 +87,21 @@ def _steady_px(distance: Floats, evidence: Evidence, line_px: float) -> float:
         return 0.0
     width = _shells(distance, reach, lambda shell: float(np.median(spread[shell])) <= 0.35 * usual)
     return width + 1.1 if width else 0.0
+
+
+def _glow_px(distance: Floats, evidence: Evidence, line_px: float) -> float:
+    """How far from the letters the picture changes, be it faintly, more than it does elsewhere.
+
+    A glow is soft: each shell around the letters is told by its middle, not by its single pixels.
+    """
+    reach = _GLOW_LINES * line_px
+    far = (distance > reach + 2) & evidence.free
+    change = evidence.change(far) if int(far.sum()) >= _LEAST_FREE_PX else None
+    if change is None:
+        return 0.0
+    usual = float(np.median(change[far]))
+    least = _GLOW_LEVELS + _GLOW * usual
+    return float(_shells(distance, reach, lambda shell: float(np.median(change[shell])) > least))
 
 
 def _in_shadow(wide: Bools, distance: Floats, evidence: Evidence, line_px: float) -> Bools:

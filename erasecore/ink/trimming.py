@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from erasecore.engines.base import Bools, Floats
-from erasecore.ink.evidence import Evidence, around
+from erasecore.ink.evidence import CALM_LEVELS, Evidence, around, noise
 
 _MOST_LAYERS = 4  # pixels that are taken away from a border at most
 _MOST_UNCHANGED = 12  # and more of them that never changed
@@ -27,7 +27,6 @@ _LIVES_FULLY = 0.8  # what is no letter, either
 _STILL = 0.3  # of that spread: what does not live at all
 _STILL_PX = 31  # wide surroundings, in which nothing is as still
 _NOISY_LEVELS = 8.0  # a picture that changes by more tells nothing
-_QUIET_LEVELS = 5.0  # nor one moment alone, of letters, where it changes by more
 _LEAST_LEVELS, _MOST_LEVELS = 3.0, 5.0  # changes below are noise, whatever the scene; above are not
 _KERNEL = np.ones((3, 3), np.uint8)
 
@@ -37,15 +36,15 @@ def trimmed(mask: Bools, letters: Bools, evidence: Evidence) -> Bools:
     free = evidence.free & (cv2.dilate(mask.astype(np.uint8), _KERNEL, iterations=2) == 0)
     if int(free.sum()) < 100:
         return mask
-    sizes = [moment.size for moment in evidence.moments]
-    picture = _unchanged(_change(sizes, free), free) if sizes else None
+    change = evidence.change(free)
+    picture = None if change is None else _unchanged(change, free)
     usual = around(evidence.spread, free)
     picture = _lives(evidence, usual, free, _LIVES) if picture is None else picture
     if picture is None:
         return mask
     picture &= ~_stands_still(evidence, usual, free)
     kept = _peeled(mask, picture & ~letters, _MOST_LAYERS)
-    never = _never_changed(sizes, free)
+    never = _never_changed(evidence, free)
     if never is not None:
         return _peeled(kept, never & picture, _MOST_UNCHANGED)
     lives = _lives(evidence, usual, free, _LIVES_FULLY)
@@ -60,36 +59,21 @@ def _peeled(mask: Bools, loose: Bools, layers: int) -> Bools:
     return kept > 0
 
 
-def _change(sizes: list[Floats], free: Bools) -> Floats:
-    """How far each pixel changed as the subtitle came or went, in levels.
-
-    A dark outline changes nothing in a picture that is dark at one of these moments; what else
-    changes than ink is few where the picture hardly does.
-    """
-    calm = [size for size in sizes if _noise(size, free) <= _QUIET_LEVELS]
-    change: Floats = np.max(calm, axis=0) if calm else np.min(sizes, axis=0)
-    return change
-
-
 def _unchanged(change: Floats, free: Bools) -> Bools | None:
     """Where a change is no larger than without any subtitle; ``None`` where all changed."""
-    if _noise(change, free) > _NOISY_LEVELS:
+    if noise(change, free) > _NOISY_LEVELS:
         return None
     most = float(np.clip(np.percentile(change[free], 98), _LEAST_LEVELS, _MOST_LEVELS))
     unchanged: Bools = change <= most
     return unchanged
 
 
-def _never_changed(sizes: list[Floats], free: Bools) -> Bools | None:
+def _never_changed(evidence: Evidence, free: Bools) -> Bools | None:
     """What changed at no moment; ``None`` where that cannot be told for certain."""
-    if not sizes or (len(sizes) == 1 and _noise(sizes[0], free) > _QUIET_LEVELS):
+    sizes = [moment.size for moment in evidence.moments]
+    if not sizes or (len(sizes) == 1 and noise(sizes[0], free) > CALM_LEVELS):
         return None
     return _unchanged(np.max(sizes, axis=0), free)
-
-
-def _noise(change: Floats, free: Bools) -> float:
-    """How much the picture changes without any subtitle, in levels."""
-    return float(np.percentile(change[free], 95))
 
 
 def _lives(evidence: Evidence, usual: Floats, free: Bools, share: float) -> Bools | None:

@@ -87,6 +87,21 @@ def test_in_a_moving_scene_a_shadow_to_one_side_is_found() -> None:
     assert (shadow & ~mask).sum() < 0.03 * shadow.sum()
 
 
+def test_a_soft_glow_is_found_as_far_as_it_shows() -> None:
+    """A glow around the letters, fainter with each pixel, is ink down to a few levels."""
+    frames = scene(12, pan_px=0, noise=0.7)
+    apart = cv2.distanceTransform((~LETTERS).astype(np.uint8), cv2.DIST_L2, 5)
+    distance = np.asarray(apart, np.float32)
+    glow = np.asarray(0.47 * np.exp(-((distance / 8) ** 2)), np.float32)
+    seen = np.asarray(frames + glow * (255 - frames), np.float32)
+    seen[:, LETTERS] = 240
+    evidence = Evidence(seen[1:], [Change(frames[:1], seen[:1])], FREE & (distance > 24))
+    mask = trimmed(grown(distance, evidence.moments, evidence, 28), LETTERS, evidence)
+    left = np.abs(seen - frames).mean(axis=0)[~mask]
+    assert float(left.max()) < 12
+    assert not mask[distance > 21].any()
+
+
 def test_a_text_that_follows_at_once_does_not_widen_the_mask() -> None:
     """All around the letters the picture changes, since other text comes: that is not their ink."""
     frames = scene(12, pan_px=0, noise=0.7)
