@@ -13,6 +13,9 @@ from erasecore.engines.base import Bools, Floats
 CALM_LEVELS = 5.0
 """By which a picture changes at most, away from any text, at a moment that tells of one pixel."""
 
+NOISY_LEVELS = 8.0
+"""A picture that changes by more tells nothing."""
+
 _AROUND_PX = 15
 
 
@@ -58,13 +61,16 @@ class Evidence:
         """How far each pixel changed as the subtitle came or went, in levels; ``None``: not told.
 
         A dark outline changes nothing in a picture that is dark at one of these moments; so the
-        largest change counts, of moments at which hardly anything else changed ``free`` of text.
-        If there is none of these the least change counts.
+        largest change counts, of moments at which hardly anything else changed ``free`` of text. If
+        there is none of these it is the change at the calmest one, or, all being noisy, the least.
         """
         sizes = [moment.size for moment in self.moments]
         if not sizes:
             return None
-        calm = [size for size in sizes if noise(size, free) <= CALM_LEVELS]
+        noises = [noise(size, free) for size in sizes]
+        calm = [size for size, own in zip(sizes, noises, strict=True) if own <= CALM_LEVELS]
+        if not calm and min(noises) <= NOISY_LEVELS:
+            calm = [sizes[int(np.argmin(noises))]]
         change: Floats = np.max(calm, axis=0) if calm else np.min(sizes, axis=0)
         return change
 

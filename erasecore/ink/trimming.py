@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from erasecore.engines.base import Bools, Floats
-from erasecore.ink.evidence import CALM_LEVELS, Evidence, around, noise
+from erasecore.ink.evidence import CALM_LEVELS, NOISY_LEVELS, Evidence, around, noise
 
 _MOST_LAYERS = 4  # pixels that are taken away from a border at most
 _MOST_UNCHANGED = 12  # and more of them that never changed
@@ -26,7 +26,6 @@ _LIVES = 0.6  # of the spread of the picture around it: what is under no ink
 _LIVES_FULLY = 0.8  # what is no letter, either
 _STILL = 0.3  # of that spread: what does not live at all
 _STILL_PX = 31  # wide surroundings, in which nothing is as still
-_NOISY_LEVELS = 8.0  # a picture that changes by more tells nothing
 _LEAST_LEVELS, _MOST_LEVELS = 3.0, 5.0  # changes below are noise, whatever the scene; above are not
 _KERNEL = np.ones((3, 3), np.uint8)
 
@@ -61,7 +60,7 @@ def _peeled(mask: Bools, loose: Bools, layers: int) -> Bools:
 
 def _unchanged(change: Floats, free: Bools) -> Bools | None:
     """Where a change is no larger than without any subtitle; ``None`` where all changed."""
-    if noise(change, free) > _NOISY_LEVELS:
+    if noise(change, free) > NOISY_LEVELS:
         return None
     most = float(np.clip(np.percentile(change[free], 98), _LEAST_LEVELS, _MOST_LEVELS))
     unchanged: Bools = change <= most
