@@ -22,8 +22,8 @@ from bench.cases import Case, Masks, TrueEvent
 from bench.media import read_pictures, to_bgr
 from bench.residual import TextJudge
 from erasecore.detect.detector import Detector
-from erasecore.detect.events import Detection, Event
 from erasecore.detect.finder import EventFinder, find_events
+from erasecore.model.events import Detection, Event
 from erasecore.settings import DetectSettings, LimitSettings
 from erasecore.video.probe import probe
 from erasecore.video.reader import FrameReader

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.cases import Case, TrueEvent
 from bench.media import open_film
-from erasecore.subtitles import UNREADABLE
+from erasecore.text.srt import UNREADABLE
 
 KNOWN_SCRIPTS = ("LATIN", "CJK", "HIRAGANA", "KATAKANA")
 _CUE = re.compile(r"\d+\n(\S+) --> (\S+)\n((?:.+\n)+)")

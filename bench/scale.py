@@ -19,9 +19,9 @@ import psutil
 import yaml
 
 from bench.media import BenchError
-from daemon.inbox import Inbox
-from daemon.past import REPORT_ENDING, Entry
-from daemon.places import InboxSettings
+from daemon.config.locations import InboxSettings
+from daemon.inbox.settling import Inbox
+from daemon.jobs.history_view import REPORT_ENDING, Entry
 
 FILES, JOBS = 20_000, 5_000
 FILES_PER_FOLDER = 100

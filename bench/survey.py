@@ -16,14 +16,15 @@ import numpy as np
 from bench.cases import Case
 from bench.diffusion import FlopsRow
 from bench.flops import Clip, ours, published
-from erasecore.engines.base import Filled, Origin, Strip, Tick, Traits
+from erasecore.engines.base import Filled, Origin, Tick, Traits
 from erasecore.engines.diffueraser.crops import SURROUNDINGS
 from erasecore.engines.diffueraser.selection import choose
 from erasecore.engines.diffueraser.shown import Surrounded, crop_of_shot
-from erasecore.engines.propagate import PropagateEngine
+from erasecore.engines.propagate.engine import PropagateEngine
+from erasecore.model.strip_types import Strip
 from erasecore.pipeline import erase
+from erasecore.resources import Tools
 from erasecore.settings import DiffusionSettings, EncodeSettings, EraseSettings
-from erasecore.tools import Tools
 
 _NAME = "survey"
 _PEAK = 255  # levels

@@ -16,26 +16,27 @@ from dataclasses import replace
 import structlog
 from ulid import ULID
 
-from daemon import claims, owners
-from daemon.advice import advice
-from daemon.anchors import Anchors
-from daemon.config import Config
-from daemon.dispatch import Dispatch
-from daemon.environment import Environment
-from daemon.folders import prove
-from daemon.history import History
-from daemon.holdings import Holdings
-from daemon.intake import Intake
-from daemon.jobs import JobState
-from daemon.logs import configure
-from daemon.machine import look_at_machine
-from daemon.notify import Notifier
-from daemon.refusals import Refusals
-from daemon.status import Snapshot, WorkerView, write_snapshot
-from daemon.supervisor import WORKER_COMMAND, Seat, WorkerState
-from daemon.troubles import Troubles
-from daemon.wake import Wake
-from daemon.workers import Workers, seats_for, works_on_gpu
+from daemon.config.environment import Environment
+from daemon.config.schema import Config
+from daemon.dispatcher import Dispatch
+from daemon.folders.checks import prove
+from daemon.folders.mount_guard import Anchors
+from daemon.inbox.blocked import Refusals
+from daemon.inbox.candidates import Intake
+from daemon.jobs import claims
+from daemon.jobs import instances as owners
+from daemon.jobs.history import History
+from daemon.jobs.job import JobState
+from daemon.jobs.store import Holdings
+from daemon.runtime.host_problems import Troubles
+from daemon.runtime.logs import configure
+from daemon.runtime.systemd import Notifier
+from daemon.runtime.wakeup import Wake
+from daemon.status.snapshot import Snapshot, WorkerView, write_snapshot
+from daemon.storage.os_errors import advice
+from daemon.workers.pool import Workers, seats_for, works_on_gpu
+from daemon.workers.process import WORKER_COMMAND, Seat, WorkerState
+from daemon.workers.resources import look_at_machine
 from erasecore.errors import ConfigError, FolderError, FolderGone
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,39 @@ BUSY_SLEEP_SECONDS = 1.0
 CLAIMED_SLEEP_SECONDS = 0.5
 ANCHORS_SECONDS = 1.0
 """Between two looks at whether the folders are still there."""
+AWAIT_FOLDERS_SECONDS = 20.0
+"""Between two looks while we wait: the watchdog wants to hear from us."""
+
+
+def await_folders(config: Config, environment: Environment) -> bool:
+    """Return once every folder can be used; False if we were asked to leave while we waited.
+
+    Raises:
+        ConfigError: one of them never can.
+    """
+    wake = Wake()
+    notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
+    said = ""
+    try:
+        with wake.signals():
+            while not wake.stops:
+                try:
+                    Anchors(config.folders)
+                    prove(config.folders, token=str(ULID()))
+                except FolderError as error:
+                    if said != str(error):
+                        said = str(error)
+                        log.error("host.trouble", what="folders", sentence=said)  # noqa: TRY400
+                    notifier.ready()  # so that nobody restarts us for waiting
+                    notifier.status(f"Paused: {said}")
+                    notifier.alive(now=time.monotonic())
+                    wake.sleep(min(config.retry.pause_seconds, AWAIT_FOLDERS_SECONDS))
+                else:
+                    return True
+    finally:
+        notifier.close()
+        wake.close()
+    return False
 
 
 class Service:

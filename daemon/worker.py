@@ -12,19 +12,18 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.attempt import Channel, Observe, die_with_parent, serve
-from daemon.environment import read_environment
-from daemon.faults import arm_from
-from daemon.jobs import Fault
-from daemon.logs import configure_worker
-from daemon.records import read_record
-from daemon.wire import Failed, Start, WireError
+from daemon.config.environment import read_environment
+from daemon.config.parsing import read_record
+from daemon.runtime.logs import configure_worker
+from daemon.storage.fault_injection import arm_from
+from daemon.workers.child import Channel, Observe, die_with_parent, serve
+from daemon.workers.messages import Failed, Fault, Start, WireError
 from erasecore.errors import EraseError
 from erasecore.pipeline import erase
 from erasecore.reports import EraseReport
+from erasecore.resources import Tools
 from erasecore.settings import HostSettings
-from erasecore.tools import Tools
-from erasecore.versions import library_versions
+from erasecore.system.versions import library_versions
 
 
 def prepare(parent_pid: int, nice: int) -> None:

@@ -8,22 +8,15 @@ from pathlib import Path
 
 import structlog
 
-from erasecore.batching import Site
-from erasecore.detect.events import Event
-from erasecore.durable import whole_file
+from erasecore.checkpoints import SegmentRecord, Workspace, copy_durably
+from erasecore.detection_pass import Found, find
 from erasecore.engines.base import Engine
 from erasecore.errors import TextRemains
-from erasecore.faults import fault_point
-from erasecore.fidelity import FidelityCheck
-from erasecore.finding import Found, find
-from erasecore.footprint import RUNGS, Footprint
-from erasecore.preview import save_preview
-from erasecore.progress import Clock, Observe, ProgressTeller
-from erasecore.reports import EraseReport, EventReport, Stage
-from erasecore.segments import FilmInWork, erase_segments
-from erasecore.settings import Companions, EraseSettings, OnResidual
-from erasecore.subtitles import cues_of, srt_of
-from erasecore.summary import (
+from erasecore.memory.ladder import Site
+from erasecore.model.events import Event
+from erasecore.recovery.memory_steps import RUNGS, Footprint
+from erasecore.recovery.planning import plan_segments
+from erasecore.report_builder import (
     clock_time,
     hardest_previews,
     late_events,
@@ -32,14 +25,21 @@ from erasecore.summary import (
     seconds_at,
     warnings_of,
 )
-from erasecore.tools import Tools
+from erasecore.reports import EraseReport, EventReport, Stage
+from erasecore.resources import Tools
+from erasecore.review.fidelity import FidelityCheck
+from erasecore.review.preview import save_preview
+from erasecore.segment_runner import FilmInWork, erase_segments
+from erasecore.settings import Companions, EraseSettings, OnResidual
+from erasecore.system.atomic_files import whole_file
+from erasecore.system.fault_points import fault_point
+from erasecore.system.progress import Clock, Observe, ProgressTeller
+from erasecore.text.srt import cues_of, srt_of
 from erasecore.video.assemble import assemble
 from erasecore.video.encoders import fit_container
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame
 from erasecore.video.verify import verify
-from erasecore.windows import plan_segments
-from erasecore.workspace import SegmentRecord, Workspace, copy_durably
 
 log = structlog.get_logger(__name__)
 

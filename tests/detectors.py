@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.detect.detector import Bgr, Detector, TextBox
-from erasecore.detect.events import Detection
 from erasecore.detect.finder import EventFinder
+from erasecore.model.events import Detection
 from erasecore.settings import DetectSettings
 from erasecore.video.color import PlaneLayout, Planes
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from erasecore import errors
-from tools.house_map import rewrite
 
 PAGE = Path("docs/operations.md")
 BEGIN = "<!-- errors: written by tools/error_table.py -->"
@@ -26,6 +25,19 @@ def rows() -> Iterator[str]:
         if inspect.isclass(kind) and issubclass(kind, errors.EraseError) and kind not in KINDS:
             sentence = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())
             yield f"| `{name}` | {sentence.replace('``', '`')} | `{kind.remedy}` |"
+
+
+def rewrite(page: Path, begin: str, end: str, content: str) -> None:
+    """Put ``content`` between two marks of a page, in place of what was there.
+
+    Raises:
+        ValueError: the page lacks one of the marks.
+    """
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, also_found, after = rest.partition(end)
+    if not (found and also_found):
+        raise ValueError(f"{page} lacks {begin} or {end}")
+    page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}", encoding="utf-8")
 
 
 def main() -> int:

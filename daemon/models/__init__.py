@@ -1,1 +1,1 @@
-"""Weights of the diffusion engine: fetched from the hubs, verified, listed."""
+"""Downloading and verifying model weights; the only package that uses the network."""

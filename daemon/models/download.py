@@ -13,9 +13,9 @@ import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
-from daemon.files import sync_folder
 from daemon.models.hubs import RemoteFile
-from daemon.moves import COPY_BYTES
+from daemon.storage.atomic import sync_folder
+from daemon.storage.moves import COPY_BYTES
 from erasecore.errors import NO_ROOM, DiskFull
 
 Observe = Callable[[int], None]

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from daemon.config import ModelSource
-from daemon.files import make_folder, sync_folder
+from daemon.config.schema import ModelSource
 from daemon.models.download import digests_of, download
 from daemon.models.hubs import Hub, Listing, RemoteFile, Wanted, plain_words
+from daemon.storage.atomic import make_folder, sync_folder
 from erasecore.errors import DownloadDamaged, FolderError, NoRoom, NotOnHub, WeightsDamaged
-from erasecore.manifest import (
+from erasecore.weights.layout import PARTS, REPOSITORIES, choose, local_choice
+from erasecore.weights.manifest import (
     FileRecord,
     Manifest,
     Provenance,
@@ -32,7 +33,6 @@ from erasecore.manifest import (
     write_manifest,
     write_stamps,
 )
-from erasecore.weights import PARTS, REPOSITORIES, choose, local_choice
 
 FETCH_FOLDER = ".fetch"
 SPARE_BYTES = 64 << 20

@@ -17,8 +17,8 @@ from huggingface_hub import HfApi, constants, get_session, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
-from daemon.config import ModelSettings, ModelSource
-from daemon.environment import TOKENS
+from daemon.config.environment import TOKENS
+from daemon.config.schema import ModelSettings, ModelSource
 from erasecore import __version__
 from erasecore.errors import EraseError, HubRefused, HubUnreachable, NotOnHub
 

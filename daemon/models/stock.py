@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from erasecore.errors import WeightsDamaged
-from erasecore.manifest import (
+from erasecore.weights.layout import PARTS, REPOSITORIES, local_choice, locate
+from erasecore.weights.manifest import (
     Examination,
     FileRecord,
     Manifest,
@@ -21,7 +22,6 @@ from erasecore.manifest import (
     write_manifest,
     write_stamps,
 )
-from erasecore.weights import PARTS, REPOSITORIES, local_choice, locate
 
 BY_HAND = "by hand"
 UNKNOWN, MISSING, DAMAGED, WELL = "not known", "missing", "damaged", "well"

@@ -10,9 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from erasecore.boxes import area, shared_area
 from erasecore.detect.detector import LETTERS_SHARE, Detector
-from erasecore.detect.events import Detection, Event
 from erasecore.detect.merging import attach, merge
 from erasecore.detect.oversize import Oversize
 from erasecore.detect.pictures import Luma, LumaRing, Scaler
@@ -29,6 +27,8 @@ from erasecore.detect.verdict import (
     refusal,
     second_look,
 )
+from erasecore.model.boxes import area, shared_area
+from erasecore.model.events import Detection, Event
 from erasecore.settings import DetectSettings
 from erasecore.video.color import PlaneLayout
 

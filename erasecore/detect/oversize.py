@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.boxes import area, shared_area
+from erasecore.model.boxes import area, shared_area
 
 _MOST = 200  # different ones are kept
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.detect.detector import Bgr, open_session
+from erasecore.model.events import NOTHING, Reading
 
 _MODEL = "PP-OCRv6_rec_small.onnx"
 _HEIGHT_PX = 48  # the network takes lines of this height and of any width
@@ -19,19 +19,6 @@ _FAINT, _FAINT_WIDE = 0.01, 0.001  # chances; wide: beside a letter as wide as h
 _LAST_NARROW = "\u2e80"  # Chinese and Japanese letters come after it
 _CLINGING = "'\u2019\"([{-\u00bf\u00a1$#@"  # no space follows them
 _REACH = 0.6  # of a line's height: how far a letter's own place reaches to both sides
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read in one picture of a line."""
-
-    text: str  # in the order of speech; no space at its ends
-    score: float  # 0 to 1, the mean over its letters
-    weakest: float  # 0 to 1, that of its least certain letter
-    covered: float  # 0 to 1: share of the line's width that lies near a letter it knows
-
-
-NOTHING = Reading("", 0.0, 0.0, 0.0)
 
 
 class Recognizer(Protocol):

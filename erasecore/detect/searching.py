@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 
-from erasecore.boxes import area, shared_area
 from erasecore.detect.detector import Detector, TextBox
 from erasecore.detect.oversize import OversizeText
 from erasecore.detect.pictures import Luma, LumaRing, Scaler
@@ -16,6 +15,7 @@ from erasecore.detect.plan import Part, Rows, SearchPlan, in_pixels
 from erasecore.detect.swallowed import swallowed_lines
 from erasecore.detect.tracks import Track, WorkBox
 from erasecore.detect.verdict import LEAST_HEIGHT
+from erasecore.model.boxes import area, shared_area
 from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import Planes
 

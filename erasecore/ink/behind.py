@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.boxes import inside
-from erasecore.cutout import Cutout
-from erasecore.detect.events import Event
 from erasecore.ink.evidence import Change
 from erasecore.ink.extents import Errors, Levels, find_extent
 from erasecore.ink.platefit import black_plate, fit_plate
 from erasecore.ink.plates import Plate
 from erasecore.ink.platesearch import core_of, find_plate
+from erasecore.model.boxes import inside
+from erasecore.model.events import Event
+from erasecore.model.strips import Cutout
 from erasecore.video.color import Box
 
 _SAMPLES = 9  # frames of an event that are looked at

@@ -8,7 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from erasecore.engines.base import Bools, Floats
+from erasecore.model.strip_types import Bools, Floats
 
 CALM_LEVELS = 5.0
 """By which a picture changes at most, away from any text, at a moment that tells of one pixel."""

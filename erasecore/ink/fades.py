@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from erasecore.cutout import Cutout
-from erasecore.engines.base import Bools, Floats, SeenThrough, reduce_mask
 from erasecore.ink.strokes import Ink
+from erasecore.model.strip_types import Bools, Floats, SeenThrough, reduce_mask
+from erasecore.model.strips import Cutout
 from erasecore.video.color import as_plane
 
 _FULL_FRAMES = 5  # opaque ones next to a fade, whose median is the opaque letters

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from erasecore.engines.base import Bools, Floats
 from erasecore.ink.evidence import Change, Evidence, around
+from erasecore.model.strip_types import Bools, Floats
 
 _MOVING_LEVELS = 4.0  # spread of a picture that moves, in levels
 _LIVELY_LEVELS = 6.0  # of one in whose mean what stands still is seen

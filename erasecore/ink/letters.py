@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.boxes import inside
-from erasecore.engines.base import Bools, Floats
+from erasecore.model.boxes import inside
+from erasecore.model.strip_types import Bools, Floats
 from erasecore.video.color import Box
 
 _HATS = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)

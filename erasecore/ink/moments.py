@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.cutout import Cutout
-from erasecore.detect.events import Event
-from erasecore.engines.base import Bools, Floats
 from erasecore.ink.evidence import Change
+from erasecore.model.events import Event
+from erasecore.model.strip_types import Bools, Floats
+from erasecore.model.strips import Cutout
 
 _STILL_LEVELS = 0.5  # a picture that changes by less has not moved
 _LEAST_GAIN = 0.8  # of the error that stays, for a motion to be believed

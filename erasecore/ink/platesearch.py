@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.boxes import inside
 from erasecore.ink.evidence import Change
 from erasecore.ink.extents import errors_of, find_extent
 from erasecore.ink.platefit import LEAST_PX, fit_plate
 from erasecore.ink.plates import EDGE_PX, Plate
+from erasecore.model.boxes import inside
 from erasecore.video.color import Box
 
 _CORE_SIDE, _CORE_EDGE = 0.15, 0.2  # what of a detected line is left out, in line heights

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.boxes import inside
-from erasecore.cutout import Cutout
-from erasecore.detect.events import Event
 from erasecore.ink.evidence import Change
 from erasecore.ink.moments import aligned
 from erasecore.ink.plates import Plate
+from erasecore.model.boxes import inside
+from erasecore.model.events import Event
+from erasecore.model.strips import Cutout
 
 _MOST_LEVELS = 20.0
 _LEAST_PX = 200

@@ -13,10 +13,6 @@ from functools import partial
 import cv2
 import numpy as np
 
-from erasecore.boxes import bounds, inside
-from erasecore.cutout import Cutout
-from erasecore.detect.events import Event
-from erasecore.engines.base import Bools, Floats
 from erasecore.ink.behind import Ground, plate_behind
 from erasecore.ink.evidence import Change, Evidence
 from erasecore.ink.growing import grown
@@ -25,6 +21,10 @@ from erasecore.ink.moments import find_moments, meets
 from erasecore.ink.plates import Plate
 from erasecore.ink.platetimes import opacities
 from erasecore.ink.trimming import trimmed
+from erasecore.model.boxes import bounds, inside
+from erasecore.model.events import Event
+from erasecore.model.strip_types import Bools, Floats
+from erasecore.model.strips import Cutout
 from erasecore.video.color import Box
 
 _TRIM_SAMPLES = 40  # frames of an event over which a border pixel is seen to live

@@ -16,8 +16,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from erasecore.engines.base import Bools, Floats
 from erasecore.ink.evidence import CALM_LEVELS, NOISY_LEVELS, Evidence, around, noise
+from erasecore.model.strip_types import Bools, Floats
 
 _MOST_LAYERS = 4  # pixels that are taken away from a border at most
 _MOST_UNCHANGED = 12  # and more of them that never changed

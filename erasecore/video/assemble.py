@@ -16,9 +16,9 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from erasecore.durable import whole_file
 from erasecore.errors import StreamsNotCopyable, VerifyFailed
-from erasecore.faults import fault_point
+from erasecore.system.atomic_files import whole_file
+from erasecore.system.fault_points import fault_point
 from erasecore.video.containers import mux_options, muxer_for
 from erasecore.video.opening import AnyPacket, open_film
 from erasecore.video.probe import VideoInfo

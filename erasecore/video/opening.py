@@ -30,8 +30,8 @@ from erasecore.errors import (
     TruncatedVideo,
     UnsafeFile,
 )
-from erasecore.plainfile import open_plain
 from erasecore.settings import LimitSettings
+from erasecore.system.safe_open import open_plain
 
 AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.durable import whole_file
+from erasecore.system.atomic_files import whole_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)

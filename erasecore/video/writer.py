@@ -15,8 +15,8 @@ from av.codec.context import Flags, ThreadType
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from erasecore.durable import whole_file
 from erasecore.settings import EncodeSettings
+from erasecore.system.atomic_files import whole_file
 from erasecore.video.color import Planes
 from erasecore.video.containers import holds
 from erasecore.video.encoders import EncoderPlan, plan_encoder

@@ -7,20 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from erasecore.batching import Ladders
-from erasecore.engines.base import (
-    Around,
-    Filled,
-    Origin,
-    OtherText,
-    Strip,
-    check_filled,
-    reduce_mask,
-)
+from erasecore.engines.base import Filled, Origin, check_filled
 from erasecore.engines.diffueraser.engine import DiffuEraser, Painter
 from erasecore.engines.diffueraser.rgb import FINE, to_rgb
-from erasecore.engines.propagate import PropagateEngine
+from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.errors import OutOfMemory
+from erasecore.memory.ladder import Ladders
+from erasecore.model.strip_types import Around, OtherText, Strip, reduce_mask
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
 from tests.painters import PatternPainter, TruthPainter

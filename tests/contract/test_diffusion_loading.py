@@ -26,7 +26,7 @@ from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
 from erasecore.engines.diffueraser.vae import U16
 from erasecore.errors import BadWeights
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
 from tests.tinyweights import UNET as UNET_CONFIG
 from tests.tinyweights import write_tiny_weights
 

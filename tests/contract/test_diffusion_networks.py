@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from erasecore.engines.diffueraser.loading import (
-    Placement,
-    build_vae,
-    load_networks,
-    load_part,
-)
+from erasecore.engines.diffueraser.loading import Placement, build_vae, load_networks, load_part
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rgb import FINE
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint, sample, scene_noise
 from erasecore.engines.diffueraser.vae import U16, decode, decode_finely, encode
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
 from tests.tinyweights import write_tiny_weights
 
 torch.set_num_threads(1)  # tiny networks: threads cost more than they bring

@@ -12,7 +12,7 @@ from diffusers import TCDScheduler
 from erasecore.engines.diffueraser.loading import Placement, load_networks
 from erasecore.engines.diffueraser.schedule import LEVELS, add_noise, difference, levels, step
 from erasecore.errors import BadWeights
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
 from tests.tinyweights import write_tiny_weights
 
 PUBLISHED: dict[str, object] = {

@@ -8,23 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erasecore.batching import Ladders
-from erasecore.engines.base import (
-    Engine,
-    Filled,
-    FilledFrame,
-    Origin,
-    Strip,
-    check_filled,
-    reduce_mask,
-)
-from erasecore.engines.choose import Means, choose_auto, make_engine
+from erasecore.engines.base import Engine, Filled, FilledFrame, Origin, check_filled
 from erasecore.engines.diffueraser.engine import DiffuEraser
-from erasecore.engines.propagate import PropagateEngine
+from erasecore.engines.propagate.engine import PropagateEngine
+from erasecore.engines.registry import Means, choose_auto, make_engine
 from erasecore.errors import EngineMisbehaved, EngineMissing, Remedy, WeightsMissing
-from erasecore.manifest import Manifest, write_manifest
+from erasecore.memory.ladder import Ladders
+from erasecore.model.strip_types import Strip, reduce_mask
 from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
+from erasecore.weights.manifest import Manifest, write_manifest
 from tests.painters import PatternPainter
 from tests.tinyweights import write_tiny_weights
 

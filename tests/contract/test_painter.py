@@ -13,7 +13,7 @@ from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rgb import FINE
 from erasecore.engines.diffueraser.shown import Shown
 from erasecore.settings import DiffusionSettings, Precision
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
 from tests.tinyweights import write_tiny_weights
 
 PLAN = BatchPlan(windows_per_batch=2, vae_batch=4)

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from erasecore.detect.detector import Bgr
-from erasecore.detect.recognizer import NOTHING, RapidOcrRecognizer, Recognizer
+from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
+from erasecore.model.events import NOTHING
 
 
 @pytest.fixture(scope="module", params=["rapidocr"])

@@ -13,24 +13,12 @@ from typing import NoReturn
 
 import numpy as np
 
-from erasecore.batching import Rung, Site
-from erasecore.engines.base import (
-    Engine,
-    Filled,
-    FilledFrame,
-    Origin,
-    Strip,
-    Tick,
-    Traits,
-    reduce_mask,
-)
-from erasecore.engines.choose import Means
-from erasecore.engines.propagate import PropagateEngine
-from erasecore.errors import (
-    EngineMissing,
-    OutOfMemory,
-    VerifyFailed,
-)
+from erasecore.engines.base import Engine, Filled, FilledFrame, Origin, Tick, Traits
+from erasecore.engines.propagate.engine import PropagateEngine
+from erasecore.engines.registry import Means
+from erasecore.errors import EngineMissing, OutOfMemory, VerifyFailed
+from erasecore.memory.ladder import Rung, Site
+from erasecore.model.strip_types import Strip, reduce_mask
 
 Fill = Callable[[Strip, Filled | None, Tick], Filled]
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from erasecore.engines.diffueraser.painter import NetworkPainter
-from erasecore.memory import free_memory
+from erasecore.memory.malloc import free_memory
 from erasecore.settings import DiffusionSettings, Precision
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
 from tests.process.house import House
 from tests.tinyweights import write_tiny_weights
 

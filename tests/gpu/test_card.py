@@ -13,7 +13,6 @@ import psutil
 import pytest
 import torch
 
-from erasecore.batching import Ladders, Rung, Site
 from erasecore.engines.diffueraser.loading import Placement, load_networks
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.painter import NetworkPainter
@@ -23,10 +22,11 @@ from erasecore.engines.diffueraser.rungs import rungs
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
 from erasecore.engines.diffueraser.shown import Shown
 from erasecore.engines.diffueraser.vae import U16
-from erasecore.memory import free_memory
-from erasecore.rungbook import RungBook
+from erasecore.memory.ladder import Ladders, Rung, Site
+from erasecore.memory.ladder_store import RungBook
+from erasecore.memory.malloc import free_memory
 from erasecore.settings import DiffusionSettings, Precision
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
 from tests.clips import clean_film, small_film
 from tests.gpu.conftest import painter_of
 from tests.process.house import House

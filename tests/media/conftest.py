@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from erasecore.detect.detector import RapidOcrDetector
-from erasecore.tools import Tools
+from erasecore.resources import Tools
 
 
 @pytest.fixture(scope="session")

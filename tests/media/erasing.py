@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from erasecore.pipeline import erase
 from erasecore.reports import EraseReport, Progress
+from erasecore.resources import Tools
 from erasecore.settings import EraseSettings
-from erasecore.tools import Tools
 from tests.clips import DrawnFilm
 
 

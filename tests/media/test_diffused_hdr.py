@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from erasecore.batching import Ladders
 from erasecore.engines.diffueraser.curves import PQ, shown
 from erasecore.engines.diffueraser.engine import NAME, DiffuEraser
 from erasecore.engines.diffueraser.shown import Shown
+from erasecore.memory.ladder import Ladders
 from erasecore.pipeline import erase
+from erasecore.resources import Tools
 from erasecore.settings import DiffusionSettings, EraseSettings, LimitSettings
-from erasecore.tools import Tools
 from erasecore.video.probe import probe
 from tests.clips import Caption, Coding, DrawnFilm, draw, write
 from tests.detectors import BrightTextDetector

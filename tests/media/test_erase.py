@@ -15,8 +15,8 @@ import pytest
 from erasecore.errors import EmptyFile
 from erasecore.pipeline import PREVIEW, SUBTITLES, erase
 from erasecore.reports import Progress, Stage
+from erasecore.resources import Tools
 from erasecore.settings import EncodeSettings, EraseSettings, HostSettings
-from erasecore.tools import Tools
 from tests.clips import Caption, Coding, clean_film, make_film
 from tests.detectors import BrightTextDetector
 from tests.media.erasing import ink_psnr, planes_of, run

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from erasecore.detect.detector import RapidOcrDetector
-from erasecore.detect.events import Detection
 from erasecore.detect.finder import EventFinder, find_events
+from erasecore.model.events import Detection
 from erasecore.settings import DetectSettings, LimitSettings
 from erasecore.video.probe import probe
 from erasecore.video.reader import FrameReader

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from erasecore.errors import BadMask, BadSubtitleFile, Remedy
-from erasecore.masks import FilmMask, PictureMask, open_mask
 from erasecore.pipeline import erase
 from erasecore.reports import EraseReport
+from erasecore.resources import Tools
+from erasecore.selection.masks import FilmMask, PictureMask, open_mask
 from erasecore.settings import (
     Companions,
     DetectSettings,
@@ -25,7 +26,6 @@ from erasecore.settings import (
     Region,
     TimeRange,
 )
-from erasecore.tools import Tools
 from erasecore.video.probe import VideoInfo, probe
 from tests.clips import U8, Caption, Coding, draw, make_film, write
 from tests.media.erasing import ink_psnr, planes_of

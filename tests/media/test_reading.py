@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from erasecore.pipeline import SUBTITLES
+from erasecore.resources import Tools
 from erasecore.settings import EraseSettings
-from erasecore.subtitles import UNREADABLE
-from erasecore.tools import Tools
+from erasecore.text.srt import UNREADABLE
 from tests.clips import Caption, Coding, clean_film, draw, ffmpeg, make_film, small_film, write
 from tests.media.erasing import run
 

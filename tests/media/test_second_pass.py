@@ -14,8 +14,8 @@ from erasecore.detect.detector import Bgr, Detector, RapidOcrDetector, TextBox
 from erasecore.errors import Remedy, TextRemains
 from erasecore.pipeline import PREVIEW, erase
 from erasecore.reports import Progress, Stage
+from erasecore.resources import Tools
 from erasecore.settings import EraseSettings, OnResidual
-from erasecore.tools import Tools
 from tests.clips import U8, Caption, draw, make_film, write
 from tests.engines.faulty import blind, careless
 from tests.media.erasing import ink_psnr, run

@@ -29,7 +29,7 @@ from threading import Event, Thread
 import av
 import psutil
 
-from daemon.anchors import MARK
+from daemon.folders.mount_guard import MARK
 from tests.clips import Caption, Coding, draw, write
 from tests.process.house import Daemon, House
 

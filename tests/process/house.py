@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from daemon.anchors import MARK
+from daemon.folders.mount_guard import MARK
 from tests.conftest import wait_for
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from daemon.anchors import await_folders
-from daemon.config import load_config
-from daemon.environment import read_environment
-from daemon.faults import arm_from
-from daemon.logs import configure
-from daemon.service import Service
+from daemon.config.environment import read_environment
+from daemon.config.schema import load_config
+from daemon.runtime.logs import configure
+from daemon.service import Service, await_folders
+from daemon.storage.fault_injection import arm_from
 
 QUICK_WORKER = "tests.process.quick_worker"
 

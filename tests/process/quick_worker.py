@@ -23,10 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from daemon.attempt import Channel, Observe, die_with_parent, serve
-from daemon.environment import read_environment
-from daemon.faults import arm_from
-from daemon.wire import Start
+from daemon.config.environment import read_environment
+from daemon.storage.fault_injection import arm_from
+from daemon.workers.child import Channel, Observe, die_with_parent, serve
+from daemon.workers.messages import Start
 from erasecore import errors
 from erasecore.reports import EraseReport, Progress, Stage
 

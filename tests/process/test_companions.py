@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.companions import MAX_MASK_BYTES, copy_mask
-from daemon.jobs import MASK_FILE
+from daemon.jobs.companions import MAX_MASK_BYTES, copy_mask
+from daemon.jobs.job import MASK_FILE
 from erasecore.errors import BadSidecar
 from tests.clips import Caption, make_film
 from tests.process.house import House

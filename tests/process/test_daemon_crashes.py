@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.owners import this_process
+from daemon.jobs.instances import this_process
 from tests.process.house import House
 
 FILM = "companions\nsegments 4\n"

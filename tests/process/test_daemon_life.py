@@ -281,7 +281,7 @@ def test_history_can_be_lost(house: House) -> None:
 def test_parent_knows_no_pixel() -> None:
     """The parent loads none of the heavy libraries, and all it loads within half a second."""
     code = (
-        "import sys; import daemon.cli; "
+        "import sys; import daemon.cli.main; "
         "heavy = {'numpy', 'av', 'cv2', 'torch', 'onnxruntime', 'rapidocr', 'PIL'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -289,15 +289,16 @@ def test_parent_knows_no_pixel() -> None:
     done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, timeout=120, check=True)
     assert done.stdout.decode().strip() == "[]"
     last = done.stderr.decode().strip().splitlines()[-1]
-    assert last.endswith("daemon.cli")
+    assert last.endswith("daemon.cli.main")
     assert int(last.split("|")[1]) < 500_000 * 4  # microseconds; four times, for a busy machine
 
 
 def test_a_glance_at_the_status_loads_little() -> None:
     """Status loads nothing of what logs, draws, erases or runs a daemon."""
     code = (
-        "import sys; import daemon.cli; import daemon.statuscommand; "
-        "heavy = {'structlog', 'rich', 'asyncio', 'hashlib', 'ctypes', 'socket', 'daemon.config'}; "
+        "import sys; import daemon.cli.main; import daemon.status.command; "
+        "heavy = {'structlog', 'rich', 'asyncio', 'hashlib', 'ctypes', 'socket'}; "
+        "heavy |= {'daemon.config.schema', 'daemon.jobs.store'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     argv = [sys.executable, "-c", code]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.config import ModelSettings, load_config
-from daemon.onefile import Errand, erase_file
+from daemon.cli.erase_file import Errand, erase_file
+from daemon.config.schema import ModelSettings, load_config
 from erasecore.settings import EraseSettings
 from tests.clips import Caption, Coding, draw, write
 from tests.process.house import House

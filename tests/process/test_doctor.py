@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import Config, load_config
-from daemon.doctor import SURVEY_COMMAND, Finding, examine
+from daemon.cli.doctor import SURVEY_COMMAND, Finding, examine
+from daemon.config.schema import Config, load_config
 from daemon.models.stock import adopt
 from tests.process.house import House
 from tests.unit.test_weights import WHOLE, lay_out

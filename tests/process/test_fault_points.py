@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.faults import FAULT_POINTS
+from daemon.storage.fault_injection import FAULT_POINTS
 from tests.clips import Caption, Coding, clean_film, draw, write
 from tests.process.house import REPOSITORY, House
 from tests.process.quick_worker import SRT

@@ -215,7 +215,7 @@ def test_a_credential_of_systemd(tmp_path: Path) -> None:
 def test_without_the_extra(tmp_path: Path) -> None:
     """Without the libraries that fetch, the lacking one is named with what installs it."""
     code = (
-        "import sys; sys.modules['huggingface_hub'] = None; from daemon.cli import main; "
+        "import sys; sys.modules['huggingface_hub'] = None; from daemon.cli.main import main; "
         f"sys.exit(main(['models', 'fetch', '--root', {str(tmp_path)!r}]))"
     )
     argv = [sys.executable, "-c", code]

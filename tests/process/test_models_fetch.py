@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session
 
-from daemon.config import ModelSettings, ModelSource, RepositorySettings
+from daemon.config.schema import ModelSettings, ModelSource, RepositorySettings
 from daemon.models.fetching import Place, Voice, fetch
 from daemon.models.hubs import Hub as HubProtocol
 from daemon.models.hubs import make_hub, wanted_of
@@ -30,9 +30,9 @@ from erasecore.errors import (
     NotOnHub,
     WeightsDamaged,
 )
-from erasecore.manifest import MANIFEST, proven, read_manifest
 from erasecore.settings import HostSettings
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
+from erasecore.weights.manifest import MANIFEST, proven, read_manifest
 from tests.hub import COMMIT, Hub, hub_at_work, tiny_weights
 
 LORA = "sd15/pcm_sd15_smallcfg_2step_converted.safetensors"

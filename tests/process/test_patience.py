@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import load_config
-from daemon.dispatch import PATIENCE_SECONDS, Dispatch
-from daemon.history import History
-from daemon.holdings import Holdings
-from daemon.inbox import Candidate
-from daemon.intake import Intake
-from daemon.jobs import JobState
-from daemon.looking import looks_of
-from daemon.machine import available_bytes
-from daemon.refusals import Refusals
-from daemon.supervisor import Seat
-from daemon.troubles import Troubles
-from daemon.wake import Wake
-from daemon.workers import Workers
+from daemon.config.schema import load_config
+from daemon.dispatcher import PATIENCE_SECONDS, Dispatch
+from daemon.inbox.blocked import Refusals
+from daemon.inbox.candidates import Intake
+from daemon.inbox.scanner import looks_of
+from daemon.inbox.settling import Candidate
+from daemon.jobs.history import History
+from daemon.jobs.job import JobState
+from daemon.jobs.store import Holdings
+from daemon.runtime.host_problems import Troubles
+from daemon.runtime.wakeup import Wake
+from daemon.workers.pool import Workers
+from daemon.workers.process import Seat
+from daemon.workers.resources import available_bytes
 from tests.process.house import House
 from tests.process.quick_daemon import QUICK_WORKER
 

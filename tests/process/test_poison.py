@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from daemon.logsize import MAX_BYTES
+from daemon.runtime.log_limits import MAX_BYTES
 from tests.process.house import House, troubles
 
 DELAY_SECONDS = 1.0

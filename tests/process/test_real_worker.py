@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.config import load_config
-from daemon.onefile import Errand, erase_file
-from daemon.supervisor import OOM_SCORE
+from daemon.cli.erase_file import Errand, erase_file
+from daemon.config.schema import load_config
+from daemon.workers.process import OOM_SCORE
 from erasecore.errors import HostError
 from tests.clips import clean_film, small_film
 from tests.process.house import REPOSITORY, House

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.batching import Ladder, NoBook, Rung, Site
+from erasecore.memory.ladder import Ladder, NoBook, Rung, Site
 
 FRAMES, SIDE = 16, 1024
 ROOM_BYTES = 260 << 20

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.engines.alignment import Aligner, Offset
-from erasecore.engines.base import Strip
-from erasecore.engines.holes import Hole, find_holes
-from erasecore.engines.sampling import sample
+from erasecore.engines.propagate.holes import Hole, find_holes
+from erasecore.engines.propagate.subpixel_align import Aligner, Offset
+from erasecore.model.strip_types import Strip
+from erasecore.motion.resample import sample
 from erasecore.video.color import PlaneLayout
 
 Floats = NDArray[np.float32]

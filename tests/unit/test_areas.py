@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasecore.areas import Area, AreaTracker, areas_of, event_of
-from erasecore.masks import spans_of
+from erasecore.selection.mask_components import Area, AreaTracker, areas_of, event_of
+from erasecore.selection.masks import spans_of
 from erasecore.video.color import Box
 
 places = st.tuples(st.integers(0, 150), st.integers(0, 80), st.integers(1, 30), st.integers(1, 20))

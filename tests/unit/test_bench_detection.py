@@ -14,7 +14,7 @@ from bench.detection import DetectionRow, compare
 from bench.media import FilmFile, write_film
 from bench.residual import TextJudge
 from bench.results import Results
-from erasecore.detect.events import Detection, Event
+from erasecore.model.events import Detection, Event
 
 SIZE = (120, 200)
 FRAMES = 60

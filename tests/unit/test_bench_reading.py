@@ -12,7 +12,7 @@ from bench.bars import bars
 from bench.cases import Case, TrueEvent
 from bench.reading import ReadCue, ReadingRow, compare, distance, is_known, parse_srt, read_result
 from bench.results import Results
-from erasecore.subtitles import UNREADABLE, Cue, srt_of
+from erasecore.text.srt import UNREADABLE, Cue, srt_of
 from tests.clips import small_film
 
 RATE = 25.0

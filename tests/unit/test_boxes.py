@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasecore.boxes import PixelBox, area, bounds, inside, overlap, shared_area, touch, union
+from erasecore.model.boxes import PixelBox, area, bounds, inside, overlap, shared_area, touch, union
 
 SIDES = st.tuples(st.integers(-5, 25), st.integers(1, 12))
 

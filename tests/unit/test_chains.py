@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.alignment import Aligner
-from erasecore.engines.base import Strip
-from erasecore.engines.chains import ChainWalker, Sources
-from erasecore.engines.holes import find_holes
-from erasecore.engines.motion import Motion
+from erasecore.engines.propagate.holes import find_holes
+from erasecore.engines.propagate.subpixel_align import Aligner
+from erasecore.engines.propagate.trajectories import ChainWalker, Sources
+from erasecore.model.strip_types import Strip
+from erasecore.motion.flow import Motion
 from erasecore.video.color import PlaneLayout
 
 LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasecore.cues import MAX_CUE_FILE_BYTES, MAX_CUES, read_cues
-from erasecore.detect.events import Detection, Event
 from erasecore.errors import BadSubtitleFile, Remedy
+from erasecore.model.events import Detection, Event
+from erasecore.selection.cues import MAX_CUE_FILE_BYTES, MAX_CUES, read_cues
+from erasecore.selection.time_ranges import NOT_ASKED, RUN_UP_SECONDS, WantedTimes, joined
 from erasecore.settings import TimeRange
-from erasecore.wantedtimes import NOT_ASKED, RUN_UP_SECONDS, WantedTimes, joined
 
 FILM = Path("film.mp4")
 TWO = "1\n00:00:10,000 --> 00:00:12,500\nHello\n\n2\n00:01:00,000 --> 00:01:02,000\nThere\n"

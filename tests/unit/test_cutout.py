@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from erasecore.cutout import Cutout, CutoutCollector
+from erasecore.model.strips import Cutout, CutoutCollector
 from erasecore.video.color import Box, PlaneLayout, Planes, as_plane
 
 LAYOUTS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.admission import Demand, lacking_bytes, needed_bytes
+from daemon.workers.admission import Demand, lacking_bytes, needed_bytes
 
 MB = 1 << 20
 HD, UHD = 1920 * 1080, 3840 * 2160

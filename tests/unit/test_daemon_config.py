@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.config import Config, load_config
-from daemon.environment import find_config, read_environment
-from daemon.folders import prove
-from daemon.jobsettings import wishes_for
-from daemon.places import SECTIONS, Places, load_places
+from daemon.config.environment import find_config, read_environment
+from daemon.config.film_settings import wishes_for
+from daemon.config.locations import SECTIONS, Places, load_places
+from daemon.config.schema import Config, load_config
+from daemon.folders.checks import prove
 from erasecore.errors import BadSidecar, ConfigError
 from erasecore.settings import EraseSettings
 

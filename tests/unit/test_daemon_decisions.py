@@ -14,15 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.claims import claim, recover, untouched
-from daemon.config import RetrySettings
-from daemon.folders import Mount, filesystem_of, is_network, mounts
-from daemon.inbox import Candidate, Inbox, Settling, writer_has
-from daemon.intake import Priorities
-from daemon.jobs import (
+from daemon.config.locations import InboxSettings
+from daemon.config.schema import RetrySettings
+from daemon.folders.checks import Mount, filesystem_of, is_network, mounts
+from daemon.inbox.candidates import Priorities
+from daemon.inbox.scanner import Looks, Rules, count_films, look, looks_of
+from daemon.inbox.settling import Candidate, Inbox, Settling, writer_has
+from daemon.jobs.claims import claim, recover, untouched
+from daemon.jobs.instances import Leases, Owner, Standing, standing, start_time_of, this_process
+from daemon.jobs.job import (
     LEGAL,
     BrokenJob,
-    Fault,
     IllegalMove,
     Job,
     JobState,
@@ -34,15 +36,13 @@ from daemon.jobs import (
     requeued,
     save_job,
 )
-from daemon.looking import Looks, Rules, count_films, look, looks_of
-from daemon.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
-from daemon.owners import Leases, Owner, Standing, standing, start_time_of, this_process
-from daemon.places import InboxSettings
-from daemon.retry import MAX_DELAY_SECONDS, Decision, Next, decide, patience
-from daemon.troubles import Troubles
-from daemon.wire import (
+from daemon.jobs.retry import MAX_DELAY_SECONDS, Decision, Next, decide, patience
+from daemon.runtime.host_problems import Troubles
+from daemon.storage.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
+from daemon.workers.messages import (
     MAX_LINE_BYTES,
     Advanced,
+    Fault,
     Finished,
     Hello,
     Lines,
@@ -558,8 +558,9 @@ def test_what_we_may_not_look_at_holds_nothing_up(tmp_path: Path) -> None:
         (tmp_path / name).chmod(mode)
     tmp_path.chmod(0o755)
     code = (
-        "import os, sys; from pathlib import Path; from daemon.places import InboxSettings\n"
-        "from daemon.looking import PassedOver, Rules, look\n"
+        "import os, sys; from pathlib import Path\n"
+        "from daemon.config.locations import InboxSettings\n"
+        "from daemon.inbox.scanner import PassedOver, Rules, look\n"
         "os.chdir(sys.argv[1])\n"
         "os.geteuid() or os.setuid(65534)\n"  # root may look at everything
         "passed_over = PassedOver()\n"

@@ -20,15 +20,15 @@ from typing import NoReturn
 import pytest
 import structlog
 
-from daemon import moves
-from daemon.config import LogFormat, LogLevel, LogSettings
-from daemon.faults import FAULT_POINTS, arm, fault_point
-from daemon.files import make_folder, write_whole
-from daemon.history import History
-from daemon.logs import configure, job_bound
-from daemon.moves import COPY_BYTES, move_new, remove_tree, rename_new
-from daemon.past import Entry, Past, read_past
-from daemon.publish import AFTER_MOVE, requeue
+from daemon.config.schema import LogFormat, LogLevel, LogSettings
+from daemon.jobs.history import History
+from daemon.jobs.history_view import Entry, Past, read_past
+from daemon.jobs.publish import AFTER_MOVE, requeue
+from daemon.runtime.logs import configure, job_bound
+from daemon.storage import moves
+from daemon.storage.atomic import make_folder, write_whole
+from daemon.storage.fault_injection import FAULT_POINTS, arm, fault_point
+from daemon.storage.moves import COPY_BYTES, move_new, remove_tree, rename_new
 from erasecore.errors import ConfigError
 
 SHM = Path("/dev/shm")
@@ -190,7 +190,7 @@ def test_write_whole(tmp_path: Path) -> None:
 def test_write_whole_from_two_processes(tmp_path: Path) -> None:
     """Daemons that share a state folder write the same file at the same time, and neither fails."""
     code = (
-        "import sys; from pathlib import Path; from daemon.files import write_whole\n"
+        "import sys; from pathlib import Path; from daemon.storage.atomic import write_whole\n"
         "for _ in range(400): write_whole(Path(sys.argv[1]), b'x' * 9, durable=False)"
     )
     argv = [sys.executable, "-c", code, str(tmp_path / "file")]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import load_config
-from daemon.intake import Intake
-from daemon.refusals import Refusals
-from daemon.troubles import Troubles
-from daemon.wake import Wake
+from daemon.config.schema import load_config
+from daemon.inbox.blocked import Refusals
+from daemon.inbox.candidates import Intake
+from daemon.runtime.host_problems import Troubles
+from daemon.runtime.wakeup import Wake
 
 SETTLE_SECONDS, RESCAN_SECONDS = 5.0, 60.0
 

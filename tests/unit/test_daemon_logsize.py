@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.logsize import HEAD_BYTES, MAX_BYTES, TAIL_BYTES, shorten
+from daemon.runtime.log_limits import HEAD_BYTES, MAX_BYTES, TAIL_BYTES, shorten
 
 LINE = "line {:09}\n"
 MARK = re.compile(r"\n\[(\d+) bytes of this log are left out here\]\n")

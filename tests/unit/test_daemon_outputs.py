@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from daemon.dress import dress
-from daemon.folders import prove
-from daemon.names import output_name, portable_name, same_on_windows
-from daemon.places import FolderSettings, folders_below
+from daemon.config.locations import FolderSettings, folders_below
+from daemon.folders.checks import prove
+from daemon.folders.permissions import dress
+from daemon.storage.names import output_name, portable_name, same_on_windows
 from erasecore.errors import ConfigError
 
 

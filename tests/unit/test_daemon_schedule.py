@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import load_config
-from daemon.schedule import Day, Hours, closed_sentence, is_open, next_opening
+from daemon.config.schedule import Day, Hours, closed_sentence, is_open, next_opening
+from daemon.config.schema import load_config
 from erasecore.errors import ConfigError
 
 NIGHTS = Hours("22:00", "06:00")

@@ -21,17 +21,19 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from daemon import claims, faults, owners
-from daemon.config import load_config
-from daemon.faults import DAEMON_POINTS
-from daemon.history import History
-from daemon.holdings import Holdings
-from daemon.inbox import Candidate
-from daemon.jobs import Fault, JobState, load_job
-from daemon.looking import looks_of
-from daemon.owners import Leases, Owner
-from daemon.publish import requeue, target
-from daemon.wire import Finished
+from daemon.config.schema import load_config
+from daemon.inbox.scanner import looks_of
+from daemon.inbox.settling import Candidate
+from daemon.jobs import claims
+from daemon.jobs import instances as owners
+from daemon.jobs.history import History
+from daemon.jobs.instances import Leases, Owner
+from daemon.jobs.job import JobState, load_job
+from daemon.jobs.publish import requeue, target
+from daemon.jobs.store import Holdings
+from daemon.storage import fault_injection as faults
+from daemon.storage.fault_injection import DAEMON_POINTS
+from daemon.workers.messages import Fault, Finished
 from erasecore.errors import Remedy
 from erasecore.reports import EraseReport
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasecore.detect.events import Detection, Event
+from erasecore.model.events import Detection, Event
 
 _PX = st.floats(0, 8192, allow_nan=False, width=32)
 _EVENTS = st.builds(

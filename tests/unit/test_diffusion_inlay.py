@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from erasecore.engines.base import Bools, Floats, reduce_mask
 from erasecore.engines.diffueraser.inlay import inlaid, weights_of
 from erasecore.engines.diffueraser.rgb import block_mean
+from erasecore.model.strip_types import Bools, Floats, reduce_mask
 from erasecore.video.color import PlaneLayout
 
 LAYOUTS = [

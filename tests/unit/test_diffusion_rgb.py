@@ -11,8 +11,8 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Floats
 from erasecore.engines.diffueraser.rgb import FINE, from_rgb, to_rgb
+from erasecore.model.strip_types import Floats
 from erasecore.video.color import PlaneLayout, as_plane
 from erasecore.video.formats import layout_of, views
 

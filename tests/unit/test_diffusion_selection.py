@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from erasecore.engines.base import Filled, FilledFrame, Origin, Strip
+from erasecore.engines.base import Filled, FilledFrame, Origin
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, crop_around
 from erasecore.engines.diffueraser.selection import Choice, Run, choose, doubtful
 from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
+from erasecore.model.strip_types import Strip
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import PlaneLayout
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.cutout import Cutout
-from erasecore.detect.events import Event
 from erasecore.ink.fades import see_through
 from erasecore.ink.strokes import Ink
+from erasecore.model.events import Event
+from erasecore.model.strips import Cutout
 from erasecore.video.color import PlaneLayout
 
 GRAY = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Origin, SeenThrough, Strip
-from erasecore.engines.propagate import PropagateEngine
-from erasecore.engines.spatial import membrane, pulls_along
+from erasecore.engines.base import Origin
+from erasecore.engines.propagate.engine import PropagateEngine
+from erasecore.model.strip_types import SeenThrough, Strip
+from erasecore.motion.inpaint_spatial import membrane, pulls_along
 from erasecore.video.color import PlaneLayout
 
 LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)

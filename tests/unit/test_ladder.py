@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from structlog.typing import EventDict
 
-from erasecore.batching import PATIENCE, PATIENCE_AFTER_A_KILL, Ladder, Ladders, Rung, Site
 from erasecore.errors import OutOfMemory
-from erasecore.rungbook import FOLDER, RungBook
+from erasecore.memory.ladder import PATIENCE, PATIENCE_AFTER_A_KILL, Ladder, Ladders, Rung, Site
+from erasecore.memory.ladder_store import FOLDER, RungBook
 
 REPOSITORY = Path(__file__).parents[2]
 SITE = Site("diffueraser", 640, 256, "cuda NVIDIA L4")

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.config import WorkerSettings, load_config
-from daemon.machine import (
+from daemon.config.schema import WorkerSettings, load_config
+from daemon.workers.pool import seats_for, works_on_gpu
+from daemon.workers.resources import (
     Machine,
     available_bytes,
     core_quotas,
@@ -20,7 +21,6 @@ from daemon.machine import (
     memory_bytes,
     memory_groups,
 )
-from daemon.workers import seats_for, works_on_gpu
 from tests.unit.test_weights import lay_out
 
 TWO_GPUS = """\
@@ -137,7 +137,7 @@ def test_memory_where_proc_shows_processes_only() -> None:
     possible = [*argv, "mount -t proc -o subset=pid proc /proc && test ! -e /proc/meminfo"]
     if subprocess.run(possible, capture_output=True, check=False).returncode:
         pytest.skip("mounting /proc anew needs rights that we lack here")
-    code = "from daemon.machine import *; print(memory_bytes(), available_bytes())"
+    code = "from daemon.workers.resources import *; print(memory_bytes(), available_bytes())"
     asked = [*argv, f"{possible[-1]} && {sys.executable} -c '{code}'"]
     done = subprocess.run(asked, capture_output=True, check=True)
     total, available = map(int, done.stdout.split())

@@ -14,9 +14,9 @@ from structlog.typing import EventDict
 
 from daemon.models.stock import adopt, overview, verify
 from erasecore.errors import FolderError, WeightsDamaged, WeightsMissing
-from erasecore.manifest import MANIFEST, STAMPS, proven, read_manifest, write_manifest
 from erasecore.settings import HostSettings
-from erasecore.weights import locate
+from erasecore.weights.layout import locate
+from erasecore.weights.manifest import MANIFEST, STAMPS, proven, read_manifest, write_manifest
 from tests.unit.test_weights import WHOLE, lay_out
 
 

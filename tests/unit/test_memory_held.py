@@ -52,7 +52,7 @@ def held(script: str) -> int:
 
 def test_large_pieces_are_given_back_though_small_ones_between_them_stay() -> None:
     """Twenty pieces of 8 MiB leave nothing behind but the small ones that were made among them."""
-    told = "from erasecore.memory import part_with_large_pieces\npart_with_large_pieces()\n"
+    told = "from erasecore.memory.malloc import part_with_large_pieces\npart_with_large_pieces()\n"
     assert held(told + PIECES) < 8 * MIB
 
 

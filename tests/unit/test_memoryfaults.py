@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.attempt import fault_of
-from daemon.config import RetrySettings
-from daemon.jobs import Attempt, Fault, Job
-from daemon.memorykills import MemoryKills, memory_kills
-from daemon.retry import Next, decide, given_up
-from daemon.wire import Start
+from daemon.config.schema import RetrySettings
+from daemon.jobs.job import Attempt, Job
+from daemon.jobs.retry import Next, decide, given_up
+from daemon.workers.child import fault_of
+from daemon.workers.messages import Fault, Start
+from daemon.workers.oom_kills import MemoryKills, memory_kills
 from erasecore.errors import OutOfMemory, Remedy
-from erasecore.memoryfaults import CardFault, card_fault, short_of_memory
+from erasecore.memory.oom_errors import CardFault, card_fault, short_of_memory
 from erasecore.settings import EraseSettings
 
 START = Start("id", 1, "/films/source.mp4", "/jobs/id", "film.mp4", "", EraseSettings())

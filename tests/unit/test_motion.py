@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.engines.affine import inverse, shifted, to_matrix
-from erasecore.engines.base import Strip
-from erasecore.engines.motion import Motion
+from erasecore.model.strip_types import Strip
+from erasecore.motion.affine import inverse, shifted, to_matrix
+from erasecore.motion.flow import Motion
 from erasecore.video.color import PlaneLayout
 
 LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.boxes import inside
-from erasecore.cutout import Cutout
-from erasecore.detect.events import Event
 from erasecore.ink.behind import Ground, plate_behind
 from erasecore.ink.evidence import Change
 from erasecore.ink.moments import aligned
 from erasecore.ink.plates import Plate, undo_plates
 from erasecore.ink.platetimes import opacities
+from erasecore.model.boxes import inside
+from erasecore.model.events import Event
+from erasecore.model.strips import Cutout
 from erasecore.video.color import PlaneLayout, as_plane
 
 LAYOUT = PlaneLayout("yuv444p10le", 10, 0, 0, 3, full_range=False)

@@ -8,9 +8,9 @@ import av
 import cv2
 import numpy as np
 
-from erasecore.detect.events import BoxXyxy, Event
-from erasecore.preview import Snapshots, save_preview
-from erasecore.recover import EventShare
+from erasecore.model.clips import EventShare
+from erasecore.model.events import BoxXyxy, Event
+from erasecore.review.preview import Snapshots, save_preview
 
 UPPER, LOWER, FAR = (40.0, 60.0, 160.0, 80.0), (50.0, 82.0, 150.0, 102.0), (40.0, 8.0, 160.0, 28.0)
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.cutout import Cutout
 from erasecore.detect.detector import Bgr
-from erasecore.detect.events import Event
-from erasecore.detect.recognizer import NOTHING, RapidOcrRecognizer, Reading
-from erasecore.reading import most_agreed, read_event
+from erasecore.detect.recognizer import RapidOcrRecognizer
+from erasecore.model.events import NOTHING, Event, Reading
+from erasecore.model.strips import Cutout
+from erasecore.text.ocr import most_agreed, read_event
 from tests.clips import Caption, draw
 from tests.detectors import GRAY
 

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from erasecore.cutout import Cutout
-from erasecore.detect.events import BoxXyxy, Detection, Event
-from erasecore.hypotheses import Hypothesis, hypotheses_for, strengthened
 from erasecore.ink.strokes import Ink
-from erasecore.residual import Findings, SegmentWatch
+from erasecore.model.clips import Picture
+from erasecore.model.events import BoxXyxy, Detection, Event
+from erasecore.model.strips import Cutout
+from erasecore.recovery.second_pass import Hypothesis, hypotheses_for, strengthened
+from erasecore.review.residual_text import Findings, SegmentWatch
 from erasecore.settings import Region
-from erasecore.windows import Picture
 from tests.clips import U8, Caption, DrawnFilm, draw
 from tests.detectors import GRAY, BrightTextDetector
 

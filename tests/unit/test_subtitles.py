@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasecore.detect.recognizer import Reading
+from erasecore.model.events import Reading
 from erasecore.reports import EventReport
-from erasecore.subtitles import UNREADABLE, Cue, cues_of, legible, srt_of
+from erasecore.text.srt import UNREADABLE, Cue, cues_of, legible, srt_of
 
 LINE = (100, 400, 500, 440)
 BELOW = (120, 450, 480, 490)

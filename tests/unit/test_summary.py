@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erasecore.detect.recognizer import Reading
-from erasecore.reports import EventReport, LadderReport
-from erasecore.summary import (
+from erasecore.checkpoints import SegmentRecord, ShareRecord
+from erasecore.model.events import Reading
+from erasecore.report_builder import (
     clock_time,
     hardest_previews,
     memory_warnings,
     report_events,
     warnings_of,
 )
+from erasecore.reports import EventReport, LadderReport
 from erasecore.video.timeline import Timeline
-from erasecore.workspace import SegmentRecord, ShareRecord
 
 TIMELINE = Timeline(
     pts=np.arange(100, dtype=np.int64),

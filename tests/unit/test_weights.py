@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from erasecore.errors import WeightsMissing
-from erasecore.weights import PARTS, choose, locate
+from erasecore.weights.layout import PARTS, choose, locate
 
 WHOLE = (
     "diffuEraser/brushnet/config.json",

@@ -8,10 +8,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasecore.detect.events import Event
-from erasecore.engines.base import Surroundings
+from erasecore.model.clips import CLIP_BYTES, Picture, Segment
+from erasecore.model.events import Event
+from erasecore.model.strip_types import Surroundings
+from erasecore.recovery.planning import plan_clips, plan_segments
 from erasecore.video.color import PlaneLayout
-from erasecore.windows import CLIP_BYTES, Picture, Segment, plan_clips, plan_segments
 
 LAYOUT = PlaneLayout("yuv420p", 8, 1, 1, 3, full_range=False)
 PICTURE = Picture(640, 360, LAYOUT)

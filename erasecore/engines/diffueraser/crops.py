@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Bools, Surroundings
+from erasecore.model.strip_types import Bools, Surroundings
 from erasecore.video.color import Box, PlaneLayout
 
 SURROUNDINGS = Surroundings(margin_px=64, min_side_px=256, multiple_of=64, coarse_from_px=1024)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from erasecore.engines.base import Floats
+from erasecore.model.strip_types import Floats
 
 PQ = 16
 """FFmpeg's number of the transfer curve of SMPTE ST 2084."""

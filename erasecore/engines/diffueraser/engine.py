@@ -15,15 +15,16 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from erasecore.batching import Ladders, Site
-from erasecore.engines.base import Engine, Filled, FilledFrame, Strip, Tick, Traits, tick_of_part
+from erasecore.engines.base import Engine, Filled, FilledFrame, Tick, Traits, tick_of_part
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, Crop
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.refill import refilled
 from erasecore.engines.diffueraser.rungs import PaintPlan, rungs
 from erasecore.engines.diffueraser.selection import Choice, Run, choose
 from erasecore.engines.diffueraser.shown import Shown, Surrounded, crop_of_shot, shown
-from erasecore.engines.propagate import PropagateEngine
+from erasecore.engines.propagate.engine import PropagateEngine
+from erasecore.memory.ladder import Ladders, Site
+from erasecore.model.strip_types import Strip
 from erasecore.settings import DiffusionSettings
 
 log = structlog.get_logger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from erasecore.engines.base import Bools, Floats, reduce_mask
 from erasecore.engines.diffueraser.rgb import block_mean
-from erasecore.engines.spatial import membrane
+from erasecore.model.strip_types import Bools, Floats, reduce_mask
+from erasecore.motion.inpaint_spatial import membrane
 from erasecore.video.color import PlaneLayout
 
 _EDGE_WEIGHT = np.float32(0.5)  # of what is painted, in the outermost pixels of what is replaced

@@ -28,7 +28,7 @@ from erasecore.engines.diffueraser.schedule import difference
 from erasecore.engines.diffueraser.tensors import Config, read_config, stored_tensors, tensors_of
 from erasecore.engines.diffueraser.unet import MotionUNet
 from erasecore.errors import BadWeights
-from erasecore.weights import PARTS, SCHEDULE_FILE, Weights
+from erasecore.weights.layout import PARTS, SCHEDULE_FILE, Weights
 
 Network = TypeVar("Network", bound=nn.Module)
 Change = Callable[[str, Tensor], Tensor]

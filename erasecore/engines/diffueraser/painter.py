@@ -20,7 +20,7 @@ from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
 from erasecore.engines.diffueraser.shown import Shown
 from erasecore.settings import DiffusionSettings, Precision
-from erasecore.weights import Weights
+from erasecore.weights.layout import Weights
 
 log = structlog.get_logger(__name__)
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from erasecore.durable import name_durably
 from erasecore.engines.diffueraser.tensors import tensors_of
 from erasecore.errors import BadWeights, DiskFull
-from erasecore.weights import Weights
+from erasecore.system.atomic_files import name_durably
+from erasecore.weights.layout import Weights
 
 log = structlog.get_logger(__name__)
 

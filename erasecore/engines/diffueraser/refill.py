@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.base import FilledFrame, Floats, Origin, reduce_mask
+from erasecore.engines.base import FilledFrame, Origin
 from erasecore.engines.diffueraser.crops import Crop
 from erasecore.engines.diffueraser.inlay import inlaid, weights_of
 from erasecore.engines.diffueraser.rgb import FINE, from_rgb
 from erasecore.engines.diffueraser.shown import Surrounded
+from erasecore.model.strip_types import Floats, reduce_mask
 from erasecore.video.color import Plane, as_plane, plane_window
 
 

@@ -11,8 +11,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from erasecore.engines.base import Floats
 from erasecore.engines.diffueraser import curves
+from erasecore.model.strip_types import Floats
 from erasecore.video.color import PlaneLayout
 
 FINE = 257

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from erasecore.batching import Rung
 from erasecore.engines.diffueraser.plan import BatchPlan
+from erasecore.memory.ladder import Rung
 from erasecore.settings import DiffusionSettings
 
 

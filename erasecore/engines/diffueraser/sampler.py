@@ -14,20 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from erasecore.engines.base import Bools, Tick, tick_of_part
+from erasecore.engines.base import Tick, tick_of_part
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import add_noise, draw_noise, tile_noise
 from erasecore.engines.diffueraser.temporal import LEAD_ABOVE, WINDOW
-from erasecore.engines.diffueraser.vae import (
-    CELL_PX,
-    U8,
-    U16,
-    decode,
-    decode_finely,
-    encode,
-)
+from erasecore.engines.diffueraser.vae import CELL_PX, U8, U16, decode, decode_finely, encode
+from erasecore.model.strip_types import Bools
 
 DEFAULT_SEED = 20260101
 

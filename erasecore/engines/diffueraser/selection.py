@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from erasecore.engines.base import Bools, Filled, FilledFrame, Origin, Strip
+from erasecore.engines.base import Filled, FilledFrame, Origin
 from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
+from erasecore.model.strip_types import Bools, Strip
 from erasecore.settings import DiffusionSettings
 
 _LEADS_FRAMES = (2, 1, 0)

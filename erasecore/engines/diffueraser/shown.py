@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Around, Bools, Filled, FilledFrame, Floats, Strip, reduce_mask
+from erasecore.engines.base import Filled, FilledFrame
 from erasecore.engines.diffueraser.crops import Crop, crop_around
 from erasecore.engines.diffueraser.rgb import to_rgb
 from erasecore.engines.diffueraser.selection import Run, doubtful
-from erasecore.engines.spatial import membrane
+from erasecore.model.strip_types import Around, Bools, Floats, Strip, reduce_mask
+from erasecore.motion.inpaint_spatial import membrane
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import Stack, plane_window
 

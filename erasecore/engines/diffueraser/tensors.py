@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from erasecore.errors import BadWeights
-from erasecore.weights import Part, choose
+from erasecore.weights.layout import Part, choose
 
 Config = Mapping[str, object]
 

@@ -1,0 +1,262 @@
+"""The command line: what may be asked for, and how the answer looks.
+
+Exit codes: 0 well, 1 some job failed, 2 usage, 78 bad configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TypeAlias
+
+from daemon.config.environment import Environment, find_config, read_environment
+from daemon.config.locations import load_places
+from daemon.storage.fault_injection import arm_from
+from daemon.storage.names import shown
+from erasecore import __version__
+from erasecore.errors import ConfigError, EraseError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
+
+_FUNCTIONS = {
+    "run": ("daemon.cli.commands", "run"),
+    "once": ("daemon.cli.commands", "once"),
+    "erase": ("daemon.cli.commands", "erase"),
+    "requeue": ("daemon.cli.commands", "requeue_films"),
+    "doctor": ("daemon.cli.commands", "doctor"),
+    "models": ("daemon.cli.models_commands", "models"),
+}
+
+_EPILOG = """\
+examples:
+  subtitle-eraser erase film.mp4 clean.mp4      one film, here and now
+  subtitle-eraser once --root ~/films           everything in ~/films/inbox, then leave
+  subtitle-eraser run --config config.yaml      the daemon, in the foreground
+  subtitle-eraser status                        what it is at
+
+exit codes: 0 well, 1 some film failed, 2 wrong usage, 78 wrong configuration
+configuration: --config, else $SUBTITLE_ERASER_CONFIG, else /etc/subtitle-eraser/config.yaml,
+else ./config.yaml, else the defaults; config.example.yaml explains every key
+"""
+
+_HELP: dict[str, tuple[str, str]] = {
+    "run": (
+        "watch the inbox and erase what comes, until asked to leave",
+        "Watches the inbox. A film that has finished arriving is erased: the result goes to\n"
+        "done/, its source to originals/; what cannot be done goes to failed/, explained.\n\n"
+        "SIGTERM or Ctrl-C: finish the current film if that is quick, else go on with it at the\n"
+        "next start. A second one: leave at once. SIGHUP: read the configuration again.\n\n"
+        "example: subtitle-eraser run --root /srv/films",
+    ),
+    "once": (
+        "erase everything in the inbox, then leave",
+        "Like run, but leaves once the inbox is empty; films that are still being copied are\n"
+        "waited for. Exit code 1 if some film failed.\n\n"
+        "example: subtitle-eraser once --root /srv/films",
+    ),
+    "erase": (
+        "erase one film, without inbox and folders",
+        "Writes IN without its burned-in subtitles to OUT, which appears whole or not at all.\n"
+        "OUT may be a folder.\n\n"
+        "examples:\n"
+        "  subtitle-eraser erase film.mp4 clean.mp4\n"
+        "  subtitle-eraser erase --engine propagate --crf 18 film.mkv done/\n"
+        "  subtitle-eraser erase --mask logo.png film.mkv clean.mkv",
+    ),
+    "status": (
+        "show what the daemons are at and what was done",
+        "Shows every daemon that shares the work folder, the film it is at, what waits, and the\n"
+        "last jobs.\n\nexample: subtitle-eraser status --json",
+    ),
+    "requeue": (
+        "put films from failed/ back into the inbox",
+        "NAME is the path of a film below failed/, or the id of its job. The explanation of its\n"
+        "failure is removed.\n\n"
+        "examples:\n"
+        "  subtitle-eraser requeue film.mp4 series/02.mkv\n"
+        "  subtitle-eraser requeue --all",
+    ),
+    "doctor": (
+        "check configuration, folders, the worker and the weights",
+        "Tries everything that a film will need, and says what to do where something is wrong.\n\n"
+        "example: subtitle-eraser doctor --config /etc/subtitle-eraser/config.yaml",
+    ),
+    "models": (
+        "fetch, verify or list the weights of the diffusion engine",
+        "The propagate engine needs none of them.\n\nexample: subtitle-eraser models fetch",
+    ),
+}
+
+_MODELS_HELP: dict[str, tuple[str, str]] = {
+    "fetch": (
+        "bring the weights that are lacking, damaged or of another revision",
+        "Goes on where an earlier one was interrupted. Asks no hub while everything is there and\n"
+        "unchanged. Where they come from, and go to, is in the section models: of the\n"
+        "configuration; about 10 GB.\n\nexample: subtitle-eraser models fetch",
+    ),
+    "verify": (
+        "read all weights and compare them with what was fetched",
+        "Exit code 1 if something is missing or damaged; what, and what mends it, is said.\n\n"
+        "example: subtitle-eraser models verify",
+    ),
+    "list": (
+        "show what is there, from where, and when it was last verified",
+        "example: subtitle-eraser models list --json",
+    ),
+}
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def build_parser(only: str = "") -> argparse.ArgumentParser:
+    """The command line that we understand.
+
+    Args:
+        only: the one command that is asked for, where that is known; the others are left out, which
+            take longer to describe than a glance at the status may.
+    """
+    parser = argparse.ArgumentParser(
+        prog="subtitle-eraser",
+        description="Erases burned-in subtitles from films that are dropped into a folder.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    common = _common_options()
+    for name, texts in _HELP.items():
+        if only in _HELP and only != name:
+            continue
+        if name == "models":
+            _add_models(_added(commands, name, texts), common)
+        else:
+            _add_own(name, _added(commands, name, texts, common))
+    return parser
+
+
+def _added(
+    commands: Commands, name: str, texts: tuple[str, str], *parents: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """One more command, with all options of its parents."""
+    short, long = texts
+    return commands.add_parser(
+        name,
+        parents=parents,
+        help=short,
+        description=long,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_models(command: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    parsers = {name: _added(actions, name, texts, common) for name, texts in _MODELS_HELP.items()}
+    parsers["fetch"].add_argument(
+        "--update", action="store_true", help="ask for newer revisions, too"
+    )
+    parsers["verify"].add_argument(
+        "--adopt",
+        action="store_true",
+        help="take what lies there, brought by hand, for what it should be from now on",
+    )
+    parsers["list"].add_argument("--json", action="store_true", help="for machines")
+
+
+def _common_options() -> argparse.ArgumentParser:
+    """What every command understands."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, metavar="PATH", help="the configuration file")
+    common.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="use DIR/inbox, DIR/work, DIR/done, DIR/failed, DIR/originals, DIR/state",
+    )
+    return common
+
+
+def _add_own(name: str, command: argparse.ArgumentParser) -> None:
+    if name == "erase":
+        command.add_argument("source", type=Path, metavar="IN", help="the film")
+        command.add_argument("result", type=Path, metavar="OUT", help="the new film, or a folder")
+        command.add_argument("--force", action="store_true", help="replace OUT if it is there")
+        command.add_argument("--engine", help="auto, propagate or diffueraser")
+        command.add_argument("--crf", type=float, help="quality, 0 to 51; lower is better")
+        command.add_argument(
+            "--mask",
+            type=Path,
+            metavar="FILE",
+            help="a PNG, or a film with as many frames: erase what is white in it",
+        )
+        command.add_argument(
+            "--cues",
+            type=Path,
+            metavar="FILE",
+            help="an .srt file: look for text only at its times, a second more on each side",
+        )
+        command.add_argument(
+            "--settings",
+            type=Path,
+            metavar="FILE",
+            help="settings as in a film.mp4.erase.yaml",
+        )
+    if name == "status":
+        command.add_argument("--json", action="store_true", help="for machines")
+        command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
+    if name == "requeue":
+        command.add_argument("names", nargs="*", metavar="NAME", help="film or job id")
+        command.add_argument("--all", action="store_true", help="every film in failed/")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what was asked for; the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(only="".join(words[:1])).parse_args(words)
+    environment = read_environment()
+    try:
+        path = find_config(options.config, environment)
+        if options.command == "status":
+            return _status(path, options)
+        return _command(path, environment, options)
+    except ConfigError as error:
+        return _complain(error, EXIT_CONFIG)
+    except EraseError as error:
+        return _complain(error, EXIT_FAILED)
+
+
+def _status(path: Path | None, options: argparse.Namespace) -> int:
+    """A glance at the status: it is not to wait for what the other commands need."""
+    from daemon.status.command import status
+
+    code = status(load_places(path, options.root), last=options.last, as_json=options.json)
+    gc.freeze()  # else all that was loaded would be searched for garbage once more on the way out
+    return code
+
+
+def _command(path: Path | None, environment: Environment, options: argparse.Namespace) -> int:
+    """Everything else; what it needs is loaded only now that it is asked for."""
+    from daemon.cli.context import Asked, WrongUsage
+    from daemon.config.schema import load_config
+    from daemon.runtime.logs import configure
+
+    load = partial(load_config, path, options.root)
+    config = load()
+    configure(config.log)
+    arm_from(environment.fault_at, environment.fault_does)
+    module, name = _FUNCTIONS[options.command]
+    function: Callable[[Asked], int] = getattr(import_module(module), name)
+    try:
+        return function(Asked(config, path, load, environment, options))
+    except WrongUsage as error:
+        return _complain(error, EXIT_USAGE)
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"subtitle-eraser: {shown(str(error))}", file=sys.stderr)
+    return code

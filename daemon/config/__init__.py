@@ -1,0 +1,1 @@
+"""Configuration from YAML and the environment as frozen records; reads files, writes none."""

@@ -1,0 +1,1 @@
+"""The CPU engine: background recovered along trajectories, the rest inpainted."""

@@ -1,0 +1,59 @@
+"""The candidates for a frame's hidden pixels made one: their mean, weighted by expected error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from erasecore.engines.propagate.confidence import Candidate
+from erasecore.engines.propagate.holes import Hole
+from erasecore.model.strip_types import Floats
+
+_LEAST_WEIGHT = np.float32(1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """The weighted mean of a frame's candidates, in the order of the hole's lists.
+
+    Attributes:
+        planes: float32 samples, luma ``(n,)`` and colour ``(m,)``, 8-bit levels.
+        real: float32 ``(n,)``; how much of each luma sample comes from other frames' pixels.
+        error: float32 ``(n,)``; the candidates' expected errors, weighted alike, in levels.
+    """
+
+    planes: tuple[Floats, ...]
+    real: Floats
+    error: Floats
+
+
+def average(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Average:
+    """The candidates' mean, those expected to err less weighing more.
+
+    The weight falls with the third power of the error, between the square that is right for
+    candidates that err independently and the choice of the best, which is right for those that err
+    together.
+    """
+    count, colour_count = hole.inside.size, hole.colour_inside.size
+    colours = planes - 1
+    sums = [np.zeros(count, np.float32)]
+    sums += [np.zeros(colour_count, np.float32) for _ in range(colours)]
+    weight, real, error = (np.zeros(count, np.float32) for _ in range(3))
+    for candidate in candidates:
+        votes = candidate.known * candidate.favour
+        power = 1 + np.square(candidate.error)
+        share = np.asarray(votes / (power * np.sqrt(power)), np.float32)
+        weight += share
+        real += share * candidate.real
+        error += share * candidate.error
+        sums[0] += share * candidate.planes[0]
+        for total, values in zip(sums[1:], candidate.planes[1:], strict=True):
+            total += share.take(hole.colour_to_luma) * values
+    weight = np.maximum(weight, _LEAST_WEIGHT)
+    colour_weight = weight.take(hole.colour_to_luma) if colours else weight
+    luma, *rest = sums
+    means = (luma / weight, *[total / colour_weight for total in rest])
+    samples = tuple(np.asarray(mean, np.float32) for mean in means)
+    return Average(samples, real / weight, error / weight)

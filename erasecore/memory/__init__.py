@@ -1,0 +1,1 @@
+"""Out of memory: recognising it, the ladder of smaller steps, giving memory back."""

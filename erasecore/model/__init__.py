@@ -1,0 +1,1 @@
+"""Records that every stage shares: events, clips, strips, patches. No stage is imported here."""

@@ -1,0 +1,1 @@
+"""How the picture moves: optical flow, affine motion, resampling, spatial inpainting."""

@@ -1,0 +1,1 @@
+"""Recovering the background of a clip: plans, unblending, filling. Encodes nothing."""

@@ -1,0 +1,1 @@
+"""Checking a result: residual text, fidelity away from the ink, previews. Changes no pixel."""

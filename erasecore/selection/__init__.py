@@ -1,0 +1,1 @@
+"""What the user asked to be erased: masks, cues of a subtitle file, time ranges."""

@@ -1,0 +1,1 @@
+"""Operating system services without numpy: atomic files, failpoints, progress, versions."""

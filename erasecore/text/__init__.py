@@ -1,0 +1,1 @@
+"""Reading erased lines (OCR) and writing them as SRT. Erases nothing."""
