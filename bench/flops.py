@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from erasecore.engines.diffueraser.brushnet import BrushNet
-from erasecore.engines.diffueraser.networks import Networks
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.temporal import LEAD_ABOVE, WINDOW, unet_frames
 from erasecore.engines.diffueraser.unet import MotionUNet
@@ -49,7 +49,7 @@ class Costs:
 
 
 @cache
-def full_size() -> Networks:
+def full_size() -> Components:
     """The networks as published, in float16, without weights."""
     with torch.device("meta"):
         brushnet = BrushNet()
@@ -61,7 +61,7 @@ def full_size() -> Networks:
             layers_per_block=2,
         )
         prompt = torch.empty((1, PROMPT_TOKENS, PROMPT_CHANNELS), dtype=torch.float16)
-    return Networks(brushnet.half(), unet.half(), vae.half(), prompt)
+    return Components(brushnet.half(), unet.half(), vae.half(), prompt)
 
 
 @cache
@@ -75,7 +75,7 @@ def costs_of(width: int, height: int) -> Costs:
     level = brushnet.setting(999, networks.prompt, 1)
     of_unet = unet.setting(999, networks.prompt, 1)
     return Costs(
-        brushnet=_tflop(lambda: list(brushnet.taps(latents[:1], known, level))),
+        brushnet=_tflop(lambda: list(brushnet.residuals(latents[:1], known, level))),
         unet=_tflop(lambda: unet(latents, of_unet, WINDOW, None)) / WINDOW,
         encode=_tflop(lambda: latents_of(vae, frame, BatchPlan())),
         decode=_tflop(lambda: pictures_of(vae, latents[:1].float(), BatchPlan())),

@@ -17,13 +17,13 @@ from bench.cases import Case
 from bench.diffusion import FlopsRow
 from bench.flops import Clip, ours, published
 from erasecore.engines.base import Filled, Origin, Tick, Traits
+from erasecore.engines.diffueraser.conditioning import StripContext, crop_of_shot
 from erasecore.engines.diffueraser.crops import SURROUNDINGS
 from erasecore.engines.diffueraser.selection import choose
-from erasecore.engines.diffueraser.shown import Surrounded, crop_of_shot
 from erasecore.engines.propagate.engine import PropagateEngine
-from erasecore.model.strip_types import Strip
+from erasecore.model.inpaint_input import InpaintInput
 from erasecore.pipeline import erase
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 from erasecore.settings import DiffusionSettings, EncodeSettings, EraseSettings
 
 _NAME = "survey"
@@ -47,7 +47,7 @@ class Surveyor:
             surroundings=SURROUNDINGS,
         )
 
-    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(self, strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         """The prior's pixels."""
         filled = prior or self._prior.fill(strip, None, tick)
         self.chosen += _clips(strip, filled)
@@ -55,9 +55,9 @@ class Surveyor:
         return filled
 
 
-def _clips(strip: Strip, prior: Filled) -> Iterator[Clip]:
+def _clips(strip: InpaintInput, prior: Filled) -> Iterator[Clip]:
     """What our engine would send through the networks of one strip."""
-    surrounded = Surrounded(strip, prior, DiffusionSettings())
+    surrounded = StripContext(strip, prior, DiffusionSettings())
     for runs in choose(strip, prior, surrounded.settings).shots:
         crop = crop_of_shot(surrounded, runs)
         for run in runs:
@@ -84,11 +84,11 @@ def _hopeless(prior: Filled) -> Filled:
 def run_survey(case: Case) -> FlopsRow:
     """One case's row."""
     surveyor = Surveyor()
-    tools = Tools.load(threads=1)
+    tools = ModelCache.load(threads=1)
     settings = EraseSettings(engine=_NAME, srt=False, encode=EncodeSettings(preset="ultrafast"))
     tools.diffusion, tools.engines[_NAME] = settings.diffusion, surveyor
     with tempfile.TemporaryDirectory() as folder:
-        erase(case.hardsub, Path(folder), settings, tools=tools, observe=lambda _: None)
+        erase(case.hardsub, Path(folder), settings, models=tools, observe=lambda _: None)
     frames = case.frames
     sizes = {f"{clip.width}x{clip.height}" for clip in surveyor.everything}
     return FlopsRow(

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from bench.diffusion import WalkRow
 from erasecore.engines.diffueraser.brushnet import BrushNet
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.denoise import denoise
-from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import levels, step
 from erasecore.engines.diffueraser.temporal import WINDOW, merge_window, window_starts
@@ -54,7 +54,7 @@ def _compare(plain: Callable[[], Tensor], ours: Callable[[], Tensor], at_once: i
 
 
 @torch.inference_mode()
-def plain_walk(networks: Networks, latents: Tensor, known: Tensor) -> Tensor:
+def plain_walk(networks: Components, latents: Tensor, known: Tensor) -> Tensor:
     """The latents without noise, window by window, each with taps of its own."""
     brushnet, unet, prompt = networks.brushnet, networks.unet, networks.prompt
     for index, (begin, end) in enumerate(levels(STEPS)):
@@ -62,21 +62,21 @@ def plain_walk(networks: Networks, latents: Tensor, known: Tensor) -> Tensor:
         for start in window_starts(len(latents), WINDOW, index):
             span = slice(start, start + WINDOW)
             setting = brushnet.setting(begin, prompt, 1)
-            taps = list(brushnet.taps(latents[span], known[span], setting))
-            noise = unet(latents[span], unet.setting(begin, prompt, 1), WINDOW, iter(taps))
+            residuals = list(brushnet.residuals(latents[span], known[span], setting))
+            noise = unet(latents[span], unet.setting(begin, prompt, 1), WINDOW, iter(residuals))
             result = step(latents[span], noise, begin=begin, end=end)
             covered = merge_window(merged, covered, result, start)
         latents = merged
     return latents
 
 
-def tiny_networks() -> Networks:
+def tiny_networks() -> Components:
     """Networks of the published kind, narrow, with random weights; the VAE is not used."""
     torch.manual_seed(11)
     shape = {"block_out_channels": (32, 64, 64, 64), "cross_attention_dim": 16}
     brushnet = BrushNet(**shape, attention_head_dim=2).eval()
     unet = MotionUNet(**shape, num_attention_heads=2, motion_num_attention_heads=2).eval()
-    return Networks(brushnet, unet, AutoencoderKL(), torch.randn((1, 8, 16)))
+    return Components(brushnet, unet, AutoencoderKL(), torch.randn((1, 8, 16)))
 
 
 def _cpu_seconds(run: Callable[[], Tensor]) -> float:

@@ -18,25 +18,24 @@ from ulid import ULID
 
 from daemon.config.environment import Environment
 from daemon.config.schema import Config
-from daemon.dispatcher import Dispatch
+from daemon.dispatcher import Dispatcher
 from daemon.folders.checks import prove
-from daemon.folders.mount_guard import Anchors
-from daemon.inbox.blocked import Refusals
-from daemon.inbox.candidates import Intake
-from daemon.jobs import claims
-from daemon.jobs import instances as owners
+from daemon.folders.mount_guard import MountGuard
+from daemon.inbox.blocked_paths import BlockedPaths
+from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.jobs import claims, instances
 from daemon.jobs.history import History
 from daemon.jobs.job import JobState
-from daemon.jobs.store import Holdings
-from daemon.runtime.host_problems import Troubles
+from daemon.jobs.store import JobStore
+from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.logs import configure
 from daemon.runtime.systemd import Notifier
-from daemon.runtime.wakeup import Wake
+from daemon.runtime.wakeup import Wakeup
 from daemon.status.snapshot import Snapshot, WorkerView, write_snapshot
-from daemon.storage.os_errors import advice
-from daemon.workers.pool import Workers, seats_for, works_on_gpu
-from daemon.workers.process import WORKER_COMMAND, Seat, WorkerState
-from daemon.workers.resources import look_at_machine
+from daemon.storage.os_errors import hint_for
+from daemon.workers.host_resources import inspect_host
+from daemon.workers.pool import WorkerPool, slots_for, works_on_gpu
+from daemon.workers.process import WORKER_COMMAND, WorkerSlot, WorkerState
 from erasecore.errors import ConfigError, FolderError, FolderGone
 
 log = structlog.get_logger(__name__)
@@ -44,7 +43,7 @@ log = structlog.get_logger(__name__)
 MAX_FAILED_TURNS = 20
 BUSY_SLEEP_SECONDS = 1.0
 CLAIMED_SLEEP_SECONDS = 0.5
-ANCHORS_SECONDS = 1.0
+MOUNT_CHECK_SECONDS = 1.0
 """Between two looks at whether the folders are still there."""
 AWAIT_FOLDERS_SECONDS = 20.0
 """Between two looks while we wait: the watchdog wants to hear from us."""
@@ -56,14 +55,14 @@ def await_folders(config: Config, environment: Environment) -> bool:
     Raises:
         ConfigError: one of them never can.
     """
-    wake = Wake()
+    wake = Wakeup()
     notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
     said = ""
     try:
         with wake.signals():
             while not wake.stops:
                 try:
-                    Anchors(config.folders)
+                    MountGuard(config.folders)
                     prove(config.folders, token=str(ULID()))
                 except FolderError as error:
                     if said != str(error):
@@ -92,44 +91,44 @@ class Service:
         *,
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
-        self._anchors = Anchors(config.folders)
+        self._mount_guard = MountGuard(config.folders)
         prove(config.folders, token=str(ULID()))
-        self._anchors.take()
+        self._mount_guard.record()
         self._config = config
         self._reload = reload
         self._worker_command = worker_command
-        self._wake = Wake()
-        self._troubles = Troubles()
+        self._wake = Wakeup()
+        self._problems = HostProblems()
         self._history = History(config.folders.state)
         if self._history.is_new:
             self._history.rebuild(config.folders.done, config.folders.failed)
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
-        self._me = owners.this_process(config.claims.instance)
-        self._leases = owners.Leases(config.claims.lease_seconds)
-        self._machine = look_at_machine(environment.visible_devices)
-        self._refusals = Refusals(self._troubles)
-        self._intake = Intake(config, self._wake, self._refusals)
+        self._me = instances.this_process(config.claims.instance)
+        self._leases = instances.Leases(config.claims.lease_seconds)
+        self._machine = inspect_host(environment.visible_devices)
+        self._blocked = BlockedPaths(self._problems)
+        self._queue = CandidateQueue(config, self._wake, self._blocked)
         self._scheduled = True
-        self._settle_in()
+        self._open_instance()
         self._drain_until: float | None = None
         self._failed_turns = 0
         self._anchors_at = float("-inf")
 
-    def _settle_in(self) -> None:
+    def _open_instance(self) -> None:
         """Take a folder of our own below work/, and everything in it that goes with it."""
         token = str(ULID())[-10:].lower()
-        self._instance = owners.open_instance(self._config.folders.work, self._me, token)
-        self._holdings = Holdings(self._instance, self._config, self._history)
-        self._workers = Workers(self._instance, self._worker_command)
-        self._workers.arrange(self._config.worker, self._config.host(), self._seats())
-        self._dispatch = Dispatch(
-            self._config, self._holdings, self._workers, self._intake, self._troubles
+        self._instance = instances.open_instance(self._config.folders.work, self._me, token)
+        self._store = JobStore(self._instance, self._config, self._history)
+        self._workers = WorkerPool(self._instance, self._worker_command)
+        self._workers.configure(self._config.worker, self._config.host(), self._slots())
+        self._dispatch = Dispatcher(
+            self._config, self._store, self._workers, self._queue, self._problems
         )
         self._dispatch.scheduled = self._scheduled
         self._beat_at = self._leases_at = self._snapshot_at = float("-inf")
 
-    def _seats(self) -> tuple[Seat, ...]:
-        return seats_for(self._config.worker, self._machine, on_gpu=works_on_gpu(self._config))
+    def _slots(self) -> tuple[WorkerSlot, ...]:
+        return slots_for(self._config.worker, self._machine, on_gpu=works_on_gpu(self._config))
 
     # --- life -------------------------------------------------------------------------------
 
@@ -143,9 +142,9 @@ class Service:
                     "service.started",
                     instance=self._instance.name,
                     inbox=str(self._config.folders.inbox),
-                    filesystem=self._intake.inbox.filesystem,
-                    watch=self._intake.watching,
-                    workers=len(self._seats()),
+                    filesystem=self._queue.inbox.filesystem,
+                    watch=self._queue.watching,
+                    workers=len(self._slots()),
                 )
                 self._notifier.ready()
                 return self._loop(until_drained=until_drained)
@@ -170,9 +169,9 @@ class Service:
             # A disk, a share, a right: the operator mends it, nothing fails for it.
             log.debug("turn.hindered", exc_info=True)
             place = error.filename or self._config.folders.work
-            self._hindered(f"{place} {advice(error)}", now)
+            self._on_host_error(f"{place} {hint_for(error)}", now)
         except FolderError as error:  # between two looks
-            self._hindered(str(error), now)
+            self._on_host_error(str(error), now)
         except Exception:
             log.exception("turn.failed", count=self._failed_turns + 1)
             self._failed_turns += 1
@@ -180,14 +179,14 @@ class Service:
             self._wake.sleep(1.0)
         else:
             self._failed_turns = 0
-            self._troubles.clear("host")
+            self._problems.clear("host")
             self._notifier.alive(now=now)
         return self._failed_turns < MAX_FAILED_TURNS
 
-    def _hindered(self, sentence: str, now: float) -> None:
+    def _on_host_error(self, sentence: str, now: float) -> None:
         """Wait for the operator; who waits is well."""
         if self._recover_turn():
-            self._trouble("host", sentence, now)
+            self._report_problem("host", sentence, now)
         self._notifier.status(self._snapshot().sentence())
         self._notifier.alive(now=now)
 
@@ -201,16 +200,16 @@ class Service:
         if not self._folders_there(time.monotonic()):
             return False
         try:
-            if owners.beat(self._instance):
-                self._let_go(self._holdings.forget_lost())
-                self._holdings.adopt_strays(wall=time.time())
+            if instances.beat(self._instance):
+                self._kill_lost_workers(self._store.forget_lost())
+                self._store.reattach_orphans(wall=time.time())
             else:
                 self._start_over()
         except (OSError, FolderError):
             log.debug("turn.not_recovered", exc_info=True)
         return True
 
-    def _let_go(self, lost: set[str]) -> None:
+    def _kill_lost_workers(self, lost: set[str]) -> None:
         """End the workers whose jobs another daemon has now."""
         for worker in self._workers:
             if worker.job_id in lost:
@@ -219,34 +218,34 @@ class Service:
     def _turn(self, now: float) -> None:
         wall = time.time()
         if self._wake.reload:
-            self._reread()
+            self._reload_config()
         if not self._folders_there(now):
             self._notifier.status(self._snapshot().sentence())
             return
         self._keep_claims(now, wall)
-        self._dispatch.hear(now=now, wall=wall)
-        if not self._troubles.blocked(now=now):
+        self._dispatch.process_reports(now=now, wall=wall)
+        if not self._problems.blocked(now=now):
             self._publish(now)
-        self._look(now)
-        self._holdings.admit(settle_seconds=self._intake.settle_seconds, now=now, wall=wall)
-        if self._drain_until is None and not self._troubles.blocked(now=now):
-            self._dispatch.give(now=now, wall=wall)
-        self._tell(now)
+        self._scan_inbox(now)
+        self._store.admit(settle_seconds=self._queue.settle_seconds, now=now, wall=wall)
+        if self._drain_until is None and not self._problems.blocked(now=now):
+            self._dispatch.assign(now=now, wall=wall)
+        self._publish_status(now)
 
     def _folders_there(self, now: float) -> bool:
         """Whether every folder is the one that was proved; if one is not, none is touched."""
         if now < self._anchors_at:
-            return "folders" not in self._troubles
+            return "folders" not in self._problems
         try:
-            same = self._anchors.check()
+            same = self._mount_guard.verify()
         except FolderGone as error:
-            pause_seconds = min(ANCHORS_SECONDS, self._config.retry.pause_seconds)
-            self._troubles.report("folders", str(error), now=now, pause_seconds=pause_seconds)
-            self._anchors_at = self._troubles.until_of("folders")
+            pause_seconds = min(MOUNT_CHECK_SECONDS, self._config.retry.pause_seconds)
+            self._problems.report("folders", str(error), now=now, pause_seconds=pause_seconds)
+            self._anchors_at = self._problems.until_of("folders")
             return False
-        self._anchors_at = now + ANCHORS_SECONDS
-        if "folders" in self._troubles or not same:
-            self._troubles.clear("folders")
+        self._anchors_at = now + MOUNT_CHECK_SECONDS
+        if "folders" in self._problems or not same:
+            self._problems.clear("folders")
             self._renew_intake()  # what watched the share before is deaf
         return True
 
@@ -257,62 +256,62 @@ class Service:
         settings = self._config.claims
         if now - self._beat_at >= settings.heartbeat_seconds:
             self._beat_at = now
-            if not owners.beat(self._instance):
+            if not instances.beat(self._instance):
                 self._start_over()
         if now - self._leases_at >= settings.lease_seconds / 4:
             self._leases_at = now
             work = self._config.folders.work
-            for abandoned in owners.abandoned(work, self._me, self._leases, now=now):
+            for abandoned in instances.abandoned(work, self._me, self._leases, now=now):
                 taken = claims.take_over(abandoned, self._instance)
                 log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
-                self._holdings.adopt(taken, wall=wall)
+                self._store.adopt(taken, wall=wall)
 
     def _start_over(self) -> None:
         """Another daemon has held us for dead and has our jobs now: let go of all of them."""
-        self._anchors.check()  # a share that is gone looks the same
+        self._mount_guard.verify()  # a share that is gone looks the same
         log.warning("claims.lost", instance=self._instance.name)
         self._workers.kill()
-        self._settle_in()
+        self._open_instance()
 
     # --- the inbox --------------------------------------------------------------------------
 
-    def _look(self, now: float) -> None:
+    def _scan_inbox(self, now: float) -> None:
         try:
-            looked = self._intake.look_if_due(time.monotonic)
+            looked = self._queue.scan_if_due(time.monotonic)
         except OSError as error:
             inbox = self._config.folders.inbox
-            self._trouble("inbox", f"folders.inbox: {inbox} {advice(error)}", now)
+            self._report_problem("inbox", f"folders.inbox: {inbox} {hint_for(error)}", now)
         else:
             if looked:
-                self._troubles.clear("inbox")
+                self._problems.clear("inbox")
 
     # --- out --------------------------------------------------------------------------------
 
     def _publish(self, now: float) -> None:
         try:
-            self._holdings.settle_up(tick=self._tick)
+            self._store.publish_finished(tick=self._heartbeat)
         except OSError as error:
             place = error.filename2 or error.filename or "a folder of results"
-            self._trouble("publish", f"{place} {advice(error)}", now)
+            self._report_problem("publish", f"{place} {hint_for(error)}", now)
         else:
-            self._troubles.clear("publish")
+            self._problems.clear("publish")
 
-    def _tick(self) -> None:
+    def _heartbeat(self) -> None:
         """A sign of life from the middle of a long copy."""
         now = time.monotonic()
         self._notifier.alive(now=now)
         if now - self._beat_at >= self._config.claims.heartbeat_seconds:
             self._beat_at = now
-            owners.beat(self._instance)
-            self._holdings.shorten_logs()
+            instances.beat(self._instance)
+            self._store.shorten_logs()
 
-    def _trouble(self, what: str, sentence: str, now: float) -> None:
+    def _report_problem(self, what: str, sentence: str, now: float) -> None:
         pause_seconds = self._config.retry.pause_seconds
-        self._troubles.report(what, sentence, now=now, pause_seconds=pause_seconds)
+        self._problems.report(what, sentence, now=now, pause_seconds=pause_seconds)
 
     # --- what others see --------------------------------------------------------------------
 
-    def _tell(self, now: float) -> None:
+    def _publish_status(self, now: float) -> None:
         snapshot = self._snapshot()
         self._notifier.status(snapshot.sentence())
         if now - self._snapshot_at >= min(2.0, self._config.claims.heartbeat_seconds):
@@ -322,14 +321,14 @@ class Service:
     def _snapshot(self) -> Snapshot:
         return Snapshot(
             pid=os.getpid(),
-            workers=tuple(WorkerView.of(one, self._holdings.jobs) for one in self._workers),
-            trouble=self._troubles.sentence(),
+            workers=tuple(WorkerView.of(one, self._store.jobs) for one in self._workers),
+            trouble=self._problems.sentence(),
             paused=self._stuck(),
-            note=self._dispatch.note,
+            note=self._dispatch.idle_reason,
             leaving=self._drain_until is not None,
-            queued=len(self._holdings.states(JobState.CLAIMED, JobState.QUEUED)),
-            settled=len(self._intake.candidates) + self._intake.held,
-            settling=self._intake.inbox.waiting,
+            queued=len(self._store.states(JobState.CLAIMED, JobState.QUEUED)),
+            settled=len(self._queue.candidates) + self._queue.held,
+            settling=self._queue.inbox.waiting,
             written_at=time.time(),
         )
 
@@ -345,7 +344,7 @@ class Service:
             self._notifier.stopping()
             self._notifier.extend(drain_seconds + 30)
             log.info("service.draining", seconds=drain_seconds)
-        busy = self._workers.those(WorkerState.BUSY)
+        busy = self._workers.in_state(WorkerState.BUSY)
         if busy and now < self._drain_until and self._wake.stops == 1:
             return False
         for worker in busy:
@@ -355,41 +354,41 @@ class Service:
 
     def _nothing_left(self) -> int | None:
         """The exit code of ``once``, when all is done or nothing more can be."""
-        idle = not self._holdings.jobs and self._intake.empty()
-        if self._stuck() or (idle and (self._intake.held or self._holdings.strays)):
-            log.error("service.stopped", sentence=self._troubles.sentence())
+        idle = not self._store.jobs and self._queue.empty()
+        if self._stuck() or (idle and (self._queue.held or self._store.orphans)):
+            log.error("service.stopped", sentence=self._problems.sentence())
             return 1
         if not idle:
             return None
-        failed = [job for job in self._holdings.ended if job.state is JobState.FAILED]
+        failed = [job for job in self._store.ended if job.state is JobState.FAILED]
         return 1 if failed else 0
 
     def _stuck(self) -> bool:
         """Whether the queue waits for the operator."""
-        return self._troubles.pausing() or not self._workers.able(now=time.monotonic())
+        return self._problems.pausing() or not self._workers.able(now=time.monotonic())
 
     def _pause_seconds(self, now: float) -> float:
         """How long nothing needs to be looked at, if nothing happens."""
-        if "folders" in self._troubles:
+        if "folders" in self._problems:
             return max(0.02, self._anchors_at - now)
         moments = [
-            self._intake.next_look_at(),
+            self._queue.next_scan_at(),
             self._beat_at + self._config.claims.heartbeat_seconds,
             self._leases_at + self._config.claims.lease_seconds / 4,
         ]
-        if (until := self._troubles.until(now=now)) is not None:
+        if (until := self._problems.until(now=now)) is not None:
             moments.append(until)
-        if (due_in := self._holdings.due_in(wall=time.time())) is not None:
+        if (due_in := self._store.due_in(wall=time.time())) is not None:
             moments.append(now + due_in)
         if (next_try := self._workers.next_try(now=now)) is not None:
             moments.append(next_try)
-        if self._workers.those(WorkerState.BUSY, WorkerState.LOADING):
+        if self._workers.in_state(WorkerState.BUSY, WorkerState.LOADING):
             moments.append(now + BUSY_SLEEP_SECONDS)
-        if self._holdings.states(JobState.CLAIMED):
+        if self._store.states(JobState.CLAIMED):
             moments.append(now + CLAIMED_SLEEP_SECONDS)
         return max(0.02, min(moments) - now)
 
-    def _reread(self) -> None:
+    def _reload_config(self) -> None:
         """Go by the configuration as it is now; the old one stays if the new one is wrong."""
         self._wake.reload = False
         self._notifier.reloading()
@@ -402,29 +401,29 @@ class Service:
                 log.warning("config.restart_needed", key="folders")
             self._config = replace(config, folders=self._config.folders)
             configure(self._config.log)
-            self._holdings.config = self._config
+            self._store.config = self._config
             self._leases.lease_seconds = self._config.claims.lease_seconds
             for worker in self._workers:
-                worker.rests_until = float("-inf")
-                self._troubles.clear(worker.seat.name)
-            self._workers.arrange(self._config.worker, self._config.host(), self._seats())
+                worker.backoff_until = float("-inf")
+                self._problems.clear(worker.slot.name)
+            self._workers.configure(self._config.worker, self._config.host(), self._slots())
             self._renew_intake()
             log.info("config.reloaded")
         self._notifier.ready()
 
     def _renew_intake(self) -> None:
         """Look at the inbox as if for the first time."""
-        self._intake.stop()
-        self._intake = Intake(self._config, self._wake, self._refusals)
-        self._dispatch.config, self._dispatch.intake = self._config, self._intake
+        self._queue.stop()
+        self._queue = CandidateQueue(self._config, self._wake, self._blocked)
+        self._dispatch.config, self._dispatch.queue = self._config, self._queue
 
     def _close(self) -> None:
         """Leave nothing behind: no process, no thread, no handle, no empty folder."""
         self._notifier.stopping()
-        self._intake.stop()
+        self._queue.stop()
         self._workers.dismiss()
         try:
-            claims.leave(self._instance)
+            claims.release_claim(self._instance)
         except (OSError, FolderError):
             log.debug("service.left_folder", exc_info=True)
         self._history.close()

@@ -15,13 +15,13 @@ from pathlib import Path
 from daemon.config.environment import read_environment
 from daemon.config.parsing import read_record
 from daemon.runtime.logs import configure_worker
-from daemon.storage.fault_injection import arm_from
-from daemon.workers.child import Channel, Observe, die_with_parent, serve
-from daemon.workers.messages import Failed, Fault, Start, WireError
+from daemon.storage.failpoints import arm_from
+from daemon.workers.messages import Failed, Failure, MessageError, Start
+from daemon.workers.worker_loop import Channel, Observe, die_with_parent, serve
 from erasecore.errors import EraseError
 from erasecore.pipeline import erase
 from erasecore.reports import EraseReport
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 from erasecore.settings import HostSettings
 from erasecore.system.versions import library_versions
 
@@ -37,15 +37,15 @@ def prepare(parent_pid: int, nice: int) -> None:
 def main(arguments: list[str]) -> int:
     """Serve the daemon until it closes its end; the exit code."""
     commands, answers, parent_pid, nice = (int(one) for one in arguments[:4])
-    host = read_record(HostSettings, json.loads(arguments[4]), error=WireError)
+    host = read_record(HostSettings, json.loads(arguments[4]), error=MessageError)
     prepare(parent_pid, nice)
     configure_worker()
     with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:
         channel = Channel(reader, writer)
         try:
-            tools = Tools.load(host)
+            tools = ModelCache.load(host)
         except EraseError as error:
-            channel.send(Failed("", Fault(type(error).__name__, error.remedy, str(error))))
+            channel.send(Failed("", Failure(type(error).__name__, error.remedy, str(error))))
             return 1
 
         def erase_film(start: Start, observe: Observe) -> EraseReport:
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
                 Path(start.source),
                 Path(start.folder),
                 start.settings,
-                tools=tools,
+                models=tools,
                 observe=observe,
                 companions=start.companions,
             )

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from erasecore.model.events import NOTHING, Detection, Reading
-from erasecore.review.fidelity import References
+from erasecore.review.outside_mask_psnr import References
 from erasecore.settings import Companions, EraseSettings
 from erasecore.system.atomic_files import whole_file
-from erasecore.system.fault_points import fault_point
+from erasecore.system.failpoints import failpoint
 from erasecore.video.timeline import Timeline
 
 LAYOUT_VERSION = 5  # raised when what lies in the folder changes its meaning
@@ -58,7 +58,7 @@ class SegmentRecord:
     frames_diffused: int = 0  # frames in which a network made pixels up
 
 
-class Workspace:
+class Checkpoints:
     """The paths and checkpoints of one job."""
 
     def __init__(
@@ -85,9 +85,9 @@ class Workspace:
     def save_detection(self, detection: Detection, timeline: Timeline) -> None:
         """Keep what was detected for this and any later attempt."""
         timeline.save(self._timeline_path)
-        fault_point("detect.after_timeline")
+        failpoint("detect.after_timeline")
         _write(self._events_path, detection.to_json())
-        fault_point("detect.after_events")
+        failpoint("detect.after_events")
 
     def load_segment(self, number: int, start: int, stop: int) -> SegmentRecord | None:
         """The record of a finished segment with just these frames, else ``None``."""
@@ -103,7 +103,7 @@ class Workspace:
     def save_segment(self, record: SegmentRecord) -> None:
         """Declare a segment finished; its video is in place already."""
         _write(self._record_path(record.number), json.dumps(asdict(record), indent=1))
-        fault_point("segment.after_record")
+        failpoint("segment.after_record")
 
     def references(self, frames: int) -> References:
         """The frames of the source that are kept for the final check of ``frames`` frames."""
@@ -117,7 +117,7 @@ class Workspace:
     ) -> None:
         """Throw checkpoints away that another film, other settings or companions have left."""
         found = source.stat()
-        beside = [_look_of(file) for file in (companions.cues, companions.mask)]
+        beside = [_file_identity(file) for file in (companions.cues, companions.mask)]
         words = repr((LAYOUT_VERSION, found.st_size, found.st_mtime_ns, settings, beside))
         stamp = hashlib.sha256(words.encode()).hexdigest()
         self.segments.mkdir(exist_ok=True)
@@ -127,12 +127,12 @@ class Workspace:
             path.unlink(missing_ok=True)
         shutil.rmtree(self.segments)
         self.segments.mkdir()
-        fault_point("workspace.after_clearing")
+        failpoint("workspace.after_clearing")
         _write(self._stamp_path, stamp)
-        fault_point("workspace.after_stamp")
+        failpoint("workspace.after_stamp")
 
 
-def _look_of(file: str) -> tuple[int, int] | None:
+def _file_identity(file: str) -> tuple[int, int] | None:
     """What tells a companion from another one of that name."""
     if not file:
         return None

@@ -13,15 +13,15 @@ from typing import TypeAlias
 
 import structlog
 
-from erasecore.checkpoints import Workspace
+from erasecore.checkpoints import Checkpoints
 from erasecore.detect.detector import Detector
 from erasecore.detect.finder import EventFinder
-from erasecore.detect.pictures import Scaler
+from erasecore.detect.scaling import Scaler
 from erasecore.detect.shots import ShotFinder
 from erasecore.model.events import Detection
 from erasecore.selection.cues import Cues, read_cues
 from erasecore.selection.masks import Mask, open_mask, spans_of
-from erasecore.selection.time_ranges import WantedTimes
+from erasecore.selection.time_filter import TimeFilter
 from erasecore.settings import Companions, EraseSettings
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import Frame, FrameReader
@@ -39,7 +39,7 @@ Tell: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectionResult:
     """What is to be erased, and when each frame is shown.
 
     Attributes:
@@ -60,22 +60,22 @@ class Found:
             self.mask.close()
 
 
-def find(
+def detect_film(
     video: VideoInfo,
     settings: EraseSettings,
     companions: Companions,
-    workspace: Workspace,
+    workspace: Checkpoints,
     *,
     detector: Detector,
     tell: Tell,
-) -> Found:
+) -> DetectionResult:
     """What is to be erased in ``video``, from one pass over it or from an earlier attempt's.
 
     Raises:
         BadSubtitleFile, BadMask: a file that came with the film cannot be used.
     """
     cues = read_cues(Path(companions.cues), video.path) if companions.cues else None
-    times = WantedTimes(settings.detect.times, cues.ranges if cues else None)
+    times = TimeFilter(settings.detect.times, cues.ranges if cues else None)
     if companions.mask:
         mask = open_mask(Path(companions.mask), video, settings.mask or Path(companions.mask).name)
         return _find_masked(video, mask, times, workspace, tell)
@@ -85,14 +85,14 @@ def find(
     detection, timeline = stored or _find_text(
         video, settings, times, workspace, detector=detector, tell=tell
     )
-    return Found(detection, timeline, None, _warnings(cues, detection))
+    return DetectionResult(detection, timeline, None, _warnings(cues, detection))
 
 
 def _find_text(
     video: VideoInfo,
     settings: EraseSettings,
-    times: WantedTimes,
-    workspace: Workspace,
+    times: TimeFilter,
+    workspace: Checkpoints,
     *,
     detector: Detector,
     tell: Tell,
@@ -103,11 +103,11 @@ def _find_text(
         video.layout, size, video.rate, settings=settings.detect, detector=detector
     )
 
-    def look(frame: Frame) -> None:
+    def observe(frame: Frame) -> None:
         seconds = _seconds(video, frame.pts)
-        finder.add(frame, search=times.looks_at(seconds), seconds=seconds)
+        finder.add(frame, search=times.covers(seconds), seconds=seconds)
 
-    timeline = _go_through(video, look, tell)
+    timeline = _go_through(video, observe, tell)
     detection = times.applied(finder.finish(), lambda frame: _shown_at(video, timeline, frame))
     workspace.save_detection(detection, timeline)
     _log_detection(detection, float(video.rate))
@@ -115,8 +115,8 @@ def _find_text(
 
 
 def _find_masked(
-    video: VideoInfo, mask: Mask, times: WantedTimes, workspace: Workspace, tell: Tell
-) -> Found:
+    video: VideoInfo, mask: Mask, times: TimeFilter, workspace: Checkpoints, tell: Tell
+) -> DetectionResult:
     """The mask's areas in the frames in which subtitles are wanted."""
     stored = workspace.load_detection()
     detection, timeline = stored or _find_cuts(video, tell)
@@ -125,7 +125,7 @@ def _find_masked(
     detection = replace(detection, events=events)
     workspace.save_detection(detection, timeline)
     log.info("mask.read", events=len(events), cuts=len(detection.cuts), frames=detection.frames)
-    return Found(detection, timeline, mask)
+    return DetectionResult(detection, timeline, mask)
 
 
 def _find_cuts(video: VideoInfo, tell: Tell) -> tuple[Detection, Timeline]:
@@ -135,11 +135,11 @@ def _find_cuts(video: VideoInfo, tell: Tell) -> tuple[Detection, Timeline]:
     return Detection((), (), shots.finish(), len(timeline)), timeline
 
 
-def _go_through(video: VideoInfo, look: Callable[[Frame], None], tell: Tell) -> Timeline:
-    """Have ``look`` see every frame of the film; its stamps."""
+def _go_through(video: VideoInfo, observe: Callable[[Frame], None], tell: Tell) -> Timeline:
+    """Have ``observe`` see every frame of the film; its stamps."""
     with FrameReader(video) as reader:
         for frame in reader:
-            look(frame)
+            observe(frame)
             tell(frame.index + 1)
         return reader.timeline()
 

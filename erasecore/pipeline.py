@@ -8,13 +8,13 @@ from pathlib import Path
 
 import structlog
 
-from erasecore.checkpoints import SegmentRecord, Workspace, copy_durably
-from erasecore.detection_pass import Found, find
+from erasecore.checkpoints import Checkpoints, SegmentRecord, copy_durably
+from erasecore.detection_pass import DetectionResult, detect_film
 from erasecore.engines.base import Engine
 from erasecore.errors import TextRemains
-from erasecore.memory.ladder import Site
+from erasecore.memory.ladder import WorkloadKey
 from erasecore.model.events import Event
-from erasecore.recovery.memory_steps import RUNGS, Footprint
+from erasecore.recovery.memory_steps import RUNGS, MemoryStep
 from erasecore.recovery.planning import plan_segments
 from erasecore.report_builder import (
     clock_time,
@@ -26,14 +26,14 @@ from erasecore.report_builder import (
     warnings_of,
 )
 from erasecore.reports import EraseReport, EventReport, Stage
-from erasecore.resources import Tools
-from erasecore.review.fidelity import FidelityCheck
+from erasecore.resources import ModelCache
+from erasecore.review.outside_mask_psnr import OutsideMaskPsnr
 from erasecore.review.preview import save_preview
 from erasecore.segment_runner import FilmInWork, erase_segments
 from erasecore.settings import Companions, EraseSettings, OnResidual
 from erasecore.system.atomic_files import whole_file
-from erasecore.system.fault_points import fault_point
-from erasecore.system.progress import Clock, Observe, ProgressTeller
+from erasecore.system.failpoints import failpoint
+from erasecore.system.progress import Clock, Observe, ProgressReporter
 from erasecore.text.srt import cues_of, srt_of
 from erasecore.video.assemble import assemble
 from erasecore.video.encoders import fit_container
@@ -58,8 +58,8 @@ class _Job:
     folder: Path
     settings: EraseSettings
     companions: Companions
-    tools: Tools
-    teller: ProgressTeller
+    models: ModelCache
+    reporter: ProgressReporter
     clock: Clock = field(default_factory=Clock)
 
 
@@ -68,7 +68,7 @@ def erase(
     folder: Path,
     settings: EraseSettings,
     *,
-    tools: Tools,
+    models: ModelCache,
     observe: Observe,
     companions: Companions = _ALONE,
 ) -> EraseReport:
@@ -81,7 +81,7 @@ def erase(
         source: the film; not modified.
         folder: of this job alone; exists.
         settings: what is asked.
-        tools: loaded once, used for every film.
+        models: loaded once, used for every film.
         observe: told about once a second how far the work is, from any thread.
         companions: files that came with the film.
 
@@ -92,35 +92,39 @@ def erase(
         VerifyFailed, EngineMisbehaved: a fault of ours; nothing is to be published.
     """
     try:
-        report = _erase(_Job(source, folder, settings, companions, tools, ProgressTeller(observe)))
+        report = _erase(
+            _Job(source, folder, settings, companions, models, ProgressReporter(observe))
+        )
     finally:
-        memory = tools.ladders.close()
+        memory = models.ladders.close()
     return replace(report, memory=memory, warnings=(*report.warnings, *memory_warnings(memory)))
 
 
 def _erase(job: _Job) -> EraseReport:
     """The same, step by step."""
-    settings, tools = job.settings, job.tools
-    engine = tools.engine(settings, lambda: job.teller.tell(Stage.PROBE, 0, 0))
+    settings, tools = job.settings, job.models
+    engine = tools.engine(settings, lambda: job.reporter.report(Stage.PROBE, 0, 0))
     _forget_sidecars(job.folder)
     with job.clock.stage(Stage.PROBE):
         video = _probe(job)
-        workspace = Workspace(job.folder, job.source, settings, job.companions)
-    site = Site(f"{engine.traits.name} film", video.width, video.height)
+        workspace = Checkpoints(job.folder, job.source, settings, job.companions)
+    site = WorkloadKey(f"{engine.traits.name} film", video.width, video.height)
     ladder = tools.ladders.ladder(site, RUNGS)
-    return ladder.run(lambda footprint: _erase_within(footprint, job, video, workspace, engine))
+    return ladder.run(lambda memory_step: _erase_within(memory_step, job, video, workspace, engine))
 
 
 def _erase_within(
-    footprint: Footprint, job: _Job, video: VideoInfo, workspace: Workspace, engine: Engine
+    memory_step: MemoryStep, job: _Job, video: VideoInfo, workspace: Checkpoints, engine: Engine
 ) -> EraseReport:
     """One try at the work; it goes on from what any earlier one has finished."""
-    video = replace(video, threads=footprint.decoder_threads or video.threads)
+    video = replace(video, threads=memory_step.decoder_threads or video.threads)
     with job.clock.stage(Stage.DETECT):
         found = _find(job, video, workspace)
     with closing(found):
-        settings = footprint.capped(job.tools.capped(job.settings))
-        film = FilmInWork(video, found, settings, engine, job.tools.detector, footprint=footprint)
+        settings = memory_step.capped(job.models.capped(job.settings))
+        film = FilmInWork(
+            video, found, settings, engine, job.models.detector, memory_step=memory_step
+        )
         if not found.detection.events:
             return _copy_untouched(job, film)
         return _erase_text(job, film, workspace)
@@ -135,9 +139,9 @@ def _forget_sidecars(folder: Path) -> None:
 def _probe(job: _Job) -> VideoInfo:
     """What the film is, with a container that its result fits into."""
     video = fit_container(probe(job.source, job.settings.limits), job.settings.encode)
-    video = replace(video, threads=job.tools.host.threads)
-    job.teller.pixels = video.width * video.height
-    job.teller.tell(Stage.PROBE, 1, 1)
+    video = replace(video, threads=job.models.host.threads)
+    job.reporter.pixels = video.width * video.height
+    job.reporter.report(Stage.PROBE, 1, 1)
     log.info(
         "film.probed",
         container=video.container,
@@ -149,15 +153,15 @@ def _probe(job: _Job) -> VideoInfo:
     return video
 
 
-def _find(job: _Job, video: VideoInfo, workspace: Workspace) -> Found:
+def _find(job: _Job, video: VideoInfo, workspace: Checkpoints) -> DetectionResult:
     """What is to be erased."""
-    return find(
+    return detect_film(
         video,
         job.settings,
         job.companions,
         workspace,
-        detector=job.tools.detector,
-        tell=lambda done: job.teller.tell(Stage.DETECT, done, video.frames_estimate),
+        detector=job.models.detector,
+        tell=lambda done: job.reporter.report(Stage.DETECT, done, video.frames_estimate),
     )
 
 
@@ -165,19 +169,19 @@ def _copy_untouched(job: _Job, film: FilmInWork) -> EraseReport:
     """A film without subtitles, byte for byte."""
     result = job.folder / f"result{job.source.suffix}"
     copy_durably(job.source, result)
-    fault_point("copy.after_result")
+    failpoint("copy.after_result")
     return _report(film, result, job)
 
 
-def _erase_text(job: _Job, film: FilmInWork, workspace: Workspace) -> EraseReport:
+def _erase_text(job: _Job, film: FilmInWork, workspace: Checkpoints) -> EraseReport:
     """Erase segment by segment, put the result together, check it, keep what was read."""
     detection = film.detection
     if job.settings.srt and film.found.mask is None:
-        film = replace(film, recognizer=job.tools.reader())
+        film = replace(film, recognizer=job.models.reader())
     with job.clock.stage(Stage.ERASE):
         length = max(1, round(job.settings.segment_seconds * float(film.video.rate)))
         segments = plan_segments(detection.frames, detection.events, detection.cuts, length=length)
-        records, resumed = erase_segments(film, segments, workspace, job.teller)
+        records, resumed = erase_segments(film, segments, workspace, job.reporter)
     events = report_events(records, film.timeline, film.video.time_base)
     _refuse_residual(job, events)
     with job.clock.stage(Stage.ASSEMBLE):
@@ -185,7 +189,7 @@ def _erase_text(job: _Job, film: FilmInWork, workspace: Workspace) -> EraseRepor
     with job.clock.stage(Stage.VERIFY):
         erased = (*detection.events, *late_events(events, detection.events))
         checked = _check(job, film, workspace, result, erased)
-        fault_point("verify.after_check")
+        failpoint("verify.after_check")
     report = _report(film, result, job)
     if film.recognizer is not None:
         _keep_text(job, film, events)
@@ -203,17 +207,17 @@ def _erase_text(job: _Job, film: FilmInWork, workspace: Workspace) -> EraseRepor
 
 
 def _assemble(
-    job: _Job, film: FilmInWork, workspace: Workspace, records: tuple[SegmentRecord, ...]
+    job: _Job, film: FilmInWork, workspace: Checkpoints, records: tuple[SegmentRecord, ...]
 ) -> Path:
     """The result, made of all segments, and beside it the picture of the hardest places."""
-    job.teller.tell(Stage.ASSEMBLE, 0, film.detection.frames)
+    job.reporter.report(Stage.ASSEMBLE, 0, film.detection.frames)
     result = job.folder / f"result{film.video.suffix}"
     parts = [workspace.segment_video(record.number) for record in records]
     assemble(film.video, parts, film.timeline, result)
-    fault_point("assemble.after_result")
+    failpoint("assemble.after_result")
     hardest = hardest_previews(records, workspace.segments, film.timeline, film.video.time_base)
     save_preview(hardest, job.folder / PREVIEW)
-    fault_point("assemble.after_preview")
+    failpoint("assemble.after_preview")
     return result
 
 
@@ -234,19 +238,19 @@ class _Checked:
 
 
 def _check(
-    job: _Job, film: FilmInWork, workspace: Workspace, result: Path, erased: tuple[Event, ...]
+    job: _Job, film: FilmInWork, workspace: Checkpoints, result: Path, erased: tuple[Event, ...]
 ) -> _Checked:
     """How near the picture away from the ink is to the source, and what could not be kept."""
     frames = film.detection.frames
     made = probe(result, film.video.limits)
     scales = film.video.layout.scale, made.layout.scale
-    fidelity = FidelityCheck(workspace.references(frames), erased, *scales)
+    fidelity = OutsideMaskPsnr(workspace.references(frames), erased, *scales)
 
-    def look(frame: Frame) -> None:
-        fidelity.look(frame.index, frame.planes)
-        job.teller.tell(Stage.VERIFY, frame.index + 1, frames)
+    def observe(frame: Frame) -> None:
+        fidelity.add_frame(frame.index, frame.planes)
+        job.reporter.report(Stage.VERIFY, frame.index + 1, frames)
 
-    verified = verify(film.video, result, film.timeline, on_frame=look)
+    verified = verify(film.video, result, film.timeline, on_frame=observe)
     psnr = fidelity.check(result)
     psnr = None if psnr is None else round(psnr, 2)
     log.info("result.verified", psnr_outside=psnr)
@@ -259,7 +263,7 @@ def _keep_text(job: _Job, film: FilmInWork, events: tuple[EventReport, ...]) -> 
     cues = cues_of(events, shift_seconds=float(first - film.video.clock_zero))
     with whole_file(job.folder / SUBTITLES) as part:
         part.write_text(srt_of(cues), encoding="utf-8", newline="\n")
-    fault_point("subtitles.after_file")
+    failpoint("subtitles.after_file")
     unreadable = sum(not event.text for event in events)
     log.info("text.read", lines=len(events), unreadable=unreadable, cues=len(cues))
 

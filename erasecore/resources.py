@@ -12,17 +12,17 @@ import cv2
 from erasecore.detect.detector import Detector, RapidOcrDetector
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.engines.base import Engine
-from erasecore.engines.registry import Means, make_engine
+from erasecore.engines.registry import EngineContext, make_engine
 from erasecore.memory.ladder import Ladders
-from erasecore.memory.ladder_store import RungBook
-from erasecore.memory.malloc import free_memory, part_with_large_pieces
+from erasecore.memory.ladder_store import FileLadderStore
+from erasecore.memory.malloc import free_memory, map_large_blocks
 from erasecore.settings import DiffusionSettings, EraseSettings, HostSettings
 
 _NOWHERE = HostSettings()
 
 
 @dataclass(slots=True)
-class Tools:
+class ModelCache:
     """What is loaded once and stays loaded from film to film."""
 
     detector: Detector
@@ -34,14 +34,14 @@ class Tools:
     diffusion: DiffusionSettings | None = None  # what the engines were made with
 
     @classmethod
-    def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> Tools:
+    def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> ModelCache:
         """The text detector, ready for work; all else is made when first asked for."""
-        part_with_large_pieces()
+        map_large_blocks()
         cores = host.threads or os.cpu_count() or 1
         # The others encode meanwhile; threads of OpenCV's that find no core spin until they do.
         cv2.setNumThreads(max(1, cores // 2))
         threads = threads or cores
-        ladders = Ladders(RungBook(Path(host.state) if host.state else None))
+        ladders = Ladders(FileLadderStore(Path(host.state) if host.state else None))
         detector = RapidOcrDetector(threads=threads)
         return cls(detector, threads=threads, host=host, ladders=ladders)
 
@@ -76,6 +76,6 @@ class Tools:
         self.diffusion = settings.diffusion
         name = settings.engine
         if name not in self.engines:
-            means = Means(self.host, settings.diffusion, self.ladders, self.threads, tick)
+            means = EngineContext(self.host, settings.diffusion, self.ladders, self.threads, tick)
             self.engines[name] = make_engine(name, means)
         return self.engines[name]

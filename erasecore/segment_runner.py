@@ -17,28 +17,33 @@ from typing import Self
 
 import structlog
 
-from erasecore.checkpoints import SegmentRecord, Workspace
+from erasecore.checkpoints import Checkpoints, SegmentRecord
 from erasecore.detect.detector import Detector
 from erasecore.detect.recognizer import Recognizer
-from erasecore.detection_pass import Found
+from erasecore.detection_pass import DetectionResult
 from erasecore.engines.base import Engine, Tick
 from erasecore.engines.propagate.engine import PropagateEngine
-from erasecore.memory.malloc import give_back_memory
+from erasecore.memory.malloc import trim_heap
 from erasecore.model.clips import Clip, Picture, Segment
+from erasecore.model.crop_stacks import CropCollector, CropStack
 from erasecore.model.events import Detection, Event, Reading
 from erasecore.model.patches import composite
-from erasecore.model.strips import Cutout, CutoutCollector
-from erasecore.recovery.from_mask import masked, whole_shares
-from erasecore.recovery.memory_steps import WHOLE, Footprint
+from erasecore.recovery.clip_recovery import FindInks, find_inks, recover
+from erasecore.recovery.ink_from_mask import ink_from_mask, whole_shares
+from erasecore.recovery.memory_steps import WHOLE, MemoryStep
 from erasecore.recovery.planning import plan_clips
-from erasecore.recovery.recover import FindInks, find_inks, recover
-from erasecore.recovery.results import EncodedSegment, RecoveredClip, RecoveredSegment, record_of
-from erasecore.recovery.second_pass import hypotheses_for, stronger
+from erasecore.recovery.second_pass import dilations_for, find_dilated_inks
+from erasecore.recovery.segment_results import (
+    EncodedSegment,
+    RecoveredClip,
+    RecoveredSegment,
+    record_of,
+)
 from erasecore.review.preview import Snapshots
-from erasecore.review.residual_text import SegmentWatch
+from erasecore.review.residual_text import ResidualTextChecker
 from erasecore.settings import EraseSettings
-from erasecore.system.fault_points import fault_point
-from erasecore.system.progress import EraseMeter, ProgressTeller
+from erasecore.system.failpoints import failpoint
+from erasecore.system.progress import EraseMeter, ProgressReporter
 from erasecore.text.ocr import read_event
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import FrameReader
@@ -53,12 +58,12 @@ class FilmInWork:
     """A film, what is to be erased in it, and what it is worked on with."""
 
     video: VideoInfo
-    found: Found
+    found: DetectionResult
     settings: EraseSettings
     engine: Engine
     detector: Detector
     recognizer: Recognizer | None = None  # none: what is erased is not read
-    footprint: Footprint = WHOLE
+    memory_step: MemoryStep = WHOLE
 
     @property
     def timeline(self) -> Timeline:
@@ -74,11 +79,14 @@ class FilmInWork:
     def picture(self) -> Picture:
         """What its frames look like."""
         video = self.video
-        return Picture(video.width, video.height, video.layout, self.footprint.clip_bytes)
+        return Picture(video.width, video.height, video.layout, self.memory_step.clip_bytes)
 
 
 def erase_segments(
-    film: FilmInWork, segments: tuple[Segment, ...], workspace: Workspace, teller: ProgressTeller
+    film: FilmInWork,
+    segments: tuple[Segment, ...],
+    workspace: Checkpoints,
+    reporter: ProgressReporter,
 ) -> tuple[tuple[SegmentRecord, ...], int]:
     """The records of all segments, each stored as a finished file; and how many were already."""
     records: dict[int, SegmentRecord] = {}
@@ -90,17 +98,17 @@ def erase_segments(
     missing = [segment for segment in segments if segment.number not in records]
     total = film.detection.frames
     done = total - sum(segment.stop - segment.start for segment in missing)
-    meter = EraseMeter(total, done, teller)
-    with _Workbench(film, workspace, meter) as bench:
+    meter = EraseMeter(total, done, reporter)
+    with _SegmentRunner(film, workspace, meter) as bench:
         for record in bench.erase(missing):
             records[record.number] = record
     return tuple(records[segment.number] for segment in segments), resumed
 
 
-class _Workbench:
+class _SegmentRunner:
     """Both readers and the encoder's thread, at work on one film; a context manager."""
 
-    def __init__(self, film: FilmInWork, workspace: Workspace, meter: EraseMeter) -> None:
+    def __init__(self, film: FilmInWork, workspace: Checkpoints, meter: EraseMeter) -> None:
         self._film, self._workspace, self._meter = film, workspace, meter
         self._scout = FrameReader(film.video, film.timeline)
         self._reader = FrameReader(film.video, film.timeline)
@@ -130,7 +138,7 @@ class _Workbench:
                 records.append(self._settle(pending.result()))
             pending = self._encoder.submit(self._store, recovered)
             del recovered
-            if not self._film.footprint.overlap:
+            if not self._film.memory_step.overlap:
                 records.append(self._settle(pending.result()))
                 pending = None
         if pending is not None:
@@ -143,7 +151,7 @@ class _Workbench:
         """The first pass over a segment's clips."""
         events, length = self._film.detection.events, segment.stop - segment.start
         mask = self._film.found.mask
-        find = find_inks if mask is None else masked(mask)
+        find = find_inks if mask is None else ink_from_mask(mask)
         clips = self._plan(segment, events)
         done = {
             clip: self._recover_clip(
@@ -159,9 +167,9 @@ class _Workbench:
         """The second pass: only the clips in which text was left, or that hold a missed line."""
         first, findings = encoded.recovered, encoded.findings
         inkless = {share.event for share in first.shares if not share.ink_px}
-        hypotheses = hypotheses_for(findings, frozenset(inkless))
+        dilations = dilations_for(findings, frozenset(inkless))
         events = (*first.events, *findings.missed)
-        bad = {*hypotheses, *findings.missed}
+        bad = {*dilations, *findings.missed}
         clips = {}
         for clip in self._plan(first.segment, sorted(events, key=lambda event: event.start)):
             known = first.clips.get(clip)
@@ -169,7 +177,9 @@ class _Workbench:
                 # Networks may paint letters where letters were: not a second time.
                 painted = first.diffused & set(range(clip.fill_start, clip.fill_stop))
                 engine = PropagateEngine() if painted else self._film.engine
-                known = self._recover_clip(clip, stronger(hypotheses), self._ticker(0), engine)
+                known = self._recover_clip(
+                    clip, find_dilated_inks(dilations), self._ticker(0), engine
+                )
             clips[clip] = known
         return RecoveredSegment(first.segment, events, clips, frozenset(bad))
 
@@ -192,16 +202,16 @@ class _Workbench:
         """Its pixels are held only in here."""
         film = self._film
         layout = film.video.layout
-        collector = CutoutCollector(clip.start, clip.stop, clip.box, layout, wider=clip.wider)
+        collector = CropCollector(clip.start, clip.stop, clip.box, layout, wider=clip.wider)
         for frame in self._scout.read(clip.start, clip.stop):
             collector.add(frame.index, frame.planes)
-        cutout = collector.finish()
-        readings = _read(film, cutout, clip)
-        recovery = recover(cutout, clip, film.detection.cuts, engine, tick, find)
+        crop = collector.finish()
+        readings = _read(film, crop, clip)
+        recovery = recover(crop, clip, film.detection.cuts, engine, tick, find)
         if film.found.mask is not None:
             recovery = replace(recovery, shares=whole_shares(recovery.shares, clip.events))
-        del collector, cutout
-        give_back_memory()
+        del collector, crop
+        trim_heap()
         return RecoveredClip(readings, recovery)
 
     def _ticker(self, worth: float) -> Tick:
@@ -240,7 +250,7 @@ class _Workbench:
         second = self._encoder.submit(self._encode, again, path, 0).result()
         if second.findings.better_than(findings):
             path.replace(encoded.path)
-            fault_point("segment.after_second")
+            failpoint("segment.after_second")
             return self._finish(second)
         path.unlink()
         return self._finish(
@@ -254,7 +264,7 @@ class _Workbench:
         references = self._workspace.references(film.detection.frames)
         detection = replace(film.detection, events=recovered.events)
         span = segment.start, segment.stop
-        watch = SegmentWatch(
+        watch = ResidualTextChecker(
             film.picture, detection, film.detector, span, regions=film.settings.detect.regions
         )
         patches_of = recovered.patches()
@@ -267,21 +277,21 @@ class _Workbench:
                     composite(planes, patches, film.video.layout)
                     for snapshot in snapshots.at(frame.index):
                         snapshot.take(frame.picture, picture)
-                watch.look(frame.index, frame.planes, planes)
+                watch.check_frame(frame.index, frame.planes, planes)
                 writer.write(picture, cut=frame.index in film.detection.cuts)
                 self._meter.encoded(worth)
-        fault_point("segment.after_video")
+        failpoint("segment.after_video")
         return EncodedSegment(recovered, path, watch.findings(), snapshots)
 
     def _writer(self, path: Path) -> SegmentWriter:
         film = self._film
-        lean = film.footprint.lean_encoder
+        lean = film.memory_step.lean_encoder
         return SegmentWriter(path, like=film.video, settings=film.settings.encode, lean=lean)
 
     def _finish(self, encoded: EncodedSegment) -> SegmentRecord:
         """The record of a segment, written: from now on it is stored, and never done again."""
         record = record_of(encoded, self._workspace.segments)
-        fault_point("segment.after_previews")
+        failpoint("segment.after_previews")
         self._workspace.save_segment(record)
         log.info(
             "segment.stored",
@@ -295,7 +305,7 @@ class _Workbench:
         return record
 
 
-def _read(film: FilmInWork, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
+def _read(film: FilmInWork, crop: CropStack, clip: Clip) -> dict[Event, Reading]:
     """What the events say that are erased in this clip, before anything in it is changed."""
     recognizer = film.recognizer
     if recognizer is None:
@@ -303,7 +313,7 @@ def _read(film: FilmInWork, cutout: Cutout, clip: Clip) -> dict[Event, Reading]:
     span = range(clip.fill_start, clip.fill_stop)
     aspect = float(film.video.sample_aspect or 1)
     return {
-        event: read_event(cutout, event, span, recognizer, pixel_aspect=aspect)
+        event: read_event(crop, event, span, recognizer, pixel_aspect=aspect)
         for event in clip.events
         if clip.fills(event)
     }

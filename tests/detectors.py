@@ -22,7 +22,7 @@ RATE = Fraction(25)
 class BrightTextDetector:
     """Takes for text what is nearly white and has dark edges: drawn captions, nothing else."""
 
-    def find(self, bgr: Bgr) -> list[TextBox]:
+    def detect(self, bgr: Bgr) -> list[TextBox]:
         """The drawn lines of text in the picture."""
         gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         bright = (gray > 200).astype(np.uint8)

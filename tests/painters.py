@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Tick
+from erasecore.engines.diffueraser.conditioning import Conditioning
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rgb import FINE
-from erasecore.engines.diffueraser.shown import Shown
 
 
 @dataclass(slots=True)
@@ -23,12 +23,12 @@ class PatternPainter:
 
     fits: Callable[[BatchPlan, tuple[int, int]], bool] = lambda _plan, _size: True
     device: str = "cpu"
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[Conditioning] = field(default_factory=list)
     wanted: list[list[int]] = field(default_factory=list)
     plans: list[BatchPlan] = field(default_factory=list)
 
     def paint(
-        self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
         """Speckles around a middle gray."""
         self.plans.append(plan)
@@ -52,7 +52,7 @@ class TruthPainter:
     device: str = "cpu"
 
     def paint(
-        self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
         """The picture, black beside it."""
         rows, columns, _ = self.picture.shape

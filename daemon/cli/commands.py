@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from daemon.cli.context import Asked, WrongUsage
+from daemon.cli.context import CommandContext, WrongUsage
 from daemon.cli.doctor import examine
-from daemon.cli.erase_file import Errand, Stopped, erase_file
+from daemon.cli.erase_file import EraseRequest, Stopped, erase_file
 from daemon.cli.progress_bar import progress_bar
-from daemon.config.film_settings import Wishes, check_erase, overridden
+from daemon.config.film_settings import ResolvedSettings, check_erase, overridden
 from daemon.jobs.history_view import ERROR_ENDING
 from daemon.jobs.publish import requeue
 from daemon.service import Service, await_folders
@@ -22,31 +22,31 @@ from erasecore.errors import InputError
 from erasecore.settings import Companions, EraseSettings
 
 
-def run(asked: Asked) -> int:
+def run(asked: CommandContext) -> int:
     """Be the daemon."""
     if not await_folders(asked.config, asked.environment):
         return 0
     return Service(asked.config, asked.environment, asked.reload).run()
 
 
-def once(asked: Asked) -> int:
+def once(asked: CommandContext) -> int:
     """Drain the inbox."""
     return Service(asked.config, asked.environment, asked.reload).run(until_drained=True)
 
 
-def erase(asked: Asked) -> int:
+def erase(asked: CommandContext) -> int:
     """Erase one film."""
     options = asked.options
     result: Path = options.result
     if result.is_dir():
         result = result / options.source.name
     console = Console(stderr=True, highlight=False, markup=False)
-    settings, companions = _asked_of_one(asked)
-    errand = Errand(options.source, result, force=options.force, companions=companions)
+    settings, companions = _single_film_settings(asked)
+    request = EraseRequest(options.source, result, force=options.force, companions=companions)
     config = replace(asked.config, erase=settings)
     try:
         with progress_bar(console, shown(options.source.name)) as observe:
-            report = erase_file(errand, config, observe)
+            report = erase_file(request, config, observe)
     except Stopped:
         console.print("stopped; nothing was written")
         return 1
@@ -59,18 +59,18 @@ def erase(asked: Asked) -> int:
     return 0
 
 
-def _asked_of_one(asked: Asked) -> tuple[EraseSettings, Companions]:
+def _single_film_settings(asked: CommandContext) -> tuple[EraseSettings, Companions]:
     """The settings and companions that the command line names for one film."""
-    options, wishes = asked.options, Wishes(asked.config.erase)
+    options, resolved = asked.options, ResolvedSettings(asked.config.erase)
     if options.settings is not None:
-        wishes = overridden(wishes, options.settings, shown_as=options.settings)
-    mask = wishes.mask if options.mask is None else options.mask
+        resolved = overridden(resolved, options.settings, shown_as=options.settings)
+    mask = resolved.mask if options.mask is None else options.mask
     files = {"cues": options.cues, "mask": mask}
     for option, file in files.items():
         if file is not None and not Path(file).is_file():
             raise InputError(options.source, f"there is no {option} file {file}; correct the path.")
     found = {option: str(Path(file).resolve()) if file else "" for option, file in files.items()}
-    settings = replace(wishes.settings, mask=Path(mask).name if mask else "")
+    settings = replace(resolved.settings, mask=Path(mask).name if mask else "")
     if options.engine:
         settings = replace(settings, engine=options.engine)
     if options.crf is not None:
@@ -83,7 +83,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def requeue_films(asked: Asked) -> int:
+def requeue_films(asked: CommandContext) -> int:
     """Put films from failed/ back into the inbox."""
     folders, options = asked.config.folders, asked.options
     console = Console(highlight=False, markup=False)
@@ -130,7 +130,7 @@ def _find(name: str, films: dict[str, Path], failed: Path) -> Path:
     return films.get(name.lower(), failed / name if inside else failed)
 
 
-def doctor(asked: Asked) -> int:
+def doctor(asked: CommandContext) -> int:
     """Check everything."""
     console = Console(highlight=False, markup=False)
     source = str(asked.config_path) if asked.config_path else "no file found; the defaults"

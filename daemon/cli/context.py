@@ -16,7 +16,7 @@ class WrongUsage(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommandContext:
     """What was asked for."""
 
     config: Config

@@ -16,12 +16,12 @@ from ulid import ULID
 from daemon.config.parsing import as_json
 from daemon.config.schema import Config
 from daemon.folders.checks import filesystem_of, free_bytes, is_network, mounts, paths_of, prove
-from daemon.models.stock import MISSING, WELL, overview
-from daemon.runtime.wakeup import Wake
-from daemon.workers.messages import Hello
-from daemon.workers.pool import WORKER_LOG, seats_for, works_on_gpu
+from daemon.models.inventory import MISSING, WELL, overview
+from daemon.runtime.wakeup import Wakeup
+from daemon.workers.host_resources import inspect_host
+from daemon.workers.messages import Ready
+from daemon.workers.pool import WORKER_LOG, slots_for, works_on_gpu
 from daemon.workers.process import WORKER_COMMAND, Supervisor, WorkerBroken
-from daemon.workers.resources import look_at_machine
 from erasecore.errors import ConfigError, EraseError, FolderError, WeightsDamaged
 from erasecore.weights.layout import locate
 
@@ -80,11 +80,11 @@ def _folders(config: Config) -> Iterator[Finding]:
 
 def _workers(config: Config, visible_devices: str | None) -> Finding:
     """How many films would be worked on at once, and by what."""
-    machine = look_at_machine(visible_devices)
-    seats = seats_for(config.worker, machine, on_gpu=works_on_gpu(config))
-    threads = seats[0].threads or machine.cores
+    machine = inspect_host(visible_devices)
+    slots = slots_for(config.worker, machine, on_gpu=works_on_gpu(config))
+    threads = slots[0].threads or machine.cores
     sentence = (
-        f"{len(seats)} (worker.count: {config.worker.count}), {threads} threads each; here are "
+        f"{len(slots)} (worker.count: {config.worker.count}), {threads} threads each; here are "
         f"{machine.cores} cores, {machine.memory_bytes / (1 << 30):.1f} GB of memory, "
         f"{len(machine.devices)} GPUs"
     )
@@ -93,7 +93,7 @@ def _workers(config: Config, visible_devices: str | None) -> Finding:
 
 def _worker(config: Config, command: Sequence[str]) -> Iterator[Finding]:
     """Start a worker as the daemon does, and let it say what it has."""
-    wake = Wake()
+    wake = Wakeup()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / WORKER_LOG
         supervisor = Supervisor(config.worker, config.host(), log, command)
@@ -114,11 +114,11 @@ def _worker(config: Config, command: Sequence[str]) -> Iterator[Finding]:
         yield Finding(name, well=True, sentence=version)
 
 
-def _answer(supervisor: Supervisor, wait: Callable[[], None]) -> Hello | WorkerBroken:
+def _answer(supervisor: Supervisor, wait: Callable[[], None]) -> Ready | WorkerBroken:
     while True:
         wait()
         for report in supervisor.step(now=time.monotonic()):
-            if isinstance(report, Hello | WorkerBroken):
+            if isinstance(report, Ready | WorkerBroken):
                 return report
 
 

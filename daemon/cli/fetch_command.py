@@ -8,24 +8,26 @@ from pathlib import Path
 
 from rich.console import Console
 
-from daemon.cli.context import Asked
-from daemon.cli.download_bar import file_bar
-from daemon.models.fetching import Place, Voice, fetch
-from daemon.models.hubs import make_hub, wanted_of
-from daemon.models.stock import overview
+from daemon.cli.context import CommandContext
+from daemon.cli.download_progress import download_progress
+from daemon.models.fetching import FetchOutput, Place, fetch
+from daemon.models.hubs import make_hub, requests_from
+from daemon.models.inventory import overview
 from daemon.storage.names import shown
 
 
-def fetch_weights(asked: Asked) -> int:
+def fetch_weights(asked: CommandContext) -> int:
     """Bring everything that is lacking."""
     config, host = asked.config.models, asked.config.host()
     place = Place(Path(host.models), Path(host.state), now=time.time())
     hub_of = partial(make_hub, models=config, tokens=asked.environment.tokens)
     console = Console(stderr=True, highlight=False, markup=False)
     try:
-        with file_bar(console) as bar:
-            voice = Voice(lambda sentence: bar.print(shown(sentence)), bar.move)
-            fetched = fetch(place, wanted_of(config), hub_of, voice, update=asked.options.update)
+        with download_progress(console) as bar:
+            voice = FetchOutput(lambda sentence: bar.print(shown(sentence)), bar.move)
+            fetched = fetch(
+                place, requests_from(config), hub_of, voice, update=asked.options.update
+            )
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")
         return 1

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from daemon.config.environment import Environment, find_config, read_environment
-from daemon.config.locations import load_places
-from daemon.storage.fault_injection import arm_from
+from daemon.config.locations import load_locations
+from daemon.storage.failpoints import arm_from
 from daemon.storage.names import shown
 from erasecore import __version__
 from erasecore.errors import ConfigError, EraseError
@@ -234,14 +234,14 @@ def _status(path: Path | None, options: argparse.Namespace) -> int:
     """A glance at the status: it is not to wait for what the other commands need."""
     from daemon.status.command import status
 
-    code = status(load_places(path, options.root), last=options.last, as_json=options.json)
+    code = status(load_locations(path, options.root), last=options.last, as_json=options.json)
     gc.freeze()  # else all that was loaded would be searched for garbage once more on the way out
     return code
 
 
 def _command(path: Path | None, environment: Environment, options: argparse.Namespace) -> int:
     """Everything else; what it needs is loaded only now that it is asked for."""
-    from daemon.cli.context import Asked, WrongUsage
+    from daemon.cli.context import CommandContext, WrongUsage
     from daemon.config.schema import load_config
     from daemon.runtime.logs import configure
 
@@ -250,9 +250,9 @@ def _command(path: Path | None, environment: Environment, options: argparse.Name
     configure(config.log)
     arm_from(environment.fault_at, environment.fault_does)
     module, name = _FUNCTIONS[options.command]
-    function: Callable[[Asked], int] = getattr(import_module(module), name)
+    function: Callable[[CommandContext], int] = getattr(import_module(module), name)
     try:
-        return function(Asked(config, path, load, environment, options))
+        return function(CommandContext(config, path, load, environment, options))
     except WrongUsage as error:
         return _complain(error, EXIT_USAGE)
 

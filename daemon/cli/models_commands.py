@@ -12,21 +12,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from daemon.cli.context import Asked
-from daemon.cli.download_bar import file_bar
-from daemon.models.stock import MISSING, RepositoryView, adopt, overview, size_bytes, verify
+from daemon.cli.context import CommandContext
+from daemon.cli.download_progress import download_progress
+from daemon.models.inventory import MISSING, RepositoryView, adopt, overview, size_bytes, verify
 from daemon.storage.names import shown
 from erasecore.errors import HostError
 
 GIGABYTE = 1e9
 
 
-def models(asked: Asked) -> int:
+def models(asked: CommandContext) -> int:
     """Fetch, verify or list weights."""
     return _ACTIONS[asked.options.action](asked)
 
 
-def _fetch(asked: Asked) -> int:
+def _fetch(asked: CommandContext) -> int:
     """Bring what is lacking; only here are libraries needed that speak to hubs."""
     try:
         from daemon.cli.fetch_command import fetch_weights
@@ -39,11 +39,11 @@ def _fetch(asked: Asked) -> int:
     return fetch_weights(asked)
 
 
-def _verify(asked: Asked) -> int:
+def _verify(asked: CommandContext) -> int:
     """Read every file."""
     console = Console(stderr=True, highlight=False, markup=False)
     folders, now = _folders(asked), time.time()
-    with file_bar(console) as bar:
+    with download_progress(console) as bar:
         tick = bar.counter("reading", size_bytes(folders[0]))
         if asked.options.adopt:
             count = adopt(*folders, now=now, tick=tick)
@@ -54,7 +54,7 @@ def _verify(asked: Asked) -> int:
     return 0
 
 
-def _list(asked: Asked) -> int:
+def _list(asked: CommandContext) -> int:
     """Show what is there."""
     models, state = _folders(asked)
     views = overview(models, state, now=time.time())
@@ -99,7 +99,7 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def _folders(asked: Asked) -> tuple[Path, Path]:
+def _folders(asked: CommandContext) -> tuple[Path, Path]:
     """The models folder and the state folder."""
     host = asked.config.host()
     return Path(host.models), Path(host.state)
@@ -109,4 +109,8 @@ def _say(sentence: str) -> None:
     Console(highlight=False, markup=False).print(shown(sentence), soft_wrap=True)
 
 
-_ACTIONS: dict[str, Callable[[Asked], int]] = {"fetch": _fetch, "verify": _verify, "list": _list}
+_ACTIONS: dict[str, Callable[[CommandContext], int]] = {
+    "fetch": _fetch,
+    "verify": _verify,
+    "list": _list,
+}

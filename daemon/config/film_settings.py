@@ -46,7 +46,7 @@ class FilmSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ResolvedSettings:
     """What is asked for one film, and which settings file named its mask, if one did."""
 
     settings: EraseSettings
@@ -60,7 +60,9 @@ class Wishes:
         return PurePosixPath(self.mask_named_in.parent, self.settings.mask)
 
 
-def wishes_for(film: Path, inbox: Path, base: EraseSettings, *, own: Path | None = None) -> Wishes:
+def resolve_settings(
+    film: Path, inbox: Path, base: EraseSettings, *, own: Path | None = None
+) -> ResolvedSettings:
     """What is asked for ``film``: ``base``, overridden folder by folder, then by its own file.
 
     Args:
@@ -77,11 +79,11 @@ def wishes_for(film: Path, inbox: Path, base: EraseSettings, *, own: Path | None
     folders = [inbox.joinpath(*parts[:depth]) for depth in range(len(parts))]
     files = [(folder / FOLDER_SETTINGS, folder / FOLDER_SETTINGS) for folder in folders]
     files.append((own or film_settings_file(film), film_settings_file(film)))
-    wishes = Wishes(base)
+    resolved = ResolvedSettings(base)
     for file, shown_as in files:
         if status_if_there(file) is not None:
-            wishes = overridden(wishes, file, shown_as=shown_as)
-    return wishes
+            resolved = overridden(resolved, file, shown_as=shown_as)
+    return resolved
 
 
 def up_to_date(settings: EraseSettings, base: EraseSettings) -> EraseSettings:
@@ -98,7 +100,7 @@ def film_settings_file(film: Path) -> Path:
     return film.with_name(film.name + FILM_SETTINGS_SUFFIX)
 
 
-def overridden(base: Wishes, file: Path, *, shown_as: Path) -> Wishes:
+def overridden(base: ResolvedSettings, file: Path, *, shown_as: Path) -> ResolvedSettings:
     """``base`` with the keys that ``file`` sets; complaints call it ``shown_as``.
 
     Raises:
@@ -115,10 +117,10 @@ def overridden(base: Wishes, file: Path, *, shown_as: Path) -> Wishes:
     settings = read_record(EraseSettings, _merged(asdict(base.settings), raw), error=complain)
     check_erase(settings, prefix="", error=complain)
     if "mask" not in raw:
-        return Wishes(settings, base.mask_named_in)
+        return ResolvedSettings(settings, base.mask_named_in)
     if settings.mask:
         _check_inside(settings.mask, complain)
-    return Wishes(settings, shown_as)
+    return ResolvedSettings(settings, shown_as)
 
 
 def _check_inside(name: str, complain: Complaint) -> None:

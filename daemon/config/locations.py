@@ -83,7 +83,7 @@ class ClaimSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Locations:
     """As much of the configuration as one needs to look at a daemon from outside."""
 
     folders: FolderSettings = field(default_factory=FolderSettings)
@@ -91,7 +91,7 @@ class Places:
     claims: ClaimSettings = field(default_factory=ClaimSettings)
 
 
-def load_places(path: Path | None, root: Path | None = None) -> Places:
+def load_locations(path: Path | None, root: Path | None = None) -> Locations:
     """The places named in ``path`` (none: the defaults), the folders below ``root`` if given.
 
     What the other sections say is not looked at: whoever runs the daemon does that.
@@ -104,8 +104,8 @@ def load_places(path: Path | None, root: Path | None = None) -> Places:
         if unknown := sorted(raw.keys() - set(SECTIONS), key=str):
             known = ", ".join(sorted(SECTIONS))
             raise ConfigError(f"{unknown[0]}: no such key; known keys: {known}.")
-        own = {item.name: raw[item.name] for item in fields(Places) if item.name in raw}
-        places = read_record(Places, own, error=ConfigError)
+        own = {item.name: raw[item.name] for item in fields(Locations) if item.name in raw}
+        places = read_record(Locations, own, error=ConfigError)
         if root is not None:
             places = replace(places, folders=folders_below(root, places.folders))
         check_folders(places.folders)

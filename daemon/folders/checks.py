@@ -13,7 +13,7 @@ from pathlib import Path
 
 from daemon.config.locations import FolderSettings
 from daemon.storage.atomic import sync_folder
-from daemon.storage.os_errors import advice
+from daemon.storage.os_errors import hint_for
 from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError
 
 NETWORK_TYPES = frozenset(
@@ -139,8 +139,8 @@ def _prove_claim(folders: FolderSettings, token: str) -> None:
 def _unusable(key: str, path: Path, error: OSError) -> ConfigError | FolderError:
     """What a folder that fails its trial is: one to be waited for, or a wrong one."""
     if error.errno in (*AWAY, *NO_ROOM) and error.errno != errno.EROFS:
-        return FolderError(path, f"{key} {advice(error)}")
-    return ConfigError(f"{key}: {path} {advice(error)}")
+        return FolderError(path, f"{key} {hint_for(error)}")
+    return ConfigError(f"{key}: {path} {hint_for(error)}")
 
 
 def free_bytes(path: Path) -> int:
@@ -152,7 +152,7 @@ def free_bytes(path: Path) -> int:
     try:
         return shutil.disk_usage(path).free
     except OSError as error:
-        raise FolderError(path, advice(error)) from error
+        raise FolderError(path, hint_for(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 _READ_BITS = 0o444
 
 
-def dress(path: Path, folders: FolderSettings) -> None:
+def apply_mode(path: Path, folders: FolderSettings) -> None:
     """Give a file or folder of ours the configured mode and group, as far as we may.
 
     A folder can be entered by whoever may read it, and keeps its set-group-id bit. What is not ours

@@ -17,13 +17,13 @@ from daemon.storage.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTI
 
 MAX_DEPTH = 32
 _WILD = re.compile(r"[*?[]")
-_PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
+_SKIPPED_KINDS = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
 """What the system says of a thing that went while we looked, or that its sender has put out of our
 reach, by rights or so deep that no path leads there: no film beside it is to wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class FileSignature:
     """How a file looked; the same looks later mean that nobody has touched it."""
 
     size_bytes: int
@@ -33,11 +33,11 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SettingsFileRef:
     """A settings file as it was when it was looked at."""
 
     name: str  # its path below the inbox
-    looks: Looks
+    signature: FileSignature
 
 
 class Rules:
@@ -69,9 +69,9 @@ def _matcher(patterns: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
     return re.compile("|".join(map(translate, patterns)) or r"(?!)").match
 
 
-def looks_of(status: os.stat_result) -> Looks:
+def signature_of(status: os.stat_result) -> FileSignature:
     """How a file looks."""
-    return Looks(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return FileSignature(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def kind_of(mode: int) -> str:
@@ -88,20 +88,20 @@ def kind_of(mode: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InboxEntry:
     """A film-like thing in the inbox."""
 
     name: str  # its path below the inbox
     status: os.stat_result  # by lstat, as are the next
     beside: tuple[tuple[str, os.stat_result], ...]  # files that come along with it, as far as there
-    settings: tuple[Mark, ...]
+    settings: tuple[SettingsFileRef, ...]
 
 
 Files: TypeAlias = dict[str, os.DirEntry[str]]
 """What lies in a folder and is no folder itself, by its name."""
 
 
-class PassedOver:
+class SkippedEntries:
     """What a look leaves out, since it has just gone or is out of our reach."""
 
     def __init__(self) -> None:
@@ -109,13 +109,13 @@ class PassedOver:
 
     def note(self, error: OSError, prefix: str) -> None:
         """Go on past what ``error`` says of a folder, or of what is in it; else raise it."""
-        if error.errno not in _PASSED_OVER:
+        if error.errno not in _SKIPPED_KINDS:
             raise error
         if error.errno == errno.EACCES:
             self.closed.add(prefix)
 
 
-def look(inbox: Path, rules: Rules, passed_over: PassedOver | None = None) -> Iterator[Found]:
+def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> Iterator[InboxEntry]:
     """Every film-like thing in the inbox.
 
     Links are never followed. Paths stay plain text here: there may be very many.
@@ -123,24 +123,24 @@ def look(inbox: Path, rules: Rules, passed_over: PassedOver | None = None) -> It
     Args:
         inbox: the inbox.
         rules: which names count.
-        passed_over: takes in what vanishes while we look, or is out of our reach.
+        skipped: takes in what vanishes while we look, or is out of our reach.
 
     Raises:
         OSError: the inbox itself, or the share that it lies on, cannot be read.
     """
-    passed_over = passed_over or PassedOver()
-    for prefix, files, settings in _folders(inbox, rules, passed_over):
+    skipped = skipped or SkippedEntries()
+    for prefix, files, settings in _folders(inbox, rules, skipped):
         for name, entry in files.items():
-            if not rules.film(name) or (status := _status(entry, prefix, passed_over)) is None:
+            if not rules.film(name) or (status := _status(entry, prefix, skipped)) is None:
                 continue
             companions = [files[one] for one in _beside(name) if one in files]
             beside = tuple(
                 (prefix + one.name, found)
                 for one in companions
-                if (found := _status(one, prefix, passed_over))
+                if (found := _status(one, prefix, skipped))
             )
-            own = _marks(prefix, name + FILM_SETTINGS_SUFFIX, files, passed_over)
-            yield Found(prefix + name, status, beside, settings + own)
+            own = _settings_files(prefix, name + FILM_SETTINGS_SUFFIX, files, skipped)
+            yield InboxEntry(prefix + name, status, beside, settings + own)
 
 
 def count_films(inbox: Path, rules: Rules) -> int:
@@ -149,27 +149,27 @@ def count_films(inbox: Path, rules: Rules) -> int:
     Raises:
         OSError: the inbox itself cannot be read.
     """
-    folders = _folders(inbox, rules, PassedOver(), marks=False)
+    folders = _folders(inbox, rules, SkippedEntries(), marks=False)
     return sum(sum(map(rules.film, files)) for _, files, _ in folders)
 
 
 def _folders(
-    inbox: Path, rules: Rules, passed_over: PassedOver, *, marks: bool = True
-) -> Iterator[tuple[str, Files, tuple[Mark, ...]]]:
+    inbox: Path, rules: Rules, skipped: SkippedEntries, *, marks: bool = True
+) -> Iterator[tuple[str, Files, tuple[SettingsFileRef, ...]]]:
     """Each folder: the prefix of its names, its files, and what settings files speak about it."""
-    pending: list[tuple[str, int, tuple[Mark, ...]]] = [("", 0, ())]
+    pending: list[tuple[str, int, tuple[SettingsFileRef, ...]]] = [("", 0, ())]
     while pending:
         prefix, depth, settings = pending.pop()
-        files, folders = _listed(inbox, prefix, passed_over)
+        files, folders = _listed(inbox, prefix, skipped)
         if marks:
-            settings = settings + _marks(prefix, FOLDER_SETTINGS, files, passed_over)
+            settings = settings + _settings_files(prefix, FOLDER_SETTINGS, files, skipped)
         yield prefix, files, settings
         if depth < MAX_DEPTH:
             inner = (name for name in folders if not rules.ignored(name))
             pending += [(f"{prefix}{name}/", depth + 1, settings) for name in inner]
 
 
-def _listed(inbox: Path, prefix: str, passed_over: PassedOver) -> tuple[Files, list[str]]:
+def _listed(inbox: Path, prefix: str, skipped: SkippedEntries) -> tuple[Files, list[str]]:
     """What lies in a folder: everything that is no folder, and the names of those that are."""
     files, folders = {}, []
     try:
@@ -182,14 +182,16 @@ def _listed(inbox: Path, prefix: str, passed_over: PassedOver) -> tuple[Files, l
     except OSError as error:
         if not prefix:
             raise
-        passed_over.note(error, prefix)
+        skipped.note(error, prefix)
     return files, folders
 
 
-def _marks(prefix: str, name: str, files: Files, passed_over: PassedOver) -> tuple[Mark, ...]:
+def _settings_files(
+    prefix: str, name: str, files: Files, skipped: SkippedEntries
+) -> tuple[SettingsFileRef, ...]:
     """How the settings file ``name`` looks, if there is one."""
-    status = _status(files[name], prefix, passed_over) if name in files else None
-    return () if status is None else (Mark(prefix + name, looks_of(status)),)
+    status = _status(files[name], prefix, skipped) if name in files else None
+    return () if status is None else (SettingsFileRef(prefix + name, signature_of(status)),)
 
 
 def _beside(film: str) -> tuple[str, str]:
@@ -197,10 +199,10 @@ def _beside(film: str) -> tuple[str, str]:
     return film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
 
 
-def _status(entry: os.DirEntry[str], prefix: str, passed_over: PassedOver) -> os.stat_result | None:
+def _status(entry: os.DirEntry[str], prefix: str, skipped: SkippedEntries) -> os.stat_result | None:
     """How a thing in the folder ``prefix`` looks, if it is there and we may know."""
     try:
         return entry.stat(follow_symlinks=False)
     except OSError as error:
-        passed_over.note(error, prefix)
+        skipped.note(error, prefix)
         return None

@@ -19,7 +19,16 @@ import structlog
 
 from daemon.config.locations import InboxSettings, WatchMode
 from daemon.folders.checks import filesystem_of, is_network, mounts
-from daemon.inbox.scanner import Found, Looks, Mark, PassedOver, Rules, kind_of, look, looks_of
+from daemon.inbox.scanner import (
+    FileSignature,
+    InboxEntry,
+    Rules,
+    SettingsFileRef,
+    SkippedEntries,
+    kind_of,
+    scan,
+    signature_of,
+)
 from daemon.storage.names import shown
 from erasecore.system.safe_open import open_plain
 
@@ -32,9 +41,11 @@ class Candidate:
 
     inbox: Path
     name: str  # the film's path below the inbox
-    looks: Looks
+    signature: FileSignature
     first_seen: float  # on our monotonic clock
-    settings: tuple[Mark, ...] = ()  # the settings files that may speak about it, the deepest last
+    settings: tuple[
+        SettingsFileRef, ...
+    ] = ()  # the settings files that may speak about it, the deepest last
 
     @property
     def path(self) -> Path:
@@ -83,7 +94,7 @@ def writer_has(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Sighting:
-    looks: Looks
+    signature: FileSignature
     first_seen: float
     since: float
 
@@ -95,12 +106,12 @@ class Settling:
         self.settle_seconds = settle_seconds
         self._seen: dict[Hashable, _Sighting] = {}
 
-    def observe(self, file: Hashable, looks: Looks, *, now: float) -> bool:
+    def observe(self, file: Hashable, looks: FileSignature, *, now: float) -> bool:
         """Record one look at ``file``; True once it has been still for long enough."""
         last = self._seen.get(file)
         if last is None:
             last = self._seen[file] = _Sighting(looks, now, now)
-        elif last.looks != looks:
+        elif last.signature != looks:
             last = self._seen[file] = _Sighting(looks, last.first_seen, now)
         return now - last.since >= self.settle_seconds
 
@@ -141,7 +152,9 @@ class Inbox:
         self.rescan_seconds = settings.rescan_seconds if self.events else settings.poll_seconds
         self._rules = Rules(settings)
         self._complained: set[str] = set()
-        self._free: dict[str, Looks] = {}  # settled files that nobody had open when they looked so
+        self._free: dict[
+            str, FileSignature
+        ] = {}  # settled files that nobody had open when they looked so
         self.waiting = 0  # films that are not settled
         self.settles_at: float | None = None  # when the first of them may be
         self.closed: set[str] = set()  # folders that we may not look into, each with its slash
@@ -156,8 +169,8 @@ class Inbox:
         waiting: list[str] = []
         present: set[Hashable] = set()
         odd = set()
-        passed_over = PassedOver()
-        for found in look(self.folder, self._rules, passed_over):
+        skipped = SkippedEntries()
+        for found in scan(self.folder, self._rules, skipped):
             if not stat.S_ISREG(found.status.st_mode):
                 odd.add(found.name)
                 self._complain(found, "inbox.refused", kind_of(found.status.st_mode))
@@ -167,7 +180,7 @@ class Inbox:
                 self._complain(found, "inbox.hard_link", "one name of several of the same file")
             present.add(found.name)
             present.update(name for name, _ in found.beside)
-            looks = looks_of(found.status)
+            looks = signature_of(found.status)
             if self._settled_with_companions(found, looks, now=now):
                 first = self.settling.first_seen(found.name)
                 settled.append(Candidate(self.folder, found.name, looks, first, found.settings))
@@ -176,20 +189,22 @@ class Inbox:
         self.settling.keep_only(present)
         self._free = {name: looks for name, looks in self._free.items() if name in present}
         self._complained &= odd
-        self.closed = passed_over.closed
+        self.closed = skipped.closed
         self.waiting = len(waiting)
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
-        return sorted(settled, key=lambda one: (one.first_seen, one.looks.mtime_ns, one.name))
+        return sorted(settled, key=lambda one: (one.first_seen, one.signature.mtime_ns, one.name))
 
-    def _settled_with_companions(self, found: Found, looks: Looks, *, now: float) -> bool:
+    def _settled_with_companions(
+        self, found: InboxEntry, looks: FileSignature, *, now: float
+    ) -> bool:
         """Whether a film is whole, and so is every file beside it that comes along."""
         whole = self._settled(found.name, looks, now=now)
         for name, status in found.beside:
             if stat.S_ISREG(status.st_mode):
-                whole = self._settled(name, looks_of(status), now=now) and whole
+                whole = self._settled(name, signature_of(status), now=now) and whole
         return whole
 
-    def _settled(self, name: str, looks: Looks, *, now: float) -> bool:
+    def _settled(self, name: str, looks: FileSignature, *, now: float) -> bool:
         if not self.settling.observe(name, looks, now=now):
             return False
         if self.network or self._free.get(name) == looks:
@@ -199,7 +214,7 @@ class Inbox:
         self._free[name] = looks
         return True
 
-    def _complain(self, found: Found, event: str, kind: str) -> None:
+    def _complain(self, found: InboxEntry, event: str, kind: str) -> None:
         """Say once that a thing is odd."""
         if found.name not in self._complained:
             self._complained.add(found.name)

@@ -24,7 +24,7 @@ from watchdog.observers.api import BaseObserver
 
 log = structlog.get_logger(__name__)
 
-WORTH_A_LOOK: list[type[FileSystemEvent]] = [
+RELEVANT_EVENTS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileMovedEvent, FileDeletedEvent, FileClosedEvent),
     *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
 ]
@@ -46,7 +46,7 @@ class _Hint(FileSystemEventHandler):
         self._hint()
 
 
-class Watch:
+class InboxWatcher:
     """Events of the inbox, as long as the system grants them; without, rescans must do."""
 
     def __init__(self, folder: Path, hint: Callable[[], None]) -> None:
@@ -79,7 +79,7 @@ class Watch:
         observer = Observer()  # it asks the system for an instance already
         try:
             observer.schedule(
-                self._handler, str(self._folder), recursive=True, event_filter=WORTH_A_LOOK
+                self._handler, str(self._folder), recursive=True, event_filter=RELEVANT_EVENTS
             )
             observer.start()
         except OSError:

@@ -30,12 +30,12 @@ from pathlib import Path
 
 import structlog
 
-from daemon.config.film_settings import film_settings_file, wishes_for
+from daemon.config.film_settings import film_settings_file, resolve_settings
 from daemon.config.schema import RetrySettings
-from daemon.inbox.blocked import refusal
-from daemon.inbox.scanner import Looks, kind_of, looks_of
+from daemon.inbox.blocked_paths import claim_refusal
+from daemon.inbox.scanner import FileSignature, kind_of, signature_of
 from daemon.inbox.settling import Candidate, writer_has
-from daemon.jobs.companions import check_cues, copy_mask, cues_beside, take_along
+from daemon.jobs.companions import check_cues, copy_mask, cues_beside, move_cues
 from daemon.jobs.instances import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.jobs.job import (
     CUES_FILE,
@@ -53,10 +53,10 @@ from daemon.jobs.job import (
 )
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Next, decide
 from daemon.storage.atomic import status_if_there, sync_folder
-from daemon.storage.fault_injection import fault_point
-from daemon.storage.moves import remove_tree, rename_new
+from daemon.storage.failpoints import failpoint
+from daemon.storage.moves import remove_tree, rename_no_clobber
 from daemon.storage.names import shown, work_name
-from daemon.workers.messages import Fault
+from daemon.workers.messages import Failure
 from erasecore.errors import BadSidecar, Remedy, WorkerLost
 from erasecore.settings import EraseSettings
 
@@ -79,19 +79,19 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
     """
     folder = instance / job_id
     folder.mkdir()
-    fault_point("claim.after_mkdir")
+    failpoint("claim.after_mkdir")
     job = Job(
         job_id=job_id,
         name=str(candidate.relative),
         source=work_name(candidate.relative),
-        size_bytes=candidate.looks.size_bytes,
-        mtime_ns=candidate.looks.mtime_ns,
+        size_bytes=candidate.signature.size_bytes,
+        mtime_ns=candidate.signature.mtime_ns,
         claimed_at=wall,
     )
     save_job(folder, job)
     (folder / LOG_FILE).touch()
     sync_folder(instance)
-    fault_point("claim.after_folder")
+    failpoint("claim.after_folder")
     try:
         os.rename(candidate.path, folder / job.source)
     except OSError as error:
@@ -101,7 +101,7 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
             return None
     sync_folder(folder)
     sync_folder(candidate.path.parent)
-    fault_point("claim.after_rename")
+    failpoint("claim.after_rename")
     return complete_claim(folder, job, candidate.path)
 
 
@@ -112,7 +112,7 @@ def _not_taken(candidate: Candidate, folder: Path, error: OSError) -> None:
         ClaimRefused: it may not be.
         OSError: something else is wrong; the folder is left for ``recover``.
     """
-    refused = refusal(candidate, folder, error)
+    refused = claim_refusal(candidate, folder, error)
     if refused is None and not isinstance(error, FileNotFoundError):
         raise error
     discard(folder)
@@ -127,26 +127,26 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
         # It was swapped for something else between our look and our rename.
         log.warning("claim.refused", file=shown(job.name), kind=kind_of(status.st_mode))
         with suppress(FileExistsError):
-            rename_new(folder / job.source, came_from)
+            rename_no_clobber(folder / job.source, came_from)
             discard(folder)
         return None
-    take_along(film_settings_file(came_from), folder / SETTINGS_FILE)
-    fault_point("claim.after_sidecar")
-    take_along(cues_beside(came_from), folder / CUES_FILE)
-    fault_point("claim.after_cues")
+    move_cues(film_settings_file(came_from), folder / SETTINGS_FILE)
+    failpoint("claim.after_sidecar")
+    move_cues(cues_beside(came_from), folder / CUES_FILE)
+    failpoint("claim.after_cues")
     job = claimed(job)
     save_job(folder, job)
-    fault_point("claim.after_claimed")
+    failpoint("claim.after_claimed")
     return job
 
 
 def untouched(folder: Path, job: Job) -> bool:
     """Whether the source still is what was claimed, and nobody here has it open for writing."""
     source = folder / job.source
-    return _looks_like(job, looks_of(source.lstat())) and not writer_has(source)
+    return _matches_candidate(job, signature_of(source.lstat())) and not writer_has(source)
 
 
-def _looks_like(job: Job, looks: Looks) -> bool:
+def _matches_candidate(job: Job, looks: FileSignature) -> bool:
     """Whether ``looks`` are those of the source as it was claimed."""
     return (looks.size_bytes, looks.mtime_ns) == (job.size_bytes, job.mtime_ns)
 
@@ -157,24 +157,24 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     Raises:
         OSError: its mask cannot be copied; the same call may be made again.
     """
-    looks = looks_of((folder / job.source).lstat())
+    looks = signature_of((folder / job.source).lstat())
     film, own = inbox / job.relative, folder / SETTINGS_FILE
     try:
         check_cues(cues_beside(film))
         there = status_if_there(own) is not None
-        wishes = wishes_for(film, inbox, base, own=own if there else None)
-        if wishes.mask is not None and wishes.mask_named_in is not None:
-            name = wishes.mask.relative_to(inbox)
-            copy_mask(inbox, name, folder, named_in=wishes.mask_named_in)
-            fault_point("claim.after_mask")
+        resolved = resolve_settings(film, inbox, base, own=own if there else None)
+        if resolved.mask is not None and resolved.mask_named_in is not None:
+            name = resolved.mask.relative_to(inbox)
+            copy_mask(inbox, name, folder, named_in=resolved.mask_named_in)
+            failpoint("claim.after_mask")
     except BadSidecar as error:
-        job = rejected(job, Fault(type(error).__name__, error.remedy, str(error)), now=now)
+        job = rejected(job, Failure(type(error).__name__, error.remedy, str(error)), now=now)
     else:
-        since = job.unchanged_since if _looks_like(job, looks) else now
-        job = queued(job, wishes.settings, size_bytes=looks.size_bytes, mtime_ns=looks.mtime_ns)
+        since = job.unchanged_since if _matches_candidate(job, looks) else now
+        job = queued(job, resolved.settings, size_bytes=looks.size_bytes, mtime_ns=looks.mtime_ns)
         job = replace(job, unchanged_since=since, not_before=0.0)
     save_job(folder, job)
-    fault_point("claim.after_queued")
+    failpoint("claim.after_queued")
     return job
 
 
@@ -186,9 +186,9 @@ def discard(folder: Path) -> None:
     except FileNotFoundError:
         return
     sync_folder(gone.parent)
-    fault_point("discard.after_aside")
+    failpoint("discard.after_aside")
     remove_tree(gone)
-    fault_point("discard.after_removal")
+    failpoint("discard.after_removal")
 
 
 def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> Job | None:
@@ -218,18 +218,18 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
     recovered = _go_on(job, retry, present=present, wall=wall)
     if recovered != job:
         save_job(folder, recovered)
-        fault_point("recover.after_save")
+        failpoint("recover.after_save")
     return recovered
 
 
 def _go_on(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job:
     if not present:
         sentence = f"{shown(job.name)}: its source was removed from work/ by somebody else."
-        return rejected(job, Fault("SourceGone", Remedy.FIX_HOST, sentence), now=wall)
+        return rejected(job, Failure("SourceGone", Remedy.FIX_HOST, sentence), now=wall)
     if job.state is not JobState.RUNNING:
         # A clock set back must not make a job wait for years.
         return replace(job, not_before=min(job.not_before, wall + MAX_DELAY_SECONDS))
-    lost = Fault(
+    lost = Failure(
         WorkerLost.__name__,
         WorkerLost.remedy,
         f"{shown(job.name)}: the daemon ended in the middle of an attempt.",
@@ -260,10 +260,10 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
         mtime_ns=status.st_mtime_ns,
         claimed_at=wall,
         state=JobState.REJECTED,
-        fault=Fault("BrokenJob", Remedy.FIX_HOST, sentence),
+        fault=Failure("BrokenJob", Remedy.FIX_HOST, sentence),
     )
     save_job(folder, job)
-    fault_point("recover.after_salvage")
+    failpoint("recover.after_salvage")
     return job
 
 
@@ -288,7 +288,7 @@ def take_over(abandoned: Path, instance: Path) -> list[Path]:
     several daemons that try, one gets it.
     """
     (abandoned / OWNER_FILE).unlink(missing_ok=True)
-    fault_point("takeover.after_owner")
+    failpoint("takeover.after_owner")
     try:
         folders = job_folders(abandoned)
     except FileNotFoundError:
@@ -298,9 +298,9 @@ def take_over(abandoned: Path, instance: Path) -> list[Path]:
         with suppress(FileNotFoundError):
             os.rename(folder, instance / folder.name)
             taken.append(instance / folder.name)
-            fault_point("takeover.after_job")
+            failpoint("takeover.after_job")
     sync_folder(instance)
-    fault_point("takeover.after_jobs")
+    failpoint("takeover.after_jobs")
     _remove_husk(abandoned)
     return taken
 
@@ -312,7 +312,7 @@ def _remove_husk(instance: Path) -> None:
         if not job_folders(instance):
             for name in (STATUS_FILE, OWNER_FILE):
                 (instance / name).unlink(missing_ok=True)
-            fault_point("leave.after_files")
+            failpoint("leave.after_files")
             for pattern in (WORKER_LOGS, ".*.part"):
                 for file in instance.glob(pattern):
                     file.unlink(missing_ok=True)
@@ -320,6 +320,6 @@ def _remove_husk(instance: Path) -> None:
                 instance.rmdir()
 
 
-def leave(instance: Path) -> None:
+def release_claim(instance: Path) -> None:
     """Remove our own folder when we go, if no job is left in it."""
     _remove_husk(instance)

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 
 import structlog
 
-from daemon.inbox.blocked import REFUSALS
+from daemon.inbox.blocked_paths import BLOCKING_ERRNOS
 from daemon.inbox.scanner import kind_of
 from daemon.jobs.job import CUES_FILE, MASK_FILE
 from daemon.storage.atomic import status_if_there, sync_folder
 from daemon.storage.names import CUES_SUFFIX, shown
-from daemon.storage.os_errors import advice
+from daemon.storage.os_errors import hint_for
 from erasecore.errors import BadSidecar
 from erasecore.settings import Companions
 from erasecore.system.safe_open import open_plain
@@ -36,7 +36,7 @@ def cues_beside(film: Path) -> Path:
     return film.with_suffix(CUES_SUFFIX)
 
 
-def take_along(beside: Path, goal: Path) -> None:
+def move_cues(beside: Path, goal: Path) -> None:
     """Move what lies beside a film into its job's folder, if it is there and not yet moved.
 
     What may not be moved, though the film could be, is copied: nothing else is to wait for it.
@@ -52,7 +52,7 @@ def take_along(beside: Path, goal: Path) -> None:
     except FileNotFoundError:  # its sender has taken it back just now
         return
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if error.errno not in BLOCKING_ERRNOS:
             raise
         _copy_along(beside, goal)
     else:
@@ -65,9 +65,9 @@ def _copy_along(beside: Path, goal: Path) -> None:
     try:
         handle = open_plain(beside)
     except OSError as error:
-        if error.errno not in (*REFUSALS, errno.ENOENT):
+        if error.errno not in (*BLOCKING_ERRNOS, errno.ENOENT):
             raise
-        log.warning("companion.ignored", file=shown(str(beside)), reason=advice(error))
+        log.warning("companion.ignored", file=shown(str(beside)), reason=hint_for(error))
         return
     try:
         part = goal.with_name(f".{goal.name}.part")

@@ -32,7 +32,7 @@ COLUMNS = [one.name for one in fields(Entry)]
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class HistorySummary:
     """What there is to say of the past."""
 
     recent: tuple[Entry, ...] = ()  # the last jobs, the newest first
@@ -40,16 +40,18 @@ class Past:
     complaint: str = ""  # why it cannot be read
 
 
-def read_past(folder: Path, most: int) -> Past:
+def read_history(folder: Path, most: int) -> HistorySummary:
     """The last jobs and the counts, for whoever only looks: nothing is made, checked or changed."""
     path = folder / HISTORY_FILE
     if not path.exists():
-        return Past()
+        return HistorySummary()
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=2, uri=True)) as database:
             query = f"SELECT {', '.join(COLUMNS)} FROM entry ORDER BY stopped_at DESC LIMIT ?"
             recent = tuple(Entry(*row) for row in database.execute(query, (most,)))
             rows = database.execute("SELECT outcome, COUNT(*) FROM entry GROUP BY outcome")
-            return Past(recent, {str(outcome): int(count) for outcome, count in rows})
+            return HistorySummary(recent, {str(outcome): int(count) for outcome, count in rows})
     except sqlite3.Error as error:
-        return Past(complaint=f"{path} cannot be read ({error}); the daemon mends it at its start.")
+        return HistorySummary(
+            complaint=f"{path} cannot be read ({error}); the daemon mends it at its start."
+        )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from daemon.config.parsing import as_json, read_record
 from daemon.storage.atomic import sync_folder, write_whole
-from daemon.storage.fault_injection import fault_point
+from daemon.storage.failpoints import failpoint
 
 OWNER_FILE = "owner.json"
 STATUS_FILE = "status.json"
@@ -24,7 +24,7 @@ NEW_ENDING = ".new"
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class InstanceId:
     """A daemon process, unlike any other that ever was."""
 
     host: str
@@ -35,7 +35,7 @@ class Owner:
     machine_id: str = ""  # two machines may bear one name
 
 
-class Standing(StrEnum):
+class Liveness(StrEnum):
     """What is known of an owner."""
 
     SELF = "self"
@@ -44,20 +44,20 @@ class Standing(StrEnum):
     FOREIGN = "foreign"  # on another host, or in another container: only its heartbeat tells
 
 
-class NoOwner(Exception):
+class NoInstanceId(Exception):
     """A folder without a readable ``owner.json``."""
 
 
-class Ownerless(NoOwner):
+class UnownedInstance(NoInstanceId):
     """A folder without any: somebody is taking it over, or died in the middle of that."""
 
 
-def this_process(host: str = "") -> Owner:
+def this_process(host: str = "") -> InstanceId:
     """Ourselves, on ``host`` or, without one, on the host of this name."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     machine_id = Path("/etc/machine-id")
     namespace = Path("/proc/self/ns/pid")
-    return Owner(
+    return InstanceId(
         host=host or os.uname().nodename,
         boot_id=boot_id.read_text().strip() if boot_id.exists() else "",
         pid_namespace=namespace.stat().st_ino if namespace.exists() else 0,
@@ -78,22 +78,22 @@ def start_time_of(pid: int) -> int | None:
     return None if after[0] in "ZX" else int(after[19])
 
 
-def standing(owner: Owner, me: Owner) -> Standing:
+def liveness_of(owner: InstanceId, me: InstanceId) -> Liveness:
     """What is known of ``owner``, as seen from ``me``."""
     if owner == me:
-        return Standing.SELF
+        return Liveness.SELF
     if (owner.host, owner.machine_id) != (me.host, me.machine_id):
-        return Standing.FOREIGN
+        return Liveness.FOREIGN
     if owner.boot_id != me.boot_id:
         # This host has been started anew since; or, where nothing else tells, another has its name.
-        return Standing.DEAD if me.machine_id else Standing.FOREIGN
+        return Liveness.DEAD if me.machine_id else Liveness.FOREIGN
     if owner.pid_namespace != me.pid_namespace:
-        return Standing.FOREIGN
+        return Liveness.FOREIGN
     alive = start_time_of(owner.pid) == owner.start_time
-    return Standing.ALIVE if alive else Standing.DEAD
+    return Liveness.ALIVE if alive else Liveness.DEAD
 
 
-def open_instance(work: Path, me: Owner, token: str) -> Path:
+def open_instance(work: Path, me: InstanceId, token: str) -> Path:
     """A new folder below ``work``, ours alone, with our ``owner.json`` in it.
 
     It is made under a hidden name first: others see it with its owner, or not at all.
@@ -101,14 +101,14 @@ def open_instance(work: Path, me: Owner, token: str) -> Path:
     hidden, folder = work / f".{me.host}-{token}{NEW_ENDING}", work / f"{me.host}-{token}"
     hidden.mkdir()
     write_whole(hidden / OWNER_FILE, as_json(me).encode())
-    fault_point("instance.after_hidden")
+    failpoint("instance.after_hidden")
     hidden.rename(folder)
     sync_folder(work)
-    fault_point("instance.after_folder")
+    failpoint("instance.after_folder")
     return folder
 
 
-def owner_of(instance: Path) -> Owner:
+def owner_of(instance: Path) -> InstanceId:
     """Who owns an instance's folder.
 
     Raises:
@@ -117,10 +117,10 @@ def owner_of(instance: Path) -> Owner:
     try:
         raw = json.loads((instance / OWNER_FILE).read_bytes())
     except FileNotFoundError as error:
-        raise Ownerless(str(instance)) from error
+        raise UnownedInstance(str(instance)) from error
     except (OSError, ValueError) as error:
-        raise NoOwner(str(instance)) from error
-    return read_record(Owner, raw, error=NoOwner)
+        raise NoInstanceId(str(instance)) from error
+    return read_record(InstanceId, raw, error=NoInstanceId)
 
 
 def beat(instance: Path) -> bool:
@@ -156,35 +156,35 @@ def heartbeat_of(instance: Path) -> int | None:
         return None
 
 
-def instances(work: Path, me: Owner) -> Iterator[tuple[Path, Standing]]:
+def list_instances(work: Path, me: InstanceId) -> Iterator[tuple[Path, Liveness]]:
     """Every daemon's folder below ``work``, and how its owner stands to us."""
     for instance in sorted(work.iterdir()):
         if not instance.name.startswith(".") and instance.is_dir():
-            yield instance, _standing_of(instance, me)
+            yield instance, _instance_liveness(instance, me)
 
 
-def _standing_of(instance: Path, me: Owner) -> Standing:
+def _instance_liveness(instance: Path, me: InstanceId) -> Liveness:
     try:
-        return standing(owner_of(instance), me)
-    except Ownerless:
+        return liveness_of(owner_of(instance), me)
+    except UnownedInstance:
         # Being made, or being taken over: then whoever takes a job by its rename has it.
         new = instance.name.endswith(NEW_ENDING)
-        return Standing.FOREIGN if new else Standing.DEAD
-    except NoOwner:
-        return Standing.FOREIGN
+        return Liveness.FOREIGN if new else Liveness.DEAD
+    except NoInstanceId:
+        return Liveness.FOREIGN
 
 
-def abandoned(work: Path, me: Owner, leases: Leases, *, now: float) -> list[Path]:
+def abandoned(work: Path, me: InstanceId, leases: Leases, *, now: float) -> list[Path]:
     """The instances' folders below ``work`` whose owner is dead, or silent for a whole lease.
 
     Those that were never finished are among them.
     """
     found = []
-    unfinished = [(one, _standing_of(one, me)) for one in work.glob(f".*{NEW_ENDING}")]
-    for instance, what in (*instances(work, me), *unfinished):
-        if what is Standing.SELF:
+    unfinished = [(one, _instance_liveness(one, me)) for one in work.glob(f".*{NEW_ENDING}")]
+    for instance, what in (*list_instances(work, me), *unfinished):
+        if what is Liveness.SELF:
             continue
         heartbeat = heartbeat_of(instance) or 0
-        if leases.expired(instance, heartbeat, now=now) or what is Standing.DEAD:
+        if leases.expired(instance, heartbeat, now=now) or what is Liveness.DEAD:
             found.append(instance)
     return found

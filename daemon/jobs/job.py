@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from daemon.config.parsing import as_json, read_record
 from daemon.storage.atomic import write_whole
-from daemon.workers.messages import Fault
+from daemon.workers.messages import Failure
 from erasecore.settings import EraseSettings
 
 JOB_FILE = "job.json"
@@ -68,7 +68,7 @@ class Attempt:
     started_at: float  # seconds since 1970
     stopped_at: float | None = None
     counted: bool = True  # False: handed back, through no fault of the film
-    fault: Fault | None = None
+    fault: Failure | None = None
 
 
 class Place(StrEnum):
@@ -105,7 +105,7 @@ class Job:
     unchanged_since: float = 0.0  # seconds since 1970; when the source was first seen as it is
     pixels: int = 0  # width x height; 0 until a worker has looked at the film
     result: str = ""  # the result's file name in the job's folder
-    fault: Fault | None = None  # why it was rejected
+    fault: Failure | None = None  # why it was rejected
     placements: tuple[Placement, ...] = ()  # what is published under which name, result last
 
     @property
@@ -156,13 +156,13 @@ def begun(job: Job, *, now: float) -> Job:
     return replace(moved(job, JobState.RUNNING), attempts=(*job.attempts, attempt))
 
 
-def requeued(job: Job, fault: Fault, *, now: float, delay_seconds: float, counted: bool) -> Job:
+def requeued(job: Job, fault: Failure, *, now: float, delay_seconds: float, counted: bool) -> Job:
     """``job`` back in the queue after an attempt that failed with ``fault``."""
     job = _stopped(job, fault, now=now, counted=counted)
     return replace(moved(job, JobState.QUEUED), not_before=now + delay_seconds)
 
 
-def waiting(job: Job, fault: Fault, *, now: float, delay_seconds: float) -> Job:
+def waiting(job: Job, fault: Failure, *, now: float, delay_seconds: float) -> Job:
     """``job`` waiting for its sender, since its source looks as if it were still being copied."""
     job = moved(_stopped(job, fault, now=now, counted=False), JobState.CLAIMED)
     return replace(job, not_before=now + delay_seconds)
@@ -185,14 +185,14 @@ def finished(job: Job, result: str, *, now: float) -> Job:
     return replace(moved(job, JobState.FINISHED), result=result)
 
 
-def rejected(job: Job, fault: Fault, *, now: float) -> Job:
+def rejected(job: Job, fault: Failure, *, now: float) -> Job:
     """``job`` given up because of ``fault``."""
     if job.state is JobState.RUNNING:
         job = _stopped(job, fault, now=now, counted=True)
     return replace(moved(job, JobState.REJECTED), fault=fault)
 
 
-def _stopped(job: Job, fault: Fault | None, *, now: float, counted: bool) -> Job:
+def _stopped(job: Job, fault: Failure | None, *, now: float, counted: bool) -> Job:
     last = replace(job.attempts[-1], stopped_at=now, counted=counted, fault=fault)
     return replace(job, attempts=(*job.attempts[:-1], last))
 

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from daemon.config.locations import FolderSettings
-from daemon.folders.permissions import dress
+from daemon.folders.permissions import apply_mode
 from daemon.jobs.companions import cues_beside
 from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
 from daemon.jobs.job import (
@@ -34,8 +34,8 @@ from daemon.jobs.job import (
 )
 from daemon.jobs.report_files import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 from daemon.storage.atomic import make_folder
-from daemon.storage.fault_injection import fault_point
-from daemon.storage.moves import Tick, move_new, no_tick
+from daemon.storage.failpoints import failpoint
+from daemon.storage.moves import Tick, move_no_clobber, no_tick
 from daemon.storage.names import FILM_SETTINGS_SUFFIX, numbered, output_name, same_on_windows
 
 AFTER_MOVE = {
@@ -80,7 +80,7 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
     job = _place_all(folder, job, folders, items, tick=tick)
     job = moved(job, JobState.DONE)
     save_job(folder, job)
-    fault_point("publish.after_done")
+    failpoint("publish.after_done")
     return job
 
 
@@ -100,7 +100,7 @@ def reject(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_t
     job = _place_all(folder, job, folders, items, tick=tick)
     job = moved(job, JobState.FAILED)
     save_job(folder, job)
-    fault_point("reject.after_failed")
+    failpoint("reject.after_failed")
     return job
 
 
@@ -118,7 +118,7 @@ def _place_all(
         if not job.placements:
             job, number = _planned(folder, job, folders, items, number)
             save_job(folder, job)
-            fault_point(f"{step}.after_plan")
+            failpoint(f"{step}.after_plan")
         try:
             _work_through(folder, job, folders, step=step, tick=tick)
         except FileExistsError:
@@ -126,7 +126,7 @@ def _place_all(
             _undo(folder, job, folders, tick=tick)
             job, number = replace(job, placements=()), number + 1
             save_job(folder, job)
-            fault_point("undo.after_all")
+            failpoint("undo.after_all")
         else:
             return job
 
@@ -180,20 +180,20 @@ def _work_through(
     for placement in job.placements:
         original = placement.place is Place.ORIGINALS
         if placement.file in films and not original:
-            fault_point(f"{step}.after_sidecars")
+            failpoint(f"{step}.after_sidecars")
         _move(folder / placement.file, target(folders, placement), job, folders, tick)
         film = "original" if original else "link"
-        fault_point(f"{step}.after_{AFTER_MOVE.get(placement.file, film)}")
+        failpoint(f"{step}.after_{AFTER_MOVE.get(placement.file, film)}")
 
 
 def _move(source: Path, goal: Path, job: Job, folders: FolderSettings, tick: Tick) -> None:
     tick()
     if source.exists():  # else it has been published before a crash
         for made in make_folder(goal.parent):
-            dress(made, folders)
-        dress(source, folders)
-        move_new(source, goal, part=f".{job.job_id}", tick=tick)
-        dress(goal, folders)  # a copy on another filesystem is a new file
+            apply_mode(made, folders)
+        apply_mode(source, folders)
+        move_no_clobber(source, goal, part=f".{job.job_id}", tick=tick)
+        apply_mode(goal, folders)  # a copy on another filesystem is a new file
 
 
 def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> None:
@@ -201,8 +201,8 @@ def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Non
     for placement in job.placements:
         back = folder / placement.file
         if not back.exists():
-            move_new(target(folders, placement), back, part=f".{placement.file}", tick=tick)
-            fault_point("undo.after_file")
+            move_no_clobber(target(folders, placement), back, part=f".{placement.file}", tick=tick)
+            failpoint("undo.after_file")
 
 
 def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> Path:
@@ -225,13 +225,13 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
     part = f".requeue-{film.stat().st_ino}"  # short, whatever the film is called
     own = film.with_name(film.name + FILM_SETTINGS_SUFFIX)
     if own.is_file():
-        move_new(own, goal.with_name(own.name), part=part, tick=tick)
-        fault_point("requeue.after_settings")
+        move_no_clobber(own, goal.with_name(own.name), part=part, tick=tick)
+        failpoint("requeue.after_settings")
     if cues.is_file():
-        move_new(cues, cues_beside(goal), part=part, tick=tick)
-        fault_point("requeue.after_cues")
-    move_new(film, goal, part=part, tick=tick)
-    fault_point("requeue.after_film")
+        move_no_clobber(cues, cues_beside(goal), part=part, tick=tick)
+        failpoint("requeue.after_cues")
+    move_no_clobber(film, goal, part=part, tick=tick)
+    failpoint("requeue.after_film")
     _forget_explanation(film)
     return goal
 
@@ -239,4 +239,4 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
 def _forget_explanation(film: Path) -> None:
     for ending in (".log", ERROR_ENDING):
         film.with_name(film.name + ending).unlink(missing_ok=True)
-        fault_point("requeue.after_log")
+        failpoint("requeue.after_log")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from daemon.config.schema import RetrySettings
-from daemon.workers.messages import Fault
+from daemon.workers.messages import Failure
 from erasecore.errors import OutOfMemory, Remedy
 
 
@@ -27,10 +27,10 @@ class Decision:
 
 
 MAX_DELAY_SECONDS = 3600.0
-LEAST_PATIENCE_SECONDS = 1.0
+MIN_DELAY_SECONDS = 1.0
 
 
-def patience(age_seconds: float, young_seconds: float) -> float | None:
+def retry_delay(age_seconds: float, young_seconds: float) -> float | None:
     """In how many seconds a film that looks unfinished is tried again; nothing once it is old.
 
     Args:
@@ -41,7 +41,7 @@ def patience(age_seconds: float, young_seconds: float) -> float | None:
     if age_seconds >= young_seconds:
         return None
     # As long again as it has lain there: few tries, and never a long wait after the last byte.
-    return min(max(age_seconds, LEAST_PATIENCE_SECONDS), young_seconds - age_seconds)
+    return min(max(age_seconds, MIN_DELAY_SECONDS), young_seconds - age_seconds)
 
 
 def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
@@ -54,7 +54,7 @@ def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
     return Decision(Next.FAIL)
 
 
-def given_up(fault: Fault) -> Fault:
+def given_up(fault: Failure) -> Failure:
     """``fault`` as the reason why a job is given up: who can mend it, now that time has not.
 
     A film that never fits the memory does not stop the queue, as other faults of the host do: the

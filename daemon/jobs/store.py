@@ -13,7 +13,7 @@ import structlog
 
 from daemon.config.film_settings import up_to_date
 from daemon.config.schema import Config
-from daemon.inbox.scanner import looks_of
+from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate, Settling, writer_has
 from daemon.jobs import claims
 from daemon.jobs.companions import companions_in
@@ -40,27 +40,27 @@ from daemon.jobs.job import (
 from daemon.jobs.publish import publish, reject, sidecar_of, target
 from daemon.jobs.report_files import write_error, write_report
 from daemon.jobs.retry import (
-    LEAST_PATIENCE_SECONDS,
     MAX_DELAY_SECONDS,
+    MIN_DELAY_SECONDS,
     Decision,
     Next,
     decide,
     given_up,
-    patience,
+    retry_delay,
 )
 from daemon.runtime.log_limits import shorten_if_we_may
 from daemon.runtime.logs import job_bound
 from daemon.storage.atomic import status_if_there
-from daemon.storage.fault_injection import fault_point
+from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import Tick, no_tick, remove_tree
 from daemon.storage.names import shown
-from daemon.workers.messages import Fault, Finished, Start
+from daemon.workers.messages import Failure, Finished, Start
 from erasecore.errors import Remedy
 
 log = structlog.get_logger(__name__)
 
 
-class Holdings:
+class JobStore:
     """The jobs below our instance's folder, in memory as they are on the disk."""
 
     def __init__(self, instance: Path, config: Config, history: History) -> None:
@@ -68,7 +68,7 @@ class Holdings:
         self.config = config
         self.jobs: dict[str, Job] = {}
         self.ended: list[Job] = []  # since the start, for whoever counts
-        self.strays = False  # whether something of ours lies below our folder that is not held
+        self.orphans = False  # whether something of ours lies below our folder that is not held
         self._history = history
         self._settling = Settling(config.inbox.settle_local_seconds)
 
@@ -101,7 +101,7 @@ class Holdings:
             except OSError as error:
                 unknown = unknown or error
         if unknown is not None:
-            self.strays = True
+            self.orphans = True
             raise unknown
 
     def _adopt(self, folder: Path, wall: float) -> None:
@@ -112,12 +112,12 @@ class Holdings:
             with job_bound(job.job_id, folder / LOG_FILE):
                 log.info("job.recovered", film=shown(job.name), state=job.state.value)
 
-    def adopt_strays(self, *, wall: float) -> None:
+    def reattach_orphans(self, *, wall: float) -> None:
         """Hold what lies below our instance and is not held: a step that failed half-way."""
-        self.strays = True
+        self.orphans = True
         claims.sweep(self.instance)
         self.adopt(claims.job_folders(self.instance), wall=wall)
-        self.strays = False
+        self.orphans = False
 
     def forget_lost(self) -> set[str]:
         """Hold no more what another daemon has taken over; the ids of those jobs."""
@@ -129,14 +129,14 @@ class Holdings:
     def claim(self, candidate: Candidate, job_id: str, *, now: float, wall: float) -> Job | None:
         """The job that ``candidate`` has become; nothing if it changed, went, or was taken."""
         try:
-            if looks_of(candidate.path.lstat()) != candidate.looks:
+            if signature_of(candidate.path.lstat()) != candidate.signature:
                 return None
         except (FileNotFoundError, PermissionError):
             return None  # the next look tells which
         try:
             job = claims.claim(candidate, self.instance, job_id, wall=wall)
         except OSError:
-            self.strays = True
+            self.orphans = True
             raise
         if job is None:
             return None
@@ -152,7 +152,7 @@ class Holdings:
         for job in self.states(JobState.CLAIMED):
             folder = self.folder(job)
             source = folder / job.source
-            looks = looks_of(source.lstat())
+            looks = signature_of(source.lstat())
             still = self._settling.observe(source, looks, now=now)
             untouched = claims.untouched(folder, job)
             ready = job.not_before <= wall if untouched else still and not writer_has(source)
@@ -171,7 +171,7 @@ class Holdings:
         ready = [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
         return sorted(
             ready,
-            key=lambda job: (-job.settings.priority, gives_way(job, wall=wall), job.job_id),
+            key=lambda job: (-job.settings.priority, yields_to_others(job, wall=wall), job.job_id),
         )
 
     def due_in(self, *, wall: float) -> float | None:
@@ -185,7 +185,7 @@ class Holdings:
         companions = companions_in(folder, mask=bool(job.settings.mask))
         job = begun(replace(job, settings=up_to_date(job.settings, self.config.erase)), now=wall)
         self._keep(job)
-        fault_point("attempt.after_begin")
+        failpoint("attempt.after_begin")
         attempt = job.attempts[-1].number
         with job_bound(job.job_id, folder / LOG_FILE):
             log.info("attempt.started", film=shown(job.name), attempt=attempt)
@@ -218,18 +218,18 @@ class Holdings:
                 seconds=round(wall - job.attempts[-1].started_at, 1),
             )
         write_report(folder, job, outcome, versions)
-        fault_point("attempt.after_report")
+        failpoint("attempt.after_report")
         self._keep(job)
-        fault_point("attempt.after_outcome")
+        failpoint("attempt.after_outcome")
 
-    def fail(self, job_id: str, fault: Fault, *, wall: float) -> Decision:
+    def fail(self, job_id: str, fault: Failure, *, wall: float) -> Decision:
         """Record that an attempt failed; what becomes of the job."""
         job = self.jobs[job_id]
         if self._renew_if_changed(job, wall=wall):
             return Decision(Next.REQUEUE)
-        patient = patience(wall - job.unchanged_since, self.config.inbox.young_seconds)
+        patient = retry_delay(wall - job.unchanged_since, self.config.inbox.young_seconds)
         if patient is None and not _said_before(job, fault):
-            patient = LEAST_PATIENCE_SECONDS  # a disk that stumbled makes a film look cut off, too
+            patient = MIN_DELAY_SECONDS  # a disk that stumbled makes a film look cut off, too
         if fault.unfinished and patient is not None:
             return self._wait_for_sender(job, fault, patient, wall=wall)
         decision = decide(fault.remedy, job.counted, self.config.retry)
@@ -243,10 +243,12 @@ class Holdings:
             delay = 0.0 if pause else decision.delay_seconds
             job = requeued(job, fault, now=wall, delay_seconds=delay, counted=not pause)
         self._keep(job)
-        fault_point("attempt.after_failure")
+        failpoint("attempt.after_failure")
         return decision
 
-    def _wait_for_sender(self, job: Job, fault: Fault, seconds: float, *, wall: float) -> Decision:
+    def _wait_for_sender(
+        self, job: Job, fault: Failure, seconds: float, *, wall: float
+    ) -> Decision:
         """Hold a film back that looks as if it were still being copied."""
         folder = self.folder(job)
         with job_bound(job.job_id, folder / LOG_FILE):
@@ -258,10 +260,10 @@ class Holdings:
             )
         job = waiting(job, fault, now=wall, delay_seconds=seconds)
         self._keep(job)
-        fault_point("attempt.after_doubt")
+        failpoint("attempt.after_doubt")
         return Decision(Next.REQUEUE, seconds)
 
-    def _log_failure(self, job: Job, fault: Fault, decision: Decision) -> None:
+    def _log_failure(self, job: Job, fault: Failure, decision: Decision) -> None:
         if fault.detail:
             log.debug("attempt.traceback", detail=fault.detail)
         # Only our own faults are errors: the others are for senders and for time to mend.
@@ -285,9 +287,9 @@ class Holdings:
         with job_bound(job.job_id, folder / LOG_FILE):
             log.info("job.source_changed", film=shown(job.name))
         _remove_products(folder, job)
-        fault_point("attempt.after_products")
+        failpoint("attempt.after_products")
         self._keep(renewed(job, now=wall))
-        fault_point("attempt.after_renewal")
+        failpoint("attempt.after_renewal")
         return True
 
     def outstanding_bytes(self, free_factor: float) -> int:
@@ -307,7 +309,7 @@ class Holdings:
         with job_bound(job_id, self.folder(job) / LOG_FILE):
             log.info("attempt.handed_back", film=shown(job.name))
         self._keep(job)
-        fault_point("attempt.after_hand_back")
+        failpoint("attempt.after_hand_back")
 
     def shorten_logs(self) -> None:
         """Keep the logs that are being printed into from growing without end."""
@@ -316,7 +318,7 @@ class Holdings:
 
     # --- out --------------------------------------------------------------------------------
 
-    def settle_up(self, *, tick: Tick = no_tick) -> int:
+    def publish_finished(self, *, tick: Tick = no_tick) -> int:
         """Publish what is finished or rejected, and let go of it; how many jobs that were.
 
         Raises:
@@ -324,10 +326,10 @@ class Holdings:
         """
         pending = self.states(JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED)
         for job in pending:
-            self._settle_up(job, tick)
+            self._publish_job(job, tick)
         return len(pending)
 
-    def _settle_up(self, job: Job, tick: Tick) -> None:
+    def _publish_job(self, job: Job, tick: Tick) -> None:
         folder = self.folder(job)
         if job.state in (JobState.FINISHED, JobState.REJECTED):
             folder.stat()  # not there: another daemon, which held us for dead, has it now
@@ -338,11 +340,11 @@ class Holdings:
         elif job.state is JobState.REJECTED:
             if not job.placements:
                 write_error(folder, job)
-                fault_point("reject.after_explanation")
+                failpoint("reject.after_explanation")
             job = reject(folder, job, self.config.folders, tick=tick)
         self.jobs[job.job_id] = job
         self._remember(job)
-        fault_point("history.after_record")
+        failpoint("history.after_record")
         claims.discard(folder)
         del self.jobs[job.job_id]
         self.ended.append(job)
@@ -362,7 +364,7 @@ class Holdings:
             log.warning("job.failed", job_id=job.job_id, film=film, sentence=sentence)
 
 
-def _said_before(job: Job, fault: Fault) -> bool:
+def _said_before(job: Job, fault: Failure) -> bool:
     """Whether the attempt before the one that has just ended said the same of its film."""
     before = job.attempts[-2].fault if len(job.attempts) > 1 else None
     return before is not None and before.error == fault.error
@@ -374,7 +376,7 @@ def _made_bytes(folder: Path, job: Job) -> int:
     return sum(status.st_size for status in found if status is not None)
 
 
-def gives_way(job: Job, *, wall: float) -> bool:
+def yields_to_others(job: Job, *, wall: float) -> bool:
     """Whether a job lets other films pass, since it has failed and was held back; not for ever."""
     last = job.attempts[-1] if job.attempts else None
     held_back = last is not None and last.counted and job.not_before > (last.stopped_at or 0.0)

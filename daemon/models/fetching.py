@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from daemon.config.schema import ModelSource
 from daemon.models.download import digests_of, download
-from daemon.models.hubs import Hub, Listing, RemoteFile, Wanted, plain_words
+from daemon.models.hubs import Hub, Listing, RemoteFile, RepositoryRequest, plain_words
 from daemon.storage.atomic import make_folder, sync_folder
 from erasecore.errors import DownloadDamaged, FolderError, NoRoom, NotOnHub, WeightsDamaged
 from erasecore.weights.layout import PARTS, REPOSITORIES, choose, local_choice
@@ -41,7 +41,7 @@ SET_ASIDE = ".not-fetched"
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class FetchOutput:
     """How the fetch says what it is at."""
 
     say: Callable[[str], None]
@@ -71,7 +71,7 @@ class Place:
 class Plan:
     """One repository: what of it is to be downloaded, and what is there already."""
 
-    wanted: Wanted
+    wanted: RepositoryRequest
     hub: Hub
     listing: Listing
     downloads: Mapping[str, RemoteFile]  # by their names below the models folder
@@ -80,9 +80,9 @@ class Plan:
 
 def fetch(
     place: Place,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[RepositoryRequest],
     hub_of: Callable[[ModelSource], Hub],
-    voice: Voice,
+    voice: FetchOutput,
     *,
     update: bool = False,
 ) -> int:
@@ -108,7 +108,7 @@ def fetch(
 
 
 @contextmanager
-def _alone(place: Place, voice: Voice) -> Iterator[None]:
+def _alone(place: Place, voice: FetchOutput) -> Iterator[None]:
     """Only one fetch works in a models folder; others wait for it, and may find all done."""
     handle = os.open(place.parts / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -124,9 +124,9 @@ def _alone(place: Place, voice: Voice) -> Iterator[None]:
 
 def _fetch(
     place: Place,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[RepositoryRequest],
     hub_of: Callable[[ModelSource], Hub],
-    voice: Voice,
+    voice: FetchOutput,
     *,
     update: bool,
 ) -> int:
@@ -144,7 +144,7 @@ def _fetch(
     return sum(len(plan.downloads) for plan in plans)
 
 
-def _known(place: Place, voice: Voice) -> tuple[Manifest, Stamps]:
+def _known(place: Place, voice: FetchOutput) -> tuple[Manifest, Stamps]:
     """What was fetched before."""
     try:
         manifest = read_manifest(place.models) or Manifest()
@@ -154,7 +154,7 @@ def _known(place: Place, voice: Voice) -> tuple[Manifest, Stamps]:
     return manifest, read_stamps(place.state, place.models)
 
 
-def is_whole(place: Place, wanted: Wanted, manifest: Manifest, stamps: Stamps) -> bool:
+def is_whole(place: Place, wanted: RepositoryRequest, manifest: Manifest, stamps: Stamps) -> bool:
     """Whether a repository is there as it is wanted, so that no hub need be asked."""
     if not _same(manifest.repositories.get(wanted.key), wanted):
         return False
@@ -170,7 +170,7 @@ def is_whole(place: Place, wanted: Wanted, manifest: Manifest, stamps: Stamps) -
     return not examined.faults
 
 
-def _same(provenance: Provenance | None, wanted: Wanted) -> bool:
+def _same(provenance: Provenance | None, wanted: RepositoryRequest) -> bool:
     """Whether what was fetched is what is wanted now."""
     if provenance is None:
         return False
@@ -179,7 +179,13 @@ def _same(provenance: Provenance | None, wanted: Wanted) -> bool:
 
 
 def _plan(
-    place: Place, wanted: Wanted, hub: Hub, manifest: Manifest, stamps: Stamps, *, update: bool
+    place: Place,
+    wanted: RepositoryRequest,
+    hub: Hub,
+    manifest: Manifest,
+    stamps: Stamps,
+    *,
+    update: bool,
 ) -> Plan:
     """What has to be downloaded of one repository, by what the hub says of it now."""
     before = manifest.repositories.get(wanted.key)
@@ -199,7 +205,7 @@ def _plan(
     return Plan(wanted, hub, listing, downloads, kept)
 
 
-def _chosen(hub: Hub, wanted: Wanted, listing: Listing) -> dict[str, RemoteFile]:
+def _chosen(hub: Hub, wanted: RepositoryRequest, listing: Listing) -> dict[str, RemoteFile]:
     """The files of a repository that are needed, by their names below the models folder."""
     chosen = {}
     for part in PARTS.values():
@@ -247,7 +253,7 @@ def _check_room(place: Place, plans: Sequence[Plan]) -> None:
         raise NoRoom(place.models, needed + SPARE_BYTES, free)
 
 
-def _download(place: Place, plan: Plan, voice: Voice) -> dict[str, FileRecord]:
+def _download(place: Place, plan: Plan, voice: FetchOutput) -> dict[str, FileRecord]:
     """Records of a plan's downloads, each whole below ``.fetch`` and as it was announced."""
     records = {}
     for name, remote in plan.downloads.items():
@@ -265,7 +271,9 @@ def _download(place: Place, plan: Plan, voice: Voice) -> dict[str, FileRecord]:
     return records
 
 
-def _download_one(place: Place, plan: Plan, name: str, remote: RemoteFile, voice: Voice) -> None:
+def _download_one(
+    place: Place, plan: Plan, name: str, remote: RemoteFile, voice: FetchOutput
+) -> None:
     prefix = f"{REPOSITORIES[plan.wanted.key]}/"
     repository, path = plan.wanted.repository, name.removeprefix(prefix)
     address = plan.hub.address(repository, plan.listing.revision, path)

@@ -46,7 +46,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RepositoryRequest:
     """One repository to be fetched, as the configuration says."""
 
     key: str  # of ``weights.REPOSITORIES``
@@ -71,7 +71,7 @@ USUAL = {
 """The repositories of each source; what ModelScope lacks comes from Hugging Face."""
 
 
-def wanted_of(models: ModelSettings) -> list[Wanted]:
+def requests_from(models: ModelSettings) -> list[RepositoryRequest]:
     """What is to be fetched, by the configuration."""
     wanted = []
     for key, usual in USUAL[ModelSource.HUGGINGFACE].items():
@@ -79,7 +79,7 @@ def wanted_of(models: ModelSettings) -> list[Wanted]:
         source = asked.source or (models.source if key in USUAL[models.source] else None)
         source = source or ModelSource.HUGGINGFACE
         repository = asked.repository or USUAL[source].get(key, usual)
-        wanted.append(Wanted(key, source, repository, asked.revision))
+        wanted.append(RepositoryRequest(key, source, repository, asked.revision))
     return wanted
 
 
@@ -189,7 +189,7 @@ def make_hub(source: ModelSource, models: ModelSettings, tokens: Mapping[str, st
 
 
 @contextmanager
-def plain_words(hub: Hub, wanted: Wanted) -> Iterator[None]:
+def plain_words(hub: Hub, wanted: RepositoryRequest) -> Iterator[None]:
     """Turn what the client raises into errors that say what to do.
 
     Raises:
@@ -212,7 +212,7 @@ def _unreachable(hub: Hub, detail: str) -> HubUnreachable:
     return HubUnreachable(hub.title, " ".join(detail.split()), f"models.{hub.source}_endpoint")
 
 
-def _refusal(hub: Hub, wanted: Wanted, error: HfHubHTTPError) -> EraseError:
+def _refusal(hub: Hub, wanted: RepositoryRequest, error: HfHubHTTPError) -> EraseError:
     """What a status other than success means."""
     status = error.response.status_code
     told = error.server_message or error.response.reason_phrase

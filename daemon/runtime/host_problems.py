@@ -10,12 +10,12 @@ log = structlog.get_logger(__name__)
 
 TOLD = 5
 """So many troubles are told in one sentence: each of a thousand folders may have its own."""
-MOST_PATIENCE = 8.0
+MAX_BACKOFF_FACTOR = 8.0
 """How many times its first length a pause becomes at most, while a trouble lasts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class HostProblem:
     """Something the operator has to mend."""
 
     sentence: str
@@ -24,11 +24,11 @@ class Trouble:
     pauses: bool  # whether the queue waits for it
 
 
-class Troubles:
+class HostProblems:
     """The troubles there are, each under the name of what it hinders."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Trouble] = {}
+        self._all: dict[str, HostProblem] = {}
 
     def report(
         self, what: str, sentence: str, *, now: float, pause_seconds: float, pauses: bool = True
@@ -36,10 +36,10 @@ class Troubles:
         """``what`` does not work; it is tried again after ``pause_seconds``, later less often."""
         known = self._all.get(what)
         if known is not None and now >= known.until:  # it was tried again, in vain
-            pause_seconds = min(2 * known.pause_seconds, MOST_PATIENCE * pause_seconds)
+            pause_seconds = min(2 * known.pause_seconds, MAX_BACKOFF_FACTOR * pause_seconds)
         if known is None or known.sentence != sentence:
             log.error("host.trouble", what=what, sentence=sentence, retry_seconds=pause_seconds)
-        self._all[what] = Trouble(sentence, now + pause_seconds, pause_seconds, pauses)
+        self._all[what] = HostProblem(sentence, now + pause_seconds, pause_seconds, pauses)
 
     def clear(self, what: str) -> None:
         """``what`` works (again)."""

@@ -8,7 +8,7 @@ from sdnotify import SystemdNotifier
 
 from daemon.storage.names import shown
 
-PATIENCE_SECONDS = 0.2
+SOCKET_TIMEOUT_SECONDS = 0.2
 """For so long we wait for a listener that does not read what it was told before."""
 
 
@@ -26,7 +26,7 @@ class Notifier:
         self._watchdog_at = float("-inf")
         self._status = ""
 
-    def _tell(self, *lines: str) -> bool:
+    def _send(self, *lines: str) -> bool:
         """Say it, if anybody listens; False if it could not be said."""
         if self._systemd is None:
             return True
@@ -38,32 +38,32 @@ class Notifier:
 
     def ready(self) -> None:
         """We are at work."""
-        self._tell("READY=1")
+        self._send("READY=1")
 
     def status(self, sentence: str) -> None:
         """What we are at, for ``systemctl status``; told when it changes."""
         # The library sends Latin-1; what else names hold is shown escaped.
         line = shown(sentence).encode("ascii", "backslashreplace").decode("ascii")
-        if sentence != self._status and self._tell(f"STATUS={line}"):
+        if sentence != self._status and self._send(f"STATUS={line}"):
             self._status = sentence
 
     def alive(self, *, now: float) -> None:
         """We have just made progress."""
         if self._watchdog_every and now - self._watchdog_at >= self._watchdog_every:
             self._watchdog_at = now
-            self._tell("WATCHDOG=1")
+            self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
         """We are reading the configuration anew; ``ready`` ends it."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         """We are leaving."""
-        self._tell("STOPPING=1")
+        self._send("STOPPING=1")
 
     def extend(self, seconds: float) -> None:
         """Leaving takes this much longer; do not lose patience."""
-        self._tell(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def close(self) -> None:
         """Give the socket back."""
@@ -78,5 +78,5 @@ def _connected() -> SystemdNotifier | None:
         systemd = SystemdNotifier(debug=True)
     except OSError:
         return None
-    systemd.socket.settimeout(PATIENCE_SECONDS)
+    systemd.socket.settimeout(SOCKET_TIMEOUT_SECONDS)
     return systemd

@@ -13,7 +13,7 @@ from typing import TypeAlias
 Handler: TypeAlias = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
-class Wake:
+class Wakeup:
     """Ends the loop's sleep; remembers what for."""
 
     def __init__(self) -> None:

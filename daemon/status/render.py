@@ -6,30 +6,30 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from daemon.jobs.history_view import Entry
-from daemon.status.snapshot import DaemonView, Seen
+from daemon.status.snapshot import DaemonView, StatusReport
 from daemon.storage.names import shown
 
 
-def text_of(seen: Seen) -> str:
+def text_of(seen: StatusReport) -> str:
     """All of it, in lines."""
     return "".join(f"{line}\n" for line in _lines(seen))
 
 
-def _lines(seen: Seen) -> Iterator[str]:
+def _lines(seen: StatusReport) -> Iterator[str]:
     if seen.daemons:
         yield from _columns(("daemon", "is", "at"), _daemon_rows(seen.daemons))
         yield ""
     elif not seen.complaint:
         yield "no daemon is running"
     waiting = "cannot be seen" if seen.inbox is None else seen.inbox
-    counts = [f"{outcome}: {count}" for outcome, count in sorted(seen.past.counts.items())]
+    counts = [f"{outcome}: {count}" for outcome, count in sorted(seen.history.counts.items())]
     yield "   ".join([f"in the inbox: {waiting}", *counts])
-    if seen.past.recent:
+    if seen.history.recent:
         yield ""
         heading = ("when", "outcome", "attempts", "seconds", "subtitles", "film")
-        yield from _columns(heading, map(_recent_row, seen.past.recent))
-    sentences = [entry.sentence for entry in seen.past.recent]
-    yield from filter(None, [*sentences, seen.past.complaint, shown(seen.complaint)])
+        yield from _columns(heading, map(_recent_row, seen.history.recent))
+    sentences = [entry.sentence for entry in seen.history.recent]
+    yield from filter(None, [*sentences, seen.history.complaint, shown(seen.complaint)])
 
 
 def _daemon_rows(views: Sequence[DaemonView]) -> Iterator[tuple[str, ...]]:

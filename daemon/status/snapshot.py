@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.config.parsing import as_json, read_record
-from daemon.jobs.history_view import Past
-from daemon.jobs.instances import STATUS_FILE, Owner, Standing, instances
+from daemon.jobs.history_view import HistorySummary
+from daemon.jobs.instances import STATUS_FILE, InstanceId, Liveness, list_instances
 from daemon.storage.atomic import write_whole
 from daemon.storage.names import shown
 
@@ -66,9 +66,9 @@ class WorkerView:
     @classmethod
     def of(cls, worker: Supervisor, jobs: Mapping[str, Job]) -> WorkerView:
         """What is known of a worker that may be at one of ``jobs``."""
-        job, seat = jobs.get(worker.job_id), worker.seat
+        job, slot = jobs.get(worker.job_id), worker.slot
         current = Current.of(job, worker.progress) if job else None
-        return cls(seat.number, worker.state.value, worker.pid, seat.device, seat.threads, current)
+        return cls(slot.number, worker.state.value, worker.pid, slot.device, slot.threads, current)
 
     def sentence(self) -> str:
         """It in one line."""
@@ -112,17 +112,17 @@ class DaemonView:
     """One daemon as seen from outside."""
 
     instance: str
-    standing: Standing
+    standing: Liveness
     snapshot: Snapshot | None
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StatusReport:
     """All that is shown to whoever asks."""
 
     daemons: list[DaemonView]
     inbox: int | None  # how many films wait there; nothing if it cannot be looked into
-    past: Past
+    history: HistorySummary
     complaint: str = ""  # why not all of it can be seen
 
 
@@ -135,11 +135,11 @@ class _Unreadable(Exception):
     pass
 
 
-def daemons(work: Path, me: Owner) -> list[DaemonView]:
+def daemons(work: Path, me: InstanceId) -> list[DaemonView]:
     """The daemons that have a folder below ``work``."""
     return [
         DaemonView(instance.name, what, _snapshot_in(instance))
-        for instance, what in instances(work, me)
+        for instance, what in list_instances(work, me)
     ]
 
 

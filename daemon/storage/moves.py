@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemon.storage.atomic import NOT_HERE, named_errors, sync_folder
-from daemon.storage.fault_injection import fault_point
+from daemon.storage.failpoints import failpoint
 from erasecore.system.safe_open import open_plain
 
 Tick = Callable[[], None]
@@ -27,7 +27,7 @@ def no_tick() -> None:
     """Nothing; for copies that nobody waits for."""
 
 
-def rename_new(source: Path, target: Path) -> None:
+def rename_no_clobber(source: Path, target: Path) -> None:
     """Give ``source`` the name ``target``, which nothing else may have, on one filesystem.
 
     Raises:
@@ -83,7 +83,7 @@ def _reserve_and_rename(source: Path, target: Path) -> None:
         os.write(handle, _mark(source))
         os.fsync(handle)
         os.close(handle)
-    fault_point("move.after_reserve")
+    failpoint("move.after_reserve")
     try:
         os.rename(source, target)
     except OSError:
@@ -113,7 +113,7 @@ def _same_file(one: Path, other: Path) -> bool:
     return os.path.samestat(one.lstat(), other.lstat())
 
 
-def move_new(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> None:
+def move_no_clobber(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> None:
     """Move ``source`` to ``target``, which nothing else may have, to wherever that lies.
 
     Doing it again after a crash in the middle ends well: a target that is already our file, or on
@@ -130,7 +130,7 @@ def move_new(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> 
         FileExistsError: something else has the name ``target``.
     """
     try:
-        rename_new(source, target)
+        rename_no_clobber(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -149,18 +149,18 @@ def _copy_new(source: Path, target: Path, prefix: str, tick: Tick) -> None:
         if digest_of(part, tick) != digest:
             raise OSError(errno.EIO, "the copy differs from the file", str(part))
         shutil.copystat(source, part, follow_symlinks=False)
-        fault_point("move.after_copy")
+        failpoint("move.after_copy")
         try:
-            rename_new(part, target)
+            rename_no_clobber(part, target)
         except FileExistsError:
             if not same_content(source, target, tick):
                 raise
     finally:
         part.unlink(missing_ok=True)
     sync_folder(target.parent)
-    fault_point("move.after_rename")
+    failpoint("move.after_rename")
     source.unlink()
-    fault_point("move.after_unlink")
+    failpoint("move.after_unlink")
 
 
 def _copy(source: Path, part: Path, tick: Tick) -> str:

@@ -8,7 +8,7 @@ import os
 from erasecore.errors import NO_ROOM
 
 
-def advice(error: OSError) -> str:
+def hint_for(error: OSError) -> str:
     """What the operator should do about ``error``: the end of a sentence about a folder."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"cannot be written by user {os.getuid()}; give it the rights (chown or chmod)."

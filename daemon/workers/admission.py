@@ -10,7 +10,7 @@ import psutil
 from daemon.workers.process import Supervisor
 
 USUAL_PIXELS = 1920 * 1080
-MOST_OF_MEMORY = 0.8
+MAX_MEMORY_SHARE = 0.8
 """A film larger than the machine is tried all the same, once nearly all memory is free."""
 
 
@@ -37,7 +37,7 @@ def needed_bytes(pixels: int, film_mb: int, memory_bytes: int) -> int:
     """
     usual = film_mb << 20
     by_size = usual * max(1.0, pixels / USUAL_PIXELS)
-    return max(usual, int(min(by_size, MOST_OF_MEMORY * memory_bytes)))
+    return max(usual, int(min(by_size, MAX_MEMORY_SHARE * memory_bytes)))
 
 
 def lacking_bytes(film: Demand, others: Iterable[Demand], available_bytes: int) -> int:

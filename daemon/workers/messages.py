@@ -14,7 +14,7 @@ from erasecore.settings import Companions, EraseSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Failure:
     """How an attempt failed."""
 
     error: str  # the error's class
@@ -28,12 +28,12 @@ class Fault:
 MAX_LINE_BYTES = 64 << 20
 
 
-class WireError(Exception):
+class MessageError(Exception):
     """A line that is no message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class Ready:
     """The worker has loaded its tools and waits for work."""
 
     versions: dict[str, str] = field(default_factory=dict)  # of libraries, engines, devices
@@ -55,7 +55,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
+class ProgressUpdate:
     """The attempt is alive, and this far."""
 
     job_id: str
@@ -77,13 +77,13 @@ class Failed:
     """The attempt failed; with an empty ``job_id``: the worker cannot work at all."""
 
     job_id: str
-    fault: Fault
+    failure: Failure
     last: bool = False  # the worker ends with this: its graphics card is lost to it
 
 
-Message: TypeAlias = Hello | Start | Advanced | Finished | Failed
+Message: TypeAlias = Ready | Start | ProgressUpdate | Finished | Failed
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Hello, Start, Advanced, Finished, Failed)
+    kind.__name__: kind for kind in (Ready, Start, ProgressUpdate, Finished, Failed)
 }
 
 
@@ -102,16 +102,16 @@ def decode(line: bytes) -> Message:
     try:
         raw = json.loads(line)
     except ValueError as error:
-        raise WireError(f"not JSON: {line[:80]!r}") from error
+        raise MessageError(f"not JSON: {line[:80]!r}") from error
     if not isinstance(raw, dict) or raw.get("kind") not in _KINDS:
-        raise WireError(f"no message: {line[:80]!r}")
+        raise MessageError(f"no message: {line[:80]!r}")
     kind, body = _KINDS[raw["kind"]], raw.get("body")
     if not isinstance(body, dict):
-        raise WireError(f"no body: {line[:80]!r}")
-    return read_record(kind, body, error=WireError)
+        raise MessageError(f"no body: {line[:80]!r}")
+    return read_record(kind, body, error=MessageError)
 
 
-class Lines:
+class LineBuffer:
     """Puts the pieces that a pipe delivers together into lines."""
 
     def __init__(self) -> None:
@@ -125,5 +125,5 @@ class Lines:
         """
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if len(self._rest) > MAX_LINE_BYTES:
-            raise WireError(f"a line of more than {MAX_LINE_BYTES} bytes")
+            raise MessageError(f"a line of more than {MAX_LINE_BYTES} bytes")
         yield from lines

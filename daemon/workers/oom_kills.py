@@ -17,13 +17,13 @@ _COUNT = "oom_kill"
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryKills:
+class OomKillCount:
     """How often the kernel has ended a process for its memory; ``None``: it does not say."""
 
     in_group: int | None
     on_machine: int | None
 
-    def cause(self, before: MemoryKills) -> str:
+    def cause(self, before: OomKillCount) -> str:
         """What a death by SIGKILL since ``before`` was due to, as the end of a sentence."""
         if _grown(before.in_group, self.in_group) or _grown(before.on_machine, self.on_machine):
             return "the system ended it because memory ran out"
@@ -32,11 +32,11 @@ class MemoryKills:
         return "by hand or by a program that watches the memory; the kernel has counted no kill"
 
 
-def memory_kills(
+def count_oom_kills(
     groups: Path = GROUPS, membership: Path = MEMBERSHIP, machine: Path = MACHINE
-) -> MemoryKills:
+) -> OomKillCount:
     """The counts as they are now."""
-    return MemoryKills(_in_group(groups, membership), _count_in(machine))
+    return OomKillCount(_in_group(groups, membership), _count_in(machine))
 
 
 def _in_group(groups: Path, membership: Path) -> int | None:

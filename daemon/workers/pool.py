@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from daemon.config.schema import Config, WorkerSettings
-from daemon.workers.process import Report, Seat, Supervisor, WorkerState
-from daemon.workers.resources import CORES_PER_FILM, Machine
+from daemon.workers.host_resources import CORES_PER_FILM, HostResources
+from daemon.workers.process import Report, Supervisor, WorkerSlot, WorkerState
 from erasecore.errors import FolderError, WeightsMissing
 from erasecore.settings import HostSettings
 from erasecore.weights.layout import locate
@@ -39,7 +39,9 @@ def works_on_gpu(config: Config) -> bool:
     return True
 
 
-def seats_for(settings: WorkerSettings, machine: Machine, *, on_gpu: bool) -> tuple[Seat, ...]:
+def slots_for(
+    settings: WorkerSettings, machine: HostResources, *, on_gpu: bool
+) -> tuple[WorkerSlot, ...]:
     """How the machine is divided among workers.
 
     Args:
@@ -57,35 +59,37 @@ def seats_for(settings: WorkerSettings, machine: Machine, *, on_gpu: bool) -> tu
     threads = settings.threads or (0 if whole else max(1, machine.cores // count))
     devices = machine.devices or ("",)
     return tuple(
-        Seat(number + 1, devices[number % len(devices)], threads) for number in range(count)
+        WorkerSlot(number + 1, devices[number % len(devices)], threads) for number in range(count)
     )
 
 
-class Workers:
+class WorkerPool:
     """All workers of one daemon, by the numbers of their seats."""
 
     def __init__(self, folder: Path, command: Sequence[str]) -> None:
         self._folder = folder
         self._command = command
         self._settings, self._host = WorkerSettings(), HostSettings()
-        self._seats: dict[int, Seat] = {}
+        self._seats: dict[int, WorkerSlot] = {}
         self._all: dict[int, Supervisor] = {}
 
     def __iter__(self) -> Iterator[Supervisor]:
         return iter([self._all[number] for number in sorted(self._all)])
 
-    def arrange(self, settings: WorkerSettings, host: HostSettings, seats: Sequence[Seat]) -> None:
+    def configure(
+        self, settings: WorkerSettings, host: HostSettings, slots: Sequence[WorkerSlot]
+    ) -> None:
         """Go by other settings and seats; a film that is being worked on is finished first."""
         self._settings, self._host = settings, host
-        self._seats = {seat.number: seat for seat in seats}
+        self._seats = {slot.number: slot for slot in slots}
         for worker in self:
             worker.settings = settings
         self._rearrange()
 
     def _stays(self, worker: Supervisor) -> bool:
         """Whether a worker has what it should have: a seat that there is, the host's folders."""
-        seat = self._seats.get(worker.seat.number)
-        return (worker.seat, worker.host) == (seat, self._host)
+        slot = self._seats.get(worker.slot.number)
+        return (worker.slot, worker.host) == (slot, self._host)
 
     def _rearrange(self) -> None:
         """Let those go whose seat is no more, and put somebody into every seat that is free."""
@@ -96,7 +100,7 @@ class Workers:
         for number in self._seats.keys() - self._all.keys():
             log = self._folder / worker_log(number)
             self._all[number] = Supervisor(
-                self._settings, self._host, log, self._command, seat=self._seats[number]
+                self._settings, self._host, log, self._command, slot=self._seats[number]
             )
 
     def step(self, *, now: float) -> list[tuple[Supervisor, Report]]:
@@ -105,29 +109,29 @@ class Workers:
         self._rearrange()
         return told
 
-    def those(self, *states: WorkerState) -> list[Supervisor]:
+    def in_state(self, *states: WorkerState) -> list[Supervisor]:
         """The workers in one of ``states``."""
         return [worker for worker in self if worker.state in states]
 
     def free(self) -> list[Supervisor]:
         """The workers that can be given a film at once."""
-        return [one for one in self.those(WorkerState.IDLE) if self._stays(one)]
+        return [one for one in self.in_state(WorkerState.IDLE) if self._stays(one)]
 
     def able(self, *, now: float) -> bool:
         """Whether there is a worker that is not known to be unfit."""
-        return any(worker.rests_until <= now for worker in self)
+        return any(worker.backoff_until <= now for worker in self)
 
     def start_one(self, *, now: float) -> bool:
         """Start a worker that is absent and not unfit; False if there is none."""
-        for worker in self.those(WorkerState.ABSENT):
-            if worker.rests_until <= now:
+        for worker in self.in_state(WorkerState.ABSENT):
+            if worker.backoff_until <= now:
                 worker.spawn(now=now)
                 return True
         return False
 
     def next_try(self, *, now: float) -> float | None:
         """When the first of the unfit workers is tried again."""
-        return min((one.rests_until for one in self if one.rests_until > now), default=None)
+        return min((one.backoff_until for one in self if one.backoff_until > now), default=None)
 
     def handles(self) -> list[int]:
         """The pipes to be watched."""

@@ -20,19 +20,19 @@ from daemon.config.schema import WorkerSettings
 from daemon.runtime.log_limits import shorten
 from daemon.storage.names import shown
 from daemon.workers.messages import (
-    Advanced,
     Failed,
-    Fault,
+    Failure,
     Finished,
-    Hello,
-    Lines,
+    LineBuffer,
     Message,
+    MessageError,
+    ProgressUpdate,
+    Ready,
     Start,
-    WireError,
     decode,
     encode,
 )
-from daemon.workers.oom_kills import MemoryKills, memory_kills
+from daemon.workers.oom_kills import OomKillCount, count_oom_kills
 from erasecore.errors import WorkerLost
 from erasecore.reports import Progress
 from erasecore.settings import HostSettings
@@ -64,7 +64,7 @@ class WorkerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class WorkerSlot:
     """What one worker has of the machine."""
 
     number: int = 1
@@ -90,8 +90,8 @@ class WorkerBroken:
     loaded: bool  # it had been fit for work
 
 
-_WHOLE_MACHINE = Seat()
-Report = Finished | Failed | WorkerBroken | Advanced | Hello
+_WHOLE_MACHINE = WorkerSlot()
+Report = Finished | Failed | WorkerBroken | ProgressUpdate | Ready
 
 
 def last_words(log: Path) -> str:
@@ -120,12 +120,12 @@ class Supervisor:
         log: Path,
         command: Sequence[str] = WORKER_COMMAND,
         *,
-        seat: Seat = _WHOLE_MACHINE,
+        slot: WorkerSlot = _WHOLE_MACHINE,
     ) -> None:
         self.settings = settings
         self.host = host
-        self.seat = seat
-        self.rests_until = float("-inf")  # on our monotonic clock: not tried again before
+        self.slot = slot
+        self.backoff_until = float("-inf")  # on our monotonic clock: not tried again before
         self.state = WorkerState.ABSENT
         self.versions: dict[str, str] = {}
         self.progress: Progress | None = None
@@ -134,9 +134,9 @@ class Supervisor:
         self._command = tuple(command)
         self._process: subprocess.Popen[bytes] | None = None
         self._commands = self._answers = -1
-        self._lines = Lines()
+        self._lines = LineBuffer()
         self._heard_at = self._listened_at = 0.0
-        self._kills = MemoryKills(None, None)  # when the worker, or its attempt, began
+        self._kills = OomKillCount(None, None)  # when the worker, or its attempt, began
 
     @property
     def pid(self) -> int | None:
@@ -152,17 +152,17 @@ class Supervisor:
         shorten(self._log)  # of a worker that cannot start it has grown at every try
         with self._log.open("ab") as output:
             self._spawn(output)
-        self._lines = Lines()
+        self._lines = LineBuffer()
         self.state = WorkerState.LOADING
         self._heard_at = self._listened_at = now
-        self._kills = memory_kills()
+        self._kills = count_oom_kills()
 
     def _spawn(self, output: BinaryIO) -> None:
         command_out, self._commands = os.pipe()
         self._answers, answer_in = os.pipe()
         os.set_blocking(self._answers, False)
         numbers = (command_out, answer_in, os.getpid(), self.settings.nice)
-        host = replace(self.host, threads=self.seat.threads)
+        host = replace(self.host, threads=self.slot.threads)
         try:
             self._process = subprocess.Popen(
                 [*self._command, *map(str, numbers), as_json(host)],
@@ -171,7 +171,7 @@ class Supervisor:
                 stderr=output,
                 pass_fds=(command_out, answer_in),
                 start_new_session=True,
-                env=os.environ | OFFLINE | self.seat.environment(),  # passed on, not read
+                env=os.environ | OFFLINE | self.slot.environment(),  # passed on, not read
             )
         except OSError:  # no process, no memory: it is tried again
             self._forget()
@@ -185,7 +185,7 @@ class Supervisor:
     def begin(self, start: Start, *, now: float) -> None:
         """Give the idle worker an attempt."""
         self.state, self.job_id, self.progress = WorkerState.BUSY, start.job_id, None
-        self._heard_at, self._kills = now, memory_kills()
+        self._heard_at, self._kills = now, count_oom_kills()
         try:
             _write_all(self._commands, encode(start))
         except BrokenPipeError:
@@ -195,10 +195,10 @@ class Supervisor:
         """What has happened since the last time: messages, or the end of the worker."""
         if self._process is None:
             return []
-        self._forgive(now)
+        self._reset_deadline(now)
         try:
             reports = self._read(now=now)
-        except WireError as error:
+        except MessageError as error:
             return [self._lost(f"the worker sent what is no message ({error})")]
         if reports is None:
             return [self._lost(f"the worker {self._ending()}")]
@@ -218,23 +218,23 @@ class Supervisor:
                 return reports or None
             self._heard_at = now
             for line in self._lines.feed(piece):
-                reports.append(self._heard(decode(line)))
+                reports.append(self._note_message(decode(line)))
                 if self._process is None:  # that was its last word
                     return reports
 
-    def _heard(self, message: Message) -> Report:
+    def _note_message(self, message: Message) -> Report:
         if isinstance(message, Start):
-            raise WireError("Start, from a worker")
-        if isinstance(message, Hello):
+            raise MessageError("Start, from a worker")
+        if isinstance(message, Ready):
             self.state, self.versions = WorkerState.IDLE, message.versions
             return message
         if isinstance(message, Failed) and not message.job_id:
-            return self._broken(message.fault.sentence)
-        if isinstance(message, Advanced) and message.job_id != self.job_id:
+            return self._broken(message.failure.sentence)
+        if isinstance(message, ProgressUpdate) and message.job_id != self.job_id:
             return message  # a last word from another thread, of an attempt that has ended
         if message.job_id != self.job_id:
-            raise WireError(f"{type(message).__name__} about a job that it was not given")
-        if isinstance(message, Advanced):
+            raise MessageError(f"{type(message).__name__} about a job that it was not given")
+        if isinstance(message, ProgressUpdate):
             self.progress = message.progress or self.progress
         else:
             self.state, self.job_id, self.progress = WorkerState.IDLE, "", None
@@ -242,7 +242,7 @@ class Supervisor:
             self.kill()
         return message
 
-    def _forgive(self, now: float) -> None:
+    def _reset_deadline(self, now: float) -> None:
         """Count no silence while we did not listen: what held us up may have held the worker."""
         deaf_seconds, self._listened_at = now - self._listened_at, now
         if deaf_seconds > DEAF_SECONDS:
@@ -269,7 +269,7 @@ class Supervisor:
         name = signal.Signals(-code).name
         if code != -signal.SIGKILL:
             return f"was killed by {name}"
-        return f"was killed by {name}: {memory_kills().cause(self._kills)}"
+        return f"was killed by {name}: {count_oom_kills().cause(self._kills)}"
 
     def _was_killed(self) -> bool:
         """Whether somebody else has killed the worker, as the system does when memory runs out."""
@@ -280,7 +280,7 @@ class Supervisor:
         job_id, state, killed = self.job_id, self.state, self._was_killed()
         self.kill()
         if state is WorkerState.BUSY:
-            fault = Fault(WorkerLost.__name__, WorkerLost.remedy, f"{sentence}.", killed=killed)
+            fault = Failure(WorkerLost.__name__, WorkerLost.remedy, f"{sentence}.", killed=killed)
             return Failed(job_id, fault)
         said = last_words(self._log)
         more = f"its last words were: {said}" if said else f"see {self._log}."
@@ -300,7 +300,7 @@ class Supervisor:
             self._process.wait(timeout=KILL_SECONDS)
         except subprocess.TimeoutExpired:
             # Asleep in the kernel, for a share that is gone say. It will never run again.
-            log.warning("worker.not_reaped", pid=self._process.pid, worker=self.seat.number)
+            log.warning("worker.not_reaped", pid=self._process.pid, worker=self.slot.number)
         self._forget()
 
     def hang_up(self) -> None:

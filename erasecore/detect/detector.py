@@ -38,7 +38,7 @@ class TextBox:
 class Detector(Protocol):
     """Finds lines of text in a picture."""
 
-    def find(self, bgr: Bgr) -> list[TextBox]:
+    def detect(self, bgr: Bgr) -> list[TextBox]:
         """The lines of text in ``bgr``, uint8 ``(H, W, 3)``, of any size; not modified."""
         ...
 
@@ -54,7 +54,7 @@ class RapidOcrDetector:
         self._session = open_session(_MODEL, threads)
         self._input = self._session.get_inputs()[0].name
 
-    def find(self, bgr: Bgr) -> list[TextBox]:
+    def detect(self, bgr: Bgr) -> list[TextBox]:
         """The lines of text in ``bgr``, in no particular order."""
         height, width = bgr.shape[:2]
         if min(height, width) < 2:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from erasecore.detect.detector import LETTERS_SHARE, Detector
 from erasecore.detect.merging import attach, merge
 from erasecore.detect.oversize import Oversize
-from erasecore.detect.pictures import Luma, LumaRing, Scaler
+from erasecore.detect.scaling import Luma, LumaRing, Scaler
 from erasecore.detect.searching import Pictured, Sighting, TextSearch, same_place
 from erasecore.detect.shots import ShotFinder
 from erasecore.detect.spans import measure_span
@@ -22,10 +22,10 @@ from erasecore.detect.verdict import (
     SHORT,
     FilmFacts,
     TextLine,
-    in_company,
+    has_paired_line,
     line_of,
+    reconsider,
     refusal,
-    second_look,
 )
 from erasecore.model.boxes import area, shared_area
 from erasecore.model.events import Detection, Event
@@ -120,7 +120,7 @@ class EventFinder:
             frames=self._frames,
             clock=(*self._clock, self._clock[-1] + 1 / self._rate) if self._clock else (0.0,),
             cuts=cuts,
-            jolts=self._shots.jolts,
+            flash_candidates=self._shots.flash_candidates,
             min_seconds=self._settings.min_seconds,
             any_place=bool(self._settings.regions),
         )
@@ -219,10 +219,10 @@ def _judged(
     first = [(line, refusal(line, film)) for line in lines]
     brief = [line for line, why in first if why == SHORT]
     whole = attach(merge([line for line, why in first if not why]), brief)
-    second = list(zip(whole, second_look(whole, film), strict=True))
+    second = list(zip(whole, reconsider(whole, film), strict=True))
     accepted = [line for line, why in second if not why]
     refused = [(line, why) for line, why in (*first, *second) if why]
-    paired = [in_company(line, accepted) for line, _ in refused]
+    paired = [has_paired_line(line, accepted) for line, _ in refused]
     accepted += [one[0] for one, pair in zip(refused, paired, strict=True) if pair]
     return merge(accepted), [one for one, pair in zip(refused, paired, strict=True) if not pair]
 

@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from erasecore.detect.line_changes import Piece
 from erasecore.detect.patterns import Shift
 from erasecore.detect.spans import Span
-from erasecore.detect.stillness import edges_stay
-from erasecore.detect.switches import Piece
+from erasecore.detect.static_edges import edges_are_static
 from erasecore.detect.tracks import Track
 
 DRIFT_PX = 0.8  # in working pixels; burned text does not move at all
-_LOOKS = 5  # frames of the line's life, besides its samples
+_SAMPLES = 5  # frames of the line's life, besides its samples
 _SEEN_FIT = 0.3  # of the template, for the place it fits at to say anything
 _BESIDE_PX = 1.2
 _BESIDE_FIT = 0.45  # of the template along a way that is walked steadily
@@ -44,7 +44,7 @@ def movement_of(track: Track, span: Span) -> Movement:
     drift = max(_drift(shifts), float(np.median([shift.length for shift in shifts])))
     if drift > DRIFT_PX and max(shift.length for shift in shifts) < _LINEAR_PX:
         lumas = [piece.luma for piece, _ in seen]
-        drift = 0.0 if edges_stay(lumas, shifts, track.inner) else drift
+        drift = 0.0 if edges_are_static(lumas, shifts, track.inner) else drift
     fit = float(np.median([shift.fit for _, shift in looks]))
     unsure = _UNSURE_PX * max(0.0, _CERTAIN_FIT - fit)
     return Movement(
@@ -62,7 +62,7 @@ def _life(track: Track, span: Span) -> list[Piece]:
     if span.full_stop - span.full_start > 0.3 * (end - first):  # what fades fits anywhere
         first, end = span.full_start, span.full_stop
     inside = sorted(index for index in held if first <= index < end)
-    spread = np.linspace(0, len(inside) - 1, min(_LOOKS, len(inside))).round().astype(int)
+    spread = np.linspace(0, len(inside) - 1, min(_SAMPLES, len(inside))).round().astype(int)
     pieces = samples | {inside[k]: held[inside[k]] for k in spread}
     return [pieces[index] for index in sorted(pieces)]
 

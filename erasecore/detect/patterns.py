@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.pictures import Luma
+from erasecore.detect.scaling import Luma
 
 Pattern = NDArray[np.float32]
 
@@ -95,7 +95,7 @@ class Template:
         self._borders = np.unique(np.linspace(0, length, cells, endpoint=False).astype(int))
         self._energy = self._cells(self._strokes * self._strokes)
 
-    def look(self, pattern: Pattern) -> Presence:
+    def presence_in(self, pattern: Pattern) -> Presence:
         """How much of the template a frame's window shows at its very place."""
         left, top, right, bottom = self._inner
         seen = np.where(self._strokes != 0, self._own(pattern[top:bottom, left:right]), 0)

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
+from erasecore.detect.box_split import split_box
 from erasecore.detect.detector import Detector, TextBox
 from erasecore.detect.oversize import OversizeText
-from erasecore.detect.pictures import Luma, LumaRing, Scaler
 from erasecore.detect.plan import Part, Rows, SearchPlan, in_pixels
-from erasecore.detect.swallowed import swallowed_lines
+from erasecore.detect.scaling import Luma, LumaRing, Scaler
 from erasecore.detect.tracks import Track, WorkBox
 from erasecore.detect.verdict import LEAST_HEIGHT
 from erasecore.model.boxes import area, shared_area
@@ -90,7 +90,7 @@ class TextSearch:
         """
         for part in self._plan.parts(luma, self._held(index, followed)):
             seen = self._search(part, frame)
-            found = [*self._swallowed(seen, ring, followed), *seen]
+            found = [*self._split_boxes(seen, ring, followed), *seen]
             yield from (sighting for sighting in found if self._may_be(index, sighting))
 
     def learn(self, box: WorkBox) -> None:
@@ -118,7 +118,7 @@ class TextSearch:
         step_x, step_y = (right - left) / picture.shape[1], (bottom - top) / picture.shape[0]
         scale = np.array([step_x, step_y, step_x, step_y]) / self._scaler.factor
         corner = np.array([left, top, left, top]) / self._scaler.factor
-        boxes = self._detector.find(picture)
+        boxes = self._detector.detect(picture)
         whole = [box for box in boxes if not _cut_off(box, picture.shape[0], part.region)]
         if len(whole) < len(boxes):
             self._plan.widen()
@@ -128,7 +128,7 @@ class TextSearch:
         ]
         return [one for one in sightings if self._in_region(one.box)]
 
-    def _swallowed(
+    def _split_boxes(
         self, seen: Sequence[Sighting], ring: LumaRing, followed: Sequence[Track]
     ) -> list[Sighting]:
         """The smaller lines inside boxes that are thicker than most subtitles and not followed."""
@@ -142,7 +142,7 @@ class TextSearch:
         found = [
             Sighting(np.array(line.box_xyxy), line.score, line.tilt_degrees, len(frames))
             for box in unknown
-            for line in swallowed_lines(frames, box, self._detector)
+            for line in split_box(frames, box, self._detector)
         ]
         return [one for one in found if self._in_region(one.box)]
 

@@ -20,7 +20,7 @@ _BEFORE = 6
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _FrameSample:
     """A frame as the finder remembers it."""
 
     index: int
@@ -38,7 +38,7 @@ class ShotFinder:
     """
 
     def __init__(self) -> None:
-        self._looks: deque[_Look] = deque(maxlen=_BEFORE + _AFTER + 1)
+        self._looks: deque[_FrameSample] = deque(maxlen=_BEFORE + _AFTER + 1)
         self._cuts: list[int] = []
         self._jolts: list[int] = []
         self._next = 0
@@ -53,12 +53,12 @@ class ShotFinder:
             change = np.abs(blocks - self._looks[-1].blocks)
             difference = float(np.minimum(change, 60.0).mean())
             changed = float((change > _CHANGED_LEVELS).mean())
-        self._looks.append(_Look(self._next, blocks, difference, changed))
+        self._looks.append(_FrameSample(self._next, blocks, difference, changed))
         self._next += 1
         self._judge(self._next - 1 - _AFTER)
 
     @property
-    def jolts(self) -> frozenset[int]:
+    def flash_candidates(self) -> frozenset[int]:
         """Frames that differ plainly from the one before: cuts, flashes, and what may be either."""
         return frozenset(self._jolts)
 
@@ -75,7 +75,7 @@ class ShotFinder:
         looks = [look for look in self._looks if look.index >= index - _BEFORE]
         at = next(k for k, look in enumerate(looks) if look.index == index)
         here = looks[at]
-        self._note_jolt(here, [look for look in looks if look.index not in (0, index)])
+        self._note_flash_candidate(here, [look for look in looks if look.index not in (0, index)])
         if here.changed < _CHANGED_SHARE or here.difference < _CUT_LEVELS:
             return
         around = [look.difference for look in looks if look.index not in (0, index)]
@@ -84,7 +84,7 @@ class ShotFinder:
         if not self._returns(looks, at):
             self._cuts.append(index)
 
-    def _note_jolt(self, here: _Look, around: list[_Look]) -> None:
+    def _note_flash_candidate(self, here: _FrameSample, around: list[_FrameSample]) -> None:
         """Note a frame that differs from the one before plainly more than those around it do."""
         usual = _usual([look.difference for look in around])
         usual_share = _usual([look.changed for look in around])
@@ -92,7 +92,7 @@ class ShotFinder:
         if plain or here.changed > _JOLT * usual_share + _JOLT_SHARE:
             self._jolts.append(here.index)
 
-    def _returns(self, looks: list[_Look], at: int) -> bool:
+    def _returns(self, looks: list[_FrameSample], at: int) -> bool:
         """Whether the picture before ``at`` is back soon after it: a flash, or its end."""
         here = looks[at].difference
         before = looks[max(0, at - _AFTER) : at]
@@ -106,6 +106,6 @@ def _usual(values: list[float]) -> float:
     return float(np.median(values)) if values else 0.0
 
 
-def _distance(one: _Look, other: _Look) -> float:
+def _distance(one: _FrameSample, other: _FrameSample) -> float:
     """How much two looks differ, in levels; no block counts for more than 60."""
     return float(np.minimum(np.abs(one.blocks - other.blocks), 60.0).mean())

@@ -13,8 +13,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.detect.line_changes import Piece
 from erasecore.detect.patterns import Pattern, Presence
-from erasecore.detect.switches import Piece
 from erasecore.detect.tracks import Track
 
 _BRIDGE = 3  # frames of doubt that are crossed when the text is there again behind them
@@ -68,7 +68,7 @@ class _Step:
 
     piece: Piece
     pattern: Pattern
-    look: Presence
+    presence: Presence
     gone: bool
 
 
@@ -91,8 +91,10 @@ def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
         begin = _begin(early, _best(early), max_ramp)
     shown = _best(track, latest=True)
     tail = [piece for piece in track.tail if piece.index >= min(track.last_there, shown[0].index)]
-    end = _end(track, _Walk(track, tail, shown), max_ramp)
-    last = track.until_switch([piece for piece in tail if piece.index >= track.last_there])[-1:]
+    end = _end(track, _BoundarySearch(track, tail, shown), max_ramp)
+    last = track.until_line_change([piece for piece in tail if piece.index >= track.last_there])[
+        -1:
+    ]
     if last and last[0].index <= end.visible and last[0].index < tail[-1].index:
         end = _End(last[0].index, min(end.full, last[0].index), Edge.ALONE, switch=True)
     comes = Edge.FILM if begin.visible == 0 else begin.edge
@@ -115,9 +117,9 @@ def measure_span(track: Track, frames: int, max_ramp: int) -> Span:
 def _begin(track: Track, shown: tuple[Piece, Presence], max_ramp: int) -> _End:
     """Where the line begins: at a switch from another line in the same place, if there is one."""
     head = [piece for piece in track.head if piece.index <= max(track.birth, shown[0].index)]
-    begin = _end(track, _Walk(track, head[::-1], shown), max_ramp)
+    begin = _end(track, _BoundarySearch(track, head[::-1], shown), max_ramp)
     until = [piece for piece in head if piece.index <= track.birth]
-    first = track.since_switch(until)[0].index if until else begin.visible
+    first = track.since_line_change(until)[0].index if until else begin.visible
     if first < begin.visible or not until or first == until[0].index:
         return begin
     return _End(first, max(begin.full, first), Edge.ALONE, switch=True)
@@ -125,13 +127,13 @@ def _begin(track: Track, shown: tuple[Piece, Presence], max_ramp: int) -> _End:
 
 def _best(track: Track, *, latest: bool = False) -> tuple[Piece, Presence]:
     """The earliest (or latest) sample that shows all of the line, and the look of it."""
-    samples = [(piece, track.look(track.pattern(piece))) for piece in track.samples]
+    samples = [(piece, track.presence_in(track.pattern(piece))) for piece in track.samples]
     level = 0.85 * float(np.median([look.gain for _, look in samples]))
     full = [sample for sample in samples if sample[1].gain >= level]
     return full[-1] if latest else full[0]
 
 
-class _Walk:
+class _BoundarySearch:
     """Steps out of a line's life, taken one by one since each costs time.
 
     Args:
@@ -150,7 +152,7 @@ class _Walk:
     @property
     def gains(self) -> list[float]:
         """The opacity of the template in every step so far."""
-        return [step.look.gain for step in self.steps]
+        return [step.presence.gain for step in self.steps]
 
     def step(self) -> bool:
         """Take one more step; False at the end of what is held."""
@@ -158,7 +160,7 @@ class _Walk:
             return False
         piece = self._pieces[len(self.steps)]
         pattern = self._track.pattern(piece)
-        look = self._track.look(pattern)
+        look = self._track.presence_in(pattern)
         gone = self._track.gone(piece, look, *self._shown)
         self.steps.append(_Step(piece, pattern, look, gone))
         return True
@@ -191,15 +193,15 @@ class _Walk:
         last = there
         while len(self.steps) > last + 1 or self.step():
             shown, step = self.steps[last], self.steps[last + 1]
-            if not step.look.there:
-                return last if step.look.likeness < _SHARP * shown.look.likeness else there
+            if not step.presence.there:
+                return last if step.presence.likeness < _SHARP * shown.presence.likeness else there
             if self._track.changed_along(shown.piece, step.piece):
                 return there
             last += 1
         return there
 
 
-def _end(track: Track, walk: _Walk, max_ramp: int) -> _End:
+def _end(track: Track, walk: _BoundarySearch, max_ramp: int) -> _End:
     """The end of a line's life that a walk out of it meets."""
     steps, there = walk.steps, walk.there
     if there + 1 >= len(steps):
@@ -215,7 +217,7 @@ def _end(track: Track, walk: _Walk, max_ramp: int) -> _End:
     edge = Edge.ALONE if alone else Edge.TOGETHER
     visible = _visible(gains, there, bare)
     if visible == there and not _fading(gains, there):
-        sharp = _is_sharp([step.look for step in steps], there)
+        sharp = _is_sharp([step.presence for step in steps], there)
         return _End(steps[there].piece.index, steps[there].piece.index, edge, sharp=sharp)
     visible = min(visible + 1, len(steps) - 1)  # a fade's faintest frame is below any threshold
     return _End(steps[visible].piece.index, steps[_full(gains, there)].piece.index, edge)

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.detect.line_changes import Piece, line_changed, line_changes
 from erasecore.detect.patterns import Pattern, Presence, Template, strokes
-from erasecore.detect.pictures import Luma, average
-from erasecore.detect.switches import Piece, switched, switches
+from erasecore.detect.scaling import Luma, average
 
 WorkBox: TypeAlias = NDArray[np.float64]
 """Left, top, right, bottom in working pixels."""
@@ -155,16 +155,16 @@ class Track:
         if index - self.birth <= self._pace.look_on:
             self.head.append(piece)
 
-    def look(self, pattern: Pattern) -> Presence:
+    def presence_in(self, pattern: Pattern) -> Presence:
         """How much of the line a frame shows."""
-        return self.template.look(pattern)
+        return self.template.presence_in(pattern)
 
     def check(self) -> bool:
         """Look whether the newest frame shows the line; False when the track is over."""
         piece = self._newest(self.tail)
         pattern = self.pattern(piece)
-        look = self.look(pattern)
-        if self._switched(piece):
+        look = self.presence_in(pattern)
+        if self._line_changed(piece):
             return False
         if self.gone(piece, look, self._last, self._last_look):
             self.doubtful = True
@@ -176,23 +176,26 @@ class Track:
         self._sample(piece, pattern)
         return True
 
-    def since_switch(self, pieces: Sequence[Piece]) -> list[Piece]:
+    def since_line_change(self, pieces: Sequence[Piece]) -> list[Piece]:
         """The pieces, in order of time, from the last switch of the text on."""
-        found = switches(pieces, self.template, self.around(()))
+        found = line_changes(pieces, self.template, self.context_mask(()))
         return [piece for piece in pieces if not found or piece.index >= found[-1]]
 
-    def until_switch(self, pieces: Sequence[Piece]) -> list[Piece]:
+    def until_line_change(self, pieces: Sequence[Piece]) -> list[Piece]:
         """The pieces, in order of time, up to the first switch of the text."""
-        found = switches(pieces, self.template, self.around(()))
+        found = line_changes(pieces, self.template, self.context_mask(()))
         return [piece for piece in pieces if not found or piece.index < found[0]]
 
-    def _switched(self, piece: Piece) -> bool:
+    def _line_changed(self, piece: Piece) -> bool:
         """Whether another text has taken the line's place since it was last seen."""
         changed = self.template.cell_changes(self._last.luma, piece.luma)
         if float(np.median(changed)) < 0.35 * self.template.contrast:
             return False
         since = [held for held in self.tail if held.index >= self._last.index - 1]
-        return any(at > self._last.index for at in switches(since, self.template, self.around(())))
+        return any(
+            at > self._last.index
+            for at in line_changes(since, self.template, self.context_mask(()))
+        )
 
     def resume(self) -> bool:
         """Whether the newest frame, in which the detector sees text here again, shows this one.
@@ -201,10 +204,10 @@ class Track:
         """
         piece = self._newest(self.tail)
         pattern = self.pattern(piece)
-        if self.look(pattern).likeness < _RESUMED or self._switched(piece):
+        if self.presence_in(pattern).likeness < _RESUMED or self._line_changed(piece):
             return False
         self.doubtful = False
-        self._last, self._last_look = piece, self.look(pattern)
+        self._last, self._last_look = piece, self.presence_in(pattern)
         self._sample(piece, pattern)
         return True
 
@@ -221,7 +224,7 @@ class Track:
         shown = 1
         for direction in (-1, 1):
             at = self.birth + direction
-            while at in around and self.look(self.pattern(around[at])).there:
+            while at in around and self.presence_in(self.pattern(around[at])).there:
                 shown += 1
                 at += direction
                 if shown >= frames:
@@ -233,16 +236,18 @@ class Track:
         strokes_levels = self.template.change(one.luma, other.luma)
         if strokes_levels < max(8.0, 0.4 * self.template.contrast):
             return False
-        around = self.around(())
+        around = self.context_mask(())
         if not around.any():
             return False
         return float(cv2.absdiff(one.luma, other.luma)[around].mean()) < 0.2 * strokes_levels
 
     def changed_along(self, one: Piece, other: Piece) -> bool:
         """Whether the strokes differ between two frames all along the line, not word by word."""
-        return switched(self.template.cell_changes(one.luma, other.luma), self.template.contrast)
+        return line_changed(
+            self.template.cell_changes(one.luma, other.luma), self.template.contrast
+        )
 
-    def around(self, others: Sequence[WorkBox]) -> NDArray[np.bool_]:
+    def context_mask(self, others: Sequence[WorkBox]) -> NDArray[np.bool_]:
         """The window's pixels away from the line and from ``others``."""
         left, top, right, bottom = self.window
         around = np.ones((bottom - top, right - left), np.bool_)
@@ -273,7 +278,7 @@ class Track:
     def _was_away(self, index: int) -> bool:
         """Whether the line truly vanished between its last sighting and frame ``index``."""
         between = [piece for piece in self.tail if self.last_there < piece.index < index]
-        looks = [self.look(self.pattern(piece)) for piece in between]
+        looks = [self.presence_in(self.pattern(piece)) for piece in between]
         away = (
             look.gain < 0.2 or self.gone(piece, look, self._last, self._last_look)
             for piece, look in zip(between, looks, strict=True)

@@ -63,7 +63,7 @@ class FilmFacts:
     frames: int
     clock: Sequence[float]  # when each frame is shown, in seconds, and when the last one ends
     cuts: tuple[int, ...]
-    jolts: frozenset[int]  # frames that may be cuts, or flashes
+    flash_candidates: frozenset[int]  # frames that may be cuts, or flashes
     min_seconds: float
     any_place: bool = False  # regions are given: every place will do, logos included
 
@@ -99,7 +99,7 @@ def line_of(track: Track, span: Span, others: Sequence[WorkBox]) -> TextLine:
 
 def _moving(track: Track, patterns: Sequence[Pattern], others: Sequence[WorkBox]) -> float:
     """The share of sample pairs between which the surroundings changed; -1 if too few show it."""
-    around = track.around(others)
+    around = track.context_mask(others)
     if int(around.sum()) < 200:
         return -1.0
     values = [pattern[around] for pattern in patterns]
@@ -138,7 +138,7 @@ def _runs_off(line: TextLine, film: FilmFacts) -> bool:
     return (low or high) if not film.portrait else low != high
 
 
-def in_company(line: TextLine, accepted: Sequence[TextLine]) -> bool:
+def has_paired_line(line: TextLine, accepted: Sequence[TextLine]) -> bool:
     """Whether the line comes and goes with a subtitle beside it: the other half of a pair."""
     return any(_is_pair(line, other) for other in accepted)
 
@@ -175,9 +175,9 @@ def drawn_over(line: TextLine, film: FilmFacts) -> bool:
     low = _row(line, film) > _LOW  # where it is most likely, less will do
     if span.plainly_alone or (span.alone and low) or line.moving > 0.5:
         return True
-    if span.sharp_on and not film.jolts & {span.start - 1, span.start, span.start + 1}:
+    if span.sharp_on and not film.flash_candidates & {span.start - 1, span.start, span.start + 1}:
         return True
-    if span.sharp_off and not film.jolts & {span.stop - 1, span.stop, span.stop + 1}:
+    if span.sharp_off and not film.flash_candidates & {span.stop - 1, span.stop, span.stop + 1}:
         return True
     return any(span.start + 2 < cut < span.stop - 2 for cut in film.cuts)
 
@@ -210,7 +210,7 @@ def _centred(line: TextLine, film: FilmFacts, share: float) -> bool:
     return abs(float(centre) - 0.5) < share
 
 
-def alike(one: TextLine, other: TextLine) -> bool:
+def has_similar_line(one: TextLine, other: TextLine) -> bool:
     """Whether two lines stand in the same rows in the same size."""
     larger = max(one.text_height, other.text_height)
     if abs(one.text_height - other.text_height) > 0.3 * larger:
@@ -220,7 +220,7 @@ def alike(one: TextLine, other: TextLine) -> bool:
     return one.vertical == other.vertical and abs(float(rows[0] - rows[1])) < 0.6 * larger
 
 
-def second_look(lines: Sequence[TextLine], film: FilmFacts) -> list[str]:
+def reconsider(lines: Sequence[TextLine], film: FilmFacts) -> list[str]:
     """For each line that passed the first why it is left alone; empty for a subtitle."""
     drawn = [line for line in lines if drawn_over(line, film)]
     sure = [line for line in drawn if in_caption_place(line, film)]
@@ -239,7 +239,7 @@ def _compare(
     kin = [
         other
         for other in (drawn if is_drawn else sure)
-        if alike(other, line) and not _overlap(other.span, line.span)
+        if has_similar_line(other, line) and not _overlap(other.span, line.span)
     ]
     if is_drawn:  # in an unusual place: where others come and go too, it is the film's own
         return "" if len(kin) >= 2 and _centred(line, film, 0.15) else "place"

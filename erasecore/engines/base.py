@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.errors import EngineMisbehaved
-from erasecore.model.strip_types import Strip, Surroundings, reduce_mask
+from erasecore.model.inpaint_input import ContextNeeds, InpaintInput, reduce_mask
 from erasecore.video.color import Plane
 
 Tick: TypeAlias = Callable[[float], None]
@@ -66,7 +66,7 @@ class Traits:
 
     name: str
     context_seconds: float  # how far before and after the hole it likes to look
-    surroundings: Surroundings | None = None  # none: the strip alone will do
+    surroundings: ContextNeeds | None = None  # none: the strip alone will do
     device: str = "cpu"
     settings: dict[str, str] = field(default_factory=dict)  # shown in reports and by doctor
 
@@ -79,7 +79,7 @@ class Engine(Protocol):
         """What it needs."""
         ...
 
-    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(self, strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         """The hole's pixels, made from the strip and, where given, a prior's pixels.
 
         Args:
@@ -90,7 +90,7 @@ class Engine(Protocol):
         ...
 
 
-def check_filled(engine: str, strip: Strip, filled: Filled) -> None:
+def check_filled(engine: str, strip: InpaintInput, filled: Filled) -> None:
     """Raise unless ``filled`` fits ``strip`` in every count and type.
 
     Raises:
@@ -103,7 +103,7 @@ def check_filled(engine: str, strip: Strip, filled: Filled) -> None:
         _check_frame(engine, strip, strip.fill_start + offset, frame)
 
 
-def _check_frame(engine: str, strip: Strip, index: int, frame: FilledFrame) -> None:
+def _check_frame(engine: str, strip: InpaintInput, index: int, frame: FilledFrame) -> None:
     """Raise unless ``frame`` fits the hole of the strip's frame ``index``."""
     mask = strip.mask(index)
     holes = [mask, *[reduce_mask(mask, strip.layout)] * (len(strip.planes) - 1)]

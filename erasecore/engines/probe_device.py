@@ -28,7 +28,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DeviceReport:
     """What was found."""
 
     engine: str  # that ``auto`` stands for; empty: none, films wait until the reason is gone
@@ -38,7 +38,7 @@ class Survey:
     devices: tuple[Device, ...] = ()
 
 
-def survey(host: HostSettings) -> Survey:
+def probe_device(host: HostSettings) -> DeviceReport:
     """What there is for the diffusion engine, and what ``auto`` makes of it."""
     try:
         choice = choose_auto(host)
@@ -47,12 +47,12 @@ def survey(host: HostSettings) -> Survey:
     try:
         version("torch")
     except PackageNotFoundError:
-        return Survey(choice.engine, choice.reason, torch="", cuda="")
+        return DeviceReport(choice.engine, choice.reason, torch="", cuda="")
     torch: Any = importlib.import_module("torch")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     devices = tuple(_device(torch, number) for number in range(count))
     cuda = torch.version.cuda or ""
-    return Survey(choice.engine, choice.reason, torch.__version__, cuda, devices)
+    return DeviceReport(choice.engine, choice.reason, torch.__version__, cuda, devices)
 
 
 def _device(torch: Any, number: int) -> Device:  # noqa: ANN401 - a module without a type
@@ -62,7 +62,7 @@ def _device(torch: Any, number: int) -> Device:  # noqa: ANN401 - a module witho
 
 def main(arguments: list[str]) -> None:
     """Answer."""
-    found = survey(HostSettings(**json.loads(arguments[0])))
+    found = probe_device(HostSettings(**json.loads(arguments[0])))
     sys.stdout.write(json.dumps(asdict(found)) + "\n")
 
 

@@ -28,7 +28,7 @@ _INSTALL = "install subtitle-eraser[diffusion]"
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class EngineContext:
     """What engines are made with, besides their name."""
 
     host: HostSettings = field(default_factory=HostSettings)
@@ -46,7 +46,7 @@ class AutoChoice:
     reason: str
 
 
-def make_engine(name: str, means: Means | None = None) -> Engine:
+def make_engine(name: str, means: EngineContext | None = None) -> Engine:
     """The engine called ``name``; ``module:factory`` makes one that is not ours.
 
     A factory that takes an argument is given ``means``.
@@ -59,7 +59,7 @@ def make_engine(name: str, means: Means | None = None) -> Engine:
         WeightsDamaged: they are not what was fetched.
         DeviceBroken: there is no GPU, and one is required.
     """
-    means = means or Means()
+    means = means or EngineContext()
     if name == "auto":
         choice = choose_auto(means.host)
         log.info("engine.chosen", engine=choice.engine, reason=choice.reason)
@@ -113,28 +113,28 @@ def _lacking(host: HostSettings) -> str | None:
 
 
 def _cuda_device() -> str | None:
-    painter = importlib.import_module("erasecore.engines.diffueraser.painter")
-    name: str | None = painter.cuda_device()
+    pipeline = importlib.import_module("erasecore.engines.diffueraser.pipeline")
+    name: str | None = pipeline.cuda_device()
     return name
 
 
-def _diffueraser(means: Means) -> Engine:
+def _diffueraser(means: EngineContext) -> Engine:
     """The diffusion engine, its weights proven; networks are loaded when first needed."""
     weights = proven(means.host, now=time.time(), tick=means.tick) if means.host.models else None
     if (lacking := _lacking(means.host)) is not None:
         raise EngineMissing("diffueraser", lacking)
     # Imported here: they load torch, which takes seconds and hundreds of megabytes.
     engines = importlib.import_module("erasecore.engines.diffueraser.engine")
-    painters = importlib.import_module("erasecore.engines.diffueraser.painter")
+    painters = importlib.import_module("erasecore.engines.diffueraser.pipeline")
     if means.diffusion.require_gpu and painters.cuda_device() is None:
         raise DeviceBroken("diffusion.require_gpu is set, and torch finds no CUDA device")
     state = Path(means.host.state) if means.host.state else None
-    painter = painters.NetworkPainter(weights, means.diffusion, state, threads=means.threads)
-    engine: Engine = engines.DiffuEraser(means.diffusion, painter, means.ladders)
+    pipeline = painters.NetworkPainter(weights, means.diffusion, state, threads=means.threads)
+    engine: Engine = engines.DiffuEraser(means.diffusion, pipeline, means.ladders)
     return engine
 
 
-def _plugged_in(name: str, means: Means) -> Engine:
+def _plugged_in(name: str, means: EngineContext) -> Engine:
     """An engine of the operator's own, from ``module:factory``."""
     module_name, _, factory_name = name.partition(":")
     try:

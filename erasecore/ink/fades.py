@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from erasecore.ink.strokes import Ink
-from erasecore.model.strip_types import Bools, Floats, SeenThrough, reduce_mask
-from erasecore.model.strips import Cutout
+from erasecore.model.crop_stacks import CropStack
+from erasecore.model.inpaint_input import Bools, Floats, UnblendedPixels, reduce_mask
 from erasecore.video.color import as_plane
 
 _FULL_FRAMES = 5  # opaque ones next to a fade, whose median is the opaque letters
@@ -24,37 +24,37 @@ _LEAST_PX = 60  # of ink, for its structure to tell anything
 _ERROR_LEVELS = 2.5  # of a solved pixel at no opacity: coding noise, and an opacity that is off
 
 
-def see_through(cutout: Cutout, inks: Iterable[Ink]) -> dict[int, SeenThrough]:
+def see_through(crop: CropStack, inks: Iterable[Ink]) -> dict[int, UnblendedPixels]:
     """The background behind fading letters, by the cutout's own frame numbers.
 
     Letters on a plate are left out: what fades there is both.
     """
-    seen: dict[int, SeenThrough] = {}
+    seen: dict[int, UnblendedPixels] = {}
     for ink in inks:
         if ink.plate is not None or int(ink.mask.sum()) < _LEAST_PX:
             continue
-        for number, opacity, full in _translucent(cutout, ink):
-            seen[number] = _solve(cutout, number, ink.mask, full, opacity, seen.get(number))
+        for number, opacity, full in _translucent(crop, ink):
+            seen[number] = _solve(crop, number, ink.mask, full, opacity, seen.get(number))
     return seen
 
 
-def _translucent(cutout: Cutout, ink: Ink) -> Iterator[tuple[int, float, tuple[Floats, ...]]]:
+def _translucent(crop: CropStack, ink: Ink) -> Iterator[tuple[int, float, tuple[Floats, ...]]]:
     """The frames in which the letters are translucent, how opaque, and what they are when full."""
     event = ink.event
-    opaque = range(max(event.full_start, cutout.start), min(event.full_stop, cutout.stop))
+    opaque = range(max(event.full_start, crop.start), min(event.full_stop, crop.stop))
     for fade, nearest in (
         (range(event.start, event.full_start), opaque[:_FULL_FRAMES]),
         (range(event.full_stop, event.stop), opaque[-_FULL_FRAMES:]),
     ):
-        frames = [frame for frame in fade if cutout.start <= frame < cutout.stop]
+        frames = [frame for frame in fade if crop.start <= frame < crop.stop]
         if not frames or not nearest:
             continue
-        full = _median(cutout, nearest)
-        structure = _Structure(full[0] / np.float32(cutout.layout.scale), ink)
+        full = _median(crop, nearest)
+        structure = _Structure(full[0] / np.float32(crop.layout.scale), ink)
         for frame in frames:
-            opacity = structure.share_in(cutout.luma(frame))
+            opacity = structure.share_in(crop.luma(frame))
             if opacity < _MOST_OPAQUE:
-                yield frame - cutout.start, max(0.0, opacity), full
+                yield frame - crop.start, max(0.0, opacity), full
 
 
 class _Structure:
@@ -81,29 +81,27 @@ class _Structure:
         return np.asarray(fine[self._mask], np.float32)
 
 
-def _median(cutout: Cutout, frames: range) -> tuple[Floats, ...]:
+def _median(crop: CropStack, frames: range) -> tuple[Floats, ...]:
     """Each plane's median over film frames ``frames``, in the planes' own levels."""
-    numbers = [frame - cutout.start for frame in frames]
-    return tuple(np.median(stack[numbers], axis=0).astype(np.float32) for stack in cutout.planes)
+    numbers = [frame - crop.start for frame in frames]
+    return tuple(np.median(stack[numbers], axis=0).astype(np.float32) for stack in crop.planes)
 
 
 def _solve(
-    cutout: Cutout,
+    crop: CropStack,
     number: int,
     mask: Bools,
     full: tuple[Floats, ...],
     opacity: float,
-    known: SeenThrough | None,
-) -> SeenThrough:
+    known: UnblendedPixels | None,
+) -> UnblendedPixels:
     """The background behind ``mask`` in one frame, put beside what is ``known`` of it already."""
-    planes = (
-        tuple(stack[number].copy() for stack in cutout.planes) if known is None else known.planes
-    )
-    for index, (plane, stack, ink) in enumerate(zip(planes, cutout.planes, full, strict=True)):
-        where = reduce_mask(mask, cutout.layout) if index else mask
+    planes = tuple(stack[number].copy() for stack in crop.planes) if known is None else known.planes
+    for index, (plane, stack, ink) in enumerate(zip(planes, crop.planes, full, strict=True)):
+        where = reduce_mask(mask, crop.layout) if index else mask
         solved = (stack[number][where] - opacity * ink[where]) / (1 - opacity)
-        plane[where] = as_plane(solved, cutout.layout)
+        plane[where] = as_plane(solved, crop.layout)
     error = _ERROR_LEVELS / (1 - opacity)
     if known is None:
-        return SeenThrough(planes, mask, error)
-    return SeenThrough(planes, mask | known.mask, max(error, known.error))
+        return UnblendedPixels(planes, mask, error)
+    return UnblendedPixels(planes, mask | known.mask, max(error, known.error))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.ink.evidence import Change
+from erasecore.ink.statistics import Transition
 from erasecore.video.color import Box, Plane, PlaneLayout, Stack, as_plane
 
 EDGE_PX = 2
@@ -61,7 +61,7 @@ class Plate:
         scale = 1 - share * (1 - self.scale)
         return replace(self, scale=scale, offsets=tuple(share * add for add in self.offsets))
 
-    def take_away(self, change: Change) -> Change:
+    def take_away(self, change: Transition) -> Transition:
         """``change`` as it would be if only the letters had been drawn."""
         left, top, right, bottom = self.box
         without = change.without[:, top:bottom, left:right]
@@ -78,7 +78,7 @@ class Plate:
                 for guess in (once, twice)
             ]
             window[:] = np.where(errors[1] < errors[0], twice, once)
-        return Change(change.without, with_ink)
+        return Transition(change.without, with_ink)
 
     def undo(self, plane: Plane, index: int, layout: PlaneLayout) -> Plane:
         """``plane`` number ``index`` with the plate's arithmetic undone everywhere in it."""

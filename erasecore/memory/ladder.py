@@ -17,7 +17,7 @@ import structlog
 
 from erasecore.errors import OutOfMemory
 from erasecore.memory.malloc import free_memory
-from erasecore.memory.oom_errors import first_line, short_of_memory
+from erasecore.memory.oom_errors import first_line, is_out_of_memory
 from erasecore.reports import LadderReport
 
 log = structlog.get_logger(__name__)
@@ -25,9 +25,9 @@ log = structlog.get_logger(__name__)
 Plan = TypeVar("Plan")
 Made = TypeVar("Made")
 
-PATIENCE = 8  # successes on a rung before the one above is tried
-PATIENCE_AFTER_A_KILL = 64  # trying then costs a worker, not an exception
-MOST_PATIENCE = 1024
+SUCCESSES_BEFORE_RETRY = 8  # successes on a rung before the one above is tried
+SUCCESSES_AFTER_KILL = 64  # trying then costs a worker, not an exception
+MAX_SUCCESSES_BEFORE_RETRY = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Rung(Generic[Plan]):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class WorkloadKey:
     """What a rung is remembered for."""
 
     engine: str
@@ -62,7 +62,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RungState:
     """Where on its ladder the work of a site stands.
 
     Attributes:
@@ -73,11 +73,11 @@ class Standing:
 
     rung: str
     successes: int = 0
-    patience: int = PATIENCE
+    patience: int = SUCCESSES_BEFORE_RETRY
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class KilledAttempt:
     """An earlier attempt at the film was killed for the memory it took.
 
     Attributes:
@@ -89,50 +89,50 @@ class Death:
     lower: int
 
 
-class Book(Protocol):
+class LadderStore(Protocol):
     """What is known of rungs beyond the work at hand."""
 
     def begin(self, job: Path, rungs_down: int) -> None:
         """Open the notes on a film; see ``Ladders.begin``."""
         ...
 
-    def read(self, site: Site) -> Standing | None:
+    def read(self, site: WorkloadKey) -> RungState | None:
         """Where the work of ``site`` stands, if that is known."""
         ...
 
-    def write(self, site: Site, standing: Standing) -> None:
+    def write(self, site: WorkloadKey, standing: RungState) -> None:
         """Keep it for films to come."""
         ...
 
-    def note(self, site: Site, rung: str) -> None:
+    def note(self, site: WorkloadKey, rung: str) -> None:
         """Keep it for a later attempt at this film, should this one be killed now."""
         ...
 
-    def death(self, site: Site) -> Death | None:
+    def killed_attempt(self, site: WorkloadKey) -> KilledAttempt | None:
         """How an earlier attempt at this film ended, if it was killed."""
         ...
 
 
-class NoBook:
+class NullLadderStore:
     """Knows nothing and remembers nothing."""
 
     def begin(self, job: Path, rungs_down: int) -> None:
         """Nothing."""
 
-    def read(self, site: Site) -> None:
+    def read(self, site: WorkloadKey) -> None:
         """Nothing."""
 
-    def write(self, site: Site, standing: Standing) -> None:
+    def write(self, site: WorkloadKey, standing: RungState) -> None:
         """Nothing."""
 
-    def note(self, site: Site, rung: str) -> None:
+    def note(self, site: WorkloadKey, rung: str) -> None:
         """Nothing."""
 
-    def death(self, site: Site) -> None:
+    def killed_attempt(self, site: WorkloadKey) -> None:
         """Nothing."""
 
 
-NO_BOOK = NoBook()
+NULL_STORE = NullLadderStore()
 
 
 class Ladder(Generic[Plan]):
@@ -144,17 +144,17 @@ class Ladder(Generic[Plan]):
         book: where the rung that was enough is remembered.
     """
 
-    def __init__(self, site: Site, rungs: Sequence[Rung[Plan]], book: Book) -> None:
+    def __init__(self, site: WorkloadKey, rungs: Sequence[Rung[Plan]], book: LadderStore) -> None:
         self._site, self._rungs, self._book = site, tuple(rungs), book
         self._names = [rung.name for rung in rungs]
         standing = book.read(site)
         if standing is None or standing.rung not in self._names:
-            standing = Standing(self._names[0])
+            standing = RungState(self._names[0])
         self._kept = self._standing = standing
         self._at = self._lowest = self._names.index(standing.rung)
         self._noted = ""
         self._steps = 0
-        death = book.death(site)
+        death = book.killed_attempt(site)
         if death is not None:
             self._begin_below(death)
 
@@ -204,18 +204,18 @@ class Ladder(Generic[Plan]):
 
     # --- moving -------------------------------------------------------------------------------
 
-    def _begin_below(self, death: Death) -> None:
+    def _begin_below(self, death: KilledAttempt) -> None:
         """Begin below the rung on which a worker was killed."""
         known = self._names.index(death.rung) if death.rung in self._names else self._at
         if known < self._at:  # it was being tried, in vain
-            self._stand(self._at, _longer(max(self._standing.patience, PATIENCE_AFTER_A_KILL)))
+            self._stand(self._at, _longer(max(self._standing.patience, SUCCESSES_AFTER_KILL)))
         target = min(known + death.lower, len(self._rungs) - 1)
         if target > self._at:
             self._log.warning(
                 "memory.rung_lowered", next=self._names[target], reason="a worker was killed"
             )
             self._steps += target - self._at
-            self._stand(target, PATIENCE_AFTER_A_KILL)
+            self._stand(target, SUCCESSES_AFTER_KILL)
 
     def _note(self) -> None:
         if self.rung.name != self._noted:
@@ -229,7 +229,7 @@ class Ladder(Generic[Plan]):
         """Count the success, and remember the rung where that is news."""
         name = self.rung.name
         if name != self._standing.rung:  # the rung above bears it again
-            self._standing = Standing(name)
+            self._standing = RungState(name)
         self._standing = replace(self._standing, successes=self._standing.successes + 1)
         self._lowest = max(self._lowest, self._at)
         if name != self._kept.rung or self._standing.patience != self._kept.patience:
@@ -247,7 +247,7 @@ class Ladder(Generic[Plan]):
             )
         self._log.warning("memory.short", next=self._names[self._at + 1], error=said)
         self._steps += 1
-        patience = PATIENCE
+        patience = SUCCESSES_BEFORE_RETRY
         if was_tried:  # in vain: let more time pass before the next try
             patience = _longer(self._standing.patience)
         self._stand(self._at + 1, patience)
@@ -255,7 +255,7 @@ class Ladder(Generic[Plan]):
     def _stand(self, at: int, patience: int) -> None:
         self._at = at
         self._lowest = max(self._lowest, at)
-        self._standing = Standing(self._names[at], 0, patience)
+        self._standing = RungState(self._names[at], 0, patience)
 
     def _write(self) -> None:
         self._kept = self._standing
@@ -273,9 +273,9 @@ class Ladders:
         book: where the rungs that were enough outlive the process.
     """
 
-    def __init__(self, book: Book = NO_BOOK) -> None:
+    def __init__(self, book: LadderStore = NULL_STORE) -> None:
         self._book = book
-        self._open: dict[Site, Ladder[Any]] = {}
+        self._open: dict[WorkloadKey, Ladder[Any]] = {}
 
     def begin(self, job: Path, rungs_down: int) -> None:
         """Begin an attempt at the film whose folder is ``job``.
@@ -288,7 +288,7 @@ class Ladders:
         self._open.clear()
         self._book.begin(job, rungs_down)
 
-    def ladder(self, site: Site, rungs: Sequence[Rung[Plan]]) -> Ladder[Plan]:
+    def ladder(self, site: WorkloadKey, rungs: Sequence[Rung[Plan]]) -> Ladder[Plan]:
         """The ladder of ``site``; the same one, for as long as one film is worked on."""
         if site not in self._open:
             self._open[site] = Ladder(site, rungs, self._book)
@@ -304,7 +304,7 @@ class Ladders:
 
 
 def _longer(patience: int) -> int:
-    return min(2 * patience, MOST_PATIENCE)
+    return min(2 * patience, MAX_SUCCESSES_BEFORE_RETRY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +322,7 @@ def _try(work: Callable[[Plan], Made], plan: Plan) -> _Done[Made] | _Short:
     try:
         return _Done(work(plan))
     except Exception as error:
-        if not short_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)
         return _Short(first_line(error))

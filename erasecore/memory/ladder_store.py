@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from erasecore.errors import DiskFull
-from erasecore.memory.ladder import Death, Site, Standing
+from erasecore.memory.ladder import KilledAttempt, RungState, WorkloadKey
 from erasecore.system.atomic_files import whole_file
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ _VERSION = 1
 _MAX_NAME = 100
 
 
-class RungBook:
+class FileLadderStore:
     """The book of one worker; see ``batching.Book``.
 
     Args:
@@ -55,17 +55,17 @@ class RungBook:
         self._earlier = _read(self._notes_file)
         self._notes = dict(self._earlier)
 
-    def read(self, site: Site) -> Standing | None:
+    def read(self, site: WorkloadKey) -> RungState | None:
         """Where the work of ``site`` stands, if that is known."""
         raw = {} if self._folder is None else _read(self._file(site))
         if raw.get("site") != str(site):
             return None
         try:
-            return Standing(str(raw["rung"]), int(raw["successes"]), int(raw["patience"]))
+            return RungState(str(raw["rung"]), int(raw["successes"]), int(raw["patience"]))
         except (KeyError, TypeError, ValueError):
             return None
 
-    def write(self, site: Site, standing: Standing) -> None:
+    def write(self, site: WorkloadKey, standing: RungState) -> None:
         """Keep it for films to come."""
         if self._folder is None:
             return
@@ -74,25 +74,25 @@ class RungBook:
             if mine:
                 _write(self._file(site), content)
 
-    def note(self, site: Site, rung: str) -> None:
+    def note(self, site: WorkloadKey, rung: str) -> None:
         """Keep it for a later attempt at this film, should this one be killed now."""
         if self._notes_file is not None and site.on_host:
             self._notes[str(site)] = {"rung": rung, "rungs_down": self._rungs_down}
             _write(self._notes_file, {"version": _VERSION, **self._notes})
 
-    def death(self, site: Site) -> Death | None:
+    def killed_attempt(self, site: WorkloadKey) -> KilledAttempt | None:
         """How earlier attempts at this film ended, if they were killed."""
         if not self._rungs_down or not site.on_host:
             return None
         noted = self._earlier.get(str(site))
         if not isinstance(noted, dict):
-            return Death("", self._rungs_down)
+            return KilledAttempt("", self._rungs_down)
         rung, before = noted.get("rung"), noted.get("rungs_down")
         if not isinstance(rung, str) or not isinstance(before, int):
-            return Death("", self._rungs_down)
-        return Death(rung, max(0, self._rungs_down - before))
+            return KilledAttempt("", self._rungs_down)
+        return KilledAttempt(rung, max(0, self._rungs_down - before))
 
-    def _file(self, site: Site) -> Path:
+    def _file(self, site: WorkloadKey) -> Path:
         assert self._folder is not None
         plain = re.sub(r"[^A-Za-z0-9]+", "-", str(site)).strip("-")[:_MAX_NAME]
         return self._folder / f"{plain}.json"

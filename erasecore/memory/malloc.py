@@ -12,7 +12,7 @@ _LARGE_BYTES = 4 << 20  # a frame that an encoder looks ahead at, a clip's plane
 _KEPT_BYTES = 64 << 20  # at the end of the heap, as glibc itself would keep by then
 
 
-def part_with_large_pieces() -> None:
+def map_large_blocks() -> None:
     """Have the C library give large pieces back the moment they are freed, in this process.
 
     Left alone, glibc puts pieces of up to 32 MB among the small ones as soon as one such piece was
@@ -25,7 +25,7 @@ def part_with_large_pieces() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
-def give_back_memory() -> None:
+def trim_heap() -> None:
     """Have the C library return what it keeps in reserve.
 
     A few objects that refer to each other can hold hundreds of megabytes of pixels, and Python
@@ -39,7 +39,7 @@ def give_back_memory() -> None:
 
 def free_memory() -> None:
     """Give back all that nothing refers to, on the host and on the graphics card."""
-    give_back_memory()
+    trim_heap()
     torch = sys.modules.get("torch")  # not imported for it: it takes seconds and hundreds of MB
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

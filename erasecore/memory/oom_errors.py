@@ -13,7 +13,7 @@ from enum import StrEnum
 from erasecore.errors import OutOfMemory
 
 
-class CardFault(StrEnum):
+class GpuFailure(StrEnum):
     """What has become of a graphics card, as far as this process is concerned."""
 
     LOST = "lost"  # a fresh process can use it
@@ -97,27 +97,27 @@ _BROKEN_CODES = frozenset({46, 100, 214, 220, 802, 803})
 """Values of ``cudaError_t`` that no later call in the same process can get past."""
 
 
-def short_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error``, or what it came from, says that memory ran out.
 
     A card that is lost says so first: what follows from it, a failing allocation included, is no
     shortage.
     """
     chain = list(_chain(error))
-    if any(_card_fault(one) for one in chain):
+    if any(_gpu_failure_in(one) for one in chain):
         return False
     return any(_is_shortage(one) for one in chain)
 
 
-def card_fault(error: BaseException) -> CardFault | None:
+def gpu_failure(error: BaseException) -> GpuFailure | None:
     """What ``error``, or what it came from, says of the graphics card; nothing: it can be used on.
 
     After such an error every later call in this process fails too, so the process must end.
     """
-    faults = {_card_fault(one) for one in _chain(error)}
-    if CardFault.BROKEN in faults:
-        return CardFault.BROKEN
-    return CardFault.LOST if CardFault.LOST in faults else None
+    faults = {_gpu_failure_in(one) for one in _chain(error)}
+    if GpuFailure.BROKEN in faults:
+        return GpuFailure.BROKEN
+    return GpuFailure.LOST if GpuFailure.LOST in faults else None
 
 
 def first_line(error: BaseException) -> str:
@@ -154,15 +154,15 @@ def _is_shortage(error: BaseException) -> bool:
     return _is_technical(error) and _says(error, _SHORT_OF_MEMORY)
 
 
-def _card_fault(error: BaseException) -> CardFault | None:
+def _gpu_failure_in(error: BaseException) -> GpuFailure | None:
     """What this error, its causes aside, says of the graphics card."""
     if not isinstance(error, RuntimeError):  # torch's are RuntimeErrors, all of them
         return None
     code = getattr(error, "error_code", None)
     if code in _BROKEN_CODES or _says(error, _CARD_BROKEN):
-        return CardFault.BROKEN
+        return GpuFailure.BROKEN
     if code in _LOST_CODES or _says(error, _CARD_LOST):
-        return CardFault.LOST
+        return GpuFailure.LOST
     return None
 
 

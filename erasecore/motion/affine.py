@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.strip_types import Bools, Floats
-from erasecore.motion.frame_cache import Recent
+from erasecore.model.inpaint_input import Bools, Floats
+from erasecore.motion.lru_cache import LruCache
 
 Model: TypeAlias = NDArray[np.float64]
 """Six numbers: a point ``(X, Y)`` moves by ``(m0 X + m1 Y + m2, m3 X + m4 Y + m5)`` pixels, where
@@ -74,15 +74,15 @@ class AffineFitter:
             mask_of: which of ``hidden`` each frame has.
         """
         self._luma, self._hidden, self._mask_of = luma, hidden, mask_of
-        self._levels: dict[int, Recent[int, _Level]] = {
-            1: Recent(lambda frame: self._make_level(frame, 1)),
-            _COARSE: Recent(lambda frame: self._make_level(frame, _COARSE)),
+        self._levels: dict[int, LruCache[int, _Level]] = {
+            1: LruCache(lambda frame: self._make_level(frame, 1)),
+            _COARSE: LruCache(lambda frame: self._make_level(frame, _COARSE)),
         }
-        self._pictures: dict[int, Recent[int, Floats]] = {
-            1: Recent(lambda frame: self._make_picture(frame, 1), _PICTURES),
-            _COARSE: Recent(lambda frame: self._make_picture(frame, _COARSE), _PICTURES),
+        self._pictures: dict[int, LruCache[int, Floats]] = {
+            1: LruCache(lambda frame: self._make_picture(frame, 1), _PICTURES),
+            _COARSE: LruCache(lambda frame: self._make_picture(frame, _COARSE), _PICTURES),
         }
-        self._visible = Recent(self._make_visible, 2 * len(hidden))
+        self._visible = LruCache(self._make_visible, 2 * len(hidden))
         self._random = np.random.default_rng(1)
 
     def cost(self, frame: int, other: int, model: Model) -> float:

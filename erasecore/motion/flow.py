@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.strip_types import Bools, Floats, Strip
+from erasecore.model.inpaint_input import Bools, Floats, InpaintInput
 from erasecore.motion.affine import AffineFitter, Matrix, Model, inverse, shifted, still, to_matrix
-from erasecore.motion.frame_cache import Recent
 from erasecore.motion.inpaint_spatial import membrane
+from erasecore.motion.lru_cache import LruCache
 from erasecore.motion.resample import sample_grid, soft
 
 _CUT_LEVELS = 22.0  # mean residual above which two frames show different things
@@ -98,19 +98,19 @@ class _Comparison:
 class Motion:
     """Gives the flow between frames of one strip, remembering what it needs of recent frames."""
 
-    def __init__(self, strip: Strip, hidden: Bools) -> None:
+    def __init__(self, strip: InpaintInput, hidden: Bools) -> None:
         """Take a strip and its holes ``(K, H, W)``, grown by the pixels not to be trusted."""
         self._strip, self._hidden = strip, hidden.astype(np.uint8)
         self._size = hidden.shape[1], hidden.shape[2]
-        self._luma = Recent(self._make_luma)
-        self._filled = Recent(self._make_filled, 4)
-        self._flows = Recent(self._make_flow, 2)  # a frame's chain and its trail want the same
+        self._luma = LruCache(self._make_luma)
+        self._filled = LruCache(self._make_filled, 4)
+        self._flows = LruCache(self._make_flow, 2)  # a frame's chain and its trail want the same
         self._fitter = AffineFitter(self._luma.__getitem__, hidden, strip.mask_of)
         self._windows = [_window(mask) for mask in self._hidden]
         self._models: dict[tuple[int, int], Model] = {}
         self._last: dict[int, Model] = {}  # by stride
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        thumb_height, thumb_width = strip.thumbs.shape[1:]
+        thumb_height, thumb_width = strip.thumbnails.shape[1:]
         self._thumb_window = cv2.createHanningWindow((thumb_width, thumb_height), cv2.CV_32F)
 
     def flow(self, frame: int, other: int) -> Flow | None:
@@ -149,8 +149,8 @@ class Motion:
             guesses.append(self._last[other - frame])
         costs = [self._fitter.cost(frame, other, guess) for guess in guesses]
         if min(costs) > _GOOD_LEVELS:
-            thumbs, scale = self._strip.thumbs, self._strip.thumb_scale
-            (x, y), _ = cv2.phaseCorrelate(thumbs[frame], thumbs[other], self._thumb_window)
+            thumbnails, scale = self._strip.thumbnails, self._strip.thumbnail_scale
+            (x, y), _ = cv2.phaseCorrelate(thumbnails[frame], thumbnails[other], self._thumb_window)
             guesses.append(shifted(x * scale, y * scale))
             costs.append(self._fitter.cost(frame, other, guesses[-1]))
         return guesses[int(np.argmin(costs))]

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.strip_types import Bools, Floats
+from erasecore.model.inpaint_input import Bools, Floats
 
 _SMALLEST_PX = 3  # where the pyramid ends
 _AROUND_PX = 4  # of the picture around a hole that a soap film is stretched over

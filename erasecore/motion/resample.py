@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.strip_types import Floats
+from erasecore.model.inpaint_input import Floats
 from erasecore.video.color import Stack
 
 _LARGEST_SIDE = 32_766  # cv2.remap's limit

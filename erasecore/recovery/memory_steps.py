@@ -14,7 +14,7 @@ from erasecore.settings import EraseSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
+class MemoryStep:
     """How much of a film is held at once.
 
     Attributes:
@@ -36,8 +36,8 @@ class Footprint:
         return replace(settings, encode=replace(settings.encode, threads=1))
 
 
-WHOLE = Footprint()
-_ONE_SEGMENT = Footprint(overlap=False, decoder_threads=1)
+WHOLE = MemoryStep()
+_ONE_SEGMENT = MemoryStep(overlap=False, decoder_threads=1)
 _LEAN = replace(_ONE_SEGMENT, lean_encoder=True)
 
 RUNGS = (

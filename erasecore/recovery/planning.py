@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from erasecore.model.boxes import touch, union
 from erasecore.model.clips import Clip, Picture, Segment
 from erasecore.model.events import Event
-from erasecore.model.strip_types import Surroundings
+from erasecore.model.inpaint_input import ContextNeeds
 from erasecore.video.color import Box
 
 _SHORTEST, _LONGEST = 2 / 3, 4 / 3  # of the wished length of a segment
@@ -50,7 +50,7 @@ def plan_clips(
     *,
     frames: int,
     context: int,
-    around: Surroundings | None = None,
+    around: ContextNeeds | None = None,
 ) -> tuple[Clip, ...]:
     """The clips of a segment: groups of subtitles near in time and place.
 
@@ -119,7 +119,7 @@ def _box(group: list[Event], picture: Picture) -> Box:
     return left, top, right, bottom
 
 
-def _wider(group: list[Event], box: Box, picture: Picture, wish: Surroundings) -> Box:
+def _wider(group: list[Event], box: Box, picture: Picture, wish: ContextNeeds) -> Box:
     """``box`` with as much of the picture around it as is wished for and there is."""
     layout = picture.layout
     left, top, right, bottom = union([_region(e, picture) for e in group])

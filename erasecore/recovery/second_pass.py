@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from erasecore.ink.strokes import Ink
 from erasecore.model.clips import Clip
+from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import BoxXyxy, Event
-from erasecore.model.strips import Cutout
-from erasecore.recovery.recover import FindInks, find_inks
+from erasecore.recovery.clip_recovery import FindInks, find_inks
 from erasecore.review.residual_text import Findings
 
 _WIDER_LINES = 0.12  # letter heights by which found strokes are widened
@@ -21,20 +21,20 @@ _AIR_LINES = 0.12  # letter heights around a box that is taken for ink as a whol
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
+class MaskDilation:
     """What is taken for one event's ink besides its strokes as they were found."""
 
     wider_px: int  # the strokes reach this much further
     boxes: tuple[BoxXyxy, ...]  # pixels of the stored picture; all in them is ink
 
 
-def hypotheses_for(findings: Findings, inkless: frozenset[Event]) -> dict[Event, Hypothesis]:
+def dilations_for(findings: Findings, inkless: frozenset[Event]) -> dict[Event, MaskDilation]:
     """A hypothesis for each event of which text was seen: where it was, all is ink.
 
     Where no ink was found at all (``inkless``), the whole of the event's box is.
     """
     return {
-        event: Hypothesis(
+        event: MaskDilation(
             wider_px=max(2, round(_WIDER_LINES * event.text_height_px)),
             boxes=tuple(
                 _with_air(box, event)
@@ -45,23 +45,23 @@ def hypotheses_for(findings: Findings, inkless: frozenset[Event]) -> dict[Event,
     }
 
 
-def strengthened(ink: Ink, hypothesis: Hypothesis, cutout: Cutout) -> Ink:
-    """``ink`` with the pixels that ``hypothesis`` adds to it."""
-    mask = _widened(ink.mask, hypothesis.wider_px)
-    for left, top, right, bottom in hypothesis.boxes:
-        rows = slice(_at(top - cutout.box[1]), _at(np.ceil(bottom) - cutout.box[1]))
-        columns = slice(_at(left - cutout.box[0]), _at(np.ceil(right) - cutout.box[0]))
+def dilate_ink(ink: Ink, dilation: MaskDilation, crop: CropStack) -> Ink:
+    """``ink`` with the pixels that ``dilation`` adds to it."""
+    mask = _widened(ink.mask, dilation.wider_px)
+    for left, top, right, bottom in dilation.boxes:
+        rows = slice(_at(top - crop.box[1]), _at(np.ceil(bottom) - crop.box[1]))
+        columns = slice(_at(left - crop.box[0]), _at(np.ceil(right) - crop.box[0]))
         mask[rows, columns] = True
     return replace(ink, mask=mask)
 
 
-def stronger(hypotheses: Mapping[Event, Hypothesis]) -> FindInks:
-    """A finder of ink that goes by ``hypotheses`` where there is one."""
+def find_dilated_inks(dilations: Mapping[Event, MaskDilation]) -> FindInks:
+    """A finder of ink that goes by ``dilations`` where there is one."""
 
-    def find(cutout: Cutout, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
+    def find(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
         return tuple(
-            strengthened(ink, hypotheses[ink.event], cutout) if ink.event in hypotheses else ink
-            for ink in find_inks(cutout, clip, cuts)
+            dilate_ink(ink, dilations[ink.event], crop) if ink.event in dilations else ink
+            for ink in find_inks(crop, clip, cuts)
         )
 
     return find

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from erasecore.detect.detector import LETTERS_SHARE, Detector
-from erasecore.detect.pictures import Scaler
+from erasecore.detect.scaling import Scaler
 from erasecore.model.boxes import area, overlap, shared_area
 from erasecore.model.clips import Picture
 from erasecore.model.events import BoxXyxy, Detection, Event
-from erasecore.review.text_probe import Look, likeness
+from erasecore.review.text_probe import TextProbe, likeness
 from erasecore.settings import Region
 from erasecore.video.color import Planes
 
-_LOOKS = 3  # frames of each event that are looked at
+_PROBES_PER_EVENT = 3  # frames of each event that are looked at
 _BESIDE_FRAMES = 2  # before and after an event, where its ink is gone for certain
 _OVERLAP = 0.3  # of the smaller box, for text to count as being in a place
 _INSIDE = 0.6  # of a box that is taken for text of an event lies in the event's place
@@ -62,18 +62,20 @@ class Findings:
 
 
 @dataclass(slots=True)
-class _Watched:
+class _EventProbes:
     """One event while its frames go by."""
 
     event: Event
-    looks: dict[int, Look] = field(default_factory=dict)  # of the result
-    source: list[Look] = field(default_factory=list)  # the same frames as they came
-    beside: list[Look] = field(default_factory=list)  # of the source, the event being absent
+    probes: dict[int, TextProbe] = field(default_factory=dict)  # of the result
+    source: list[TextProbe] = field(default_factory=list)  # the same frames as they came
+    without_event: list[TextProbe] = field(
+        default_factory=list
+    )  # of the source, the event being absent
     found: list[list[BoxXyxy]] = field(default_factory=list)  # text in its place, look by look
     strays: list[BoxXyxy] = field(default_factory=list)  # text around it in the middle look
 
 
-class SegmentWatch:
+class ResidualTextChecker:
     """Looks at the frames of one segment on their way to the encoder."""
 
     def __init__(
@@ -99,24 +101,24 @@ class SegmentWatch:
         self._size = picture.width, picture.height
         self._scaler = Scaler(picture.width, picture.height, picture.layout)
         self._middle: set[tuple[int, Event]] = set()
-        self._looks: dict[int, list[_Watched]] = defaultdict(list)
-        self._beside: dict[int, list[_Watched]] = defaultdict(list)
-        self._open: list[_Watched] = []
+        self._looks: dict[int, list[_EventProbes]] = defaultdict(list)
+        self._beside: dict[int, list[_EventProbes]] = defaultdict(list)
+        self._open: list[_EventProbes] = []
         self._seen: dict[Event, tuple[BoxXyxy, ...]] = {}
         self._left: set[Event] = set()
         self._missed: list[Event] = []
         self._hits = 0
         for event in detection.events:
             if event.start < span[1] and event.stop > span[0]:
-                self._plan(_Watched(event), span)
+                self._plan(_EventProbes(event), span)
 
-    def look(self, index: int, before: Planes, after: Planes) -> None:
+    def check_frame(self, index: int, before: Planes, after: Planes) -> None:
         """Look at frame ``index``, as the film had it and as it goes."""
         for watched in self._beside.pop(index, []):
-            watched.beside.append(self._look_at(watched.event, before))
+            watched.without_event.append(self._probe(watched.event, before))
         for watched in self._looks.pop(index, []):
-            watched.source.append(self._look_at(watched.event, before))
-            self._look(watched, index, after)
+            watched.source.append(self._probe(watched.event, before))
+            self._probe_result(watched, index, after)
         for watched in [one for one in self._open if index > one.event.stop + _BESIDE_FRAMES]:
             self._close(watched)
 
@@ -128,13 +130,16 @@ class SegmentWatch:
 
     # --- looking ------------------------------------------------------------------------------
 
-    def _plan(self, watched: _Watched, span: tuple[int, int]) -> None:
+    def _plan(self, watched: _EventProbes, span: tuple[int, int]) -> None:
         """Choose the frames of ``span`` in which the event is looked at, and those beside it."""
         event = watched.event
         first = max(span[0], min(event.full_start, event.stop - 1))
         last = max(first, min(span[1], event.full_stop) - 1)
         frames = sorted(
-            {first + (last - first) * look // (_LOOKS + 1) for look in range(1, _LOOKS + 1)}
+            {
+                first + (last - first) * look // (_PROBES_PER_EVENT + 1)
+                for look in range(1, _PROBES_PER_EVENT + 1)
+            }
         )
         for frame in frames:
             self._looks[frame].append(watched)
@@ -161,21 +166,21 @@ class SegmentWatch:
             if other != event
         )
 
-    def _look(self, watched: _Watched, index: int, after: Planes) -> None:
+    def _probe_result(self, watched: _EventProbes, index: int, after: Planes) -> None:
         event = watched.event
-        look = watched.looks[index] = self._look_at(event, after)
+        look = watched.probes[index] = self._probe(event, after)
         wide = (index, event) in self._middle
         found = look.text(self._detector, None if wide else event.box_xyxy)
         watched.found.append([box for box in found if self._is_left(box, event, index)])
         if wide:
             watched.strays = [box for box in found if self._is_stray(box, event, index)]
 
-    def _look_at(self, event: Event, planes: Planes) -> Look:
+    def _probe(self, event: Event, planes: Planes) -> TextProbe:
         """The rows around an event as a frame shows them."""
         left, top, right, bottom = (int(side) for side in self._zone(event))
         scale = min(1.0, _WIDEST_PX / (right - left))
         bgr = self._scaler.bgr(planes, (left, top, right, bottom), scale)
-        return Look(bgr, left, top, scale)
+        return TextProbe(bgr, left, top, scale)
 
     def _zone(self, event: Event) -> BoxXyxy:
         """The rows around an event, in whole colour samples."""
@@ -213,7 +218,7 @@ class SegmentWatch:
 
     # --- judging ------------------------------------------------------------------------------
 
-    def _close(self, watched: _Watched) -> None:
+    def _close(self, watched: _EventProbes) -> None:
         """Say what became of an event whose frames are past, and forget its pictures."""
         self._open.remove(watched)
         hits = sum(1 for boxes in watched.found if boxes)
@@ -226,37 +231,37 @@ class SegmentWatch:
                 self._left.add(watched.event)
         for stray in watched.strays:
             if self._came_and_went(watched, stray):
-                self._missed.append(_beside(watched.event, stray))
+                self._missed.append(_neighbour_event(watched.event, stray))
 
-    def _was_there(self, watched: _Watched, boxes: Iterable[BoxXyxy]) -> bool:
+    def _was_there(self, watched: _EventProbes, boxes: Iterable[BoxXyxy]) -> bool:
         """Whether the source shows text in the event's place when the event is absent."""
         seen = [
             text
-            for look in watched.beside
+            for look in watched.without_event
             for text in look.text(self._detector, watched.event.box_xyxy)
         ]
         return any(overlap(text, box) > _OVERLAP for text in seen for box in boxes)
 
-    def _came_and_went(self, watched: _Watched, stray: BoxXyxy) -> bool:
+    def _came_and_went(self, watched: _EventProbes, stray: BoxXyxy) -> bool:
         """Whether a line shows in every look at the event, and not before or after it."""
         known = any(overlap(stray, one.box_xyxy) > _OVERLAP for one in self._missed)
-        if known or not watched.beside:
+        if known or not watched.without_event:
             return False
-        shown = (look.text(self._detector, stray) for look in watched.looks.values())
+        shown = (look.text(self._detector, stray) for look in watched.probes.values())
         if not all(any(_same(box, stray) for box in boxes) for boxes in shown):
             return False
-        absent = (look.text(self._detector, stray) for look in watched.beside)
+        absent = (look.text(self._detector, stray) for look in watched.without_event)
         return not any(overlap(box, stray) > 0.1 for boxes in absent for box in boxes)
 
 
-def _as_it_came(watched: _Watched) -> bool:
+def _as_it_came(watched: _EventProbes) -> bool:
     """Whether what the detector took for text has the strokes of the subtitle in that frame.
 
     A scene can look like writing by chance; what is left of a subtitle looks like the subtitle,
     or, where too much of a translucent layer was taken away, like its negative.
     """
     line = watched.event.text_height_px
-    looks = zip(watched.found, watched.looks.values(), watched.source, strict=True)
+    looks = zip(watched.found, watched.probes.values(), watched.source, strict=True)
     return any(
         abs(likeness(look.strokes(box, line), source.strokes(box, line))) > _ALIKE
         for boxes, look, source in looks
@@ -264,7 +269,7 @@ def _as_it_came(watched: _Watched) -> bool:
     )
 
 
-def _beside(event: Event, box: BoxXyxy) -> Event:
+def _neighbour_event(event: Event, box: BoxXyxy) -> Event:
     """A line that shows together with ``event``, in ``box``."""
     return Event(
         start=event.start,

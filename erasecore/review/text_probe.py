@@ -10,11 +10,11 @@ import numpy as np
 
 from erasecore.detect.detector import Bgr, Detector
 from erasecore.model.events import BoxXyxy
-from erasecore.model.strip_types import Floats
+from erasecore.model.inpaint_input import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TextProbe:
     """The rows around an event in one frame, in colour and reduced.
 
     Attributes:
@@ -42,7 +42,7 @@ class Look:
             bgr = np.ascontiguousarray(bgr[y0:y1, x0:x1])
         corner = np.array((x0, y0, x0, y0)) / self.scale
         corner += (self.left, self.top, self.left, self.top)
-        found = detector.find(bgr)
+        found = detector.detect(bgr)
         return [_box(np.array(box.box_xyxy) / self.scale + corner) for box in found]
 
     def strokes(self, place: BoxXyxy, line_px: float) -> Floats:

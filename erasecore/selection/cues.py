@@ -13,7 +13,7 @@ from pathlib import Path
 from pysubs2 import SSAFile
 
 from erasecore.errors import BadSubtitleFile
-from erasecore.selection.time_ranges import Ranges, joined
+from erasecore.selection.time_filter import Ranges, joined
 from erasecore.settings import TimeRange
 from erasecore.system.safe_open import blames_host, read_plain
 

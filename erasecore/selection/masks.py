@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from erasecore.errors import BadMask, InputError
 from erasecore.model.events import Event
-from erasecore.selection.mask_components import (
-    MAX_AREAS,
+from erasecore.selection.connected_components import (
+    MAX_COMPONENTS,
     MAX_EVENTS,
-    Area,
-    AreaTracker,
-    areas_of,
+    ComponentTracker,
+    MaskComponent,
+    connected_components,
     event_of,
 )
 from erasecore.settings import LimitSettings
@@ -112,8 +112,8 @@ class PictureMask:
     ) -> tuple[Event, ...]:
         """Its areas, each in every span."""
         tick(frames)
-        boxes, height = areas_of(self._bits), self._bits.shape[0]
-        return tuple(event_of(Area(*span, box), height) for span in spans for box in boxes)
+        boxes, height = connected_components(self._bits), self._bits.shape[0]
+        return tuple(event_of(MaskComponent(*span, box), height) for span in spans for box in boxes)
 
     def runs(self, start: int, stop: int, box: Box) -> Iterator[Run]:
         """The same mask throughout."""
@@ -137,7 +137,7 @@ class FilmMask:
         self, frames: int, spans: Sequence[Span], tick: Callable[[int], None]
     ) -> tuple[Event, ...]:
         """Its areas, followed from frame to frame while they overlap."""
-        tracker, wanted = AreaTracker(), _member(spans)
+        tracker, wanted = ComponentTracker(), _member(spans)
         count, covered, white = 0, 0.0, False
         boxes: tuple[Box, ...] = ()
         before = np.zeros((0, 0), np.bool_)
@@ -145,12 +145,12 @@ class FilmMask:
             for frame, bits in self._bits(iter(reader)):
                 count = frame + 1
                 if not np.array_equal(before, bits):
-                    boxes, before = areas_of(bits), bits
+                    boxes, before = connected_components(bits), bits
                     covered = max(covered, float(bits.mean()))
                     white |= bool(boxes)
                 if wanted(frame):
                     tracker.add(frame, boxes)
-                if len(boxes) > MAX_AREAS or len(tracker) > MAX_EVENTS:
+                if len(boxes) > MAX_COMPONENTS or len(tracker) > MAX_EVENTS:
                     raise self._complain(f"has too many separate areas (at frame {frame})")
                 tick(frame)
             timeline = reader.timeline()
@@ -234,8 +234,8 @@ def _picture(content: bytes, film: VideoInfo, complain: Complain) -> Bits:
     levels = decoded.astype(np.uint16) // (257 if decoded.dtype == np.uint16 else 1)
     bits = _fitted(_white(levels.astype(np.uint16)), (film.width, film.height))
     _check_cover(float(bits.mean()), white=bool(bits.any()), complain=complain)
-    if len(areas_of(bits)) > MAX_AREAS:
-        raise complain(f"has more than {MAX_AREAS} separate areas")
+    if len(connected_components(bits)) > MAX_COMPONENTS:
+        raise complain(f"has more than {MAX_COMPONENTS} separate areas")
     return bits
 
 

@@ -21,7 +21,7 @@ _SHARES = {  # of a job's time, measured on 720p and 1080p films
 _SCOUT_SHARE = 0.5  # of a segment's progress; encoding is the rest
 
 
-class ProgressTeller:
+class ProgressReporter:
     """Turns steps of stages into ``Progress``; may be used from several threads."""
 
     def __init__(self, observe: Observe) -> None:
@@ -30,7 +30,7 @@ class ProgressTeller:
         self._furthest = 0.0
         self.pixels = 0  # width x height of the film, once it is known
 
-    def tell(self, stage: Stage, done: float, total: float) -> None:
+    def report(self, stage: Stage, done: float, total: float) -> None:
         """Say that ``done`` of ``total`` frames of ``stage`` are through (total 0: unknown)."""
         share = min(1.0, done / total) if total > 0 else 0.0
         before = sum(_SHARES[earlier] for earlier in _SHARES if _order(earlier) < _order(stage))
@@ -46,26 +46,26 @@ class EraseMeter:
     Args:
         total: the film's frames.
         done: those that an earlier attempt has finished.
-        teller: told after every step.
+        reporter: told after every step.
     """
 
-    def __init__(self, total: int, done: int, teller: ProgressTeller) -> None:
-        self._teller, self._total = teller, total
+    def __init__(self, total: int, done: int, reporter: ProgressReporter) -> None:
+        self._reporter, self._total = reporter, total
         self._scouted = self._encoded = float(done)
 
     def scouted(self, frames: float) -> None:
         """So many more frames are recovered."""
         self._scouted += frames
-        self._tell()
+        self._report()
 
     def encoded(self, frames: float) -> None:
         """So many more frames are stored."""
         self._encoded += frames
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         done = _SCOUT_SHARE * self._scouted + (1 - _SCOUT_SHARE) * self._encoded
-        self._teller.tell(Stage.ERASE, done, self._total)
+        self._reporter.report(Stage.ERASE, done, self._total)
 
 
 class Clock:

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from erasecore.detect.detector import Bgr
-from erasecore.detect.pictures import Scaler
 from erasecore.detect.recognizer import Recognizer
+from erasecore.detect.scaling import Scaler
+from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import NOTHING, Event, Reading
-from erasecore.model.strips import Cutout
 from erasecore.video.color import Box, Plane, plane_window
 
 _FRAMES = 9  # whose median is read
@@ -31,7 +31,7 @@ _UPRIGHT = 1.6  # a box so many times as high as wide is written from top to bot
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _CropVariant:
     """One way to look at a line."""
 
     air: float  # above and below the box, of the letters' height
@@ -40,16 +40,16 @@ class _Look:
     single: bool = False  # the middle frame alone, not the median
 
 
-_LOOKS = (
-    _Look(0.0, 1.15),
-    _Look(0.1, 1.3, tight=False),
-    _Look(-0.1, 1.0, single=True),
-    _Look(0.05, 1.5),
+_CROP_VARIANTS = (
+    _CropVariant(0.0, 1.15),
+    _CropVariant(0.1, 1.3, tight=False),
+    _CropVariant(-0.1, 1.0, single=True),
+    _CropVariant(0.05, 1.5),
 )
 
 
 def read_event(
-    cutout: Cutout,
+    crop: CropStack,
     event: Event,
     span: range,
     recognizer: Recognizer,
@@ -59,17 +59,17 @@ def read_event(
     """What ``event`` says, as far as the frames ``span`` of the film show it at its clearest.
 
     Args:
-        cutout: the pixels around it, ink and all; not modified.
+        crop: the pixels around it, ink and all; not modified.
         event: one line of text.
         span: frames of the film that may be looked at.
         recognizer: reads a line.
         pixel_aspect: how many times as wide as high the film's pixels are shown.
     """
-    first = max(event.full_start, span.start, cutout.start)
-    last = min(event.full_stop, span.stop, cutout.stop)
+    first = max(event.full_start, span.start, crop.start)
+    last = min(event.full_stop, span.stop, crop.stop)
     if first >= last:
         return NOTHING
-    line = _Line(cutout, event, range(first, last), pixel_aspect)
+    line = _Line(crop, event, range(first, last), pixel_aspect)
     readings: list[Reading] = []
     for picture in line.pictures():
         readings.append(recognizer.read(picture))
@@ -95,13 +95,13 @@ def most_agreed(readings: list[Reading]) -> Reading:
 class _Line:
     """The pictures of one line of text, turned so that it runs from left to right."""
 
-    def __init__(self, cutout: Cutout, event: Event, frames: range, pixel_aspect: float) -> None:
-        self._cutout = cutout
+    def __init__(self, crop: CropStack, event: Event, frames: range, pixel_aspect: float) -> None:
+        self._cutout = crop
         self._height = event.text_height_px
         left, top, right, bottom = event.box_xyxy
         room = 0.3 * self._height
         self._window = self._inside((left - room, top - room, right + room, bottom + room))
-        x, y = cutout.box[0] + self._window[0], cutout.box[1] + self._window[1]
+        x, y = crop.box[0] + self._window[0], crop.box[1] + self._window[1]
         self._box = left - x, top - y, right - x, bottom - y
         self._upright = is_upright(event.box_xyxy)
         self._aspect = pixel_aspect
@@ -117,7 +117,7 @@ class _Line:
         """Every look at the line, the most promising first."""
         median = self._picture(self._frames)
         whole, tight = self._box[1::2], self._tight_rows(median)
-        for look in _LOOKS:
+        for look in _CROP_VARIANTS:
             picture = median
             if look.single:
                 picture = self._picture(self._frames[len(self._frames) // 2 :][:1])

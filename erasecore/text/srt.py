@@ -113,14 +113,14 @@ def _rows(group: list[EventReport]) -> list[list[EventReport]]:
     columns = [event for event in group if is_upright(event.box_xyxy)]
     rows = [[event] for event in sorted(columns, key=lambda e: -e.box_xyxy[2])]
     for event in sorted((e for e in group if e not in columns), key=lambda e: e.box_xyxy[1]):
-        if rows and not is_upright(rows[-1][0].box_xyxy) and _beside(rows[-1][-1], event):
+        if rows and not is_upright(rows[-1][0].box_xyxy) and _side_by_side(rows[-1][-1], event):
             rows[-1] = sorted([*rows[-1], event], key=lambda e: e.box_xyxy[0])
         else:
             rows.append([event])
     return rows
 
 
-def _beside(one: EventReport, other: EventReport) -> bool:
+def _side_by_side(one: EventReport, other: EventReport) -> bool:
     """Whether both stand in the same row."""
     top, bottom = (other.box_xyxy[side] for side in (1, 3))
     shared = min(one.box_xyxy[3], bottom) - max(one.box_xyxy[1], top)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from erasecore.errors import StreamsNotCopyable, VerifyFailed
 from erasecore.system.atomic_files import whole_file
-from erasecore.system.fault_points import fault_point
+from erasecore.system.failpoints import failpoint
 from erasecore.video.containers import mux_options, muxer_for
 from erasecore.video.opening import AnyPacket, open_film
 from erasecore.video.probe import VideoInfo
@@ -70,7 +70,7 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
             _begin(output, video)
             pictures = _pictures(segments, timeline, shape, targets[video.stream_index])
             _interleave(output, copied(source, video, targets), pictures)
-        fault_point("assemble.after_part")
+        failpoint("assemble.after_part")
 
 
 def _begin(output: av.container.OutputContainer, video: VideoInfo) -> None:

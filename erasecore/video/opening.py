@@ -96,7 +96,7 @@ def packets(
         except (av.error.FFmpegError, IndexError) as error:
             # IndexError: a stream that was not announced. MemoryError: a packet that claims
             # gigabytes; memory that is truly short shows in decoding.
-            if _is_host_fault(path, error):
+            if _is_host_error(path, error):
                 raise
             yield None
             return
@@ -135,7 +135,7 @@ def _why_not(path: Path, error: Exception) -> InputError:
     """The error class for a container that could not be opened."""
     if isinstance(error, av.error.PermissionError):
         return EncryptedVideo(path)  # the file itself was readable a moment ago
-    if _is_host_fault(path, error):
+    if _is_host_error(path, error):
         raise error
     with path.open("rb") as file:
         head = file.read(16)
@@ -144,7 +144,7 @@ def _why_not(path: Path, error: Exception) -> InputError:
     return NotAVideo(path)
 
 
-def _is_host_fault(path: Path, error: Exception) -> bool:
+def _is_host_error(path: Path, error: Exception) -> bool:
     """Whether the disk or the share failed, rather than the film's structure.
 
     FFmpeg says "input/output error" for both; if the file can be read plainly it is the structure.

@@ -179,7 +179,7 @@ def examine(
     kept: Stamps = {}
     for name, record in records.items():
         known = None if full else stamps.get(name)
-        found = _look(models / name, record, known, now, tick)
+        found = _examine_file(models / name, record, known, now, tick)
         if isinstance(found, Stamp):
             kept[name] = found
         else:
@@ -187,7 +187,7 @@ def examine(
     return Examination(faults, kept)
 
 
-def _look(
+def _examine_file(
     path: Path, record: FileRecord, known: Stamp | None, now: float, tick: Tick
 ) -> Stamp | str:
     """A stamp of the file, or what is wrong with it."""

@@ -33,7 +33,7 @@ class TestDetector:
         """A drawn line is found, its hull around the ink within a few pixels."""
         film = draw(320, 180, 1, captions=[Caption("Where are you?", 0, 1, size_px=20)])
         rows, columns = np.nonzero(film.alpha[0] > 0.5)
-        low = [box for box in detector.find(picture) if box.box_xyxy[3] > 130]
+        low = [box for box in detector.detect(picture) if box.box_xyxy[3] > 130]
         assert len(low) == 1
         left, top, right, bottom = low[0].box_xyxy
         assert abs(left - columns.min()) < 12 and abs(right - columns.max()) < 12
@@ -41,7 +41,7 @@ class TestDetector:
 
     def test_boxes_are_sound(self, detector: Detector, picture: NDArray[np.uint8]) -> None:
         """Boxes lie inside the picture, the right way round, with a score from 0 to 1."""
-        for box in detector.find(picture):
+        for box in detector.detect(picture):
             left, top, right, bottom = box.box_xyxy
             assert 0 <= left < right <= 320
             assert 0 <= top < bottom <= 180
@@ -50,18 +50,18 @@ class TestDetector:
 
     def test_nothing_in_blank(self, detector: Detector) -> None:
         """A picture of one grey holds no text."""
-        assert detector.find(np.full((120, 200, 3), 90, np.uint8)) == []
+        assert detector.detect(np.full((120, 200, 3), 90, np.uint8)) == []
 
     @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5), (33, 301), (181, 319)])
     def test_any_size(self, detector: Detector, size: tuple[int, int]) -> None:
         """Odd and tiny pictures are searched like any other."""
         random = np.random.default_rng(4)
         noise = random.integers(60, 120, (*size, 3)).astype(np.uint8)
-        assert isinstance(detector.find(noise), list)
+        assert isinstance(detector.detect(noise), list)
 
     def test_picture_is_kept(self, detector: Detector, picture: NDArray[np.uint8]) -> None:
         """The picture is not modified, and the same picture gives the same boxes."""
         before = picture.copy()
-        first = detector.find(picture)
-        assert detector.find(picture) == first
+        first = detector.detect(picture)
+        assert detector.detect(picture) == first
         assert np.array_equal(picture, before)

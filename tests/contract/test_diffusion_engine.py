@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from erasecore.engines.base import Filled, Origin, check_filled
-from erasecore.engines.diffueraser.engine import DiffuEraser, Painter
+from erasecore.engines.diffueraser.engine import DiffuEraser, InpaintPipeline
 from erasecore.engines.diffueraser.rgb import FINE, to_rgb
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.errors import OutOfMemory
 from erasecore.memory.ladder import Ladders
-from erasecore.model.strip_types import Around, OtherText, Strip, reduce_mask
+from erasecore.model.inpaint_input import ContextCrop, InpaintInput, NearbyText, reduce_mask
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
 from tests.painters import PatternPainter, TruthPainter
@@ -45,7 +45,7 @@ def texture(layout: PlaneLayout, height: int, width: int, seed: int = 7) -> list
     return planes
 
 
-def make_strip(layout: PlaneLayout = COLOUR) -> Strip:
+def make_strip(layout: PlaneLayout = COLOUR) -> InpaintInput:
     """Three shots that stand still; in the second the ink is never away, in the others it is.
 
     So the propagate engine recovers the first and the last shot, and makes up the middle one.
@@ -62,20 +62,20 @@ def make_strip(layout: PlaneLayout = COLOUR) -> Strip:
     mask_of = np.array([int(2 <= frame < 10) for frame in range(FRAMES)], np.intp)
     for frame in range(2, 10):
         planes[0][frame][INK] = layout.peak
-    return Strip(
+    return InpaintInput(
         planes=planes,
         masks=masks,
         mask_of=mask_of,
         fill_start=1,
         fill_stop=11,
         cuts=CUTS,
-        thumbs=np.zeros((FRAMES, 8, 16), np.float32),
-        thumb_scale=6.0,
+        thumbnails=np.zeros((FRAMES, 8, 16), np.float32),
+        thumbnail_scale=6.0,
         layout=layout,
     )
 
 
-def surrounded(strip: Strip, *, text: bool = False) -> Strip:
+def surrounded(strip: InpaintInput, *, text: bool = False) -> InpaintInput:
     """``strip`` as a part of a larger picture, in which there may be other text."""
     left, top, height, width = 200, 60, 300, 500
     wide = []
@@ -88,19 +88,23 @@ def surrounded(strip: Strip, *, text: bool = False) -> Strip:
         assert large.shape[1:] == (rows, columns)
         large[:, y : y + stack.shape[1], x : x + stack.shape[2]] = stack
         wide.append(large)
-    texts: tuple[OtherText, ...] = ()
+    texts: tuple[NearbyText, ...] = ()
     if text:
         wide[0][3:9, 120:140, 220:300] = strip.layout.peak
-        texts = (OtherText(3, 9, (220, 120, 300, 140)),)
-    return replace(strip, around=Around(tuple(wide), left, top, texts))
+        texts = (NearbyText(3, 9, (220, 120, 300, 140)),)
+    return replace(strip, context=ContextCrop(tuple(wide), left, top, texts))
 
 
 def fill(
-    strip: Strip, painter: Painter, *, ladders: Ladders | None = None, **settings: float
+    strip: InpaintInput,
+    pipeline: InpaintPipeline,
+    *,
+    ladders: Ladders | None = None,
+    **settings: float,
 ) -> Filled:
     """What the engine makes of ``strip``."""
     wished = replace(DiffusionSettings(min_error_levels=0.0), **settings)  # type: ignore[arg-type]
-    engine = DiffuEraser(wished, painter, ladders or Ladders())
+    engine = DiffuEraser(wished, pipeline, ladders or Ladders())
     filled = engine.fill(strip, None, lambda _: None)
     check_filled("diffueraser", strip, filled)
     return filled
@@ -181,17 +185,17 @@ def test_a_colour_sample_between_recovered_and_made_up_is_mixed() -> None:
 
 def test_up_to_the_share_the_painter_is_not_asked() -> None:
     """Where little enough is made up the result is the propagate engine's, and it costs nothing."""
-    strip, painter = make_strip(), PatternPainter()
-    filled = fill(strip, painter, min_invented_share=1.0)
+    strip, pipeline = make_strip(), PatternPainter()
+    filled = fill(strip, pipeline, min_invented_share=1.0)
     assert same(filled, PropagateEngine().fill(strip, None, lambda _: None))
-    assert painter.plans == []
+    assert pipeline.plans == []
 
 
 def test_the_painter_sees_one_crop_of_one_shot_without_ink() -> None:
     """At least 256 pixels a side, only frames of the shot, holes marked and filled by the prior."""
-    strip, painter = surrounded(make_strip(GRAY)), PatternPainter()
-    fill(strip, painter)
-    (scene,), (wanted,) = painter.shown, painter.wanted
+    strip, pipeline = surrounded(make_strip(GRAY)), PatternPainter()
+    fill(strip, pipeline)
+    (scene,), (wanted,) = pipeline.shown, pipeline.wanted
     assert scene.frames.shape == (4, 256, 256, 3)
     assert wanted == [0, 1, 2, 3]
     assert scene.holes.any(axis=(1, 2)).all()
@@ -203,10 +207,10 @@ def test_the_painter_sees_one_crop_of_one_shot_without_ink() -> None:
 
 def test_other_text_in_the_surroundings_is_a_hole_too() -> None:
     """The networks are not to learn letters from a line that belongs to another clip."""
-    strip, painter = surrounded(make_strip(GRAY), text=True), PatternPainter()
+    strip, pipeline = surrounded(make_strip(GRAY), text=True), PatternPainter()
     plain = fill(surrounded(make_strip(GRAY)), PatternPainter())
-    filled = fill(strip, painter)
-    (scene,) = painter.shown
+    filled = fill(strip, pipeline)
+    (scene,) = pipeline.shown
     assert int(scene.frames.max()) < 250
     assert scene.holes[0].sum() > 1500 + 300
     assert [f.origin.tolist() for f in filled.frames] == [f.origin.tolist() for f in plain.frames]
@@ -214,9 +218,9 @@ def test_other_text_in_the_surroundings_is_a_hole_too() -> None:
 
 def test_ink_of_context_frames_is_a_hole() -> None:
     """Frames that another part of a long event fills are shown as context, not with their ink."""
-    strip, painter = replace(make_strip(GRAY), fill_start=5, fill_stop=7), PatternPainter()
-    fill(strip, painter)
-    (scene,), (wanted,) = painter.shown, painter.wanted
+    strip, pipeline = replace(make_strip(GRAY), fill_start=5, fill_stop=7), PatternPainter()
+    fill(strip, pipeline)
+    (scene,), (wanted,) = pipeline.shown, pipeline.wanted
     assert (len(scene.frames), wanted) == (4, [1, 2])
     assert scene.holes.any(axis=(1, 2)).all()
     assert int(scene.frames.max()) < 250
@@ -226,8 +230,8 @@ def test_ink_of_context_frames_is_a_hole() -> None:
 def test_the_result_does_not_depend_on_the_rung(most: int) -> None:
     """Fewer windows at once make the same pixels; the report tells how far down it went."""
     strip, ladders = make_strip(), Ladders()
-    painter = PatternPainter(fits=lambda plan, _: plan.windows_per_batch <= most)
-    assert same(fill(strip, painter, ladders=ladders), fill(strip, PatternPainter()))
+    pipeline = PatternPainter(fits=lambda plan, _: plan.windows_per_batch <= most)
+    assert same(fill(strip, pipeline, ladders=ladders), fill(strip, PatternPainter()))
     (report,) = ladders.close()
     expected = ("2 windows", 1) if most == 2 else ("1 window", 2)
     assert (report.rung, report.steps_down) == expected
@@ -237,9 +241,9 @@ def test_the_result_does_not_depend_on_the_rung(most: int) -> None:
 def test_rungs_of_smaller_pictures_still_fill_the_hole() -> None:
     """Where only half the size fits, what is painted is enlarged; all else holds as before."""
     strip = make_strip()
-    painter = PatternPainter(fits=lambda _, size: size[0] <= 128)
-    filled = fill(strip, painter)
-    (scene,) = painter.shown
+    pipeline = PatternPainter(fits=lambda _, size: size[0] <= 128)
+    filled = fill(strip, pipeline)
+    (scene,) = pipeline.shown
     assert scene.frames.shape[1:] == (128, 128, 3)
     assert scene.holes.any()
     large = fill(strip, PatternPainter())

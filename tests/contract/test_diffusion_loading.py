@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.loading import (
     Placement,
     build_unet,
     compile_layers,
-    load_networks,
+    load_components,
 )
-from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
 from erasecore.engines.diffueraser.vae import U16
@@ -56,12 +56,12 @@ def expected(pristine: Path) -> dict[str, Tensor]:
     return weights_of(load(pristine))
 
 
-def load(models: Path, placement: Placement | None = None, state: Path | None = None) -> Networks:
+def load(models: Path, placement: Placement | None = None, state: Path | None = None) -> Components:
     """The networks in ``models``."""
-    return load_networks(locate(models), placement or Placement(), state=state)
+    return load_components(locate(models), placement or Placement(), state=state)
 
 
-def weights_of(networks: Networks) -> dict[str, Tensor]:
+def weights_of(networks: Components) -> dict[str, Tensor]:
     """All weights, and the embedding of the prompt, by name."""
     named = {"prompt": networks.prompt}
     for part in ("brushnet", "unet", "vae"):
@@ -287,7 +287,7 @@ def test_compiled_layers_give_the_same(pristine: Path) -> None:
     torch._dynamo.reset()
 
 
-def pictures(networks: Networks) -> U16:
+def pictures(networks: Components) -> U16:
     """What the networks make of a small clip."""
     frames = np.random.default_rng(2).integers(0, 256, (2, 16, 16, 3), np.uint8)
     scene = Scene(frames, frames[..., 0] > 200, frames)

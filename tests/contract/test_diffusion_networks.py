@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from erasecore.engines.diffueraser.loading import Placement, build_vae, load_networks, load_part
-from erasecore.engines.diffueraser.networks import Networks
+from erasecore.engines.diffueraser.components import Components
+from erasecore.engines.diffueraser.loading import Placement, build_vae, load_components, load_part
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rgb import FINE
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint, sample, scene_noise
@@ -35,9 +35,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def networks(models: Path) -> Networks:
+def networks(models: Path) -> Components:
     """They, loaded."""
-    return load_networks(locate(models), Placement(), state=None)
+    return load_components(locate(models), Placement(), state=None)
 
 
 def scene_of(frames: int, *, seed: int = 1, height: int = 40, width: int = 48) -> Scene:
@@ -50,14 +50,14 @@ def scene_of(frames: int, *, seed: int = 1, height: int = 40, width: int = 48) -
     return Scene(pictures, holes, prior)
 
 
-def run(networks: Networks, scene: Scene, plan: BatchPlan = GENEROUS) -> U16:
+def run(networks: Components, scene: Scene, plan: BatchPlan = GENEROUS) -> U16:
     """All of a scene's pictures."""
     wanted = range(len(scene.frames))
     return inpaint(networks, scene, Recipe(), plan=plan, wanted=wanted, tick=lambda _: None)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 21, 22, 23, 46])
-def test_any_length(networks: Networks, frames: int) -> None:
+def test_any_length(networks: Components, frames: int) -> None:
     """A clip of any length comes back, from one frame to one that is led by a sample of itself."""
     scene = scene_of(frames)
     pictures = run(networks, scene)
@@ -83,7 +83,7 @@ def test_the_autoencoder_in_bands(models: Path, precision: torch.dtype, band_px:
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_the_plan_changes_nothing(networks: Networks, plan: BatchPlan) -> None:
+def test_the_plan_changes_nothing(networks: Components, plan: BatchPlan) -> None:
     """However little goes through at once, the latents are the same within 1e-5."""
     scene = scene_of(40)
     noise = scene_noise(scene, 3)
@@ -93,7 +93,7 @@ def test_the_plan_changes_nothing(networks: Networks, plan: BatchPlan) -> None:
 
 
 @pytest.mark.parametrize("plan", PLANS[:1])
-def test_the_plan_changes_no_long_clip(networks: Networks, plan: BatchPlan) -> None:
+def test_the_plan_changes_no_long_clip(networks: Components, plan: BatchPlan) -> None:
     """Pictures of a led clip, rounded twice on the way, are the same up to a last rounding."""
     scene = scene_of(46)
     off = np.abs(run(networks, scene).astype(int) - run(networks, scene, plan)) / FINE
@@ -101,7 +101,7 @@ def test_the_plan_changes_no_long_clip(networks: Networks, plan: BatchPlan) -> N
     assert (off > 0.1).mean() < 1e-2
 
 
-def test_same_seed_same_pictures(networks: Networks) -> None:
+def test_same_seed_same_pictures(networks: Components) -> None:
     """A run can be repeated to the last bit; another seed gives something else."""
     scene = scene_of(5)
     first, second = run(networks, scene), run(networks, scene)
@@ -112,7 +112,7 @@ def test_same_seed_same_pictures(networks: Networks) -> None:
     assert (np.abs(other.astype(int) - first) > FINE).mean() > 0.1
 
 
-def test_what_lies_in_a_hole_is_not_seen(networks: Networks) -> None:
+def test_what_lies_in_a_hole_is_not_seen(networks: Components) -> None:
     """Pixels under the hole have no influence; those around it and the prior do."""
     scene = scene_of(5)
     hidden = np.where(scene.holes[..., None], np.uint8(9), scene.frames)
@@ -123,7 +123,7 @@ def test_what_lies_in_a_hole_is_not_seen(networks: Networks) -> None:
     assert (run(networks, scene) != run(networks, Scene(scene.frames, scene.holes, prior))).any()
 
 
-def test_only_wanted_frames_are_decoded(networks: Networks) -> None:
+def test_only_wanted_frames_are_decoded(networks: Components) -> None:
     """Pictures that are wanted come back, in the order asked for, the same in any company."""
     scene = scene_of(6)
     pictures = inpaint(networks, scene, Recipe(), plan=GENEROUS, wanted=[4, 1], tick=lambda _: None)
@@ -132,7 +132,7 @@ def test_only_wanted_frames_are_decoded(networks: Networks) -> None:
     assert np.abs(pictures.astype(int) - whole[[4, 1]]).max() < FINE / 20
 
 
-def test_pictures_come_in_sixteen_bits(networks: Networks) -> None:
+def test_pictures_come_in_sixteen_bits(networks: Components) -> None:
     """Finely decoded, latents give the same pictures, with levels between those of 8 bits."""
     latents = torch.randn((5, 4, 8, 8), generator=torch.Generator().manual_seed(4))
     whole, plan = decode(networks.vae, latents, plan=GENEROUS, tick=lambda _: None), BatchPlan()
@@ -143,7 +143,7 @@ def test_pictures_come_in_sixteen_bits(networks: Networks) -> None:
     assert len(np.unique(fine)) > 10 * len(np.unique(whole))
 
 
-def test_a_sign_of_life(networks: Networks) -> None:
+def test_a_sign_of_life(networks: Components) -> None:
     """Progress only grows, ends at all of it, and is told in small steps."""
     told: list[float] = []
     scene = scene_of(46)
@@ -157,8 +157,8 @@ def test_a_sign_of_life(networks: Networks) -> None:
 def test_half_precision_gives_pictures(models: Path, precision: torch.dtype) -> None:
     """In half precision, channels last, a clip comes out finite and close to that of float32."""
     placement = Placement(precision=precision, channels_last=True)
-    halved = load_networks(locate(models), placement, state=None)
-    whole = load_networks(locate(models), Placement(), state=None)
+    halved = load_components(locate(models), placement, state=None)
+    whole = load_components(locate(models), Placement(), state=None)
     assert halved.precision == precision
     scene = scene_of(3)
     off = (run(halved, scene).astype(float) - run(whole, scene)) / FINE

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import TCDScheduler
 
-from erasecore.engines.diffueraser.loading import Placement, load_networks
+from erasecore.engines.diffueraser.loading import Placement, load_components
 from erasecore.engines.diffueraser.schedule import LEVELS, add_noise, difference, levels, step
 from erasecore.errors import BadWeights
 from erasecore.weights.layout import locate
@@ -81,7 +81,7 @@ def test_another_schedule_is_refused(tmp_path: Path, key: str, value: object) ->
         "[", r"\["
     )
     with pytest.raises(BadWeights, match=told):
-        load_networks(locate(models), Placement(), state=None)
+        load_components(locate(models), Placement(), state=None)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}"])
@@ -91,4 +91,4 @@ def test_a_schedule_that_says_nothing(tmp_path: Path, content: str) -> None:
     file = models / "stable-diffusion-v1-5/scheduler/scheduler_config.json"
     file.write_text(content)
     with pytest.raises(BadWeights, match=r"scheduler_config\.json"):
-        load_networks(locate(models), Placement(), state=None)
+        load_components(locate(models), Placement(), state=None)

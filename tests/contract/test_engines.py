@@ -11,10 +11,10 @@ import pytest
 from erasecore.engines.base import Engine, Filled, FilledFrame, Origin, check_filled
 from erasecore.engines.diffueraser.engine import DiffuEraser
 from erasecore.engines.propagate.engine import PropagateEngine
-from erasecore.engines.registry import Means, choose_auto, make_engine
+from erasecore.engines.registry import EngineContext, choose_auto, make_engine
 from erasecore.errors import EngineMisbehaved, EngineMissing, Remedy, WeightsMissing
 from erasecore.memory.ladder import Ladders
-from erasecore.model.strip_types import Strip, reduce_mask
+from erasecore.model.inpaint_input import InpaintInput, reduce_mask
 from erasecore.settings import DiffusionSettings, HostSettings
 from erasecore.video.color import Plane, PlaneLayout, as_plane
 from erasecore.weights.manifest import Manifest, write_manifest
@@ -37,7 +37,7 @@ def make_strip(
     size: tuple[int, int] = (48, 96),
     hole: bool = True,
     cuts: tuple[int, ...] = (),
-) -> tuple[Strip, list[Plane]]:
+) -> tuple[InpaintInput, list[Plane]]:
     """A panning random scene with a hole that is open in the first and last frame; its truth."""
     height, width = size
     random = np.random.default_rng(7)
@@ -54,15 +54,15 @@ def make_strip(
     planes = tuple(plane.copy() for plane in truth)
     for frame in range(frames):
         planes[0][frame][masks[mask_of[frame]]] = layout.peak
-    strip = Strip(
+    strip = InpaintInput(
         planes=planes,
         masks=masks,
         mask_of=mask_of,
         fill_start=min(1, frames - 1),
         fill_stop=max(1, frames - 1),
         cuts=cuts,
-        thumbs=np.zeros((frames, 8, 16), np.float32),
-        thumb_scale=6.0,
+        thumbnails=np.zeros((frames, 8, 16), np.float32),
+        thumbnail_scale=6.0,
         layout=layout,
     )
     return strip, truth
@@ -73,7 +73,7 @@ class Mean:
 
     traits = PropagateEngine.traits
 
-    def fill(self, strip: Strip, prior: Filled | None, tick: object) -> Filled:
+    def fill(self, strip: InpaintInput, prior: Filled | None, tick: object) -> Filled:
         """One value for each plane."""
         del prior, tick
         frames = []
@@ -119,15 +119,15 @@ class TestEngine:
     def test_takes_a_single_frame(self, engine: Engine) -> None:
         """Without any other frame to look at the hole is filled all the same."""
         strip, _ = make_strip(LAYOUTS[0], frames=3)
-        single = Strip(
+        single = InpaintInput(
             planes=tuple(plane[1:2] for plane in strip.planes),
             masks=strip.masks,
             mask_of=strip.mask_of[1:2],
             fill_start=0,
             fill_stop=1,
             cuts=(),
-            thumbs=strip.thumbs[1:2],
-            thumb_scale=strip.thumb_scale,
+            thumbnails=strip.thumbnails[1:2],
+            thumbnail_scale=strip.thumbnail_scale,
             layout=strip.layout,
         )
         filled = engine.fill(single, None, lambda _: None)
@@ -239,5 +239,5 @@ def test_auto_does_not_do_with_less_what_was_fetched(tmp_path: Path) -> None:
 def test_diffusion_without_weights_names_the_command_that_fetches_them(tmp_path: Path) -> None:
     """The operator mends it; the queue waits."""
     with pytest.raises(WeightsMissing, match="models fetch") as caught:
-        make_engine("diffueraser", Means(HostSettings(models=str(tmp_path))))
+        make_engine("diffueraser", EngineContext(HostSettings(models=str(tmp_path))))
     assert caught.value.remedy is Remedy.FIX_HOST

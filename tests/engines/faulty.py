@@ -15,12 +15,12 @@ import numpy as np
 
 from erasecore.engines.base import Engine, Filled, FilledFrame, Origin, Tick, Traits
 from erasecore.engines.propagate.engine import PropagateEngine
-from erasecore.engines.registry import Means
+from erasecore.engines.registry import EngineContext
 from erasecore.errors import EngineMissing, OutOfMemory, VerifyFailed
-from erasecore.memory.ladder import Rung, Site
-from erasecore.model.strip_types import Strip, reduce_mask
+from erasecore.memory.ladder import Rung, WorkloadKey
+from erasecore.model.inpaint_input import InpaintInput, reduce_mask
 
-Fill = Callable[[Strip, Filled | None, Tick], Filled]
+Fill = Callable[[InpaintInput, Filled | None, Tick], Filled]
 
 
 class Faulty:
@@ -34,27 +34,27 @@ class Faulty:
         """A second of context, as the real one."""
         return Traits(name=self._name, context_seconds=1.0)
 
-    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(self, strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         """Go wrong."""
         return self._fill(strip, prior, tick)
 
 
 def _raising(error: Callable[[], Exception]) -> Callable[[], Engine]:
-    def fill(_strip: Strip, _prior: Filled | None, _tick: Tick) -> NoReturn:
+    def fill(_strip: InpaintInput, _prior: Filled | None, _tick: Tick) -> NoReturn:
         raise error()
 
     return lambda: Faulty("raising", fill)
 
 
 def _doing(act: Callable[[], object]) -> Callable[[], Engine]:
-    def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         act()
         return PropagateEngine().fill(strip, prior, tick)
 
     return lambda: Faulty("doing", fill)
 
 
-def _short(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+def _short(strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
     filled = PropagateEngine().fill(strip, prior, tick)
     return replace(filled, frames=filled.frames[:-1])
 
@@ -79,7 +79,7 @@ AT_ONCE = (24, 2)
 """Blocks that the hungry engine holds at once, by rung."""
 
 
-def hungry(means: Means) -> Engine:
+def hungry(means: EngineContext) -> Engine:
     """An engine that fills well and needs a lot of memory for it, less of it one rung lower.
 
     It writes to all that it takes, so that the kernel has to find it.
@@ -92,12 +92,12 @@ def hungry(means: Means) -> Engine:
     return _climbing("hungry", means, hold)
 
 
-def gluttonous(means: Means) -> Engine:
+def gluttonous(means: EngineContext) -> Engine:
     """An engine that asks for more than any machine has, in arrays, and little one rung lower."""
     return _climbing("gluttonous", means, lambda count: np.empty(1 << (50 if count > 2 else 1)))
 
 
-def mortal(means: Means) -> Engine:
+def mortal(means: EngineContext) -> Engine:
     """An engine that is killed as the kernel would kill it, unless it works one rung lower."""
 
     def die(count: int) -> None:
@@ -107,28 +107,28 @@ def mortal(means: Means) -> Engine:
     return _climbing("mortal", means, die)
 
 
-def _climbing(name: str, means: Means, need: Callable[[int], object]) -> Engine:
+def _climbing(name: str, means: EngineContext, need: Callable[[int], object]) -> Engine:
     rungs = [Rung(f"{count} at once", count) for count in AT_ONCE]
 
-    def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         height, width = strip.masks.shape[1:]
-        means.ladders.ladder(Site(name, width, height), rungs).run(need)
+        means.ladders.ladder(WorkloadKey(name, width, height), rungs).run(need)
         return PropagateEngine().fill(strip, prior, tick)
 
     return Faulty(name, fill)
 
 
-def card_lost_once(means: Means) -> Engine:
+def card_lost_once(means: EngineContext) -> Engine:
     """An engine that loses its graphics card, once for each state folder."""
     return _once(means, lambda: RuntimeError(LOST))
 
 
-def short_once(means: Means) -> Engine:
+def short_once(means: EngineContext) -> Engine:
     """An engine that runs out of memory with no ladder of its own, once for each state folder."""
     return _once(means, MemoryError)
 
 
-def assert_once(means: Means) -> Engine:
+def assert_once(means: EngineContext) -> Engine:
     """An engine that really loses its graphics card, once; afterwards it proves that it has it."""
     torch = importlib.import_module("torch")
     three = torch.arange(3, device="cuda")
@@ -144,11 +144,11 @@ def assert_once(means: Means) -> Engine:
 
 
 def _once(
-    means: Means, error: Callable[[], Exception], well: Callable[[], object] = lambda: None
+    means: EngineContext, error: Callable[[], Exception], well: Callable[[], object] = lambda: None
 ) -> Engine:
     done = Path(means.host.state) / "gone-wrong"
 
-    def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         if not done.exists():
             done.touch()
             raise error()
@@ -172,7 +172,7 @@ def careless() -> Engine:
     """An engine that leaves the text in the first strip it gets, and fills well from then on."""
     strips = 0
 
-    def fill(strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         nonlocal strips
         strips += 1
         if strips == 1:
@@ -182,7 +182,7 @@ def careless() -> Engine:
     return Faulty("careless", fill)
 
 
-def _unchanged(strip: Strip, _prior: Filled | None, _tick: Tick) -> Filled:
+def _unchanged(strip: InpaintInput, _prior: Filled | None, _tick: Tick) -> Filled:
     frames = []
     for index in range(strip.fill_start, strip.fill_stop):
         mask = strip.mask(index)

@@ -19,9 +19,9 @@ from erasecore.engines.diffueraser import denoise as denoising
 from erasecore.engines.diffueraser import sampler, temporal
 from erasecore.engines.diffueraser import vae as vaes
 from erasecore.engines.diffueraser.brushnet import BrushNet
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.loading import build_brushnet, build_unet, build_vae
 from erasecore.engines.diffueraser.lora import Lora
-from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.unet import MotionUNet
 from erasecore.engines.diffueraser.vae import U8
@@ -72,8 +72,8 @@ def brushnet_forward(
     m: BrushNet, sample: Tensor, timestep: Tensor, emb: Tensor, cond5: Tensor
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
     """The 28 taps: 12 on the way down, 1 in the middle, 15 on the way up."""
-    taps = list(m.taps(sample, cond5, m.setting(int(timestep), emb, 1)))
-    return taps[:12], taps[12], taps[13:]
+    residuals = list(m.residuals(sample, cond5, m.setting(int(timestep), emb, 1)))
+    return residuals[:12], residuals[12], residuals[13:]
 
 
 def unet_forward(  # noqa: PLR0917  # the checker's interface
@@ -87,10 +87,10 @@ def unet_forward(  # noqa: PLR0917  # the checker's interface
     up: list[Tensor] | None,
 ) -> Tensor:
     """The predicted noise, with or without BrushNet's taps."""
-    taps: Iterator[Tensor] | None = None
+    residuals: Iterator[Tensor] | None = None
     if down is not None and mid is not None and up is not None:
-        taps = iter([*down, mid, *up])
-    noise: Tensor = m(sample, m.setting(int(timestep), emb, 1), num_frames, taps)
+        residuals = iter([*down, mid, *up])
+    noise: Tensor = m(sample, m.setting(int(timestep), emb, 1), num_frames, residuals)
     return noise
 
 
@@ -117,7 +117,7 @@ def denoise(  # noqa: PLR0917  # the checker's interface
 ) -> Tensor:
     """The latents without noise."""
     assert clip == temporal.WINDOW
-    networks = Networks(brushnet, unet, _NO_VAE, emb)
+    networks = Components(brushnet, unet, _NO_VAE, emb)
     return denoising.denoise(networks, latents, cond5, steps=steps, plan=PLAN, tick=_quiet)
 
 
@@ -145,7 +145,7 @@ def run_video(  # noqa: PLR0917  # the checker's interface
     emb: Tensor,
 ) -> dict[str, Tensor | U8]:
     """The whole way of one clip."""
-    networks = Networks(brushnet, unet, vae, emb)
+    networks = Components(brushnet, unet, vae, emb)
     scene = sampler.Scene(frames_u8, masks_u8 > 0, priors_u8)
     latents = sampler.sample(networks, scene, noise_pre, RECIPE, plan=PLAN, tick=_quiet)
     images = decode(vae, latents)

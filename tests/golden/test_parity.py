@@ -14,9 +14,9 @@ from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from safetensors.torch import load_file
 from torch import Tensor
 
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.loading import build_brushnet, build_unet
-from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from tests.golden import parity_adapter, seeded_fill
 
@@ -75,7 +75,7 @@ def test_half_precision_stays_close(precision: torch.dtype, limit: float) -> Non
     assert 1e-6 < off <= limit
 
 
-def golden_networks(precision: torch.dtype) -> Networks:
+def golden_networks(precision: torch.dtype) -> Components:
     """The networks that the golden data was made with, in ``precision``."""
     meta = json.loads((DATA / "meta.json").read_text())
     built: dict[str, Any] = {}
@@ -87,7 +87,7 @@ def golden_networks(precision: torch.dtype) -> Networks:
         )
         built[name] = network.to(precision)
     prompt = load_file(DATA / "c_loop.safetensors")["emb"].to(precision)
-    return Networks(built["brushnet"], built["unet_main"], built["vae"], prompt)
+    return Components(built["brushnet"], built["unet_main"], built["vae"], prompt)
 
 
 def rms(values: Tensor) -> float:

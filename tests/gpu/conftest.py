@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from erasecore.engines.diffueraser.painter import NetworkPainter
+from erasecore.engines.diffueraser.pipeline import DiffusionPipeline
 from erasecore.memory.malloc import free_memory
 from erasecore.settings import DiffusionSettings, Precision
 from erasecore.weights.layout import locate
@@ -57,16 +57,16 @@ def models(device: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def painter(models: Path) -> Iterator[NetworkPainter]:
+def pipeline(models: Path) -> Iterator[DiffusionPipeline]:
     """Paints with these networks on the card, in float32."""
     yield painter_of(models, Precision.FLOAT32)
     free_memory()
 
 
-def painter_of(models: Path, precision: Precision) -> NetworkPainter:
+def painter_of(models: Path, precision: Precision) -> DiffusionPipeline:
     """A painter on the best device there is."""
     settings = DiffusionSettings(precision=precision)
-    return NetworkPainter(locate(models), settings, None, threads=1)
+    return DiffusionPipeline(locate(models), settings, None, threads=1)
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ import psutil
 import pytest
 import torch
 
-from erasecore.engines.diffueraser.loading import Placement, load_networks
-from erasecore.engines.diffueraser.networks import Networks
-from erasecore.engines.diffueraser.painter import NetworkPainter
+from erasecore.engines.diffueraser.components import Components
+from erasecore.engines.diffueraser.conditioning import Conditioning
+from erasecore.engines.diffueraser.loading import Placement, load_components
+from erasecore.engines.diffueraser.pipeline import DiffusionPipeline
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rgb import FINE
 from erasecore.engines.diffueraser.rungs import rungs
 from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
-from erasecore.engines.diffueraser.shown import Shown
 from erasecore.engines.diffueraser.vae import U16
-from erasecore.memory.ladder import Ladders, Rung, Site
-from erasecore.memory.ladder_store import RungBook
+from erasecore.memory.ladder import Ladders, Rung, WorkloadKey
+from erasecore.memory.ladder_store import FileLadderStore
 from erasecore.memory.malloc import free_memory
 from erasecore.settings import DiffusionSettings, Precision
 from erasecore.weights.layout import locate
@@ -44,7 +44,7 @@ WARM = 4  # jobs after which nothing may grow any more
 GROWTH_BYTES = 48 << 20  # of the process on the host: what allocators round up to
 
 
-def scene(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> Shown:
+def scene(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> Conditioning:
     """A smooth moving picture with a line of holes."""
     rows, columns = np.mgrid[0:height, 0:width]
     pictures = np.stack(
@@ -55,12 +55,12 @@ def scene(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> Sho
     ).astype(np.uint8)
     holes = np.zeros((frames, height, width), np.bool_)
     holes[:, height // 2 : height // 2 + 32, width // 4 : 3 * width // 4] = True
-    return Shown(pictures, holes)
+    return Conditioning(pictures, holes)
 
 
-def paint(painter: NetworkPainter, plan: BatchPlan) -> U16:
+def paint(pipeline: DiffusionPipeline, plan: BatchPlan) -> U16:
     """The wanted frames."""
-    return painter.paint(scene(), WANTED, plan, lambda _: None)
+    return pipeline.paint(scene(), WANTED, plan, lambda _: None)
 
 
 def levels_between(one: U16, other: U16) -> float:
@@ -68,11 +68,11 @@ def levels_between(one: U16, other: U16) -> float:
     return float(np.abs(one.astype(np.int32) - other).mean()) / FINE
 
 
-def reserved_by(painter: NetworkPainter, plan: BatchPlan) -> int:
+def reserved_by(pipeline: DiffusionPipeline, plan: BatchPlan) -> int:
     """The most that a plan takes from the card, in bytes."""
     free_memory()
     torch.cuda.reset_peak_memory_stats()
-    paint(painter, plan)
+    paint(pipeline, plan)
     return torch.cuda.max_memory_reserved()
 
 
@@ -91,18 +91,18 @@ def card_of(size_bytes: int) -> Iterator[None]:
 
 @pytest.mark.budget(600)
 @pytest.mark.usefixtures("card")
-def test_a_card_that_is_too_small(painter: NetworkPainter, tmp_path: Path) -> None:
+def test_a_card_that_is_too_small(pipeline: DiffusionPipeline, tmp_path: Path) -> None:
     """Rung by rung down to what fits; the same pictures; the next film begins there."""
-    plenty = paint(painter, PLANS[0].plan)
-    most, least = reserved_by(painter, PLANS[0].plan), reserved_by(painter, LEAST)
+    plenty = paint(pipeline, PLANS[0].plan)
+    most, least = reserved_by(pipeline, PLANS[0].plan), reserved_by(pipeline, LEAST)
     assert most > 1.3 * least, "the rungs make no difference on this card"
-    site = Site("diffueraser", WIDTH, HEIGHT, painter.device)
-    ladders = Ladders(RungBook(tmp_path))
+    site = WorkloadKey("diffueraser", WIDTH, HEIGHT, pipeline.device)
+    ladders = Ladders(FileLadderStore(tmp_path))
     with card_of((most + least) // 2):
-        made = ladders.ladder(site, PLANS).run(lambda plan: paint(painter, plan))
+        made = ladders.ladder(site, PLANS).run(lambda plan: paint(pipeline, plan))
         (told,) = ladders.close()
-        again = Ladders(RungBook(tmp_path))
-        repeated = again.ladder(site, PLANS).run(lambda plan: paint(painter, plan))
+        again = Ladders(FileLadderStore(tmp_path))
+        repeated = again.ladder(site, PLANS).run(lambda plan: paint(pipeline, plan))
         (told_again,) = again.close()
     assert told.steps_down >= 1
     assert told_again.rung == told.rung
@@ -118,7 +118,7 @@ def test_the_card_computes_as_the_cpu_does(models: Path, device: str) -> None:
     whole = Scene(frames=shown.frames, holes=shown.holes, prior=shown.frames)
 
     def painted(placement: Placement) -> U16:
-        networks: Networks = load_networks(locate(models), placement, state=None)
+        networks: Components = load_components(locate(models), placement, state=None)
         return inpaint(networks, whole, Recipe(), plan=LEAST, wanted=few, tick=lambda _: None)
 
     before = torch.backends.cudnn.allow_tf32
@@ -137,18 +137,18 @@ def test_the_card_computes_as_the_cpu_does(models: Path, device: str) -> None:
 def test_flat_memory(models: Path, device: str) -> None:
     """Twenty jobs in a row leave as much on the card, and in the process, as a few."""
     half = device == "cuda"  # a CPU takes minutes for what a card does at once
-    painter = painter_of(models, Precision.FLOAT16 if half else Precision.FLOAT32)
+    pipeline = painter_of(models, Precision.FLOAT16 if half else Precision.FLOAT32)
     shown = scene() if half else scene(26, 64, 128)
     process = psutil.Process()
     kept: list[tuple[int, int]] = []
     for _ in range(JOBS):
-        painter.paint(shown, range(4, 22), PLANS[0].plan, lambda _: None)
+        pipeline.paint(shown, range(4, 22), PLANS[0].plan, lambda _: None)
         free_memory()
         kept.append((torch.cuda.memory_allocated(), process.memory_info().rss))
     card = [on_card for on_card, _ in kept[WARM:]]
     assert max(card) == min(card)
     assert kept[-1][1] - kept[WARM][1] < GROWTH_BYTES
-    del painter
+    del pipeline
     gc.collect()
 
 

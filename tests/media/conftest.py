@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from erasecore.detect.detector import RapidOcrDetector
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 
 
 @pytest.fixture(scope="session")
-def tools() -> Tools:
+def tools() -> ModelCache:
     """Loaded once for all films, as in the worker."""
-    return Tools.load(threads=2)
+    return ModelCache.load(threads=2)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from erasecore.pipeline import erase
 from erasecore.reports import EraseReport, Progress
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 from erasecore.settings import EraseSettings
 from tests.clips import DrawnFilm
 
@@ -18,14 +18,14 @@ from tests.clips import DrawnFilm
 def run(
     source: Path,
     folder: Path,
-    tools: Tools,
+    tools: ModelCache,
     settings: EraseSettings | None = None,
     seen: list[Progress] | None = None,
 ) -> EraseReport:
     """``erase`` in a folder of its own."""
     folder.mkdir(exist_ok=True)
     observe = seen.append if seen is not None else lambda _: None
-    return erase(source, folder, settings or EraseSettings(), tools=tools, observe=observe)
+    return erase(source, folder, settings or EraseSettings(), models=tools, observe=observe)
 
 
 def planes_of(path: Path) -> list[tuple[NDArray[np.uint16], ...]]:

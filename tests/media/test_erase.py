@@ -15,7 +15,7 @@ import pytest
 from erasecore.errors import EmptyFile
 from erasecore.pipeline import PREVIEW, SUBTITLES, erase
 from erasecore.reports import Progress, Stage
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 from erasecore.settings import EncodeSettings, EraseSettings, HostSettings
 from tests.clips import Caption, Coding, clean_film, make_film
 from tests.detectors import BrightTextDetector
@@ -26,7 +26,7 @@ CAPTION = Caption("Where were you?", 8, 30)
 
 
 @pytest.mark.parametrize("pix_fmt", LOSSLESS)
-def test_outside_the_ink_no_bit_changes(pix_fmt: str, tmp_path: Path, tools: Tools) -> None:
+def test_outside_the_ink_no_bit_changes(pix_fmt: str, tmp_path: Path, tools: ModelCache) -> None:
     """Through the whole program, with a lossless codec: 8 and 10 bit, 4:2:0, 4:2:2, 4:4:4.
 
     Every sample further from the letters than their outline and halo is the source's own.
@@ -54,7 +54,7 @@ def test_outside_the_ink_no_bit_changes(pix_fmt: str, tmp_path: Path, tools: Too
     assert ink_psnr(film, tmp_path / "job" / report.result, scale=depth) > 28
 
 
-def test_a_film_without_subtitles_stays_byte_for_byte(tmp_path: Path, tools: Tools) -> None:
+def test_a_film_without_subtitles_stays_byte_for_byte(tmp_path: Path, tools: ModelCache) -> None:
     """The result is a copy, and the report says ``untouched``."""
     source = tmp_path / "film.mp4"
     clean_film(source)
@@ -66,7 +66,7 @@ def test_a_film_without_subtitles_stays_byte_for_byte(tmp_path: Path, tools: Too
     assert result.read_bytes() == source.read_bytes()
 
 
-def test_the_report_says_what_was_done(tmp_path: Path, tools: Tools) -> None:
+def test_the_report_says_what_was_done(tmp_path: Path, tools: ModelCache) -> None:
     """Times, place, shares that add up, no text left, and a preview to look at."""
     source = tmp_path / "film.mp4"
     film = make_film(source, [CAPTION])
@@ -93,7 +93,7 @@ def test_the_report_says_what_was_done(tmp_path: Path, tools: Tools) -> None:
 
 
 def test_the_background_under_a_translucent_plate_is_solved_for(
-    tmp_path: Path, tools: Tools
+    tmp_path: Path, tools: ModelCache
 ) -> None:
     """The plate's pixels count as unblended and come out near the clean film."""
     source = tmp_path / "film.mp4"
@@ -107,7 +107,7 @@ def test_the_background_under_a_translucent_plate_is_solved_for(
 
 @pytest.mark.parametrize("plate_alpha", [0.5, 1.0])
 def test_a_plate_that_fades_in_a_moving_scene_leaves_no_ghost(
-    tmp_path: Path, tools: Tools, plate_alpha: float
+    tmp_path: Path, tools: ModelCache, plate_alpha: float
 ) -> None:
     """Each frame is undone, or filled, for what it shows of the plate."""
     source = tmp_path / "film.mp4"
@@ -118,7 +118,7 @@ def test_a_plate_that_fades_in_a_moving_scene_leaves_no_ghost(
     assert ink_psnr(film, tmp_path / "job" / report.result) > 34
 
 
-def test_an_opaque_bar_goes_with_its_text(tmp_path: Path, tools: Tools) -> None:
+def test_an_opaque_bar_goes_with_its_text(tmp_path: Path, tools: ModelCache) -> None:
     """What other frames show comes back where the bar was, and no dark bar is left."""
     source = tmp_path / "film.mp4"
     film = make_film(source, [Caption("On a bar", 8, 30, plate_alpha=1.0)])
@@ -127,7 +127,7 @@ def test_an_opaque_bar_goes_with_its_text(tmp_path: Path, tools: Tools) -> None:
     assert ink_psnr(film, tmp_path / "job" / report.result) > 28
 
 
-def test_progress_rises_to_the_end(tmp_path: Path, tools: Tools) -> None:
+def test_progress_rises_to_the_end(tmp_path: Path, tools: ModelCache) -> None:
     """Every stage is told, the share of the job never falls and ends at 1."""
     source, seen = tmp_path / "film.mp4", list[Progress]()
     make_film(source, [CAPTION])
@@ -148,7 +148,7 @@ class Stopped(Exception):
     """Stands for a crash in the middle of the work."""
 
 
-def test_a_second_attempt_goes_on_at_the_next_segment(tmp_path: Path, tools: Tools) -> None:
+def test_a_second_attempt_goes_on_at_the_next_segment(tmp_path: Path, tools: ModelCache) -> None:
     """Stopped while the last segment is encoded: finished ones are kept, not made again.
 
     The result shows what an uninterrupted run's does, within the encoder's own noise: x264 is not
@@ -171,7 +171,7 @@ def test_a_second_attempt_goes_on_at_the_next_segment(tmp_path: Path, tools: Too
             raise Stopped
 
     with pytest.raises(Stopped):
-        erase(source, folder, settings, tools=tools, observe=stop_late)
+        erase(source, folder, settings, models=tools, observe=stop_late)
     done = sorted(path.name for path in (folder / "segments").glob("*.json"))
     kept = {name: (folder / "segments" / name).stat().st_mtime_ns for name in done}
     assert "0000.json" in done
@@ -189,7 +189,9 @@ def test_a_second_attempt_goes_on_at_the_next_segment(tmp_path: Path, tools: Too
     assert max(errors) < 4
 
 
-def test_other_settings_do_not_go_on_from_old_checkpoints(tmp_path: Path, tools: Tools) -> None:
+def test_other_settings_do_not_go_on_from_old_checkpoints(
+    tmp_path: Path, tools: ModelCache
+) -> None:
     """What was made for one wish is not passed off as made for another."""
     source = tmp_path / "film.mp4"
     make_film(source, [CAPTION])
@@ -199,7 +201,7 @@ def test_other_settings_do_not_go_on_from_old_checkpoints(tmp_path: Path, tools:
     assert run(source, tmp_path / "job", tools, other).segments_resumed == 1
 
 
-def test_only_the_jobs_folder_is_written(tmp_path: Path, tools: Tools) -> None:
+def test_only_the_jobs_folder_is_written(tmp_path: Path, tools: ModelCache) -> None:
     """Neither the source nor anything beside it changes."""
     home = tmp_path / "home"
     home.mkdir()
@@ -213,7 +215,7 @@ def test_only_the_jobs_folder_is_written(tmp_path: Path, tools: Tools) -> None:
 
 
 def test_a_variable_rate_film_keeps_its_stamps_through_segments(
-    tmp_path: Path, tools: Tools
+    tmp_path: Path, tools: ModelCache
 ) -> None:
     """Uneven steps, several segments: every time stamp comes out as it went in."""
     source = tmp_path / "film.mp4"
@@ -234,7 +236,7 @@ def stamps(path: Path) -> list[Fraction]:
         return [Fraction(frame.pts or 0) * (frame.time_base or 1) for frame in frames]
 
 
-def test_an_unusable_film_raises_its_own_error(tmp_path: Path, tools: Tools) -> None:
+def test_an_unusable_film_raises_its_own_error(tmp_path: Path, tools: ModelCache) -> None:
     """The pipeline lets the reader's errors through as they are."""
     source = tmp_path / "film.mp4"
     source.touch()
@@ -246,5 +248,5 @@ def test_an_unusable_film_raises_its_own_error(tmp_path: Path, tools: Tools) -> 
 def test_encoders_keep_to_the_workers_threads(asked: int, most: int, used: int) -> None:
     """Of what the settings ask for and what the worker may use, the less; else all there are."""
     settings = EraseSettings(encode=EncodeSettings(threads=asked))
-    tools = Tools(BrightTextDetector(), host=HostSettings(threads=most))
+    tools = ModelCache(BrightTextDetector(), host=HostSettings(threads=most))
     assert tools.capped(settings).encode.threads == used

@@ -16,7 +16,7 @@ from PIL import Image
 from erasecore.errors import BadMask, BadSubtitleFile, Remedy
 from erasecore.pipeline import erase
 from erasecore.reports import EraseReport
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 from erasecore.selection.masks import FilmMask, PictureMask, open_mask
 from erasecore.settings import (
     Companions,
@@ -36,7 +36,7 @@ BLOCK = (60, 100, 120, 130)  # left, top, right, bottom
 
 def run(
     source: Path,
-    tools: Tools,
+    tools: ModelCache,
     *,
     mask: Path | None = None,
     cues: Path | None = None,
@@ -48,7 +48,7 @@ def run(
     companions = Companions(cues=str(cues or ""), mask=str(mask or ""))
     settings = EraseSettings(detect=detect or DetectSettings())
     return erase(
-        source, folder, settings, tools=tools, observe=lambda _: None, companions=companions
+        source, folder, settings, models=tools, observe=lambda _: None, companions=companions
     )
 
 
@@ -80,7 +80,7 @@ def changed(before: Path, after: Path) -> NDArray[np.bool_]:
     return np.stack([one[0] != other[0] for one, other in pairs])
 
 
-def test_a_picture_erases_exactly_where_it_is_white(tmp_path: Path, tools: Tools) -> None:
+def test_a_picture_erases_exactly_where_it_is_white(tmp_path: Path, tools: ModelCache) -> None:
     """Losslessly coded, no sample outside changes, though there are subtitles; most inside do."""
     source = tmp_path / "film.mkv"
     write(source, painted(block_mask(), Caption("Where were you?", 8, 30)), LOSSLESS)
@@ -95,7 +95,7 @@ def test_a_picture_erases_exactly_where_it_is_white(tmp_path: Path, tools: Tools
     assert where[:, white].mean() > 0.9
 
 
-def test_a_picture_counts_only_in_the_times_asked_for(tmp_path: Path, tools: Tools) -> None:
+def test_a_picture_counts_only_in_the_times_asked_for(tmp_path: Path, tools: ModelCache) -> None:
     """Times of the settings, to the frame."""
     source = tmp_path / "film.mkv"
     write(source, painted(block_mask()), LOSSLESS)
@@ -106,7 +106,7 @@ def test_a_picture_counts_only_in_the_times_asked_for(tmp_path: Path, tools: Too
     assert np.flatnonzero(where).tolist() == [*range(10, 20), *range(30, 38)]
 
 
-def test_a_film_erases_frame_by_frame(tmp_path: Path, tools: Tools) -> None:
+def test_a_film_erases_frame_by_frame(tmp_path: Path, tools: ModelCache) -> None:
     """A white square that moves: each frame changes where its own mask is white, nowhere else.
 
     Its areas are one event as long as they overlap; the mask's own frames say when.
@@ -126,7 +126,7 @@ def test_a_film_erases_frame_by_frame(tmp_path: Path, tools: Tools) -> None:
     assert where[masks > 0].mean() > 0.9
 
 
-def test_what_a_mask_erases_comes_back_from_other_frames(tmp_path: Path, tools: Tools) -> None:
+def test_what_a_mask_erases_comes_back_from_other_frames(tmp_path: Path, tools: ModelCache) -> None:
     """A drawn logo that was there all the time, under a mask of its shape, over a moving scene."""
     source = tmp_path / "film.mp4"
     logo = Caption("CHANNEL", 0, 60, bottom_share=0.7)
@@ -138,7 +138,7 @@ def test_what_a_mask_erases_comes_back_from_other_frames(tmp_path: Path, tools: 
     assert ink_psnr(film, tmp_path / "job" / report.result) > 30
 
 
-def test_a_masked_film_goes_on_where_it_was(tmp_path: Path, tools: Tools) -> None:
+def test_a_masked_film_goes_on_where_it_was(tmp_path: Path, tools: ModelCache) -> None:
     """A second run finds its segments; another mask of the same name begins anew."""
     source = tmp_path / "film.mkv"
     make_film(source)
@@ -300,7 +300,7 @@ def srt(folder: Path, *spans: tuple[str, str]) -> Path:
 TWO = [Caption("Where were you?", 8, 30), Caption("Nobody told me so", 100, 122)]
 
 
-def test_a_subtitle_file_narrows_when_text_may_appear(tmp_path: Path, tools: Tools) -> None:
+def test_a_subtitle_file_narrows_when_text_may_appear(tmp_path: Path, tools: ModelCache) -> None:
     """Of two subtitles the one at its cue goes, whole; the other stays as it is."""
     source = tmp_path / "film.mkv"
     make_film(source, TWO, frames=130, coding=LOSSLESS)
@@ -312,7 +312,7 @@ def test_a_subtitle_file_narrows_when_text_may_appear(tmp_path: Path, tools: Too
     assert report.warnings == ()
 
 
-def test_a_subtitle_file_without_a_cue_in_the_film(tmp_path: Path, tools: Tools) -> None:
+def test_a_subtitle_file_without_a_cue_in_the_film(tmp_path: Path, tools: ModelCache) -> None:
     """Nothing is changed, and the report says why."""
     source = tmp_path / "film.mp4"
     make_film(source, TWO[:1])
@@ -322,7 +322,7 @@ def test_a_subtitle_file_without_a_cue_in_the_film(tmp_path: Path, tools: Tools)
     assert "no subtitle was found at the times of the .srt" in report.warnings[0]
 
 
-def test_an_unusable_subtitle_file_is_an_error(tmp_path: Path, tools: Tools) -> None:
+def test_an_unusable_subtitle_file_is_an_error(tmp_path: Path, tools: ModelCache) -> None:
     """The film is not done as if it had none."""
     source = tmp_path / "film.mp4"
     make_film(source, TWO[:1])
@@ -331,7 +331,9 @@ def test_an_unusable_subtitle_file_is_an_error(tmp_path: Path, tools: Tools) -> 
         run(source, tools, cues=tmp_path / "film.srt")
 
 
-def test_a_line_that_reaches_into_a_range_goes_as_a_whole(tmp_path: Path, tools: Tools) -> None:
+def test_a_line_that_reaches_into_a_range_goes_as_a_whole(
+    tmp_path: Path, tools: ModelCache
+) -> None:
     """Begun three seconds before and ended after it: from its first frame to its last."""
     source = tmp_path / "film.mp4"
     film = draw(320, 180, 130, captions=[Caption("A long one it is", 10, 118)])
@@ -342,7 +344,7 @@ def test_a_line_that_reaches_into_a_range_goes_as_a_whole(tmp_path: Path, tools:
     assert (event.start, event.stop) == (10, 118)
 
 
-def test_lines_outside_the_regions_stay(tmp_path: Path, tools: Tools) -> None:
+def test_lines_outside_the_regions_stay(tmp_path: Path, tools: ModelCache) -> None:
     """Of a line at the top and one at the bottom only the one in the region goes."""
     source = tmp_path / "film.mkv"
     captions = [Caption("Where were you?", 8, 30), Caption("Up here", 8, 30, bottom_share=0.85)]
@@ -355,7 +357,7 @@ def test_lines_outside_the_regions_stay(tmp_path: Path, tools: Tools) -> None:
     assert where[:, 90:].any()
 
 
-def test_lines_outside_the_times_stay(tmp_path: Path, tools: Tools) -> None:
+def test_lines_outside_the_times_stay(tmp_path: Path, tools: ModelCache) -> None:
     """On the film's own clock, also where frames are unevenly paced."""
     source = tmp_path / "film.mkv"
     steps = [40] * 60 + [200] * 70  # the second half is five times slower

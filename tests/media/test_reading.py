@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from erasecore.pipeline import SUBTITLES
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 from erasecore.settings import EraseSettings
 from erasecore.text.srt import UNREADABLE
 from tests.clips import Caption, Coding, clean_film, draw, ffmpeg, make_film, small_film, write
@@ -47,7 +47,7 @@ CAPTIONS = (
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p10le"])
-def test_what_is_erased_is_read(tmp_path: Path, tools: Tools, pix_fmt: str) -> None:
+def test_what_is_erased_is_read(tmp_path: Path, tools: ModelCache, pix_fmt: str) -> None:
     """A line, two lines on a plate right after it, a yellow one that fades: words and times."""
     coding = Coding(pix_fmt=pix_fmt)
     make_film(tmp_path / "film.mkv", CAPTIONS, width=480, height=270, frames=96, coding=coding)
@@ -62,7 +62,7 @@ def test_what_is_erased_is_read(tmp_path: Path, tools: Tools, pix_fmt: str) -> N
     assert all(event.text_score > 0.9 for event in report.events)
 
 
-def test_times_are_those_of_the_players_clock(tmp_path: Path, tools: Tools) -> None:
+def test_times_are_those_of_the_players_clock(tmp_path: Path, tools: ModelCache) -> None:
     """Uneven frames that begin half a second after the sound: cues lie on those frames."""
     random = np.random.default_rng(3)
     pts = tuple(int(step) for step in np.cumsum(random.integers(300, 900, 60)))
@@ -82,7 +82,7 @@ def test_times_are_those_of_the_players_clock(tmp_path: Path, tools: Tools) -> N
     assert shown[49] - slack <= stop <= shown[51] + slack
 
 
-def test_unknown_script_is_told_not_guessed(tmp_path: Path, tools: Tools) -> None:
+def test_unknown_script_is_told_not_guessed(tmp_path: Path, tools: ModelCache) -> None:
     """Letters that nobody knows (here: mirrored ones) keep their time and are called unreadable."""
     film = draw(480, 270, 50, captions=[Caption("Nobody regrets this journey", 8, 44)])
     write(tmp_path / "film.mp4", np.ascontiguousarray(film.shown[:, :, ::-1]))
@@ -94,7 +94,7 @@ def test_unknown_script_is_told_not_guessed(tmp_path: Path, tools: Tools) -> Non
     assert [event.text for event in report.events] == [""]
 
 
-def test_switched_off(tmp_path: Path, tools: Tools) -> None:
+def test_switched_off(tmp_path: Path, tools: ModelCache) -> None:
     """Without the wish for a subtitle file nothing is read, and none is made."""
     small_film(tmp_path / "film.mp4")
     settings = replace(EraseSettings(), srt=False)
@@ -104,7 +104,7 @@ def test_switched_off(tmp_path: Path, tools: Tools) -> None:
     assert not (tmp_path / "job" / SUBTITLES).exists()
 
 
-def test_film_without_subtitles(tmp_path: Path, tools: Tools) -> None:
+def test_film_without_subtitles(tmp_path: Path, tools: ModelCache) -> None:
     """Nothing is erased: there is no subtitle file, not even that of an earlier film."""
     clean_film(tmp_path / "film.mp4")
     (tmp_path / "job").mkdir()
@@ -113,7 +113,7 @@ def test_film_without_subtitles(tmp_path: Path, tools: Tools) -> None:
     assert not (tmp_path / "job" / SUBTITLES).exists()
 
 
-def test_an_event_over_several_segments_is_told_once(tmp_path: Path, tools: Tools) -> None:
+def test_an_event_over_several_segments_is_told_once(tmp_path: Path, tools: ModelCache) -> None:
     """A text that stays while segments end and begin is one cue."""
     make_film(tmp_path / "film.mp4", [Caption("It was always here", 4, 116)], frames=120)
     settings = replace(EraseSettings(), segment_seconds=1.2)

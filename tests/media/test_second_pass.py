@@ -14,7 +14,7 @@ from erasecore.detect.detector import Bgr, Detector, RapidOcrDetector, TextBox
 from erasecore.errors import Remedy, TextRemains
 from erasecore.pipeline import PREVIEW, erase
 from erasecore.reports import Progress, Stage
-from erasecore.resources import Tools
+from erasecore.resources import ModelCache
 from erasecore.settings import EraseSettings, OnResidual
 from tests.clips import U8, Caption, draw, make_film, write
 from tests.engines.faulty import blind, careless
@@ -29,7 +29,7 @@ def test_text_left_by_the_first_pass_goes_in_the_second(
     """The second file takes the first one's place, and its record says that it was a second."""
     source = tmp_path / "film.mp4"
     film = make_film(source, [CAPTION])
-    tools = Tools(detector, {"auto": careless()})
+    tools = ModelCache(detector, {"auto": careless()})
     report = run(source, tmp_path / "job", tools)
     (event,) = report.events
     assert (event.passes, event.residual, report.residual_events) == (2, False, 0)
@@ -55,11 +55,11 @@ def test_a_crash_in_the_second_pass_loses_nothing(
         if progress.stage is Stage.ERASE and (folder / "segments" / "0000.mkv").exists():
             raise Stopped  # the first pass is encoded, the second is under way
 
-    tools = Tools(detector, {"auto": careless()})
+    tools = ModelCache(detector, {"auto": careless()})
     with pytest.raises(Stopped):
-        erase(source, folder, EraseSettings(), tools=tools, observe=stop)
+        erase(source, folder, EraseSettings(), models=tools, observe=stop)
     assert list((folder / "segments").glob("*.json")) == []
-    report = run(source, folder, Tools(detector))
+    report = run(source, folder, ModelCache(detector))
     assert (report.segments_resumed, report.residual_events) == (0, 0)
 
 
@@ -67,7 +67,7 @@ def test_text_that_no_pass_removes_is_told(tmp_path: Path, detector: RapidOcrDet
     """The report counts it and warns with its time; the preview shows it; a resumed run agrees."""
     source = tmp_path / "film.mp4"
     make_film(source, [CAPTION])
-    tools = Tools(detector, {"auto": blind()})
+    tools = ModelCache(detector, {"auto": blind()})
     report = run(source, tmp_path / "job", tools)
     (event,) = report.events
     assert (event.passes, event.residual, report.residual_events) == (2, True, 1)
@@ -85,10 +85,10 @@ def test_a_film_with_text_left_can_be_refused(tmp_path: Path, detector: RapidOcr
     settings = EraseSettings(on_residual=OnResidual.FAILED)
     folder = tmp_path / "job"
     with pytest.raises(TextRemains, match=r"at 0:00:00\.3.*mask or regions") as caught:
-        run(source, folder, Tools(detector, {"auto": blind()}), settings)
+        run(source, folder, ModelCache(detector, {"auto": blind()}), settings)
     assert caught.value.remedy is Remedy.FIX_INPUT
     assert not (folder / "result.mp4").exists()
-    assert run(source, folder, Tools(detector, {"auto": blind()})).residual_events == 1
+    assert run(source, folder, ModelCache(detector, {"auto": blind()})).residual_events == 1
 
 
 def two_colours(clean: U8) -> U8:
@@ -113,7 +113,7 @@ def test_letters_of_two_colours_in_one_line(tmp_path: Path, detector: RapidOcrDe
     film = draw(480, 270, 40)
     shown = two_colours(film.clean)
     write(source, shown)
-    report = run(source, tmp_path / "job", Tools(detector))
+    report = run(source, tmp_path / "job", ModelCache(detector))
     alpha = (np.abs(shown.astype(int) - film.clean).max(axis=-1) > 24).astype(np.float32)
     assert report.residual_events == 0
     assert ink_psnr(replace(film, alpha=alpha), tmp_path / "job" / report.result) > 36
@@ -126,9 +126,9 @@ class Overlooking:
         self._detector = detector
         self.looks_well = False
 
-    def find(self, bgr: Bgr) -> list[TextBox]:
+    def detect(self, bgr: Bgr) -> list[TextBox]:
         """The lines in the picture, or the lowest."""
-        boxes = sorted(self._detector.find(bgr), key=lambda box: box.box_xyxy[3])
+        boxes = sorted(self._detector.detect(bgr), key=lambda box: box.box_xyxy[3])
         return boxes if self.looks_well else boxes[-1:]
 
 
@@ -142,8 +142,8 @@ def test_a_line_that_detection_overlooked(tmp_path: Path, detector: RapidOcrDete
     def watch(progress: Progress) -> None:
         overlooking.looks_well = progress.stage is not Stage.DETECT
 
-    tools = Tools(overlooking)
-    report = erase(source, folder, EraseSettings(), tools=tools, observe=watch)
+    tools = ModelCache(overlooking)
+    report = erase(source, folder, EraseSettings(), models=tools, observe=watch)
     assert [(event.passes, event.residual) for event in report.events] == [(2, False), (1, False)]
     upper, lower = (event.box_xyxy for event in report.events)
     assert upper[3] < lower[1] + 8
@@ -162,7 +162,7 @@ def test_a_line_too_faint_for_any_ink_to_be_told(
     soft = np.stack([cv2.GaussianBlur(picture, (0, 0), 6) for picture in drawn.clean])
     share = 0.2 * drawn.alpha[..., None]
     write(source, np.rint(soft * (1 - share) + 255 * share).astype(np.uint8))
-    report = run(source, tmp_path / "job", Tools(detector))
+    report = run(source, tmp_path / "job", ModelCache(detector))
     (event,) = report.events
     assert event.ink_found
     assert report.residual_events == 0

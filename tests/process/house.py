@@ -79,7 +79,7 @@ class Daemon:
             self.process.wait()
 
 
-def troubles(daemon: Daemon) -> list[str]:
+def problems(daemon: Daemon) -> list[str]:
     """What the operator was told to mend."""
     return [one["sentence"] for one in daemon.said("host.trouble")]
 

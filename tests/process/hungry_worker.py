@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from daemon.worker import main
 from erasecore.engines.base import Tick
-from erasecore.engines.diffueraser import painter
+from erasecore.engines.diffueraser import pipeline
+from erasecore.engines.diffueraser.conditioning import Conditioning
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.shown import Shown
 
 _MORE_THAN_THERE_IS = 1 << 60
 
 
-class Hungry(painter.NetworkPainter):
+class Hungry(pipeline.DiffusionPipeline):
     """The real painter, hungrier."""
 
     def paint(
-        self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
         """Run out of memory at more than one window."""
         if plan.windows_per_batch > 1:
@@ -35,5 +35,5 @@ class Hungry(painter.NetworkPainter):
 
 
 if __name__ == "__main__":
-    painter.NetworkPainter = Hungry  # type: ignore[misc]
+    pipeline.DiffusionPipeline = Hungry  # type: ignore[misc]
     sys.exit(main(sys.argv[1:]))

@@ -9,7 +9,7 @@ from daemon.config.environment import read_environment
 from daemon.config.schema import load_config
 from daemon.runtime.logs import configure
 from daemon.service import Service, await_folders
-from daemon.storage.fault_injection import arm_from
+from daemon.storage.failpoints import arm_from
 
 QUICK_WORKER = "tests.process.quick_worker"
 

@@ -1,7 +1,7 @@
 """A worker that speaks the real protocol and erases nothing: a film is a list of orders.
 
 The film's text says what the attempt does, one order a line: ``hang``, ``die``, ``exit``,
-``print``, ``garbage``, ``companions`` (note what came along), ``seat`` (note what the worker has
+``print``, ``garbage``, ``companions`` (note what came along), ``slot`` (note what the worker has
 of the machine), ``raise RETRY`` ..., ``segments N`` (N files, resumed if there), ``wait NAME``
 (until a file of that name, or ``go``, lies in the inbox's parent), ``spawn`` (a grandchild),
 ``large N`` (the film turns out to have N pixels), ``flood N`` (a program prints 0.9 N MB),
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from daemon.config.environment import read_environment
-from daemon.storage.fault_injection import arm_from
-from daemon.workers.child import Channel, Observe, die_with_parent, serve
+from daemon.storage.failpoints import arm_from
 from daemon.workers.messages import Start
+from daemon.workers.worker_loop import Channel, Observe, die_with_parent, serve
 from erasecore import errors
 from erasecore.reports import EraseReport, Progress, Stage
 
@@ -124,8 +124,8 @@ def _tell_seat(start: Start) -> None:
     """Note in the house's root which worker is at a film, and what it may use."""
     names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
     told = {name: os.environ.get(name, "") for name in names}
-    with (Path(start.folder).parents[2] / "seats").open("a") as seats:
-        seats.write(json.dumps({**told, "film": start.shown_as, "pid": os.getpid()}) + "\n")
+    with (Path(start.folder).parents[2] / "seats").open("a") as slots:
+        slots.write(json.dumps({**told, "film": start.shown_as, "pid": os.getpid()}) + "\n")
 
 
 def _use_card(broken: str) -> None:

@@ -57,7 +57,7 @@ def measure(root: Path) -> Cost:
     quiet, killed = _house(root / "quiet"), _house(root / "killed")
     quiet.drop("film.mp4", film)
     assert quiet.once(quick=False, seconds=200) == 0
-    told = _moments(quiet.done / "film.mp4.log")
+    told = _transitions(quiet.done / "film.mp4.log")
     begun, ended = told["attempt.started"][0], told["attempt.finished"][0]
     stored = told["segment.stored"]
     killed.drop("film.mp4", film)
@@ -67,7 +67,7 @@ def measure(root: Path) -> Cost:
     at = datetime.now(UTC).timestamp()
     second = killed.start("once", quick=False)
     assert second.wait(200) == 0
-    again = _moments(killed.done / "film.mp4.log")
+    again = _transitions(killed.done / "film.mp4.log")
     return Cost(
         undisturbed=ended - begun,
         rest=ended - stored[STORED - 1],
@@ -97,14 +97,14 @@ def _film(root: Path) -> bytes:
     return write(root / "film.mp4", shown, Coding(rate=RATE)).read_bytes()
 
 
-def _moments(log: Path) -> dict[str, list[float]]:
+def _transitions(log: Path) -> dict[str, list[float]]:
     """When each event was logged, seconds since 1970."""
-    moments: dict[str, list[float]] = {}
+    transitions: dict[str, list[float]] = {}
     for line in log.read_text("utf-8", "replace").splitlines():
         if found := _STAMP.match(line):
             at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp()
-            moments.setdefault(found[2], []).append(at)
-    return moments
+            transitions.setdefault(found[2], []).append(at)
+    return transitions
 
 
 def _resumed(daemon: Daemon, house: House) -> int:

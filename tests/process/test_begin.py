@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from daemon.folders.checks import free_bytes
-from daemon.workers.resources import available_bytes, memory_bytes
+from daemon.workers.host_resources import available_bytes, memory_bytes
 from tests.process.house import Daemon, House
 from tests.process.systemd import Systemd
 from tests.process.test_workers import at_work, wait_for_films

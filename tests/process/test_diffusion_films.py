@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.cli.erase_file import Errand, erase_file
+from daemon.cli.erase_file import EraseRequest, erase_file
 from daemon.config.schema import ModelSettings, load_config
 from erasecore.settings import EraseSettings
 from tests.clips import Caption, Coding, draw, write
@@ -159,7 +159,7 @@ def test_one_file_without_a_daemon(tmp_path: Path, models: Path, dropped: Droppe
         models=ModelSettings(folder=str(models)),
         erase=EraseSettings(engine="diffueraser", srt=False),
     )
-    report = erase_file(Errand(source, result), config, lambda _: None)
+    report = erase_file(EraseRequest(source, result), config, lambda _: None)
     (event,) = report.events
     assert (report.engine, report.residual_events, report.memory) == ("diffueraser", 0, ())
     assert report.frames_diffused == (CUTS[1] - CUTS[0] if event.passes == 1 else 0)

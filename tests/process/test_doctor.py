@@ -11,7 +11,7 @@ import pytest
 
 from daemon.cli.doctor import SURVEY_COMMAND, Finding, examine
 from daemon.config.schema import Config, load_config
-from daemon.models.stock import adopt
+from daemon.models.inventory import adopt
 from tests.process.house import House
 from tests.unit.test_weights import WHOLE, lay_out
 

@@ -17,10 +17,10 @@ import pytest
 from huggingface_hub import close_session
 
 from daemon.config.schema import ModelSettings, ModelSource, RepositorySettings
-from daemon.models.fetching import Place, Voice, fetch
+from daemon.models.fetching import FetchOutput, Place, fetch
 from daemon.models.hubs import Hub as HubProtocol
-from daemon.models.hubs import make_hub, wanted_of
-from daemon.models.stock import verify
+from daemon.models.hubs import make_hub, requests_from
+from daemon.models.inventory import verify
 from erasecore.errors import (
     DiskFull,
     DownloadDamaged,
@@ -54,10 +54,10 @@ class Rig:
     def fetch(self, *, update: bool = False, token: str = "") -> int:
         """How many files came."""
         tokens = {"HF_TOKEN": token, "MODELSCOPE_API_TOKEN": token}
-        voice = Voice(self.said.append, lambda _name, _done, _total: None)
+        voice = FetchOutput(self.said.append, lambda _name, _done, _total: None)
         return fetch(
             self.place,
-            wanted_of(self.models),
+            requests_from(self.models),
             lambda source: make_hub(source, self.models, tokens),
             voice,
             update=update,
@@ -290,7 +290,7 @@ def test_what_a_hub_has_not(rig: Rig, settings: RepositorySettings, words: tuple
 @pytest.mark.parametrize("source", list(ModelSource))
 def test_a_hub_that_wants_to_know_who_asks(rig: Rig, status: int, source: ModelSource) -> None:
     """A gated repository is named with what to do: accept the terms, set a token."""
-    repository = wanted_of(replace(rig.models, source=source))[0].repository
+    repository = requests_from(replace(rig.models, source=source))[0].repository
     rig.hub.repositories[repository] = rig.hub.repositories["lixiaowen/diffuEraser"]
     rig.hub.refused[repository] = status
     rig.models = replace(rig.models, source=source)
@@ -403,11 +403,11 @@ def _fill_up(rig: Rig, disk: Path) -> None:
         return make_hub(source, rig.models, {})
 
     with pytest.raises(DiskFull, match=r"no space left"):
-        fetch(place, wanted_of(rig.models), hub_of, Voice(rig.said.append, progress))
+        fetch(place, requests_from(rig.models), hub_of, FetchOutput(rig.said.append, progress))
     (disk / "filler").unlink()
     before = rig.hub.served[LORA]
-    quiet = Voice(rig.said.append, lambda _name, _done, _total: None)
-    assert fetch(place, wanted_of(rig.models), hub_of, quiet) == 1
+    quiet = FetchOutput(rig.said.append, lambda _name, _done, _total: None)
+    assert fetch(place, requests_from(rig.models), hub_of, quiet) == 1
     assert rig.hub.served[LORA] - before < len(LARGE) - (5 << 20)
     assert (disk / "models/PCM_Weights" / LORA).read_bytes() == LARGE
 

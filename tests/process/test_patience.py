@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from daemon.config.schema import load_config
-from daemon.dispatcher import PATIENCE_SECONDS, Dispatch
-from daemon.inbox.blocked import Refusals
-from daemon.inbox.candidates import Intake
-from daemon.inbox.scanner import looks_of
+from daemon.dispatcher import MAX_OVERTAKING_SECONDS, Dispatcher
+from daemon.inbox.blocked_paths import BlockedPaths
+from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate
 from daemon.jobs.history import History
 from daemon.jobs.job import JobState
-from daemon.jobs.store import Holdings
-from daemon.runtime.host_problems import Troubles
-from daemon.runtime.wakeup import Wake
-from daemon.workers.pool import Workers
-from daemon.workers.process import Seat
-from daemon.workers.resources import available_bytes
+from daemon.jobs.store import JobStore
+from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.wakeup import Wakeup
+from daemon.workers.host_resources import available_bytes
+from daemon.workers.pool import WorkerPool
+from daemon.workers.process import WorkerSlot
 from tests.process.house import House
 from tests.process.quick_daemon import QUICK_WORKER
 
@@ -41,27 +41,27 @@ class Desk:
         config = load_config(house.config)
         instance = house.work / "instance"
         instance.mkdir()
-        self._wake, self._history = Wake(), History(house.state)
-        self._workers = Workers(instance, (sys.executable, "-m", QUICK_WORKER))
-        self._workers.arrange(config.worker, config.host(), (Seat(1), Seat(2)))
-        self._holdings = Holdings(instance, config, self._history)
-        troubles = Troubles()
-        self._intake = intake = Intake(config, self._wake, Refusals(troubles))
-        self.dispatch = Dispatch(config, self._holdings, self._workers, intake, troubles)
+        self._wake, self._history = Wakeup(), History(house.state)
+        self._workers = WorkerPool(instance, (sys.executable, "-m", QUICK_WORKER))
+        self._workers.configure(config.worker, config.host(), (WorkerSlot(1), WorkerSlot(2)))
+        self._store = JobStore(instance, config, self._history)
+        problems = HostProblems()
+        self._queue = queue = CandidateQueue(config, self._wake, BlockedPaths(problems))
+        self.dispatch = Dispatcher(config, self._store, self._workers, queue, problems)
 
     def claim(self, name: str, *, pixels: int = 0) -> None:
         """Hold a film, queued, that goes on until there is a file of its name without ending."""
         path = self.house.drop(name, f"wait {Path(name).stem}\n")
-        candidate = Candidate(self.house.inbox, name, looks_of(path.lstat()), 0.0)
-        job_id = f"{len(self._holdings.jobs):04}"
-        assert self._holdings.claim(candidate, job_id, now=0.0, wall=time.time())
-        self._holdings.learn_size(job_id, pixels)
+        candidate = Candidate(self.house.inbox, name, signature_of(path.lstat()), 0.0)
+        job_id = f"{len(self._store.jobs):04}"
+        assert self._store.claim(candidate, job_id, now=0.0, wall=time.time())
+        self._store.learn_size(job_id, pixels)
 
     def at_work(self, now: float) -> set[str]:
         """The films that are being worked on after a turn at ``now``."""
-        self.dispatch.hear(now=now, wall=time.time())
-        self.dispatch.give(now=now, wall=time.time())
-        return {job.name for job in self._holdings.states(JobState.RUNNING)}
+        self.dispatch.process_reports(now=now, wall=time.time())
+        self.dispatch.assign(now=now, wall=time.time())
+        return {job.name for job in self._store.states(JobState.RUNNING)}
 
     def wait_for(self, *films: str, now: float) -> None:
         """Return once exactly these are being worked on, the clock standing still at ``now``."""
@@ -74,7 +74,7 @@ class Desk:
     def close(self) -> None:
         """End the workers."""
         self._workers.kill()
-        self._intake.stop()
+        self._queue.stop()
         self._history.close()
         self._wake.close()
 
@@ -90,7 +90,7 @@ def desk(house: House) -> Iterator[Desk]:
 
 def test_a_large_film_is_passed_for_a_while(desk: Desk) -> None:
     """Until its patience is over smaller ones go first; then none, though a worker is free."""
-    began, over = 1.0, 1.0 + PATIENCE_SECONDS
+    began, over = 1.0, 1.0 + MAX_OVERTAKING_SECONDS
     desk.claim("usual.mp4")
     desk.wait_for("usual.mp4", now=0.0)
     desk.claim("large.mp4", pixels=UHD)
@@ -102,7 +102,7 @@ def test_a_large_film_is_passed_for_a_while(desk: Desk) -> None:
     desk.claim("three.mp4")
     assert desk.idle() == 1
     assert desk.at_work(over + 0.1) == {"usual.mp4"}
-    assert "of memory" in desk.dispatch.note
+    assert "of memory" in desk.dispatch.idle_reason
 
     config = desk.dispatch.config
     desk.dispatch.config = replace(config, worker=replace(config.worker, film_mb=1))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from daemon.runtime.log_limits import MAX_BYTES
-from tests.process.house import House, troubles
+from tests.process.house import House, problems
 
 DELAY_SECONDS = 1.0
 GOOD = ["good0.mp4", "good1.mp4", "good2.mp4"]
@@ -49,8 +49,8 @@ def test_a_film_that_harms_its_worker(house: House, orders: str, error: str) -> 
     done = [moment(one) for one in daemon.said("job.done")]
     assert max(done) < starts[1], "a film waited behind one that had failed"
     if error == "WorkerLost":
-        seats = [json.loads(line) for line in (house.root / "seats").read_text().splitlines()]
-        assert len({seat["pid"] for seat in seats}) == 3
+        slots = [json.loads(line) for line in (house.root / "seats").read_text().splitlines()]
+        assert len({slot["pid"] for slot in slots}) == 3
 
 
 def test_others_pass_even_when_its_time_has_come(house: House) -> None:
@@ -112,7 +112,7 @@ def left_out(log: Path) -> int:
 def test_a_worker_that_never_starts_fills_no_log(house: House) -> None:
     """What it has printed at each of its many tries is kept to a size, too."""
     daemon = house.start(CUDA_VISIBLE_DEVICES="broken")
-    house.wait(lambda: troubles(daemon))
+    house.wait(lambda: problems(daemon))
     (log,) = house.work.glob("*/worker-1.log")
     with log.open("ab") as writer:
         writer.write(b"the last try failed, too\n" * 200_000)

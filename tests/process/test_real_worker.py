@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.cli.erase_file import Errand, erase_file
+from daemon.cli.erase_file import EraseRequest, erase_file
 from daemon.config.schema import load_config
 from daemon.workers.process import OOM_SCORE
 from erasecore.errors import HostError
@@ -211,10 +211,10 @@ def test_erase_what_is_no_film(tmp_path: Path) -> None:
 
 def test_a_worker_that_cannot_start_is_quoted(films: Path, tmp_path: Path) -> None:
     """Its log goes with the hidden folder, so its last words are in the sentence."""
-    errand = Errand(films / "text.mp4", tmp_path / "out.mp4")
+    request = EraseRequest(films / "text.mp4", tmp_path / "out.mp4")
     command = (sys.executable, "-c", "import sys; sys.exit('no such library: libfoo')")
     with pytest.raises(HostError, match="no such library: libfoo"):
-        erase_file(errand, load_config(None), lambda _: None, worker_command=command)
+        erase_file(request, load_config(None), lambda _: None, worker_command=command)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -234,21 +234,21 @@ def test_two_real_workers(house: House, films: Path) -> None:
 
 def test_a_worker_is_told_of_its_host(films: Path, tmp_path: Path) -> None:
     """Where weights lie and what may be remembered: the last word of its command line."""
-    errand = Errand(films / "text.mp4", tmp_path / "out.mp4")
+    request = EraseRequest(films / "text.mp4", tmp_path / "out.mp4")
     command = (sys.executable, "-c", "import sys; sys.exit(sys.argv[-1])")
     config = load_config(None, tmp_path)
     with pytest.raises(HostError) as caught:
-        erase_file(errand, config, lambda _: None, worker_command=command)
+        erase_file(request, config, lambda _: None, worker_command=command)
     assert json.dumps(asdict(config.host())) in str(caught.value)
 
 
 def test_a_worker_asks_no_hub(films: Path, tmp_path: Path) -> None:
     """Libraries that would look for weights or news in the network are told not to, in workers."""
-    errand = Errand(films / "text.mp4", tmp_path / "out.mp4")
+    request = EraseRequest(films / "text.mp4", tmp_path / "out.mp4")
     code = "import huggingface_hub; huggingface_hub.HfApi().model_info('gpt2')"
     command = (sys.executable, "-c", code)
     with pytest.raises(HostError, match="offline mode is enabled"):
-        erase_file(errand, load_config(None), lambda _: None, worker_command=command)
+        erase_file(request, load_config(None), lambda _: None, worker_command=command)
 
 
 def test_doctor(house: House) -> None:

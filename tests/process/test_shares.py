@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process.house import BESIDE_STATE, House, troubles
+from tests.process.house import BESIDE_STATE, House, problems
 from tests.process.mounts import Mounts, run
 from tests.process.systemd import Systemd
 
@@ -56,9 +56,9 @@ def test_a_share_that_vanishes_in_mid_film(house: House, mounts: Mounts, tmp_pat
     daemon = house.start()
     house.wait(lambda: daemon.said("attempt.started"))
     mounts.unmount(point)
-    house.wait(lambda: troubles(daemon))
-    assert "folders.inbox" in troubles(daemon)[0]
-    assert "mount it" in troubles(daemon)[0]
+    house.wait(lambda: problems(daemon))
+    assert "folders.inbox" in problems(daemon)[0]
+    assert "mount it" in problems(daemon)[0]
     (tmp_path / "other").mkdir()
     other = House(tmp_path / "other")
     other.drop("elsewhere.mp4")
@@ -84,11 +84,11 @@ def test_a_start_without_the_share(house: House, mounts: Mounts) -> None:
     assert house.once() == 0
     mounts.unmount(point)
     asked = house.start()
-    house.wait(lambda: troubles(asked))
+    house.wait(lambda: problems(asked))
     assert asked.stop() == 0
     assert house.once() == 1  # who wants an end gets one
     daemon = house.start()
-    house.wait(lambda: troubles(daemon))
+    house.wait(lambda: problems(daemon))
     assert [one.name for one in everything_below(point)] == sorted(BESIDE_STATE)
     mount_again()
     house.drop("later.mp4")
@@ -107,9 +107,9 @@ def test_an_empty_disk_in_place_of_the_share(house: House, mounts: Mounts) -> No
         (empty / name).mkdir()
     mounts.bind(empty, point)
     daemon = house.start()
-    house.wait(lambda: troubles(daemon))
-    assert "folders.work" in troubles(daemon)[0]
-    assert "folders.json" in troubles(daemon)[0]
+    house.wait(lambda: problems(daemon))
+    assert "folders.work" in problems(daemon)[0]
+    assert "folders.json" in problems(daemon)[0]
     mounts.unmount(point)
     mount_again()
     house.drop("film.mp4")
@@ -132,8 +132,8 @@ def test_a_full_disk(house: House, mounts: Mounts, role: str) -> None:
     ballast = filled(disk)
     (house.inbox.parent / "go").touch()
     if role != "state":
-        house.wait(lambda: troubles(daemon))
-        assert str(disk) in troubles(daemon)[0]
+        house.wait(lambda: problems(daemon))
+        assert str(disk) in problems(daemon)[0]
     ballast.unlink()
     house.wait(lambda: house.films("done") == ["first.mp4"])
     house.wait(lambda: house.films("failed") == ["refused.mp4"])
@@ -150,7 +150,7 @@ def test_a_start_on_a_full_disk(house: House, mounts: Mounts, systemd: Systemd) 
     house.drop("film.mp4")
     daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
     house.wait(lambda: systemd.heard("STATUS=Paused"))
-    assert "folders.done has no room left" in troubles(daemon)[0]
+    assert "folders.done has no room left" in problems(daemon)[0]
     assert systemd.heard("READY=1")  # so that nobody restarts it for waiting
     ballast.unlink()
     house.wait(lambda: house.films("done") == ["film.mp4"])
@@ -166,8 +166,8 @@ def test_a_disk_that_turns_read_only(house: House, mounts: Mounts) -> None:
     house.wait(lambda: daemon.said("attempt.started"))
     run("mount", "-o", "remount,ro", disk)
     (house.root / "go").touch()
-    house.wait(lambda: troubles(daemon))
-    assert "read-only" in troubles(daemon)[0]
+    house.wait(lambda: problems(daemon))
+    assert "read-only" in problems(daemon)[0]
     assert house.films("done") == []
     run("mount", "-o", "remount,rw", disk)
     house.wait(lambda: house.films("done") == ["film.mp4"])
@@ -190,7 +190,7 @@ def test_a_filesystem_whose_server_dies(house: House, mounts: Mounts) -> None:
     for process in psutil.process_iter(["cmdline"]):
         if process.info["cmdline"] and process.info["cmdline"][-1] == str(point):
             os.kill(process.pid, signal.SIGKILL)
-    house.wait(lambda: troubles(daemon))
+    house.wait(lambda: problems(daemon))
     mounts.unmount(point)
     mounts.fuse(disk, point)
     house.drop("later.mp4")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.clips import small_film
-from tests.process.house import BESIDE_STATE, QUICK, Daemon, House, troubles
+from tests.process.house import BESIDE_STATE, QUICK, Daemon, House, problems
 from tests.process.mounts import SickShare
 from tests.process.orders import Orders
 from tests.process.systemd import Systemd
@@ -37,7 +37,7 @@ def attempts_of(house: House, film: str) -> list[bool]:
 
 def wait_for_trouble(house: House, daemon: Daemon, systemd: Systemd, error: str) -> None:
     """Return once the daemon has said, to its log and to systemd, what is wrong."""
-    house.wait(lambda: any(words_of(error) in one for one in troubles(daemon)))
+    house.wait(lambda: any(words_of(error) in one for one in problems(daemon)))
     house.wait(lambda: any(words_of(error) in one for one in systemd.heard("STATUS=Paused")))
 
 
@@ -126,7 +126,7 @@ def test_a_quota(house: House, share: SickShare, systemd: Systemd, role: str) ->
     (house.work.parent / "go").touch()
     house.wait(lambda: systemd.heard("STATUS=Paused"))
     assert "raise the quota" in systemd.heard("STATUS=Paused")[0]
-    assert str(share.point / role) in troubles(daemon)[0]
+    assert str(share.point / role) in problems(daemon)[0]
     share.recover()
     house.wait(lambda: house.films("originals") == ["film.mp4"])
     assert house.films("done") == ["film.mp4"]
@@ -201,7 +201,7 @@ def test_the_real_worker(
         failed = len(daemon.said("attempt.failed"))
         share.fall_ill(Orders("ESTALE", (call,), below=f"/{job.relative_to(share.disk)}/{place}"))
         house.wait(lambda failed=failed: len(daemon.said("attempt.failed")) > failed)  # type: ignore[misc]
-    house.wait(lambda: any(words_of("ESTALE") in one for one in troubles(daemon)))
+    house.wait(lambda: any(words_of("ESTALE") in one for one in problems(daemon)))
     share.recover()
     house.wait(lambda: house.films("done") == ["text.mp4"])
     assert all(is_host_fault(one) for one in daemon.said("attempt.failed"))

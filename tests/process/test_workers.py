@@ -29,8 +29,8 @@ def wait_for_films(house: House, *names: str) -> None:
     house.wait(lambda: set(at_work(house)) == set(names))
 
 
-def seats(house: House) -> list[dict[str, Any]]:
-    """What the films with a ``seat`` in them have told about their workers."""
+def slots(house: House) -> list[dict[str, Any]]:
+    """What the films with a ``slot`` in them have told about their workers."""
     return [json.loads(line) for line in (house.root / "seats").read_text().splitlines()]
 
 
@@ -53,7 +53,7 @@ def test_small_films_pass_a_long_one(house: House) -> None:
         house.wait(lambda name=name: name in house.films("done"))  # type: ignore[misc]
     (house.root / "go").touch()
     house.wait(lambda: len(house.films("done")) == 4)
-    pids = {one["film"]: one["pid"] for one in seats(house)}
+    pids = {one["film"]: one["pid"] for one in slots(house)}
     assert pids["one.mp4"] == pids["two.mp4"] == pids["three.mp4"] != pids["long.mp4"]
     assert {one.pid for one in workers_of(daemon)} == set(pids.values()), "idle ones are kept"
     assert daemon.stop() == 0
@@ -81,12 +81,12 @@ def test_the_end_of_one_worker_is_its_own(house: House, order: str, error: str) 
     house.drop("ill.mp4", f"seat\n{order}\n")
     house.wait(lambda: house.films("failed") == ["ill.mp4"])
     assert at_work(house)["well.mp4"]["pid"] == before["pid"]
-    assert [one["film"] for one in seats(house)] == ["well.mp4", "ill.mp4", "ill.mp4"]
+    assert [one["film"] for one in slots(house)] == ["well.mp4", "ill.mp4", "ill.mp4"]
     (house.root / "go").touch()
     house.wait(lambda: house.films("done") == ["well.mp4"])
     report = house.report("well.mp4")
     assert len(report["attempts"]) == 1
-    assert seats(house)[0]["pid"] == before["pid"]
+    assert slots(house)[0]["pid"] == before["pid"]
     assert house.explanation("ill.mp4")["error"] == error
     assert daemon.stop() == 0
 
@@ -120,8 +120,8 @@ def test_each_worker_has_its_gpu_and_its_threads(house: House) -> None:
     wait_for_films(house, "a.mp4", "b.mp4")
     (house.root / "go").touch()
     house.wait(lambda: len(house.films("done")) == 2)
-    assert {one["CUDA_VISIBLE_DEVICES"] for one in seats(house)} == {"GPU-one", "5"}
-    assert {one["OMP_NUM_THREADS"] for one in seats(house)} == {"3"}
+    assert {one["CUDA_VISIBLE_DEVICES"] for one in slots(house)} == {"GPU-one", "5"}
+    assert {one["OMP_NUM_THREADS"] for one in slots(house)} == {"3"}
     assert daemon.said("service.started")[0]["workers"] == 2
     assert daemon.stop() == 0
 
@@ -203,7 +203,7 @@ def test_reload_of_what_workers_are_told(house: House) -> None:
     (house.root / "a").touch()
     house.drop("b.mp4", "seat\n")
     house.wait(lambda: len(house.films("done")) == 2)
-    assert len({one["pid"] for one in seats(house)}) == 2
+    assert len({one["pid"] for one in slots(house)}) == 2
     assert len(house.report("a.mp4")["attempts"]) == 1
     assert daemon.stop() == 0
 

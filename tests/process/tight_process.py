@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.memory.ladder import Ladder, NoBook, Rung, Site
+from erasecore.memory.ladder import Ladder, NullLadderStore, Rung, WorkloadKey
 
 FRAMES, SIDE = 16, 1024
 ROOM_BYTES = 260 << 20
@@ -73,7 +73,7 @@ def main(library: str) -> dict[str, object]:
     spare = work(1)
     tried.clear()
     limit_memory()
-    tight = Ladder(Site(library, SIDE, SIDE), RUNGS, NoBook()).run(work)
+    tight = Ladder(WorkloadKey(library, SIDE, SIDE), RUNGS, NullLadderStore()).run(work)
     return {"tried": tried, "equal": spare == tight}
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from erasecore.engines.propagate.holes import Hole, find_holes
 from erasecore.engines.propagate.subpixel_align import Aligner, Offset
-from erasecore.model.strip_types import Strip
+from erasecore.model.inpaint_input import InpaintInput
 from erasecore.motion.resample import sample
 from erasecore.video.color import PlaneLayout
 
@@ -28,17 +28,17 @@ def textured(spread: float) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(128 + spread * blurred / blurred.std()), 0, 255), np.uint8)
 
 
-def strip_of(picture: NDArray[np.uint8]) -> Strip:
+def strip_of(picture: NDArray[np.uint8]) -> InpaintInput:
     """One frame with a hole."""
-    return Strip(
+    return InpaintInput(
         planes=(picture[None],),
         masks=MASK[None],
         mask_of=np.zeros(1, np.intp),
         fill_start=0,
         fill_stop=1,
         cuts=(),
-        thumbs=np.zeros((1, 20, 100), np.float32),
-        thumb_scale=4.0,
+        thumbnails=np.zeros((1, 20, 100), np.float32),
+        thumbnail_scale=4.0,
         layout=LAYOUT,
     )
 

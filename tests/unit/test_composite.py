@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasecore.model.inpaint_input import reduce_mask
 from erasecore.model.patches import Patch, composite
-from erasecore.model.strip_types import reduce_mask
 from erasecore.video.color import PlaneLayout, Planes, as_plane, plane_window
 
 LAYOUTS = {

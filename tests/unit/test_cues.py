@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from erasecore.errors import BadSubtitleFile, Remedy
 from erasecore.model.events import Detection, Event
 from erasecore.selection.cues import MAX_CUE_FILE_BYTES, MAX_CUES, read_cues
-from erasecore.selection.time_ranges import NOT_ASKED, RUN_UP_SECONDS, WantedTimes, joined
+from erasecore.selection.time_filter import NOT_ASKED, RUN_UP_SECONDS, TimeFilter, joined
 from erasecore.settings import TimeRange
 
 FILM = Path("film.mp4")
@@ -117,23 +117,23 @@ def test_a_line_is_wanted_if_it_shows_in_the_range(
     start: float, stop: float, *, wanted: bool
 ) -> None:
     """Half-open ranges: a moment in common is enough, touching is not."""
-    assert WantedTimes((TimeRange(10.0, 20.0),)).wants(start, stop) is wanted
+    assert TimeFilter((TimeRange(10.0, 20.0),)).wants(start, stop) is wanted
 
 
 def test_search_begins_early_enough_for_a_line_that_reaches_in() -> None:
     """So that it is found from its first frame; after the range nothing new is looked for."""
-    times = WantedTimes((TimeRange(100.0, 110.0),))
-    looked = [times.looks_at(t) for t in (99.0 - RUN_UP_SECONDS, 101.0 - RUN_UP_SECONDS, 110.0)]
+    times = TimeFilter((TimeRange(100.0, 110.0),))
+    looked = [times.covers(t) for t in (99.0 - RUN_UP_SECONDS, 101.0 - RUN_UP_SECONDS, 110.0)]
     assert looked == [False, True, False]
     assert [times.wants_at(t) for t in (99.0, 100.0, 110.0)] == [False, True, False]
 
 
 def test_cues_and_times_both_narrow() -> None:
     """What is wanted lies in both."""
-    times = WantedTimes((TimeRange(0.0, 60.0),), joined([TimeRange(50.0, 70.0)]))
+    times = TimeFilter((TimeRange(0.0, 60.0),), joined([TimeRange(50.0, 70.0)]))
     assert [times.wants(t, t + 1) for t in (10, 55, 65)] == [False, True, False]
-    assert not times.looks_at(10)
-    assert WantedTimes(()).looks_at(1e6)
+    assert not times.covers(10)
+    assert TimeFilter(()).covers(1e6)
 
 
 @given(
@@ -163,7 +163,7 @@ def test_events_that_are_not_wanted_are_left_alone_with_the_reason() -> None:
         for k in range(4)
     )
     detection = Detection(events, ((events[3], "moves"),), (), 100)
-    applied = WantedTimes((TimeRange(1.0, 2.0),)).applied(detection, lambda frame: frame / 25)
+    applied = TimeFilter((TimeRange(1.0, 2.0),)).applied(detection, lambda frame: frame / 25)
     assert applied.events == (events[1],)
     reasons = [NOT_ASKED, NOT_ASKED, "moves", NOT_ASKED]
     assert sorted(why for _, why in applied.rejected) == sorted(reasons)

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from daemon.config.environment import find_config, read_environment
-from daemon.config.film_settings import wishes_for
-from daemon.config.locations import SECTIONS, Places, load_places
+from daemon.config.film_settings import resolve_settings
+from daemon.config.locations import SECTIONS, Locations, load_locations
 from daemon.config.schema import Config, load_config
 from daemon.folders.checks import prove
 from erasecore.errors import BadSidecar, ConfigError
@@ -48,11 +48,11 @@ def test_example_shows_the_defaults() -> None:
 
 def test_places_are_part_of_the_configuration() -> None:
     """Whoever only asks knows the same sections, and reads the same out of those that it needs."""
-    config, places = load_config(EXAMPLE), load_places(EXAMPLE)
+    config, places = load_config(EXAMPLE), load_locations(EXAMPLE)
     assert tuple(item.name for item in fields(Config)) == SECTIONS
-    assert places == Places(config.folders, config.inbox, config.claims)
+    assert places == Locations(config.folders, config.inbox, config.claims)
     root = Path("films")
-    assert load_places(None, root).folders == load_config(None, root).folders
+    assert load_locations(None, root).folders == load_config(None, root).folders
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_complaints_about_places(tmp_path: Path, text: str, sentence: str) -> No
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as raised:
-        load_places(path)
+        load_locations(path)
     assert str(raised.value).startswith(f"{path}: {sentence}")
 
 
@@ -214,8 +214,8 @@ def settings_of(tmp_path: Path, files: dict[str, str]) -> EraseSettings:
     film.parent.mkdir(parents=True)
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    wishes = wishes_for(film, tmp_path, EraseSettings(engine="module:factory", priority=1))
-    return wishes.settings
+    resolved = resolve_settings(film, tmp_path, EraseSettings(engine="module:factory", priority=1))
+    return resolved.settings
 
 
 def test_deeper_wins(tmp_path: Path) -> None:
@@ -260,11 +260,11 @@ def test_settings_file_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("priority: 3")
     (tmp_path / "a" / ".erase.yaml").symlink_to(tmp_path / "secret")
     with pytest.raises(BadSidecar, match="cannot be read"):
-        wishes_for(tmp_path / "a" / "b" / "film.mp4", tmp_path, EraseSettings())
+        resolve_settings(tmp_path / "a" / "b" / "film.mp4", tmp_path, EraseSettings())
 
 
 def test_settings_file_is_a_pipe(tmp_path: Path) -> None:
     """A pipe is not waited for."""
     os.mkfifo(tmp_path / ".erase.yaml")
     with pytest.raises(BadSidecar, match="not a regular file"):
-        wishes_for(tmp_path / "film.mp4", tmp_path, EraseSettings())
+        resolve_settings(tmp_path / "film.mp4", tmp_path, EraseSettings())

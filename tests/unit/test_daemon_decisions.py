@@ -17,11 +17,18 @@ from hypothesis import strategies as st
 from daemon.config.locations import InboxSettings
 from daemon.config.schema import RetrySettings
 from daemon.folders.checks import Mount, filesystem_of, is_network, mounts
-from daemon.inbox.candidates import Priorities
-from daemon.inbox.scanner import Looks, Rules, count_films, look, looks_of
+from daemon.inbox.candidate_queue import Priorities
+from daemon.inbox.scanner import FileSignature, Rules, count_films, scan, signature_of
 from daemon.inbox.settling import Candidate, Inbox, Settling, writer_has
 from daemon.jobs.claims import claim, recover, untouched
-from daemon.jobs.instances import Leases, Owner, Standing, standing, start_time_of, this_process
+from daemon.jobs.instances import (
+    InstanceId,
+    Leases,
+    Liveness,
+    liveness_of,
+    start_time_of,
+    this_process,
+)
 from daemon.jobs.job import (
     LEGAL,
     BrokenJob,
@@ -36,18 +43,18 @@ from daemon.jobs.job import (
     requeued,
     save_job,
 )
-from daemon.jobs.retry import MAX_DELAY_SECONDS, Decision, Next, decide, patience
-from daemon.runtime.host_problems import Troubles
+from daemon.jobs.retry import MAX_DELAY_SECONDS, Decision, Next, decide, retry_delay
+from daemon.runtime.host_problems import HostProblems
 from daemon.storage.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
 from daemon.workers.messages import (
     MAX_LINE_BYTES,
-    Advanced,
-    Fault,
+    Failure,
     Finished,
-    Hello,
-    Lines,
+    LineBuffer,
+    MessageError,
+    ProgressUpdate,
+    Ready,
     Start,
-    WireError,
     decode,
     encode,
 )
@@ -98,7 +105,7 @@ def test_legal_moves(before: JobState, after: JobState) -> None:
 
 def test_attempts_are_counted_first() -> None:
     """An attempt counts from before it starts, unless it is handed back."""
-    fault = Fault("OutOfMemory", Remedy.RETRY, "memory ran out.")
+    fault = Failure("OutOfMemory", Remedy.RETRY, "memory ran out.")
     job = begun(replace(JOB, state=JobState.QUEUED), now=1.0)
     assert job.counted == 1
     job = requeued(job, fault, now=2.0, delay_seconds=30.0, counted=True)
@@ -200,7 +207,7 @@ def test_settling(looks: list[tuple[int, float]]) -> None:
         now += wait
         if size != last:
             changed_at, last = now, size
-        settled = settling.observe(Path("film.mp4"), Looks(size, 0, 0, 0), now=now)
+        settled = settling.observe(Path("film.mp4"), FileSignature(size, 0, 0, 0), now=now)
         assert settled == (now - changed_at >= 5.0)
 
 
@@ -216,7 +223,7 @@ def test_settling(looks: list[tuple[int, float]]) -> None:
 )
 def test_what_unsettles(change: dict[str, int], same: bool) -> None:
     """Any change starts the wait anew, also one back into the past."""
-    settling, looks = Settling(1.0), Looks(1, 1, 1, 1)
+    settling, looks = Settling(1.0), FileSignature(1, 1, 1, 1)
     settling.observe(Path("film.mp4"), looks, now=0.0)
     assert settling.observe(Path("film.mp4"), replace(looks, **change), now=1.0) is same
 
@@ -323,8 +330,8 @@ def test_is_network(kind: str, network: bool) -> None:
 )
 def test_patience(age: float, seconds: float | None) -> None:
     """A film that looks cut off is tried again while it is young."""
-    assert patience(age, 120.0) == seconds
-    assert patience(age, 0.0) is None
+    assert retry_delay(age, 120.0) == seconds
+    assert retry_delay(age, 0.0) is None
 
 
 # --- owners and leases --------------------------------------------------------------------------
@@ -335,31 +342,31 @@ ME = replace(this_process(), machine_id="this one")
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({}, Standing.SELF),
-        ({"host": "another"}, Standing.FOREIGN),  # only its heartbeat tells
-        ({"machine_id": "another", "boot_id": "b"}, Standing.FOREIGN),  # of the same name
-        ({"boot_id": "before"}, Standing.DEAD),  # this host has been restarted since
-        ({"pid_namespace": 1}, Standing.FOREIGN),  # in another container
-        ({"pid": 2**22 + 1}, Standing.DEAD),  # no such process
-        ({"start_time": 1}, Standing.DEAD),  # the process id was given to another
-        ({"pid": os.getppid(), "start_time": start_time_of(os.getppid())}, Standing.ALIVE),
+        ({}, Liveness.SELF),
+        ({"host": "another"}, Liveness.FOREIGN),  # only its heartbeat tells
+        ({"machine_id": "another", "boot_id": "b"}, Liveness.FOREIGN),  # of the same name
+        ({"boot_id": "before"}, Liveness.DEAD),  # this host has been restarted since
+        ({"pid_namespace": 1}, Liveness.FOREIGN),  # in another container
+        ({"pid": 2**22 + 1}, Liveness.DEAD),  # no such process
+        ({"start_time": 1}, Liveness.DEAD),  # the process id was given to another
+        ({"pid": os.getppid(), "start_time": start_time_of(os.getppid())}, Liveness.ALIVE),
     ],
 )
-def test_standing(change: dict[str, object], what: Standing) -> None:
+def test_standing(change: dict[str, object], what: Liveness) -> None:
     """Who is alive, as seen from us."""
-    assert standing(replace(ME, **change), ME) is what  # type: ignore[arg-type]
+    assert liveness_of(replace(ME, **change), ME) is what  # type: ignore[arg-type]
 
 
 def test_standing_where_machines_have_no_id() -> None:
     """A namesake that was started at another time may be another machine: its heartbeat tells."""
     me = replace(ME, machine_id="")
-    assert standing(replace(me, boot_id="another"), me) is Standing.FOREIGN
-    assert standing(replace(me, pid=2**22 + 1), me) is Standing.DEAD
+    assert liveness_of(replace(me, boot_id="another"), me) is Liveness.FOREIGN
+    assert liveness_of(replace(me, pid=2**22 + 1), me) is Liveness.DEAD
 
 
 def test_owner_fields() -> None:
     """An owner is a process that never was before."""
-    assert isinstance(ME, Owner)
+    assert isinstance(ME, InstanceId)
     assert ME.pid == os.getpid()
     assert start_time_of(2**22 + 1) is None
 
@@ -376,31 +383,31 @@ def test_leases() -> None:
 
 def test_troubles(log_records: list[dict[str, object]]) -> None:
     """A trouble blocks until it is to be tried again, and is known until it is mended."""
-    troubles = Troubles()
-    assert not troubles.blocked(now=0.0)
+    problems = HostProblems()
+    assert not problems.blocked(now=0.0)
     with_error = len(log_records)
-    troubles.report("space", "the disk is full.", now=0.0, pause_seconds=5.0)
-    troubles.report("space", "the disk is full.", now=1.0, pause_seconds=5.0)
+    problems.report("space", "the disk is full.", now=0.0, pause_seconds=5.0)
+    problems.report("space", "the disk is full.", now=1.0, pause_seconds=5.0)
     assert len(log_records) == with_error + 1  # said once
     log_records.clear()
-    assert troubles.blocked(now=5.9)
-    assert not troubles.blocked(now=6.1)
-    assert troubles.sentence() == "the disk is full."
-    troubles.clear("space")
-    assert troubles.sentence() == ""
+    assert problems.blocked(now=5.9)
+    assert not problems.blocked(now=6.1)
+    assert problems.sentence() == "the disk is full."
+    problems.clear("space")
+    assert problems.sentence() == ""
 
 
 @pytest.mark.errors_logged
 def test_several_troubles() -> None:
     """What the queue waits for is told first, and not a thousand of the others."""
-    troubles = Troubles()
+    problems = HostProblems()
     for number in range(9):
-        troubles.report(f"{number}/", "shut.", now=2.0, pause_seconds=1.0, pauses=False)
-    assert not troubles.blocked(now=2.5)
-    troubles.report("space", "the disk is full.", now=1.0, pause_seconds=5.0)
-    told = troubles.sentence()
+        problems.report(f"{number}/", "shut.", now=2.0, pause_seconds=1.0, pauses=False)
+    assert not problems.blocked(now=2.5)
+    problems.report("space", "the disk is full.", now=1.0, pause_seconds=5.0)
+    told = problems.sentence()
     assert told == "the disk is full. " + 4 * "shut. " + "(And 5 more; see the log.)"
-    assert [troubles.until(now=now) for now in (2.0, 3.5, 7.0)] == [3.0, 6.0, None]
+    assert [problems.until(now=now) for now in (2.0, 3.5, 7.0)] == [3.0, 6.0, None]
 
 
 # --- the wire -----------------------------------------------------------------------------------
@@ -411,7 +418,7 @@ REPORT = EraseReport(True, "result.mp4", "none", 1, 2, 3, 0.5, "h264", 0, 0, sec
 @pytest.mark.parametrize(
     "message",
     [
-        Hello({"av": "1"}),
+        Ready({"av": "1"}),
         Start(
             job_id="id",
             attempt=1,
@@ -421,12 +428,12 @@ REPORT = EraseReport(True, "result.mp4", "none", 1, 2, 3, 0.5, "h264", 0, 0, sec
             log="",
             settings=EraseSettings(),
         ),
-        Advanced("id", Progress(Stage.DETECT, 0.25, 1, 2)),
-        Advanced("id", None),
+        ProgressUpdate("id", Progress(Stage.DETECT, 0.25, 1, 2)),
+        ProgressUpdate("id", None),
         Finished("id", REPORT, "a", "b"),
     ],
 )
-def test_messages_come_back(message: Hello | Start | Advanced | Finished) -> None:
+def test_messages_come_back(message: Ready | Start | ProgressUpdate | Finished) -> None:
     """What is sent is what arrives."""
     assert decode(encode(message)) == message
 
@@ -442,7 +449,7 @@ def test_settings_come_back() -> None:
 @given(st.binary(max_size=200))
 def test_no_message(line: bytes) -> None:
     """Whatever else a worker writes is one kind of error."""
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         decode(line)
 
 
@@ -450,7 +457,7 @@ def test_no_message(line: bytes) -> None:
 def test_lines(lines: list[bytes], step: int) -> None:
     """Lines arrive whole, however the pipe has cut them."""
     stream = b"".join(line + b"\n" for line in lines)
-    feed, found = Lines(), list[bytes]()
+    feed, found = LineBuffer(), list[bytes]()
     for start in range(0, len(stream), step):
         found += feed.feed(stream[start : start + step])
     assert found == lines
@@ -458,8 +465,8 @@ def test_lines(lines: list[bytes], step: int) -> None:
 
 def test_a_line_without_end() -> None:
     """A worker that writes for ever without a line's end is not listened to until memory ends."""
-    feed = Lines()
-    with pytest.raises(WireError, match="a line of more than"):
+    feed = LineBuffer()
+    with pytest.raises(MessageError, match="a line of more than"):
         for _ in range(2 + MAX_LINE_BYTES // (8 << 20)):
             list(feed.feed(bytes(8 << 20)))
 
@@ -471,7 +478,7 @@ def test_a_film_that_is_swapped_for_a_link(tmp_path: Path) -> None:
         folder.mkdir()
     film = inbox / "film.mp4"
     film.touch()
-    candidate = Candidate(inbox, film.name, looks_of(film.lstat()), 0.0)
+    candidate = Candidate(inbox, film.name, signature_of(film.lstat()), 0.0)
     film.unlink()
     film.symlink_to(tmp_path / "secret.mp4")
     assert claim(candidate, instance, "job", wall=0.0) is None
@@ -484,7 +491,7 @@ def test_a_sender_who_comes_back_after_the_claim(tmp_path: Path) -> None:
     """Whoever has the claimed film open for writing means to go on, though nothing changed yet."""
     source = tmp_path / JOB.source
     source.write_bytes(b"film")
-    looks = looks_of(source.lstat())
+    looks = signature_of(source.lstat())
     job = replace(JOB, size_bytes=looks.size_bytes, mtime_ns=looks.mtime_ns)
     assert untouched(tmp_path, job)
     with source.open("r+b"):
@@ -526,7 +533,7 @@ def test_films_are_counted_by_their_names(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     rules = Rules(InboxSettings())
-    names = sorted(found.name for found in look(tmp_path, rules))
+    names = sorted(found.name for found in scan(tmp_path, rules))
     assert names == ["a.mp4", "b.MKV", "f/g/h.webm", "i.mp4/j.mp4"]
     assert count_films(tmp_path, rules) == len(names)
 
@@ -543,7 +550,7 @@ def test_what_is_out_of_reach_holds_nothing_up(tmp_path: Path) -> None:
         nested = inner
     os.close(nested)
     rules = Rules(InboxSettings())
-    names = [found.name for found in look(tmp_path, rules)]
+    names = [found.name for found in scan(tmp_path, rules)]
     assert "film.mp4" in names
     assert 1 < len(names) < 20
     assert count_films(tmp_path, rules) == len(names)

@@ -22,13 +22,13 @@ import structlog
 
 from daemon.config.schema import LogFormat, LogLevel, LogSettings
 from daemon.jobs.history import History
-from daemon.jobs.history_view import Entry, Past, read_past
+from daemon.jobs.history_view import Entry, HistorySummary, read_history
 from daemon.jobs.publish import AFTER_MOVE, requeue
 from daemon.runtime.logs import configure, job_bound
 from daemon.storage import moves
 from daemon.storage.atomic import make_folder, write_whole
-from daemon.storage.fault_injection import FAULT_POINTS, arm, fault_point
-from daemon.storage.moves import COPY_BYTES, move_new, remove_tree, rename_new
+from daemon.storage.failpoints import FAILPOINTS, arm, failpoint
+from daemon.storage.moves import COPY_BYTES, move_no_clobber, remove_tree, rename_no_clobber
 from erasecore.errors import ConfigError
 
 SHM = Path("/dev/shm")
@@ -44,7 +44,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_rename_new(pair: tuple[Path, Path]) -> None:
     """A file gets its new name."""
-    rename_new(*pair)
+    rename_no_clobber(*pair)
     assert (pair[0].exists(), pair[1].read_text()) == (False, "film")
 
 
@@ -52,7 +52,7 @@ def test_rename_new_torn_apart(pair: tuple[Path, Path]) -> None:
     """A file that has both names already, since a crash came between link and unlink, ends well."""
     source, target = pair
     os.link(source, target)
-    rename_new(source, target)
+    rename_no_clobber(source, target)
     assert (source.exists(), target.exists()) == (False, True)
 
 
@@ -67,7 +67,7 @@ def test_rename_new_overwrites_nothing(pair: tuple[Path, Path], kind: str) -> No
     else:
         target.symlink_to("nowhere")
     with pytest.raises(FileExistsError):
-        rename_new(source, target)
+        rename_no_clobber(source, target)
     assert source.read_text() == "film"
 
 
@@ -87,9 +87,9 @@ def test_filesystems_that_can_do_less(
     source, target = pair
     target.write_text("another")
     with pytest.raises(FileExistsError):
-        rename_new(source, target)
+        rename_no_clobber(source, target)
     target.unlink()
-    rename_new(source, target)
+    rename_no_clobber(source, target)
     assert (source.exists(), target.read_text()) == (False, "film")
 
 
@@ -115,10 +115,10 @@ def test_killed_while_a_name_is_reserved(
     source, target = pair
     arm("move.after_reserve", cut)
     with pytest.raises(PowerCutError):
-        rename_new(source, target)
+        rename_no_clobber(source, target)
     arm("")
     assert source.read_text() == "film"
-    rename_new(source, target)
+    rename_no_clobber(source, target)
     assert (source.exists(), target.read_text()) == (False, "film")
 
 
@@ -137,7 +137,7 @@ def test_move_to_another_filesystem(pair: tuple[Path, Path], elsewhere: Path) ->
     """A file is copied, checked, named and removed, in that order; no part is left."""
     ticks: list[int] = []
     os.utime(pair[0], (5, 5))
-    move_new(pair[0], elsewhere / "film", part=".part", tick=lambda: ticks.append(1))
+    move_no_clobber(pair[0], elsewhere / "film", part=".part", tick=lambda: ticks.append(1))
     assert not pair[0].exists()
     assert (elsewhere / "film").read_text() == "film"
     assert (elsewhere / "film").stat().st_mtime == 5
@@ -157,7 +157,7 @@ def test_a_copy_that_is_not_what_was_copied(pair: tuple[Path, Path], elsewhere: 
             os.truncate(part, COPY_BYTES)
 
     with pytest.raises(OSError, match="the copy differs"):
-        move_new(pair[0], elsewhere / "film", part=".part", tick=change)
+        move_no_clobber(pair[0], elsewhere / "film", part=".part", tick=change)
     assert pair[0].read_bytes() == content
     assert list(elsewhere.iterdir()) == []
 
@@ -166,7 +166,7 @@ def test_move_again_after_a_crash(pair: tuple[Path, Path], elsewhere: Path) -> N
     """A copy that was complete before a crash is not made again under another name."""
     (elsewhere / "film").write_text("film")
     (elsewhere / ".part-0.part").write_text("fi")
-    move_new(pair[0], elsewhere / "film", part=".part")
+    move_no_clobber(pair[0], elsewhere / "film", part=".part")
     assert not pair[0].exists()
     assert [one.name for one in elsewhere.iterdir()] == ["film"]
 
@@ -175,7 +175,7 @@ def test_move_overwrites_nothing_elsewhere(pair: tuple[Path, Path], elsewhere: P
     """Another file of that name stays, and so does ours."""
     (elsewhere / "film").write_text("another")
     with pytest.raises(FileExistsError):
-        move_new(pair[0], elsewhere / "film", part=".part")
+        move_no_clobber(pair[0], elsewhere / "film", part=".part")
     assert pair[0].exists()
     assert (elsewhere / "film").read_text() == "another"
 
@@ -235,11 +235,11 @@ def test_history(tmp_path: Path) -> None:
         history.close()
     history = History(tmp_path)
     assert not history.is_new
-    past = read_past(tmp_path, 1)
+    past = read_history(tmp_path, 1)
     assert past.counts == {"done": 1, "failed": 1}
     assert [one.name for one in past.recent] == [r"film\xff.mp4"]
     history.close()
-    assert read_past(tmp_path, 1) == past
+    assert read_history(tmp_path, 1) == past
 
 
 def test_history_is_made_anew(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_history_is_made_anew(tmp_path: Path) -> None:
     assert history.is_new
     history.rebuild(tmp_path / "done", tmp_path / "failed")
     history.close()
-    assert [one.published_as for one in read_past(tmp_path, 9).recent] == ["a/film.mp4"]
+    assert [one.published_as for one in read_history(tmp_path, 9).recent] == ["a/film.mp4"]
     assert (tmp_path / "history.broken").exists()
 
 
@@ -266,14 +266,14 @@ def test_history_forgets_the_oldest(tmp_path: Path) -> None:
         history.record(replace(entry(f"job{number}"), stopped_at=float(number)))
     history.close()
     History(tmp_path, kept_entries=3).close()
-    assert [one.job_id for one in read_past(tmp_path, 9).recent] == ["job4", "job3", "job2"]
+    assert [one.job_id for one in read_history(tmp_path, 9).recent] == ["job4", "job3", "job2"]
 
 
 def test_history_that_cannot_be_read(tmp_path: Path) -> None:
     """Whoever looks at it is told, and leaves it as it is; without one there is no past."""
-    assert read_past(tmp_path / "none", 9) == Past()
+    assert read_history(tmp_path / "none", 9) == HistorySummary()
     (tmp_path / "history.sqlite3").write_bytes(b"no database" * 1000)
-    assert "cannot be read" in read_past(tmp_path, 9).complaint
+    assert "cannot be read" in read_history(tmp_path, 9).complaint
     assert (tmp_path / "history.sqlite3").read_bytes() == b"no database" * 1000
 
 
@@ -316,10 +316,10 @@ def test_fault_points() -> None:
     """Only the armed point acts, and only points that exist can be armed."""
     acted: list[str] = []
     arm("publish.after_link", lambda: acted.append("here"))
-    for point in FAULT_POINTS:
-        fault_point(point)
+    for point in FAILPOINTS:
+        failpoint(point)
     arm("")
-    fault_point("publish.after_link")
+    failpoint("publish.after_link")
     assert acted == ["here"]
     with pytest.raises(ConfigError, match="no fault point"):
         arm("publish.after_lunch")
@@ -331,6 +331,6 @@ def test_every_fault_point_is_passed() -> None:
     called = {
         name for one in modules for name in re.findall(r'fault_point\("(.*?)"', one.read_text())
     }
-    assert called <= set(FAULT_POINTS)
-    rest = {point.partition(".after_")[2] for point in set(FAULT_POINTS) - called}
+    assert called <= set(FAILPOINTS)
+    rest = {point.partition(".after_")[2] for point in set(FAILPOINTS) - called}
     assert rest == {*AFTER_MOVE.values(), "plan", "sidecars", "link", "original"}

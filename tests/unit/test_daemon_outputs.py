@@ -11,7 +11,7 @@ import pytest
 
 from daemon.config.locations import FolderSettings, folders_below
 from daemon.folders.checks import prove
-from daemon.folders.permissions import dress
+from daemon.folders.permissions import apply_mode
 from daemon.storage.names import output_name, portable_name, same_on_windows
 from erasecore.errors import ConfigError
 
@@ -61,7 +61,7 @@ def test_files_and_folders_are_dressed(tmp_path: Path) -> None:
     folder.chmod(0o2700)
     mine = grp.getgrgid(os.getegid()).gr_name
     for path in (file, folder):
-        dress(path, FolderSettings(mode="0640", group=mine))
+        apply_mode(path, FolderSettings(mode="0640", group=mine))
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert stat.S_IMODE(folder.stat().st_mode) == 0o2750
     assert file.stat().st_gid == os.getegid()
@@ -72,7 +72,7 @@ def test_a_link_is_not_dressed(tmp_path: Path) -> None:
     other, link = tmp_path / "other", tmp_path / "link"
     other.touch(0o600)
     link.symlink_to(other)
-    dress(link, FolderSettings(mode="0666"))
+    apply_mode(link, FolderSettings(mode="0666"))
     assert stat.S_IMODE(other.stat().st_mode) == 0o600
 
 

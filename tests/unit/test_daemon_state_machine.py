@@ -22,18 +22,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemon.config.schema import load_config
-from daemon.inbox.scanner import looks_of
+from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate
-from daemon.jobs import claims
-from daemon.jobs import instances as owners
+from daemon.jobs import claims, instances
 from daemon.jobs.history import History
-from daemon.jobs.instances import Leases, Owner
+from daemon.jobs.instances import InstanceId, Leases
 from daemon.jobs.job import JobState, load_job
 from daemon.jobs.publish import requeue, target
-from daemon.jobs.store import Holdings
-from daemon.storage import fault_injection as faults
-from daemon.storage.fault_injection import DAEMON_POINTS
-from daemon.workers.messages import Fault, Finished
+from daemon.jobs.store import JobStore
+from daemon.storage import failpoints as faults
+from daemon.storage.failpoints import DAEMON_FAILPOINTS
+from daemon.workers.messages import Failure, Finished
 from erasecore.errors import Remedy
 from erasecore.reports import EraseReport
 
@@ -41,7 +40,7 @@ NAMES = ("film.mp4", "a/film.mp4", "other.mkv")
 HOSTS = 2
 NO_SUCH_PID = 2**22 + 1  # and all above it
 LONG = 10_000.0  # seconds; longer than any delay or lease
-POINTS = [one for one in DAEMON_POINTS if not one.startswith("worker.")]
+POINTS = [one for one in DAEMON_FAILPOINTS if not one.startswith("worker.")]
 STEPS_OUT = [one for one in POINTS if one.startswith(("publish.", "reject.", "undo."))]
 
 
@@ -97,17 +96,17 @@ class Daemons(RuleBasedStateMachine):
         self.dropped: list[str] = []
         self.now = 0.0
         self.owners = [self._owner(number) for number in range(HOSTS)]
-        self.holdings = [self._settle_in(number) for number in range(HOSTS)]
+        self.store = [self._settle_in(number) for number in range(HOSTS)]
 
     def teardown(self) -> None:
         """In the end everything is where it belongs, exactly once."""
         faults.arm("")
         for number in range(HOSTS):
             self._restart(number)
-        while self._films("inbox") or any(one.jobs for one in self.holdings):
+        while self._films("inbox") or any(one.jobs for one in self.store):
             for number in range(HOSTS):
                 self._take_over_the_dead(number)
-                self._do_all(self.holdings[number])
+                self._do_all(self.store[number])
         ended = self._films("originals") + self._films("failed")
         assert sorted(ended) == sorted(self.dropped)
         assert self._by_name("done") == self._by_name("originals")
@@ -116,7 +115,7 @@ class Daemons(RuleBasedStateMachine):
                 job_id = json.loads((self.root / folder / f"{name}{ending}").read_text())["job_id"]
                 assert (self.root / folder / f"{name}.log").read_text() in ("", job_id)
         for number in range(HOSTS):
-            claims.leave(self.holdings[number].instance)
+            claims.release_claim(self.store[number].instance)
         assert not list((self.root / "work").iterdir())
         self.history.close()
         shutil.rmtree(self.root)
@@ -161,17 +160,17 @@ class Daemons(RuleBasedStateMachine):
     @rule(number=NUMBERS, trouble=TROUBLES)
     def claim(self, number: int, trouble: Trouble) -> None:
         """A daemon takes the first film."""
-        self._step(number, trouble, lambda: self._claim(self.holdings[number]))
+        self._step(number, trouble, lambda: self._claim(self.store[number]))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def attempt(self, number: int, trouble: Trouble) -> None:
         """A daemon begins with a job that is due."""
-        self._step(number, trouble, lambda: self._begin(self.holdings[number]))
+        self._step(number, trouble, lambda: self._begin(self.store[number]))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def finish(self, number: int, trouble: Trouble) -> None:
         """An attempt ends well."""
-        self._step(number, trouble, lambda: self._finish(self.holdings[number]))
+        self._step(number, trouble, lambda: self._finish(self.store[number]))
 
     @rule(
         number=NUMBERS,
@@ -181,25 +180,25 @@ class Daemons(RuleBasedStateMachine):
     )
     def fail(self, number: int, trouble: Trouble, remedy: Remedy, unfinished: bool) -> None:
         """An attempt fails."""
-        fault = Fault("SomeError", remedy, "it failed", unfinished=unfinished)
-        self._step(number, trouble, lambda: self._fail(self.holdings[number], fault))
+        fault = Failure("SomeError", remedy, "it failed", unfinished=unfinished)
+        self._step(number, trouble, lambda: self._fail(self.store[number], fault))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def hand_back(self, number: int, trouble: Trouble) -> None:
         """A daemon puts the job at hand back into the queue."""
 
         def act() -> None:
-            for job in self.holdings[number].states(JobState.RUNNING)[:1]:
-                self.holdings[number].hand_back(job.job_id, wall=self.now)
+            for job in self.store[number].states(JobState.RUNNING)[:1]:
+                self.store[number].hand_back(job.job_id, wall=self.now)
 
         self._step(number, trouble, act)
 
     @rule(number=NUMBERS, trouble=TROUBLES, taken=st.booleans())
     def publish(self, number: int, trouble: Trouble, taken: bool) -> None:
         """A daemon publishes what it has; perhaps somebody takes a name before it tries again."""
-        self._step(number, trouble, self.holdings[number].settle_up)
+        self._step(number, trouble, self.store[number].publish_finished)
         if taken:
-            self._take_a_name(self.holdings[number])
+            self._take_a_name(self.store[number])
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def restart(self, number: int, trouble: Trouble) -> None:
@@ -210,7 +209,7 @@ class Daemons(RuleBasedStateMachine):
     def take_over(self, number: int, trouble: Trouble) -> None:
         """A daemon is silent for a lease, though it lives; the other takes over what it held."""
         other = 1 - number
-        act = lambda: self._take(self.holdings[other].instance, self.holdings[number])  # noqa: E731
+        act = lambda: self._take(self.store[other].instance, self.store[number])  # noqa: E731
         self._step(number, replace(trouble, freeze=False), act)
 
     @rule(
@@ -227,18 +226,18 @@ class Daemons(RuleBasedStateMachine):
         self.drop(name)
 
         def act() -> None:
-            holdings = self.holdings[number]
-            self._claim(holdings)
-            self._begin(holdings)
+            store = self.store[number]
+            self._claim(store)
+            self._begin(store)
             if remedy is None:
-                self._finish(holdings)
+                self._finish(store)
             else:
-                self._fail(holdings, Fault("SomeError", remedy, "it failed"))
-            holdings.settle_up()
+                self._fail(store, Failure("SomeError", remedy, "it failed"))
+            store.publish_finished()
 
         self._step(number, trouble, act)
         if taken:
-            self._take_a_name(self.holdings[number])
+            self._take_a_name(self.store[number])
 
     # --- troubles -----------------------------------------------------------------------------
 
@@ -259,88 +258,90 @@ class Daemons(RuleBasedStateMachine):
     def _sleep(self, number: int) -> None:
         """While a daemon sleeps in the middle of a step, the other does all that is to be done."""
         faults.arm("")
-        other = self.holdings[1 - number]
+        other = self.store[1 - number]
         try:
-            self._take(self.holdings[number].instance, other)
+            self._take(self.store[number].instance, other)
             self._do_all(other)
         except OSError:
             self._recover(1 - number)
 
     def _recover(self, number: int) -> None:
         """As ``Service`` does after a turn that failed."""
-        holdings = self.holdings[number]
-        if owners.beat(holdings.instance):
-            holdings.forget_lost()
-            holdings.adopt_strays(wall=self.now)
+        store = self.store[number]
+        if instances.beat(store.instance):
+            store.forget_lost()
+            store.reattach_orphans(wall=self.now)
         else:
-            self.holdings[number] = self._settle_in(number)
+            self.store[number] = self._settle_in(number)
 
     def _restart(self, number: int) -> None:
         self.owners[number] = self._owner(number)
-        self.holdings[number] = self._settle_in(number)
+        self.store[number] = self._settle_in(number)
         self._take_over_the_dead(number)
 
     # --- what the steps are made of -----------------------------------------------------------
 
-    def _owner(self, number: int) -> Owner:
+    def _owner(self, number: int) -> InstanceId:
         """A process that never was before."""
         start_time = next(self.numbers)
-        return Owner(f"host{number}", "boot", 1, NO_SUCH_PID + start_time, start_time)
+        return InstanceId(f"host{number}", "boot", 1, NO_SUCH_PID + start_time, start_time)
 
-    def _settle_in(self, number: int) -> Holdings:
+    def _settle_in(self, number: int) -> JobStore:
         token = f"{next(self.numbers):06}"
-        instance = owners.open_instance(self.root / "work", self.owners[number], token)
-        return Holdings(instance, self.config, self.history)
+        instance = instances.open_instance(self.root / "work", self.owners[number], token)
+        return JobStore(instance, self.config, self.history)
 
     def _take_over_the_dead(self, number: int) -> None:
         work, me = self.root / "work", self.owners[number]
-        for instance in owners.abandoned(work, me, Leases(LONG), now=self.now):
-            self._take(instance, self.holdings[number])
+        for instance in instances.abandoned(work, me, Leases(LONG), now=self.now):
+            self._take(instance, self.store[number])
 
-    def _take(self, instance: Path, holdings: Holdings) -> None:
-        holdings.adopt(claims.take_over(instance, holdings.instance), wall=self.now)
+    def _take(self, instance: Path, store: JobStore) -> None:
+        store.adopt(claims.take_over(instance, store.instance), wall=self.now)
 
-    def _do_all(self, holdings: Holdings) -> None:
-        self._claim(holdings)
-        while holdings.jobs:
-            self._begin(holdings)
-            self._finish(holdings)
-            holdings.settle_up()
+    def _do_all(self, store: JobStore) -> None:
+        self._claim(store)
+        while store.jobs:
+            self._begin(store)
+            self._finish(store)
+            store.publish_finished()
 
-    def _claim(self, holdings: Holdings) -> None:
+    def _claim(self, store: JobStore) -> None:
         inbox = self.root / "inbox"
         for path in sorted(one for one in inbox.rglob("*") if one.is_file())[:1]:
-            candidate = Candidate(inbox, str(path.relative_to(inbox)), looks_of(path.lstat()), 0.0)
+            candidate = Candidate(
+                inbox, str(path.relative_to(inbox)), signature_of(path.lstat()), 0.0
+            )
             job_id = f"job{next(self.numbers):06}"
-            holdings.claim(candidate, job_id, now=self.now, wall=self.now)
+            store.claim(candidate, job_id, now=self.now, wall=self.now)
 
-    def _begin(self, holdings: Holdings) -> None:
+    def _begin(self, store: JobStore) -> None:
         self.now += LONG
-        holdings.admit(settle_seconds=0.0, now=self.now, wall=self.now)
-        job = next(iter(holdings.due(wall=self.now)), None)
-        if job is not None and not holdings.states(JobState.RUNNING):
-            holdings.begin(job, wall=self.now)
+        store.admit(settle_seconds=0.0, now=self.now, wall=self.now)
+        job = next(iter(store.due(wall=self.now)), None)
+        if job is not None and not store.states(JobState.RUNNING):
+            store.begin(job, wall=self.now)
 
-    def _finish(self, holdings: Holdings) -> None:
-        for job in holdings.states(JobState.RUNNING)[:1]:
-            folder = holdings.folder(job)
+    def _finish(self, store: JobStore) -> None:
+        for job in store.states(JobState.RUNNING)[:1]:
+            folder = store.folder(job)
             result = f"result{Path(job.source).suffix}"
             (folder / result).write_bytes((folder / job.source).read_bytes())
             (folder / "log").write_text(job.job_id)
             (folder / "preview.jpg").write_bytes(b"a picture")
             report = Finished(job.job_id, replace(REPORT, result=result), "", "")
-            holdings.finish(report, {}, wall=self.now)
+            store.finish(report, {}, wall=self.now)
 
-    def _fail(self, holdings: Holdings, fault: Fault) -> None:
-        for job in holdings.states(JobState.RUNNING)[:1]:
-            (holdings.folder(job) / "log").write_text(job.job_id)
-            holdings.fail(job.job_id, fault, wall=self.now)
+    def _fail(self, store: JobStore, fault: Failure) -> None:
+        for job in store.states(JobState.RUNNING)[:1]:
+            (store.folder(job) / "log").write_text(job.job_id)
+            store.fail(job.job_id, fault, wall=self.now)
 
-    def _take_a_name(self, holdings: Holdings) -> None:
+    def _take_a_name(self, store: JobStore) -> None:
         """Somebody else takes a name that a job was about to give to one of its files."""
-        if not holdings.instance.is_dir():
+        if not store.instance.is_dir():
             return
-        for folder in claims.job_folders(holdings.instance):
+        for folder in claims.job_folders(store.instance):
             if not (folder / "job.json").exists():
                 continue
             free = [one for one in load_job(folder).placements if (folder / one.file).exists()]

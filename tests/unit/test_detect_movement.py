@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from erasecore.detect.line_changes import Piece, line_changes
 from erasecore.detect.patterns import Template, strokes
-from erasecore.detect.pictures import Luma
-from erasecore.detect.stillness import edges_stay
-from erasecore.detect.switches import Piece, switches
+from erasecore.detect.scaling import Luma
+from erasecore.detect.static_edges import edges_are_static
 from erasecore.detect.tracks import Pace, Track
 from tests.clips import U8, Caption, draw
 from tests.detectors import BrightTextDetector, find_in
@@ -50,14 +50,14 @@ def test_a_switch_is_seen_over_any_background(pan: tuple[int, int]) -> None:
     film = draw(320, 180, 30, captions=captions, pan=pan)
     pieces = _pieces(film.shown)
     template = _template([piece.luma for piece in pieces[2:12:3]])
-    assert switches(pieces, template, _around()) == [13]
+    assert line_changes(pieces, template, _around()) == [13]
 
 
 def test_a_cut_is_no_switch() -> None:
     """Where everything changes, nothing can be said of the text, which goes on here."""
     film = draw(320, 180, 24, captions=[_faint("Where were you?", 0, 24)], cuts=[12])
     pieces = _pieces(film.shown)
-    assert switches(pieces, _template([pieces[5].luma]), _around()) == []
+    assert line_changes(pieces, _template([pieces[5].luma]), _around()) == []
 
 
 def test_a_word_that_is_recoloured_is_no_switch() -> None:
@@ -69,7 +69,7 @@ def test_a_word_that_is_recoloured_is_no_switch() -> None:
     for frame, edge in ((6, 130), (12, 180), (18, 270)):
         pictures[frame:, :, :edge] = toned[frame:, :, :edge]
     pieces = _pieces(pictures)
-    assert switches(pieces, _template([pieces[3].luma]), _around()) == []
+    assert line_changes(pieces, _template([pieces[3].luma]), _around()) == []
 
 
 def _shown_at(text_x: float, scene_x: float) -> Luma:
@@ -92,7 +92,7 @@ def test_edges_that_stay_deny_a_motion() -> None:
     lumas = [_shown_at(0.0, scene_x) for scene_x in (-1.0, 0.0, 1.0)]
     template = _template(lumas[1:2])
     shifts = [template.shift(strokes(luma, 24.0)) for luma in lumas]
-    assert edges_stay(lumas, shifts, INNER)
+    assert edges_are_static(lumas, shifts, INNER)
 
 
 def test_edges_that_move_along_do_not() -> None:
@@ -101,7 +101,7 @@ def test_edges_that_move_along_do_not() -> None:
     template = _template(lumas[1:2])
     shifts = [template.shift(strokes(luma, 24.0)) for luma in lumas]
     assert shifts[2].dx - shifts[0].dx == pytest.approx(2, abs=0.4)
-    assert not edges_stay(lumas, shifts, INNER)
+    assert not edges_are_static(lumas, shifts, INNER)
 
 
 @pytest.mark.parametrize("speed", [0.4, 1.0, 2.5, 5.0])
@@ -124,7 +124,7 @@ def test_credits_that_scroll_are_left(speed: float) -> None:
         bright = rolled.min(axis=-1) > 200
         pictures[frame][bright] = 255
         pictures[frame][~bright] = np.minimum(pictures[frame][~bright], 120)
-    assert len(BrightTextDetector().find(pictures[25])) > 1
+    assert len(BrightTextDetector().detect(pictures[25])) > 1
     assert find_in(pictures).events == ()
 
 
@@ -139,7 +139,7 @@ def test_a_ticker_is_left(speed: float) -> None:
         strip = wide[150:, left : left + 320]
         bright = strip.min(axis=-1) > 200
         still[frame, 150:][bright] = 255
-    assert BrightTextDetector().find(still[25])
+    assert BrightTextDetector().detect(still[25])
     assert find_in(still).events == ()
 
 

@@ -12,7 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from erasecore.engines.diffueraser.rgb import FINE, from_rgb, to_rgb
-from erasecore.model.strip_types import Floats
+from erasecore.model.inpaint_input import Floats
 from erasecore.video.color import PlaneLayout, as_plane
 from erasecore.video.formats import layout_of, views
 

@@ -14,7 +14,7 @@ from erasecore.engines.base import Filled, FilledFrame, Origin
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, crop_around
 from erasecore.engines.diffueraser.selection import Choice, Run, choose, doubtful
 from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
-from erasecore.model.strip_types import Strip
+from erasecore.model.inpaint_input import InpaintInput
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import PlaneLayout
 
@@ -36,15 +36,15 @@ def chosen(
     masks = np.zeros((2, 10, 20), bool)
     masks[1, :5, :20] = True
     mask_of = np.array([int(pixels is not None) for pixels in invented], np.intp)
-    strip = Strip(
+    strip = InpaintInput(
         planes=(np.zeros((count, 10, 20), np.uint8),),
         masks=masks,
         mask_of=mask_of,
         fill_start=context,
         fill_stop=count - context,
         cuts=cuts,
-        thumbs=np.zeros((count, 8, 8), np.float32),
-        thumb_scale=1.0,
+        thumbnails=np.zeros((count, 8, 8), np.float32),
+        thumbnail_scale=1.0,
         layout=GRAY,
     )
     frames = tuple(_frame(pixels) for pixels in invented[context : count - context])

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from erasecore.ink.fades import see_through
 from erasecore.ink.strokes import Ink
+from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
-from erasecore.model.strips import Cutout
 from erasecore.video.color import PlaneLayout
 
 GRAY = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)
@@ -34,7 +34,7 @@ def letters() -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     return ink, np.where(fill, np.float32(235), np.float32(20))
 
 
-def film(layout: PlaneLayout) -> tuple[Cutout, list[NDArray[np.float64]], Ink]:
+def film(layout: PlaneLayout) -> tuple[CropStack, list[NDArray[np.float64]], Ink]:
     """A moving scene with a line that fades in and out; the scene without it; the ink."""
     random = np.random.default_rng(11)
     wide = cv2.GaussianBlur(random.uniform(0, 255, (64, 500)).astype(np.float32), (0, 0), 4)
@@ -59,40 +59,40 @@ def film(layout: PlaneLayout) -> tuple[Cutout, list[NDArray[np.float64]], Ink]:
         truth.append(clean)
         planes.append(drawn.astype(np.uint8 if layout.bits == 8 else np.uint16))
     box = (0, 0, SIZE[1], SIZE[0])
-    cutout = Cutout(0, box, tuple(planes), np.zeros((40, 8, 8), np.float32), 8.0, layout)
+    crop = CropStack(0, box, tuple(planes), np.zeros((40, 8, 8), np.float32), 8.0, layout)
     event = Event(START, STOP, START + FADE, STOP - FADE, (10, 18, 230, 50), 22.0, 1.0)
-    return cutout, truth, Ink(event, ink, None)
+    return crop, truth, Ink(event, ink, None)
 
 
 @pytest.mark.parametrize("layout", [GRAY, DEEP], ids=lambda layout: layout.pix_fmt)
 def test_the_background_comes_back_within_the_rounding(layout: PlaneLayout) -> None:
     """Half a level of rounding and an opacity off by a hundredth, divided by what shows through."""
-    cutout, truth, ink = film(layout)
-    seen = see_through(cutout, [ink])
+    crop, truth, ink = film(layout)
+    seen = see_through(crop, [ink])
     assert seen.keys() >= {START, START + 2, STOP - 1}
     for frame, solved in seen.items():
         error = np.abs(solved.planes[0].astype(float) - truth[0][frame])[ink.mask] / layout.scale
         assert float(error.mean()) < 0.6 / (1 - opacity_at(frame)) + 1.0
-        assert np.array_equal(solved.planes[0][~ink.mask], cutout.planes[0][frame][~ink.mask])
+        assert np.array_equal(solved.planes[0][~ink.mask], crop.planes[0][frame][~ink.mask])
 
 
 def test_letters_that_are_nearly_opaque_are_not_solved_for() -> None:
     """A quarter of the background, or less, is too little to go by; nor are whole letters faded."""
-    cutout, _, ink = film(GRAY)
-    seen = see_through(cutout, [ink])
+    crop, _, ink = film(GRAY)
+    seen = see_through(crop, [ink])
     assert all(opacity_at(frame) < 0.8 for frame in seen)
     assert not seen.keys() & set(range(START + FADE, STOP - FADE))
 
 
 def test_two_lines_that_fade_at_once_are_both_solved_for() -> None:
     """The second line's solution leaves the first one's as it is."""
-    cutout, _, ink = film(GRAY)
+    crop, _, ink = film(GRAY)
     halves = [ink.mask.copy(), ink.mask.copy()]
     halves[0][:, 120:] = False
     halves[1][:, :120] = False
-    both = see_through(cutout, [Ink(ink.event, half, None) for half in halves])
+    both = see_through(crop, [Ink(ink.event, half, None) for half in halves])
     for frame, solved in both.items():
         assert np.array_equal(solved.mask, ink.mask)
         for half in halves:
-            alone = see_through(cutout, [Ink(ink.event, half, None)])[frame]
+            alone = see_through(crop, [Ink(ink.event, half, None)])[frame]
             assert np.array_equal(solved.planes[0][half], alone.planes[0][half])

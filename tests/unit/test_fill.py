@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from erasecore.engines.base import Origin
 from erasecore.engines.propagate.engine import PropagateEngine
-from erasecore.model.strip_types import SeenThrough, Strip
+from erasecore.model.inpaint_input import InpaintInput, UnblendedPixels
 from erasecore.motion.inpaint_spatial import membrane, pulls_along
 from erasecore.video.color import PlaneLayout
 
@@ -45,28 +45,28 @@ def pan(dx: float, dy: float, *, noise: float = 0.0) -> NDArray[np.uint8]:
     return np.clip(np.rint(np.stack(frames)), 0, 255).astype(np.uint8)
 
 
-def strip_of(truth: NDArray[np.uint8], shown: slice) -> Strip:
+def strip_of(truth: NDArray[np.uint8], shown: slice) -> InpaintInput:
     """``truth`` with white letters in the frames ``shown``."""
     frames = truth.copy()
     mask_of = np.zeros(len(truth), np.intp)
     mask_of[shown] = 1
     for frame in frames[shown]:
         frame[HOLE] = 255
-    thumbs = np.stack([cv2.resize(f, (60, 20)).astype(np.float32) for f in truth])
-    return Strip(
+    thumbnails = np.stack([cv2.resize(f, (60, 20)).astype(np.float32) for f in truth])
+    return InpaintInput(
         planes=(frames,),
         masks=np.stack([np.zeros_like(HOLE), HOLE]),
         mask_of=mask_of,
         fill_start=0,
         fill_stop=len(truth),
         cuts=(),
-        thumbs=thumbs,
-        thumb_scale=4.0,
+        thumbnails=thumbnails,
+        thumbnail_scale=4.0,
         layout=LAYOUT,
     )
 
 
-def filled(strip: Strip) -> list[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+def filled(strip: InpaintInput) -> list[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Values and origins of the hole's pixels, for each frame that has a hole."""
     result = PropagateEngine().fill(strip, None, lambda _: None)
     return [
@@ -203,7 +203,7 @@ def test_what_is_seen_through_fading_ink_is_used_and_told() -> None:
     """Letters that stay for the whole film hide the scene; in a fade it shows through them."""
     truth = pan(0.0, 0.0)
     strip = strip_of(truth, slice(0, FRAMES))
-    seen = SeenThrough((truth[3],), HOLE, error=0.5)
+    seen = UnblendedPixels((truth[3],), HOLE, error=0.5)
     fills = filled(replace(strip, seen_through={3: seen}))
     values, origin = fills[3]
     assert (origin == Origin.UNBLENDED).mean() > 0.9

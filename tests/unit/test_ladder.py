@@ -14,12 +14,19 @@ import pytest
 from structlog.typing import EventDict
 
 from erasecore.errors import OutOfMemory
-from erasecore.memory.ladder import PATIENCE, PATIENCE_AFTER_A_KILL, Ladder, Ladders, Rung, Site
-from erasecore.memory.ladder_store import FOLDER, RungBook
+from erasecore.memory.ladder import (
+    SUCCESSES_AFTER_KILL,
+    SUCCESSES_BEFORE_RETRY,
+    Ladder,
+    Ladders,
+    Rung,
+    WorkloadKey,
+)
+from erasecore.memory.ladder_store import FOLDER, FileLadderStore
 
 REPOSITORY = Path(__file__).parents[2]
-SITE = Site("diffueraser", 640, 256, "cuda NVIDIA L4")
-HOST = Site("propagate", 640, 360)
+SITE = WorkloadKey("diffueraser", 640, 256, "cuda NVIDIA L4")
+HOST = WorkloadKey("propagate", 640, 360)
 RUNGS = [Rung(f"{count} at once", count) for count in (8, 4, 2, 1)]
 
 
@@ -35,7 +42,7 @@ def working_up_to(most: int, tried: list[int]) -> Callable[[int], int]:
     return work
 
 
-def folder_of(book: RungBook, folder: Path, deaths: int) -> RungBook:
+def folder_of(book: FileLadderStore, folder: Path, deaths: int) -> FileLadderStore:
     """``book`` opened for a film."""
     folder.mkdir(exist_ok=True)
     book.begin(folder, deaths)
@@ -74,14 +81,14 @@ def test_nothing_of_the_failed_try_is_held() -> None:
             raise MemoryError
         return gone
 
-    assert Ladder(SITE, RUNGS, RungBook(None)).run(work) is True
+    assert Ladder(SITE, RUNGS, FileLadderStore(None)).run(work) is True
     assert len(held) == 4
 
 
 def test_end_of_the_ladder() -> None:
     """Where not even the last rung fits, the error names the work, the fault and the way out."""
     with pytest.raises(OutOfMemory, match=r"diffueraser 640x256 .*no room for 1.*more\.") as caught:
-        Ladder(SITE, RUNGS, RungBook(None)).run(working_up_to(0, []))
+        Ladder(SITE, RUNGS, FileLadderStore(None)).run(working_up_to(0, []))
     assert caught.value.__context__ is None
 
 
@@ -92,45 +99,52 @@ def test_other_faults_pass(log_records: list[EventDict]) -> None:
         raise ValueError("wrong shape")
 
     with pytest.raises(ValueError, match="wrong shape"):
-        Ladder(SITE, RUNGS, RungBook(None)).run(work)
+        Ladder(SITE, RUNGS, FileLadderStore(None)).run(work)
     assert not log_records
 
 
 def test_next_film_starts_at_the_remembered_rung(tmp_path: Path) -> None:
     """What was enough is remembered for the same size on the same device, and for no other."""
     tried: list[int] = []
-    Ladders(RungBook(tmp_path)).ladder(SITE, RUNGS).run(working_up_to(2, tried))
-    again = Ladders(RungBook(tmp_path))  # another process
+    Ladders(FileLadderStore(tmp_path)).ladder(SITE, RUNGS).run(working_up_to(2, tried))
+    again = Ladders(FileLadderStore(tmp_path))  # another process
     again.ladder(SITE, RUNGS).run(working_up_to(8, tried))
     assert tried == [8, 4, 2, 2]
     (report,) = again.close()
     assert (report.rung, report.steps_down) == ("2 at once", 0)
     for other in (
-        Site("diffueraser", 1280, 256, SITE.device),
-        Site("diffueraser", 640, 256, "cuda NVIDIA H100"),
-        Site("other", 640, 256, SITE.device),
+        WorkloadKey("diffueraser", 1280, 256, SITE.device),
+        WorkloadKey("diffueraser", 640, 256, "cuda NVIDIA H100"),
+        WorkloadKey("other", 640, 256, SITE.device),
     ):
-        assert Ladder(other, RUNGS, RungBook(tmp_path)).rung.plan == 8
+        assert Ladder(other, RUNGS, FileLadderStore(tmp_path)).rung.plan == 8
 
 
 def test_the_rung_above_is_tried_now_and_then(tmp_path: Path) -> None:
     """After some successes the rung above is tried; each time in vain the wait is twice as long."""
     tried: list[int] = []
-    ladder = Ladder(SITE, RUNGS, RungBook(tmp_path))
-    for _ in range(4 * PATIENCE):
+    ladder = Ladder(SITE, RUNGS, FileLadderStore(tmp_path))
+    for _ in range(4 * SUCCESSES_BEFORE_RETRY):
         ladder.run(working_up_to(4, tried))
-    assert tried == [8, *[4] * PATIENCE, 8, *[4] * (2 * PATIENCE), 8, *[4] * PATIENCE]
+    assert tried == [
+        8,
+        *[4] * SUCCESSES_BEFORE_RETRY,
+        8,
+        *[4] * (2 * SUCCESSES_BEFORE_RETRY),
+        8,
+        *[4] * SUCCESSES_BEFORE_RETRY,
+    ]
 
 
 def test_up_again_when_there_is_room(tmp_path: Path) -> None:
     """Work that went down for want of memory goes up again, rung by rung, once there is enough."""
     tried: list[int] = []
-    Ladder(SITE, RUNGS, RungBook(tmp_path)).run(working_up_to(2, []))
-    for _ in range(2 * PATIENCE + 1):
-        ladders = Ladders(RungBook(tmp_path))  # each in a process of its own
+    Ladder(SITE, RUNGS, FileLadderStore(tmp_path)).run(working_up_to(2, []))
+    for _ in range(2 * SUCCESSES_BEFORE_RETRY + 1):
+        ladders = Ladders(FileLadderStore(tmp_path))  # each in a process of its own
         ladders.ladder(SITE, RUNGS).run(working_up_to(8, tried))
         ladders.close()
-    assert tried == [*[2] * (PATIENCE - 1), *[4] * PATIENCE, 8, 8]
+    assert tried == [*[2] * (SUCCESSES_BEFORE_RETRY - 1), *[4] * SUCCESSES_BEFORE_RETRY, 8, 8]
 
 
 @pytest.mark.parametrize(
@@ -148,11 +162,11 @@ def test_up_again_when_there_is_room(tmp_path: Path) -> None:
 )
 def test_a_damaged_memory_is_started_anew(tmp_path: Path, content: bytes) -> None:
     """What cannot be understood counts as nothing, and is replaced."""
-    Ladder(SITE, RUNGS, RungBook(tmp_path)).run(working_up_to(2, []))
+    Ladder(SITE, RUNGS, FileLadderStore(tmp_path)).run(working_up_to(2, []))
     (file,) = (tmp_path / FOLDER).iterdir()
     file.write_bytes(content)
     tried: list[int] = []
-    Ladder(SITE, RUNGS, RungBook(tmp_path)).run(working_up_to(4, tried))
+    Ladder(SITE, RUNGS, FileLadderStore(tmp_path)).run(working_up_to(4, tried))
     assert tried == [8, 4]
     assert json.loads(file.read_bytes())["rung"] == "4 at once"
 
@@ -160,7 +174,7 @@ def test_a_damaged_memory_is_started_anew(tmp_path: Path, content: bytes) -> Non
 def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:
     """Where nothing can be remembered the work is done all the same."""
     (tmp_path / FOLDER).write_bytes(b"in the way")
-    assert Ladder(SITE, RUNGS, RungBook(tmp_path)).run(working_up_to(2, [])) == 2
+    assert Ladder(SITE, RUNGS, FileLadderStore(tmp_path)).run(working_up_to(2, [])) == 2
 
 
 REMEMBER = """
@@ -188,21 +202,21 @@ def test_after_a_kill_the_next_attempt_begins_lower(tmp_path: Path) -> None:
     """A worker that was killed has noted its rung; later attempts begin below it, each by more."""
     job = tmp_path / "job"
     with pytest.raises(KeyboardInterrupt):  # the process ends here, so to speak
-        Ladder(HOST, RUNGS, folder_of(RungBook(tmp_path), job, 0)).run(killed)
-    second = Ladder(HOST, RUNGS, folder_of(RungBook(tmp_path), job, 1))
+        Ladder(HOST, RUNGS, folder_of(FileLadderStore(tmp_path), job, 0)).run(killed)
+    second = Ladder(HOST, RUNGS, folder_of(FileLadderStore(tmp_path), job, 1))
     assert second.rung.plan == 4
     with pytest.raises(KeyboardInterrupt):
         second.run(killed)
-    third = Ladder(HOST, RUNGS, folder_of(RungBook(tmp_path), job, 3))
+    third = Ladder(HOST, RUNGS, folder_of(FileLadderStore(tmp_path), job, 3))
     assert third.rung.plan == 1
     assert (third.report().rung, third.report().steps_down) == ("1 at once", 3)
     assert third.run(working_up_to(1, [])) == 1
     third.close()
-    next_film = Ladder(HOST, RUNGS, folder_of(RungBook(tmp_path), tmp_path / "next", 0))
+    next_film = Ladder(HOST, RUNGS, folder_of(FileLadderStore(tmp_path), tmp_path / "next", 0))
     assert (next_film.rung.plan, next_film.report().steps_down) == (1, 0)
-    standing = RungBook(tmp_path).read(HOST)
+    standing = FileLadderStore(tmp_path).read(HOST)
     assert standing is not None
-    assert standing.patience == PATIENCE_AFTER_A_KILL
+    assert standing.patience == SUCCESSES_AFTER_KILL
 
 
 def killed(_plan: int) -> None:
@@ -213,28 +227,28 @@ def killed(_plan: int) -> None:
 def test_a_kill_while_the_rung_above_is_tried(tmp_path: Path) -> None:
     """It costs one attempt; then the remembered rung holds for twice as many films as before."""
     job = tmp_path / "job"
-    Ladder(HOST, RUNGS, RungBook(tmp_path)).run(working_up_to(4, []))
-    for _ in range(PATIENCE - 1):
-        ladder = Ladder(HOST, RUNGS, RungBook(tmp_path))
+    Ladder(HOST, RUNGS, FileLadderStore(tmp_path)).run(working_up_to(4, []))
+    for _ in range(SUCCESSES_BEFORE_RETRY - 1):
+        ladder = Ladder(HOST, RUNGS, FileLadderStore(tmp_path))
         ladder.run(working_up_to(4, []))
         ladder.close()
     with pytest.raises(KeyboardInterrupt):
-        Ladder(HOST, RUNGS, folder_of(RungBook(tmp_path), job, 0)).run(killed)
-    again = Ladder(HOST, RUNGS, folder_of(RungBook(tmp_path), job, 1))
+        Ladder(HOST, RUNGS, folder_of(FileLadderStore(tmp_path), job, 0)).run(killed)
+    again = Ladder(HOST, RUNGS, folder_of(FileLadderStore(tmp_path), job, 1))
     tried: list[int] = []
     again.run(working_up_to(8, tried))
     assert tried == [4]
-    standing = RungBook(tmp_path).read(HOST)
+    standing = FileLadderStore(tmp_path).read(HOST)
     assert standing is not None
-    assert (standing.rung, standing.patience) == ("4 at once", 2 * PATIENCE_AFTER_A_KILL)
+    assert (standing.rung, standing.patience) == ("4 at once", 2 * SUCCESSES_AFTER_KILL)
 
 
 def test_a_kill_says_nothing_of_a_card(tmp_path: Path) -> None:
     """What the system kills a worker for is its own memory: work on a card goes on as it was."""
     job = tmp_path / "job"
     with pytest.raises(KeyboardInterrupt):
-        Ladder(SITE, RUNGS, folder_of(RungBook(tmp_path), job, 0)).run(killed)
-    assert Ladder(SITE, RUNGS, folder_of(RungBook(tmp_path), job, 1)).rung.plan == 8
+        Ladder(SITE, RUNGS, folder_of(FileLadderStore(tmp_path), job, 0)).run(killed)
+    assert Ladder(SITE, RUNGS, folder_of(FileLadderStore(tmp_path), job, 1)).rung.plan == 8
 
 
 @pytest.mark.parametrize("library", ["numpy", "cv2", "torch"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
-from daemon.models.stock import adopt, overview, verify
+from daemon.models.inventory import adopt, overview, verify
 from erasecore.errors import FolderError, WeightsDamaged, WeightsMissing
 from erasecore.settings import HostSettings
 from erasecore.weights.layout import locate

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.model.strip_types import Strip
+from erasecore.model.inpaint_input import InpaintInput
 from erasecore.motion.affine import inverse, shifted, to_matrix
 from erasecore.motion.flow import Motion
 from erasecore.video.color import PlaneLayout
@@ -32,21 +32,21 @@ def view(picture: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[n
     return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
 
 
-def strip_of(frames: list[NDArray[np.uint8]]) -> Strip:
+def strip_of(frames: list[NDArray[np.uint8]]) -> InpaintInput:
     """A strip with a hole across its middle."""
     stack = np.stack(frames)
     hole = np.zeros((2, HEIGHT, WIDTH), bool)
     hole[1, 40:56, 60:200:3] = True
-    thumbs = np.stack([cv2.resize(f, (64, 24)).astype(np.float32) for f in frames])
-    return Strip(
+    thumbnails = np.stack([cv2.resize(f, (64, 24)).astype(np.float32) for f in frames])
+    return InpaintInput(
         planes=(stack,),
         masks=hole,
         mask_of=np.ones(len(frames), np.intp),
         fill_start=0,
         fill_stop=len(frames),
         cuts=(),
-        thumbs=thumbs,
-        thumb_scale=4.0,
+        thumbnails=thumbnails,
+        thumbnail_scale=4.0,
         layout=LAYOUT,
     )
 

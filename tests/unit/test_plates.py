@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.ink.evidence import Change
+from erasecore.ink.plate_search import find_plate
 from erasecore.ink.plates import Plate, share_style, undo_plates
-from erasecore.ink.platesearch import find_plate
+from erasecore.ink.statistics import Transition
 from erasecore.video.color import Box, PlaneLayout, as_plane
 
 LAYOUTS = (
@@ -54,12 +54,12 @@ def distance_to(letters: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.asarray(cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5))
 
 
-def moment(clean: NDArray[np.float32], seen: NDArray[np.float32]) -> Change:
+def moment(clean: NDArray[np.float32], seen: NDArray[np.float32]) -> Transition:
     """The subtitle's appearance, each frame with a coder's noise of its own."""
     random = np.random.default_rng(11)
     without = clean + random.normal(0, 0.7, clean.shape).astype(np.float32)
     with_ink = seen + random.normal(0, 0.7, clean.shape).astype(np.float32)
-    return Change(without, with_ink)
+    return Transition(without, with_ink)
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 0.75])
@@ -71,7 +71,7 @@ def test_a_plate_is_found_with_its_opacity_colour_and_extent(
     clean, box = scene(1), (30, 20, 210, 60)
     seen = under_plate(clean, alpha, ink, box)
     letters = np.full(clean.shape[1:], 50.0, np.float32)
-    change = Change(clean, seen)
+    change = Transition(clean, seen)
     plate = find_plate([change], letters, (40, 26, 200, 54))
     assert plate is not None
     assert plate.scale == pytest.approx(1 - alpha, abs=0.03)
@@ -84,7 +84,7 @@ def test_an_opaque_plate_hides_all_that_is_under_it() -> None:
     clean, box = scene(4), (30, 20, 210, 60)
     seen = under_plate(clean, 1.0, (20, 128, 128), box)
     letters = np.full((80, 240), 50.0, np.float32)
-    change = Change(clean, seen)
+    change = Transition(clean, seen)
     plate = find_plate([change], letters, (40, 26, 200, 54))
     assert plate is not None
     assert plate.opaque
@@ -215,7 +215,7 @@ def test_text_without_a_plate_has_none() -> None:
     clean = scene(2)
     later = clean + np.random.default_rng(3).normal(0, 2, clean.shape).astype(np.float32)
     letters = np.full(clean.shape[1:], 50.0, np.float32)
-    change = Change(clean, later)
+    change = Transition(clean, later)
     assert find_plate([change], letters, (40, 26, 200, 54)) is None
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.ink.behind import Ground, plate_behind
-from erasecore.ink.evidence import Change
-from erasecore.ink.moments import aligned
+from erasecore.ink.line_plates import LineContext, search_plate
+from erasecore.ink.plate_opacity import opacities
 from erasecore.ink.plates import Plate, undo_plates
-from erasecore.ink.platetimes import opacities
+from erasecore.ink.statistics import Transition
+from erasecore.ink.transitions import aligned
 from erasecore.model.boxes import inside
+from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
-from erasecore.model.strips import Cutout
 from erasecore.video.color import PlaneLayout, as_plane
 
 LAYOUT = PlaneLayout("yuv444p10le", 10, 0, 0, 3, full_range=False)
@@ -50,7 +50,7 @@ def test_a_change_in_a_moving_scene_is_compared_along_the_motion(pan: tuple[int,
     plate = Plate(0.5, (8.0, 64.0, 64.0), BOX)
     seen = under(after, plate)
     around = ~inside((50, 30, 250, 90), (120, 300))
-    change = aligned(Change(before, seen), around)
+    change = aligned(Transition(before, seen), around)
     inner = np.s_[:, 20:100, 20:280]
     assert np.abs(change.without - after)[inner].max() < 1
 
@@ -58,7 +58,7 @@ def test_a_change_in_a_moving_scene_is_compared_along_the_motion(pan: tuple[int,
 def test_frames_that_share_nothing_are_not_shifted() -> None:
     """Two scenes: no shift explains one by the other, and none is made up."""
     one, other = panned(1, (0, 0))[0], panned(1, (0, 0))[0][:, ::-1, ::-1].copy()
-    change = Change(one, other)
+    change = Transition(one, other)
     around = ~inside((50, 30, 250, 90), (120, 300))
     assert aligned(change, around).without is one
 
@@ -75,9 +75,9 @@ def test_each_frame_of_a_fade_is_undone_with_its_own_opacity(pan: tuple[int, int
     ]
     stacked = np.stack(seen, axis=1) * LAYOUT.scale
     planes = tuple(as_plane(stack, LAYOUT) for stack in stacked)
-    cutout = Cutout(0, (0, 0, 300, 120), planes, np.zeros((18, 8, 8), np.float32), 1.0, LAYOUT)
+    crop = CropStack(0, (0, 0, 300, 120), planes, np.zeros((18, 8, 8), np.float32), 1.0, LAYOUT)
     around = ~inside((50, 30, 250, 90), (120, 300))
-    fading = opacities(cutout, EVENT, plate, np.ones((120, 300), bool), around)
+    fading = opacities(crop, EVENT, plate, np.ones((120, 300), bool), around)
     assert sorted(fading) == [3, 4, 5, 6, 11, 12, 13, 14]
     assert fading == pytest.approx({t: shares[t] for t in fading}, abs=0.02)
     for t in range(3, 15):
@@ -89,15 +89,15 @@ def test_where_no_frame_is_without_the_plate_a_fade_is_taken_to_be_even() -> Non
     """Better than its full strength: the shares rise and fall in equal steps."""
     plate = Plate(0.5, (8.0, 64.0, 64.0), BOX)
     planes = tuple(np.full((18, 120, 300), 400, np.uint16) for _ in range(3))
-    thumbs = np.zeros((18, 8, 8), np.float32)
-    cutout = Cutout(3, (0, 0, 300, 120), tuple(p[:12] for p in planes), thumbs, 1.0, LAYOUT)
-    fading = opacities(cutout, EVENT, plate, np.ones((120, 300), bool), np.ones((120, 300), bool))
+    thumbnails = np.zeros((18, 8, 8), np.float32)
+    crop = CropStack(3, (0, 0, 300, 120), tuple(p[:12] for p in planes), thumbnails, 1.0, LAYOUT)
+    fading = opacities(crop, EVENT, plate, np.ones((120, 300), bool), np.ones((120, 300), bool))
     assert fading == pytest.approx(
         {3: 0.2, 4: 0.4, 5: 0.6, 6: 0.8, 14: 0.2, 13: 0.4, 12: 0.6, 11: 0.8}
     )
 
 
-def with_text(pictures: list[NDArray[np.float32]]) -> tuple[Cutout, Ground]:
+def with_text(pictures: list[NDArray[np.float32]]) -> tuple[CropStack, LineContext]:
     """The pictures with a line of white text in ``BOX``, and what the line stands on."""
     ink = np.zeros((120, 300), np.uint8)
     cv2.putText(ink, "Words of mine", (70, 68), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 255, 2)
@@ -105,12 +105,12 @@ def with_text(pictures: list[NDArray[np.float32]]) -> tuple[Cutout, Ground]:
     shown = np.stack([picture.copy() for picture in pictures], axis=1)
     shown[0][:, letters] = 230
     planes = tuple(as_plane(stack * LAYOUT.scale, LAYOUT) for stack in shown)
-    thumbs = np.zeros((len(pictures), 8, 8), np.float32)
-    cutout = Cutout(0, (0, 0, 300, 120), planes, thumbs, 1.0, LAYOUT)
+    thumbnails = np.zeros((len(pictures), 8, 8), np.float32)
+    crop = CropStack(0, (0, 0, 300, 120), planes, thumbnails, 1.0, LAYOUT)
     apart = np.asarray(
         cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5), np.float32
     )
-    return cutout, Ground((64, 46, 236, 76), apart)
+    return crop, LineContext((64, 46, 236, 76), apart)
 
 
 ALWAYS = Event(0, 18, 0, 18, (64.0, 46.0, 236.0, 76.0), 26.0, 1.0)
@@ -124,8 +124,8 @@ def test_a_plate_that_is_always_there_shows_by_its_borders(
 ) -> None:
     """Just inside the picture is what is just outside, toned; with or without a style to try."""
     plate = Plate(1 - alpha, (16 * alpha, 128 * alpha, 128 * alpha), BOX)
-    cutout, ground = with_text([under(picture, plate) for picture in panned(18, pan, 5)])
-    found = plate_behind(cutout, ALWAYS, [], ground, plate if known else None)
+    crop, ground = with_text([under(picture, plate) for picture in panned(18, pan, 5)])
+    found = search_plate(crop, ALWAYS, [], ground, plate if known else None)
     assert found is not None
     assert found.scale == pytest.approx(plate.scale, abs=0.04)
     assert found.offsets == pytest.approx(plate.offsets, abs=6)
@@ -135,8 +135,8 @@ def test_a_plate_that_is_always_there_shows_by_its_borders(
 def test_an_opaque_plate_that_is_always_there_stands_still_and_flat() -> None:
     """In a picture that moves; its sides are found to the pixel."""
     plate = Plate(0.0, (43.0, 120.0, 130.0), BOX)
-    cutout, ground = with_text([under(picture, plate) for picture in panned(18, (2, 1))])
-    found = plate_behind(cutout, ALWAYS, [], ground, None)
+    crop, ground = with_text([under(picture, plate) for picture in panned(18, (2, 1))])
+    found = search_plate(crop, ALWAYS, [], ground, None)
     assert found is not None
     assert found.opaque
     assert found.offsets == pytest.approx(plate.offsets, abs=0.5)
@@ -149,10 +149,10 @@ def test_always_there_without_a_plate_nothing_is_made_up(
     pan: tuple[int, int], soft_px: float
 ) -> None:
     """Not even if the clip's other lines have a plate."""
-    cutout, ground = with_text(panned(18, pan, soft_px))
-    assert plate_behind(cutout, ALWAYS, [], ground, None) is None
+    crop, ground = with_text(panned(18, pan, soft_px))
+    assert search_plate(crop, ALWAYS, [], ground, None) is None
     style = Plate(0.5, (8.0, 64.0, 64.0), BOX)
-    assert plate_behind(cutout, ALWAYS, [], ground, style) is None
+    assert search_plate(crop, ALWAYS, [], ground, style) is None
 
 
 @pytest.mark.parametrize("pan", [(0, 0), (2, 1)])
@@ -161,8 +161,8 @@ def test_a_board_in_the_scene_is_no_plate(pan: tuple[int, int]) -> None:
     pictures = panned(18, pan)
     for picture in pictures:
         picture[:, 40:80] = picture[:, 0:40, ::-1] * 0.4 + 10
-    cutout, ground = with_text(pictures)
-    assert plate_behind(cutout, ALWAYS, [], ground, None) is None
+    crop, ground = with_text(pictures)
+    assert search_plate(crop, ALWAYS, [], ground, None) is None
     still = [under(picture, Plate(0.0, (43.0, 128.0, 128.0), BOX)) for picture in panned(1, (0, 0))]
-    cutout, ground = with_text(still * 18)
-    assert plate_behind(cutout, ALWAYS, [], ground, None) is None
+    crop, ground = with_text(still * 18)
+    assert search_plate(crop, ALWAYS, [], ground, None) is None

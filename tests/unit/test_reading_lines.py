@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from erasecore.detect.detector import Bgr
 from erasecore.detect.recognizer import RapidOcrRecognizer
+from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import NOTHING, Event, Reading
-from erasecore.model.strips import Cutout
 from erasecore.text.ocr import most_agreed, read_event
 from tests.clips import Caption, draw
 from tests.detectors import GRAY
@@ -39,7 +39,7 @@ def recognizer() -> Counting:
     return Counting()
 
 
-def film(words: str = WORDS, *, turned: bool = False) -> tuple[Cutout, Event]:
+def film(words: str = WORDS, *, turned: bool = False) -> tuple[CropStack, Event]:
     """A drawn film as a cutout, and its one line; ``turned`` by a quarter to the right."""
     captions = [Caption(words, 10, 30, size_px=24)]
     drawn = draw(480, 270, 40, captions=captions, pan=(3, 2))
@@ -49,14 +49,14 @@ def film(words: str = WORDS, *, turned: bool = False) -> tuple[Cutout, Event]:
     if turned:
         luma = np.ascontiguousarray(np.rot90(luma, -1, axes=(1, 2)))
         box = 270 - box[3], box[0], 270 - box[1], box[2]
-    return cutout(luma.astype(np.uint8)), event(box)
+    return crop(luma.astype(np.uint8)), event(box)
 
 
-def cutout(luma: NDArray[np.uint8]) -> Cutout:
+def crop(luma: NDArray[np.uint8]) -> CropStack:
     """Whole grey pictures, film frames 100 and on."""
     height, width = luma.shape[1:]
-    thumbs = np.zeros((len(luma), 8, 8), np.float32)
-    return Cutout(100, (0, 0, width, height), (luma,), thumbs, 1.0, GRAY)
+    thumbnails = np.zeros((len(luma), 8, 8), np.float32)
+    return CropStack(100, (0, 0, width, height), (luma,), thumbnails, 1.0, GRAY)
 
 
 def event(box: tuple[float, float, float, float]) -> Event:

@@ -10,10 +10,10 @@ import pytest
 
 from erasecore.ink.strokes import Ink
 from erasecore.model.clips import Picture
+from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import BoxXyxy, Detection, Event
-from erasecore.model.strips import Cutout
-from erasecore.recovery.second_pass import Hypothesis, hypotheses_for, strengthened
-from erasecore.review.residual_text import Findings, SegmentWatch
+from erasecore.recovery.second_pass import MaskDilation, dilate_ink, dilations_for
+from erasecore.review.residual_text import Findings, ResidualTextChecker
 from erasecore.settings import Region
 from tests.clips import U8, Caption, DrawnFilm, draw
 from tests.detectors import GRAY, BrightTextDetector
@@ -47,9 +47,9 @@ def event_of(caption: Caption) -> Event:
 def look(before: U8, after: U8, detection: Detection, regions: tuple[Region, ...] = ()) -> Findings:
     """What is found in a segment that was ``before`` and is ``after``."""
     picture, span = Picture(320, 180, GRAY), (0, len(before))
-    watch = SegmentWatch(picture, detection, BrightTextDetector(), span, regions=regions)
+    watch = ResidualTextChecker(picture, detection, BrightTextDetector(), span, regions=regions)
     for index, (one, other) in enumerate(zip(before, after, strict=True)):
-        watch.look(index, (gray(one),), (gray(other),))
+        watch.check_frame(index, (gray(one),), (gray(other),))
     return watch.findings()
 
 
@@ -183,23 +183,23 @@ def test_the_better_of_two_passes(one: Findings, other: Findings, *, better: boo
 def test_hypotheses_take_what_was_seen_for_ink() -> None:
     """The seen boxes with some air; without any ink the event's own box as well."""
     findings = Findings({A: (BOX,)}, frozenset({A}), (), 2)
-    plain = hypotheses_for(findings, frozenset())[A]
+    plain = dilations_for(findings, frozenset())[A]
     assert len(plain.boxes) == 1
     left, top, right, bottom = plain.boxes[0]
     assert left < BOX[0] and top < BOX[1] and right > BOX[2] and bottom > BOX[3]
     assert plain.wider_px >= 2
-    assert len(hypotheses_for(findings, frozenset({A}))[A].boxes) == 2
+    assert len(dilations_for(findings, frozenset({A}))[A].boxes) == 2
 
 
 def test_ink_is_strengthened_in_the_cutouts_own_coordinates() -> None:
     """Strokes get wider by so many pixels, boxes are set as a whole, what lies outside is cut."""
     planes = (np.zeros((2, 40, 80), np.uint8),)
-    thumbs = np.zeros((2, 8, 8), np.float32)
-    cutout = Cutout(0, (100, 50, 180, 90), planes, thumbs, 10.0, GRAY)
+    thumbnails = np.zeros((2, 8, 8), np.float32)
+    crop = CropStack(0, (100, 50, 180, 90), planes, thumbnails, 10.0, GRAY)
     mask = np.zeros((40, 80), bool)
     mask[20, 40] = True
     boxes = ((90.0, 40.0, 105.0, 55.0), (160.0, 80.0, 300.0, 300.0))
-    grown = strengthened(Ink(A, mask, None), Hypothesis(3, boxes), cutout).mask
+    grown = dilate_ink(Ink(A, mask, None), MaskDilation(3, boxes), crop).mask
     assert grown[20, 37:44].all() and not grown[20, 36] and not grown[16, 40]
     assert grown[:5, :5].all() and not grown[5:, 5:20].any()
     assert grown[30:, 60:].all() and not grown[29, 60:].any()

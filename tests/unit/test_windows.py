@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from erasecore.model.clips import CLIP_BYTES, Picture, Segment
 from erasecore.model.events import Event
-from erasecore.model.strip_types import Surroundings
+from erasecore.model.inpaint_input import ContextNeeds
 from erasecore.recovery.planning import plan_clips, plan_segments
 from erasecore.video.color import PlaneLayout
 
@@ -113,7 +113,7 @@ def test_a_clip_shows_context_and_the_neighbours_ink() -> None:
 def test_an_engine_that_wants_to_see_more_changes_no_clip(data: st.DataObject, frames: int) -> None:
     """The rectangle around is a second one: all else is planned as for an engine without wishes."""
     shown = data.draw(events(frames))
-    segment, wish = Segment(0, 0, frames), Surroundings(64, 256, 64, 1024)
+    segment, wish = Segment(0, 0, frames), ContextNeeds(64, 256, 64, 1024)
     plain = plan_clips(segment, shown, PICTURE, frames=frames, context=12)
     clips = plan_clips(segment, shown, PICTURE, frames=frames, context=12, around=wish)
     assert tuple(replace(clip, wider=None, beside=()) for clip in clips) == plain
@@ -130,7 +130,7 @@ def test_an_engine_that_wants_to_see_more_changes_no_clip(data: st.DataObject, f
 def test_ink_that_is_seen_only_beside_a_clip_is_told() -> None:
     """A line too far away to belong to the clip, but within what the engine sees around it."""
     below, above = event(10, 50, (200, 300, 400, 330)), event(10, 50, (200, 170, 400, 200))
-    wish = Surroundings(64, 256, 64, 1024)
+    wish = ContextNeeds(64, 256, 64, 1024)
     clips = plan_clips(
         Segment(0, 0, 60), [below, above], PICTURE, frames=60, context=5, around=wish
     )

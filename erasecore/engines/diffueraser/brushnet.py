@@ -68,15 +68,19 @@ class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' cla
         mid = {"in_channels": last, "output_scale_factor": mid_block_scale_factor}
         self.mid_block = get_mid_block(mid_block_type, **mid, **shared)
         self.up_blocks = _up_blocks(up_block_types, block_out_channels, layers_per_block, shared)
-        self.brushnet_down_blocks = nn.ModuleList(_down_taps(block_out_channels, layers_per_block))
+        self.brushnet_down_blocks = nn.ModuleList(
+            _down_residuals(block_out_channels, layers_per_block)
+        )
         self.brushnet_mid_block = nn.Conv2d(last, last, 1)
-        self.brushnet_up_blocks = nn.ModuleList(_up_taps(block_out_channels, layers_per_block))
+        self.brushnet_up_blocks = nn.ModuleList(_up_residuals(block_out_channels, layers_per_block))
 
     def setting(self, level: int, prompt: Tensor, slices: int) -> Setting:
         """What the layers are told at noise level ``level``."""
         return Setting(embed_time(self, level, prompt), prompt, slices)
 
-    def taps(self, latents: Tensor, conditioning: Tensor, setting: Setting) -> Iterator[Tensor]:
+    def residuals(
+        self, latents: Tensor, conditioning: Tensor, setting: Setting
+    ) -> Iterator[Tensor]:
         """The taps in the order in which the UNet takes them: down, mid, up.
 
         They are made as they are asked for, so that only the one in use has to be held.
@@ -195,19 +199,19 @@ def _up_blocks(
     return blocks
 
 
-def _down_taps(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
+def _down_residuals(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
     """One tap behind the first convolution, one behind each layer and each downsampler."""
-    taps = [nn.Conv2d(widths[0], widths[0], 1)]
+    residuals = [nn.Conv2d(widths[0], widths[0], 1)]
     for index, width in enumerate(widths):
         behind = layers + (index < len(widths) - 1)
-        taps += [nn.Conv2d(width, width, 1) for _ in range(behind)]
-    return taps
+        residuals += [nn.Conv2d(width, width, 1) for _ in range(behind)]
+    return residuals
 
 
-def _up_taps(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
+def _up_residuals(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
     """One tap behind each layer and each upsampler."""
-    taps = []
+    residuals = []
     for index, width in enumerate(reversed(widths)):
         behind = layers + 1 + (index < len(widths) - 1)
-        taps += [nn.Conv2d(width, width, 1) for _ in range(behind)]
-    return taps
+        residuals += [nn.Conv2d(width, width, 1) for _ in range(behind)]
+    return residuals

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.strip_types import Bools, Surroundings
+from erasecore.model.inpaint_input import Bools, ContextNeeds
 from erasecore.video.color import Box, PlaneLayout
 
-SURROUNDINGS = Surroundings(margin_px=64, min_side_px=256, multiple_of=64, coarse_from_px=1024)
+SURROUNDINGS = ContextNeeds(margin_px=64, min_side_px=256, multiple_of=64, coarse_from_px=1024)
 """Attention inside a frame sees no further than the rectangle: it needs something to go by."""
 
 

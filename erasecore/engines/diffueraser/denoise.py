@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from erasecore.engines.base import Tick
+from erasecore.engines.diffueraser.brushnet_residuals import Batch, SharedResiduals, batches
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.layers import SLICES, Setting
-from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import levels, step
-from erasecore.engines.diffueraser.taps import Batch, SharedTaps, batches
 from erasecore.engines.diffueraser.temporal import WINDOW, merge_window, window_starts
 
 
 @torch.inference_mode()
 def denoise(
-    networks: Networks,
+    networks: Components,
     latents: Tensor,
     conditioning: Tensor,
     *,
@@ -41,7 +41,7 @@ def denoise(
     for index, (begin, end) in enumerate(levels(steps)):
         window = min(WINDOW, len(latents))
         starts = window_starts(len(latents), window, index)
-        merged, covered, shared = torch.empty_like(latents), 0, SharedTaps()
+        merged, covered, shared = torch.empty_like(latents), 0, SharedResiduals()
         pass_ = _Pass(networks, begin, plan)
         for batch in batches(starts, window, frames=len(latents), at_once=plan.windows_per_batch):
             tick((index + batch.starts[0] / len(latents)) / steps)
@@ -57,22 +57,22 @@ def denoise(
 class _Pass:
     """One noise level of both networks."""
 
-    def __init__(self, networks: Networks, level: int, plan: BatchPlan) -> None:
+    def __init__(self, networks: Components, level: int, plan: BatchPlan) -> None:
         slices = SLICES if plan.attention_slice else 1
         self._networks = networks
         self._brushnet = networks.brushnet.setting(level, networks.prompt, slices)
         self._unet: Setting = networks.unet.setting(level, networks.prompt, slices)
 
     def noise(
-        self, latents: Tensor, conditioning: Tensor, batch: Batch, shared: SharedTaps
+        self, latents: Tensor, conditioning: Tensor, batch: Batch, shared: SharedResiduals
     ) -> tuple[Tensor, Tensor]:
         """The batch's latents and the noise in them, float32 ``(windows * frames, 4, h, w)``."""
         networks, precision = self._networks, self._networks.precision
         fresh = shared.fresh(batch)
-        computed = networks.brushnet.taps(
+        computed = networks.brushnet.residuals(
             latents[fresh].to(precision), conditioning[fresh].to(precision), self._brushnet
         )
-        taps = shared.serve(batch, computed)
+        residuals = shared.serve(batch, computed)
         clips = latents[batch.rows().to(latents.device)]
-        noise = networks.unet(clips.to(precision), self._unet, batch.window, taps)
+        noise = networks.unet(clips.to(precision), self._unet, batch.window, residuals)
         return clips, noise.float()

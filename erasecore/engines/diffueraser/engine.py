@@ -16,15 +16,20 @@ import structlog
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Engine, Filled, FilledFrame, Tick, Traits, tick_of_part
+from erasecore.engines.diffueraser.conditioning import (
+    Conditioning,
+    StripContext,
+    crop_of_shot,
+    make_conditioning,
+)
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, Crop
+from erasecore.engines.diffueraser.merge_fill import merge_fill
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.refill import refilled
 from erasecore.engines.diffueraser.rungs import PaintPlan, rungs
 from erasecore.engines.diffueraser.selection import Choice, Run, choose
-from erasecore.engines.diffueraser.shown import Shown, Surrounded, crop_of_shot, shown
 from erasecore.engines.propagate.engine import PropagateEngine
-from erasecore.memory.ladder import Ladders, Site
-from erasecore.model.strip_types import Strip
+from erasecore.memory.ladder import Ladders, WorkloadKey
+from erasecore.model.inpaint_input import InpaintInput
 from erasecore.settings import DiffusionSettings
 
 log = structlog.get_logger(__name__)
@@ -34,7 +39,7 @@ _PRIOR_SHARE = 0.2  # of a strip's time
 _CELL_PX = 8  # of which the sides that the networks see are multiples
 
 
-class Painter(Protocol):
+class InpaintPipeline(Protocol):
     """Paints what is not known of a run of pictures."""
 
     @property
@@ -43,7 +48,7 @@ class Painter(Protocol):
         ...
 
     def paint(
-        self, scene: Shown, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
         """The ``wanted`` frames, RGB ``(n, H, W, 3)``; white is 65535, so that depth is kept.
 
@@ -61,7 +66,7 @@ class DiffuEraser:
 
     Args:
         settings: when, and how much.
-        painter: the networks.
+        pipeline: the networks.
         ladders: how much of a run they bear at once.
         prior: fills the hole first; the propagate engine unless there is a better one.
     """
@@ -69,11 +74,11 @@ class DiffuEraser:
     def __init__(
         self,
         settings: DiffusionSettings,
-        painter: Painter,
+        pipeline: InpaintPipeline,
         ladders: Ladders,
         prior: Engine | None = None,
     ) -> None:
-        self._settings, self._painter, self._ladders = settings, painter, ladders
+        self._settings, self._pipeline, self._ladders = settings, pipeline, ladders
         self._prior = prior or PropagateEngine()
 
     @property
@@ -83,15 +88,15 @@ class DiffuEraser:
             name=NAME,
             context_seconds=self._prior.traits.context_seconds,
             surroundings=SURROUNDINGS,
-            device=self._painter.device,
+            device=self._pipeline.device,
         )
 
-    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(self, strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         """The hole's pixels: ``prior``'s, and diffused ones where it had to make too much up."""
         if prior is None:
             prior = self._prior.fill(strip, None, tick_of_part(tick, 0.0, _PRIOR_SHARE))
         choice = choose(strip, prior, self._settings)
-        surrounded = Surrounded(strip, prior, self._settings)
+        surrounded = StripContext(strip, prior, self._settings)
         frames = list(prior.frames)
         diffused = 0
         for run, crop, part in _planned(surrounded, choice, tick):
@@ -109,30 +114,30 @@ class DiffuEraser:
         return Filled(tuple(frames))
 
     def _diffuse(
-        self, surrounded: Surrounded, run: Run, crop: Crop, tick: Tick
+        self, surrounded: StripContext, run: Run, crop: Crop, tick: Tick
     ) -> dict[int, FilledFrame]:
         """The frames of ``run`` that get pixels from the networks."""
-        site = Site(NAME, crop.width, crop.height, self._painter.device)
+        site = WorkloadKey(NAME, crop.width, crop.height, self._pipeline.device)
         ladder = self._ladders.ladder(site, rungs(self._settings))
-        scene = shown(surrounded, run, crop)
+        scene = make_conditioning(surrounded, run, crop)
         numbers = [frame - run.start for frame in run.fill]
         painted = ladder.run(lambda plan: self._painted(scene, numbers, plan, tick))
         if painted is None:
             return {}
         return {
-            frame: refilled(surrounded, frame, picture, crop)
+            frame: merge_fill(surrounded, frame, picture, crop)
             for frame, picture in zip(run.fill, painted, strict=True)
         }
 
     def _painted(
-        self, scene: Shown, wanted: Sequence[int], plan: PaintPlan, tick: Tick
+        self, scene: Conditioning, wanted: Sequence[int], plan: PaintPlan, tick: Tick
     ) -> NDArray[np.uint16] | None:
         """What the networks make of ``scene``, at its size; ``None`` if they are not asked."""
         if plan.batch is None:
             return None
         if plan.scale == 1.0:
-            return self._painter.paint(scene, wanted, plan.batch, tick)
-        small = self._painter.paint(_scaled(scene, plan.scale), wanted, plan.batch, tick)
+            return self._pipeline.paint(scene, wanted, plan.batch, tick)
+        small = self._pipeline.paint(_scaled(scene, plan.scale), wanted, plan.batch, tick)
         _, height, width = scene.holes.shape
         painted = np.empty((len(small), height, width, 3), np.uint16)
         for picture, large in zip(small, painted, strict=True):
@@ -141,7 +146,7 @@ class DiffuEraser:
 
 
 def _planned(
-    surrounded: Surrounded, choice: Choice, tick: Tick
+    surrounded: StripContext, choice: Choice, tick: Tick
 ) -> Iterator[tuple[Run, Crop, Tick]]:
     """Each run with its crop, and the tick for its part of the work."""
     total = sum(run.stop - run.start for runs in choice.shots for run in runs)
@@ -153,7 +158,7 @@ def _planned(
             yield run, crop, tick_of_part(rest, first / total, done / total)
 
 
-def _scaled(scene: Shown, scale: float) -> Shown:
+def _scaled(scene: Conditioning, scale: float) -> Conditioning:
     """``scene`` at about ``scale`` of its size; what touches a hole is one."""
     frames, height, width = scene.holes.shape
     size = tuple(max(1, round(side * scale / _CELL_PX)) * _CELL_PX for side in (width, height))
@@ -163,4 +168,4 @@ def _scaled(scene: Shown, scale: float) -> Shown:
         cv2.resize(scene.frames[index], size, small[index], interpolation=cv2.INTER_AREA)
         part = scene.holes[index].astype(np.float32)
         holes[index] = cv2.resize(part, size, interpolation=cv2.INTER_AREA) > 0
-    return Shown(small, holes)
+    return Conditioning(small, holes)

@@ -21,8 +21,8 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from erasecore.engines.diffueraser.brushnet import BrushNet
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.lora import Lora
-from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.prompt import empty_prompt
 from erasecore.engines.diffueraser.schedule import difference
 from erasecore.engines.diffueraser.tensors import Config, read_config, stored_tensors, tensors_of
@@ -53,7 +53,7 @@ class Placement:
     compiled: bool = False
 
 
-def load_networks(weights: Weights, placement: Placement, *, state: Path | None) -> Networks:
+def load_components(weights: Weights, placement: Placement, *, state: Path | None) -> Components:
     """All networks, loaded, the LoRA merged, with the embedding of the empty prompt.
 
     Args:
@@ -77,7 +77,7 @@ def load_networks(weights: Weights, placement: Placement, *, state: Path | None)
         raise BadWeights(weights.text_encoder, what)
     if placement.compiled:
         compile_layers(brushnet, unet)
-    return Networks(brushnet, unet, vae, prompt)
+    return Components(brushnet, unet, vae, prompt)
 
 
 def compile_layers(*networks: nn.Module, backend: str = "inductor") -> None:

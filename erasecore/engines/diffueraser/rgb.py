@@ -11,8 +11,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from erasecore.engines.diffueraser import curves
-from erasecore.model.strip_types import Floats
+from erasecore.engines.diffueraser import tone_mapping
+from erasecore.model.inpaint_input import Floats
 from erasecore.video.color import PlaneLayout
 
 FINE = 257
@@ -39,7 +39,7 @@ def to_rgb(planes: tuple[Floats, ...], layout: PlaneLayout) -> Floats:
         layout: how they lie.
     """
     signal = np.clip(_signal(planes, layout), np.float32(0), np.float32(1))
-    return curves.shown(signal, layout.transfer) * _PEAK
+    return tone_mapping.tone_map(signal, layout.transfer) * _PEAK
 
 
 def _signal(planes: tuple[Floats, ...], layout: PlaneLayout) -> Floats:
@@ -62,7 +62,7 @@ def from_rgb(rgb: Floats, layout: PlaneLayout) -> tuple[Floats, ...]:
         rgb: ``(H, W, 3)``, 0 to 255.
         layout: how the planes are to lie.
     """
-    stored = curves.stored(rgb / _PEAK, layout.transfer)
+    stored = tone_mapping.inverse_tone_map(rgb / _PEAK, layout.transfer)
     if layout.rgb:
         red, green, blue = np.moveaxis(stored * _peak(layout), -1, 0)
         return green, blue, red

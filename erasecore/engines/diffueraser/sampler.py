@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from erasecore.engines.base import Tick, tick_of_part
+from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.denoise import denoise
-from erasecore.engines.diffueraser.networks import Networks
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.schedule import add_noise, draw_noise, tile_noise
 from erasecore.engines.diffueraser.temporal import LEAD_ABOVE, WINDOW
 from erasecore.engines.diffueraser.vae import CELL_PX, U8, U16, decode, decode_finely, encode
-from erasecore.model.strip_types import Bools
+from erasecore.model.inpaint_input import Bools
 
 DEFAULT_SEED = 20260101
 
@@ -77,7 +77,7 @@ class Scene:
 
 
 def inpaint(
-    networks: Networks,
+    networks: Components,
     scene: Scene,
     recipe: Recipe,
     *,
@@ -114,7 +114,7 @@ def scene_noise(scene: Scene, seed: int) -> Tensor:
 
 
 def sample(
-    networks: Networks,
+    networks: Components,
     scene: Scene,
     noise: Tensor,
     recipe: Recipe,
@@ -161,7 +161,7 @@ class Start:
 
 @torch.inference_mode()
 def prepare(
-    networks: Networks, scene: Scene, cells: Cells, *, plan: BatchPlan, tick: Tick
+    networks: Components, scene: Scene, cells: Cells, *, plan: BatchPlan, tick: Tick
 ) -> Start:
     """The scene in latents; frames whose prior is what is known of them are encoded once."""
     masked = scene.masked
@@ -192,7 +192,13 @@ def lead_frames(frames: int) -> list[int]:
 
 @torch.inference_mode()
 def _led(
-    networks: Networks, start: Start, noise: Tensor, recipe: Recipe, *, plan: BatchPlan, tick: Tick
+    networks: Components,
+    start: Start,
+    noise: Tensor,
+    recipe: Recipe,
+    *,
+    plan: BatchPlan,
+    tick: Tick,
 ) -> Start:
     """``start`` with a sample of its frames inpainted; these count as known from here on."""
     rows = torch.tensor(lead_frames(len(start.clean)), device=start.clean.device)

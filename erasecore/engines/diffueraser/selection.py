@@ -10,7 +10,7 @@ import numpy as np
 
 from erasecore.engines.base import Filled, FilledFrame, Origin
 from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
-from erasecore.model.strip_types import Bools, Strip
+from erasecore.model.inpaint_input import Bools, InpaintInput
 from erasecore.settings import DiffusionSettings
 
 _LEADS_FRAMES = (2, 1, 0)
@@ -45,7 +45,7 @@ class Choice:
     chosen: int
 
 
-def choose(strip: Strip, prior: Filled, settings: DiffusionSettings) -> Choice:
+def choose(strip: InpaintInput, prior: Filled, settings: DiffusionSettings) -> Choice:
     """The runs of frames of which ``prior`` had to make up more than is allowed for."""
     shots: list[tuple[Run, ...]] = []
     windows = chosen = 0
@@ -66,12 +66,12 @@ def doubtful(frame: FilledFrame, settings: DiffusionSettings) -> Bools:
     return np.asarray(invented & (frame.error > settings.min_error_levels), np.bool_)
 
 
-def _shots(strip: Strip) -> Iterator[tuple[int, int]]:
+def _shots(strip: InpaintInput) -> Iterator[tuple[int, int]]:
     """The strip's frames, shot by shot, context included."""
     yield from itertools.pairwise((0, *strip.cuts, strip.frames))
 
 
-def _windows(strip: Strip, start: int, stop: int) -> Iterator[range]:
+def _windows(strip: InpaintInput, start: int, stop: int) -> Iterator[range]:
     """Frames of a shot that are to be filled and have the same hole, at most a window's worth."""
     frames = range(max(start, strip.fill_start), min(stop, strip.fill_stop))
     has_hole = [bool(mask.any()) for mask in strip.masks]
@@ -88,11 +88,11 @@ def _parts(start: int, stop: int) -> Iterator[range]:
         yield range(first, start + (stop - start) * (part + 1) // count)
 
 
-def _of(strip: Strip, prior: Filled, frame: int) -> FilledFrame:
+def _of(strip: InpaintInput, prior: Filled, frame: int) -> FilledFrame:
     return prior.frames[frame - strip.fill_start]
 
 
-def _share(strip: Strip, prior: Filled, window: range, settings: DiffusionSettings) -> float:
+def _share(strip: InpaintInput, prior: Filled, window: range, settings: DiffusionSettings) -> float:
     """The share of a window's ink that was made up and may well be wrong."""
     frames = [_of(strip, prior, frame) for frame in window]
     pixels = sum(frame.origin.size for frame in frames)

@@ -28,7 +28,7 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc]  # diffusers' classes a
         return Setting(embed_time(self, level, prompt), prompt, slices)
 
     def forward(
-        self, latents: Tensor, setting: Setting, frames: int, taps: Iterator[Tensor] | None
+        self, latents: Tensor, setting: Setting, frames: int, residuals: Iterator[Tensor] | None
     ) -> Tensor:
         """The noise in ``latents``, of the same shape.
 
@@ -36,9 +36,9 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc]  # diffusers' classes a
             latents: ``(clips * frames, 4, h, w)``, the frames of a clip in a row.
             setting: what the layers are told.
             frames: how many frames each clip has.
-            taps: BrushNet's, in its order; ``None`` leaves them all out.
+            residuals: BrushNet's, in its order; ``None`` leaves them all out.
         """
-        walk = _Walk(self, setting, frames, taps)
+        walk = _ForwardPass(self, setting, frames, residuals)
         x: Tensor = self.conv_in(latents)
         skips = [x]
         x = walk.tapped(x)
@@ -52,16 +52,16 @@ class MotionUNet(UNetMotionModel):  # type: ignore[misc]  # diffusers' classes a
         return noise
 
 
-class _Walk:
+class _ForwardPass:
     """One pass through the blocks, and what stays the same on it."""
 
     def __init__(
-        self, unet: MotionUNet, setting: Setting, frames: int, taps: Iterator[Tensor] | None
+        self, unet: MotionUNet, setting: Setting, frames: int, residuals: Iterator[Tensor] | None
     ) -> None:
         self._middle = unet.mid_block
         self._setting = setting
         self._frames = frames
-        self._taps = taps
+        self._taps = residuals
 
     def tapped(self, x: Tensor) -> Tensor:
         """``x`` with BrushNet's next tap."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from erasecore.engines.base import Tick
-from erasecore.engines.diffueraser.bands import Bands
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rgb import FINE
+from erasecore.engines.diffueraser.vae_tiling import TiledVae
 
 U8: TypeAlias = NDArray[np.uint8]
 U16: TypeAlias = NDArray[np.uint16]
@@ -72,8 +72,8 @@ def _pictures(vae: AutoencoderKL, latents: Tensor, plan: BatchPlan, tick: Tick) 
 def latents_of(vae: AutoencoderKL, frames: Tensor, plan: BatchPlan) -> Tensor:
     """Scaled latents of a few ``frames``, uint8 ``(N, H, W, 3)`` on the device of ``vae``."""
     pixels = frames.permute(0, 3, 1, 2).float() / 255.0 * 2.0 - 1.0
-    moments = _encoded(vae, pixels.to(vae.quant_conv.weight.dtype), plan)
-    mean, _spread = torch.chunk(moments, 2, dim=1)
+    transitions = _encoded(vae, pixels.to(vae.quant_conv.weight.dtype), plan)
+    mean, _spread = torch.chunk(transitions, 2, dim=1)
     scaled: Tensor = mean.float() * vae.config.scaling_factor
     return scaled
 
@@ -90,9 +90,9 @@ def _encoded(vae: AutoencoderKL, pixels: Tensor, plan: BatchPlan) -> Tensor:
     if plan.vae_tile_px is None:
         hidden = vae.encoder(pixels)
     else:
-        hidden = Bands(plan.vae_tile_px).encode(vae.encoder, pixels)
-    moments: Tensor = vae.quant_conv(hidden)
-    return moments
+        hidden = TiledVae(plan.vae_tile_px).encode(vae.encoder, pixels)
+    transitions: Tensor = vae.quant_conv(hidden)
+    return transitions
 
 
 def _decoded(vae: AutoencoderKL, latents: Tensor, plan: BatchPlan) -> Tensor:
@@ -100,4 +100,4 @@ def _decoded(vae: AutoencoderKL, latents: Tensor, plan: BatchPlan) -> Tensor:
     if plan.vae_tile_px is None:
         pixels: Tensor = vae.decoder(hidden)
         return pixels
-    return Bands(plan.vae_tile_px).decode(vae.decoder, hidden)
+    return TiledVae(plan.vae_tile_px).decode(vae.decoder, hidden)

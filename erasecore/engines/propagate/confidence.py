@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.propagate.holes import Hole
-from erasecore.model.strip_types import Bools, Floats
+from erasecore.model.inpaint_input import Bools, Floats
 from erasecore.motion.resample import sample, soft
 from erasecore.video.color import plane_window
 
@@ -41,10 +41,10 @@ class Candidate:
     known: Bools
     error: Floats
     real: Floats
-    favour: Floats | float = 1.0
+    prior_weight: Floats | float = 1.0
 
 
-def judge(hole: Hole, visible: tuple[Floats, ...], proposal: Candidate) -> Candidate:
+def calibrate_on_ring(hole: Hole, visible: tuple[Floats, ...], proposal: Candidate) -> Candidate:
     """``proposal`` corrected to fit its ring, its ``error`` raised by how badly it fitted.
 
     Args:

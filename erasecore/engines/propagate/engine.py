@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Filled, FilledFrame, Origin, Tick, Traits
-from erasecore.engines.propagate.confidence import Candidate, judge
-from erasecore.engines.propagate.fusion import average
+from erasecore.engines.propagate.confidence import Candidate, calibrate_on_ring
+from erasecore.engines.propagate.fusion import fuse
 from erasecore.engines.propagate.holes import Hole, find_holes
 from erasecore.engines.propagate.subpixel_align import Aligner
-from erasecore.engines.propagate.temporal_prior import Trail
-from erasecore.engines.propagate.trajectories import ChainWalker, Sources, Views
-from erasecore.model.strip_types import Bools, Floats, Strip
+from erasecore.engines.propagate.temporal_prior import TemporalPrior
+from erasecore.engines.propagate.trajectories import FlowChainer, Sources, Views
+from erasecore.model.inpaint_input import Bools, Floats, InpaintInput
 from erasecore.motion.flow import Motion
-from erasecore.motion.frame_cache import Recent
 from erasecore.motion.inpaint_spatial import membrane, pulls_along
+from erasecore.motion.lru_cache import LruCache
 from erasecore.motion.resample import sample_stack
 from erasecore.video.color import Plane, as_plane, plane_window
 
@@ -47,7 +47,7 @@ class PropagateEngine:
 
     traits = Traits(name="propagate", context_seconds=0.5)
 
-    def fill(self, strip: Strip, prior: Filled | None, tick: Tick) -> Filled:
+    def fill(self, strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
         """The hole's pixels; the prior is not needed and not looked at."""
         del prior
         return _Fill(strip, tick).run()
@@ -56,29 +56,29 @@ class PropagateEngine:
 class _Fill:
     """One strip's work: a walk from the end for the future, then one from the start."""
 
-    def __init__(self, strip: Strip, tick: Tick) -> None:
+    def __init__(self, strip: InpaintInput, tick: Tick) -> None:
         self._strip, self._tick = strip, tick
         self._holes = find_holes(strip)
         self._motion = Motion(strip, np.stack([hole.hidden for hole in self._holes]))
         self._scale = np.float32(strip.layout.scale)
         self._aligner = Aligner(strip, self._holes)
-        self._trail = Trail(strip, self._motion, self._aligner)
-        self._seen = Recent(self._make_visible, 1)
+        self._trail = TemporalPrior(strip, self._motion, self._aligner)
+        self._seen = LruCache(self._make_visible, 1)
 
     def run(self) -> Filled:
         """Walk both ways, and make one of what they found."""
         strip = self._strip
         future: dict[int, _Waiting] = {}
-        walker = ChainWalker(strip, self._holes, self._motion, self._aligner, step=1)
+        walker = FlowChainer(strip, self._holes, self._motion, self._aligner, step=1)
         for frame in range(strip.frames - 1, strip.fill_start - 1, -1):
-            views = walker.walk(frame)
+            views = walker.views_of(frame)
             if frame < strip.fill_stop and views.best.frame.size:
                 future[frame] = _Waiting.of(self._candidate(frame, views))
             self._tick(0.5 * (strip.frames - frame) / strip.frames)
-        walker = ChainWalker(strip, self._holes, self._motion, self._aligner, step=-1)
+        walker = FlowChainer(strip, self._holes, self._motion, self._aligner, step=-1)
         filled = []
         for frame in range(strip.fill_stop):
-            views = walker.walk(frame)
+            views = walker.views_of(frame)
             if frame >= strip.fill_start:
                 past = self._candidate(frame, views) if views.best.frame.size else None
                 waiting = future.pop(frame, None)
@@ -94,7 +94,7 @@ class _Fill:
         hole, best = self._hole(frame), views.best
         luma = np.zeros(best.frame.size, np.float32)
         colours = [np.zeros(hole.colour_inside.size, np.float32) for _ in self._strip.planes[1:]]
-        for sources, share in views.ways:
+        for sources, share in views.alternatives:
             frames = np.where(sources.frame >= 0, sources.frame, frame)
             values = sample_stack(self._strip.planes[0], frames, sources.x, sources.y)
             luma += share * values / self._scale
@@ -104,13 +104,13 @@ class _Fill:
         known = best.frame >= 0
         real = known.astype(np.float32)
         proposal = Candidate((luma, *colours), known, best.cost, real)
-        return judge(hole, self._visible(frame), proposal)
+        return calibrate_on_ring(hole, self._visible(frame), proposal)
 
     def _colours(self, hole: Hole, frames: NDArray[np.intp], sources: Sources) -> list[Floats]:
         """What the colour planes show at the places where ``sources`` found the luma."""
         if len(self._strip.planes) == 1:
             return []
-        x, y = hole.colour_places(sources.x, sources.y)
+        x, y = hole.colour_flat_index(sources.x, sources.y)
         return [
             sample_stack(plane, frames.take(hole.colour_to_luma), x, y) / self._scale
             for plane in self._strip.planes[1:]
@@ -144,9 +144,11 @@ class _Fill:
         )
         nothing = np.zeros(known.size, np.float32)
         proposal = Candidate((guess, *values[1:]), known, nothing, nothing)
-        judged = judge(hole, self._visible(frame), proposal)
+        judged = calibrate_on_ring(hole, self._visible(frame), proposal)
         error = _spatial_error(judged.error, hole.depth_px)
-        return Candidate(tuple(values), known, error, nothing, favour=_favour(error, others))
+        return Candidate(
+            tuple(values), known, error, nothing, prior_weight=_prior_weight(error, others)
+        )
 
     def _solved(self, frame: int) -> Candidate | None:
         """What is seen through ink that is translucent in this frame, if it is."""
@@ -178,8 +180,8 @@ class _Fill:
         solved = self._solved(frame)
         if solved is not None:
             candidates.append(solved)
-        mean = average(hole, candidates, planes=len(self._strip.planes))
-        shown = self._trail.leave(frame, hole, tuple(self._pictures(frame)), mean)
+        mean = fuse(hole, candidates, planes=len(self._strip.planes))
+        shown = self._trail.remember(frame, hole, tuple(self._pictures(frame)), mean)
         inside = hole.inside
         origin = np.where(mean.real > 0.5, Origin.PROPAGATED, Origin.INVENTED)
         if solved is not None:
@@ -220,7 +222,7 @@ class _Fill:
         return self._seen[frame]
 
     def _make_visible(self, frame: int) -> tuple[Floats, ...]:
-        places = self._hole(frame).flat_in(len(self._strip.planes))
+        places = self._hole(frame).flat_index_in(len(self._strip.planes))
         return tuple(
             plane[frame].take(place).astype(np.float32) / self._scale
             for plane, place in zip(self._strip.planes, places, strict=True)
@@ -246,7 +248,7 @@ def _least_error(candidates: Sequence[Candidate], count: int) -> Floats:
     return least
 
 
-def _favour(error: Floats, others: Floats) -> Floats:
+def _prior_weight(error: Floats, others: Floats) -> Floats:
     """How many votes a membrane has, ``error`` being its expected error, ``others`` the least else.
 
     Several where it is sure to be right, on flat ground: there the candidates from other frames err

@@ -9,13 +9,13 @@ import numpy as np
 
 from erasecore.engines.propagate.confidence import Candidate
 from erasecore.engines.propagate.holes import Hole
-from erasecore.model.strip_types import Floats
+from erasecore.model.inpaint_input import Floats
 
 _LEAST_WEIGHT = np.float32(1e-9)
 
 
 @dataclass(frozen=True, slots=True)
-class Average:
+class FusedCandidates:
     """The weighted mean of a frame's candidates, in the order of the hole's lists.
 
     Attributes:
@@ -29,7 +29,7 @@ class Average:
     error: Floats
 
 
-def average(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Average:
+def fuse(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> FusedCandidates:
     """The candidates' mean, those expected to err less weighing more.
 
     The weight falls with the third power of the error, between the square that is right for
@@ -42,7 +42,7 @@ def average(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Aver
     sums += [np.zeros(colour_count, np.float32) for _ in range(colours)]
     weight, real, error = (np.zeros(count, np.float32) for _ in range(3))
     for candidate in candidates:
-        votes = candidate.known * candidate.favour
+        votes = candidate.known * candidate.prior_weight
         power = 1 + np.square(candidate.error)
         share = np.asarray(votes / (power * np.sqrt(power)), np.float32)
         weight += share
@@ -56,4 +56,4 @@ def average(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> Aver
     luma, *rest = sums
     means = (luma / weight, *[total / colour_weight for total in rest])
     samples = tuple(np.asarray(mean, np.float32) for mean in means)
-    return Average(samples, real / weight, error / weight)
+    return FusedCandidates(samples, real / weight, error / weight)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.strip_types import Bools, Floats, Strip, reduce_mask
+from erasecore.model.inpaint_input import Bools, Floats, InpaintInput, reduce_mask
 from erasecore.video.color import Box, PlaneLayout, plane_window
 
 RING_PX = 3
@@ -59,14 +59,14 @@ class Hole:
         return found[0], found[1]
 
     @cached_property
-    def flat(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def flat_index(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Where the hidden luma and colour samples lie in their planes, counted along the rows."""
         luma = np.flatnonzero(self.hidden)
         return luma, np.flatnonzero(reduce_mask(self.hidden, self.layout))
 
-    def flat_in(self, planes: int) -> list[NDArray[np.intp]]:
+    def flat_index_in(self, planes: int) -> list[NDArray[np.intp]]:
         """The same for each of so many planes, luma first."""
-        luma, colour = self.flat
+        luma, colour = self.flat_index
         return [luma, *[colour] * (planes - 1)]
 
     @cached_property
@@ -119,7 +119,7 @@ class Hole:
         found: NDArray[np.intp] = place[rows << self.layout.shift_y, columns << self.layout.shift_x]
         return found
 
-    def colour_places(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    def colour_flat_index(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Where the hidden colour samples lie in a frame in which the luma ones lie at ``x, y``."""
         rows, columns = self.rows_columns
         colour_rows, colour_columns = self.colour_rows_columns
@@ -132,7 +132,7 @@ class Hole:
         )
 
 
-def find_holes(strip: Strip) -> list[Hole]:
+def find_holes(strip: InpaintInput) -> list[Hole]:
     """The holes of ``strip.masks``, in their order."""
     return [Hole(mask, _hide(mask, strip.layout), strip.layout) for mask in strip.masks]
 

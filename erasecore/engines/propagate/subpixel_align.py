@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.engines.propagate.holes import Hole
-from erasecore.model.strip_types import Floats, Strip
-from erasecore.motion.frame_cache import Recent
+from erasecore.model.inpaint_input import Floats, InpaintInput
+from erasecore.motion.lru_cache import LruCache
 from erasecore.motion.resample import sample
 from erasecore.video.color import plane_window
 
@@ -70,10 +70,10 @@ class _Ring:
 class Aligner:
     """Tells how far off what is proposed for a strip's hidden pixels is, by their rings."""
 
-    def __init__(self, strip: Strip, holes: list[Hole]) -> None:
+    def __init__(self, strip: InpaintInput, holes: list[Hole]) -> None:
         self._strip, self._holes = strip, holes
         self._rings = [_ring(hole) for hole in holes]
-        self._seen = Recent(self._make_seen, 2)
+        self._seen = LruCache(self._make_seen, 2)
 
     def ring(self, frame: int) -> NDArray[np.intp]:
         """The places of the ring's pixels in the list of a frame's hidden ones, ``(r,)``."""

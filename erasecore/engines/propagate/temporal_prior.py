@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from erasecore.engines.propagate.confidence import Candidate, judge
-from erasecore.engines.propagate.fusion import Average
+from erasecore.engines.propagate.confidence import Candidate, calibrate_on_ring
+from erasecore.engines.propagate.fusion import FusedCandidates
 from erasecore.engines.propagate.holes import Hole
 from erasecore.engines.propagate.subpixel_align import Aligner
-from erasecore.engines.propagate.trajectories import hop_cost
-from erasecore.model.strip_types import Bools, Floats, Strip
+from erasecore.engines.propagate.trajectories import step_cost
+from erasecore.model.inpaint_input import Bools, Floats, InpaintInput
 from erasecore.motion.flow import Motion
 from erasecore.motion.resample import sample
 
@@ -33,7 +33,7 @@ _HELD_LEVELS = 1.0  # how far the fill is from what is shown before that is repl
 _NONE = -2  # before a strip's first frame, and not just before it
 
 
-class Trail:
+class TemporalPrior:
     """The fill of the frame before, as a candidate for the next.
 
     Args:
@@ -42,7 +42,7 @@ class Trail:
         aligner: of its rings.
     """
 
-    def __init__(self, strip: Strip, motion: Motion, aligner: Aligner) -> None:
+    def __init__(self, strip: InpaintInput, motion: Motion, aligner: Aligner) -> None:
         self._strip, self._motion, self._aligner = strip, motion, aligner
         self._frame = _NONE  # whose fill it is
         self._pictures: tuple[Floats, ...] = ()
@@ -51,8 +51,8 @@ class Trail:
         self._real: Floats = np.zeros((0, 0), np.float32)
         self._doubt: Floats = np.zeros((0, 0), np.float32)  # levels
 
-    def leave(
-        self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: Average
+    def remember(
+        self, frame: int, hole: Hole, pictures: tuple[Floats, ...], mean: FusedCandidates
     ) -> tuple[Floats, ...]:
         """Keep the fill of ``frame``; what is to be shown of it, as ``mean.planes`` are.
 
@@ -105,12 +105,12 @@ class Trail:
         height, width = hole.mask.shape
         known = (x > -0.5) & (y > -0.5) & (x < width - 0.5) & (y < height - 0.5)
         luma, *colours = self._pictures
-        colour_x, colour_y = hole.colour_places(x, y)
+        colour_x, colour_y = hole.colour_flat_index(x, y)
         values = (sample(luma, x, y), *[sample(plane, colour_x, colour_y) for plane in colours])
         real = np.asarray(np.clip(sample(self._real, x, y), 0, 1), np.float32)
         doubt = np.maximum(sample(self._doubt, x, y), 0)
-        cost = np.asarray(hop_cost(flow, rows, columns) + _DOUBT_KEPT * doubt, np.float32)
-        return judge(hole, visible, Candidate(values, known, cost, real))
+        cost = np.asarray(step_cost(flow, rows, columns) + _DOUBT_KEPT * doubt, np.float32)
+        return calibrate_on_ring(hole, visible, Candidate(values, known, cost, real))
 
     def _aligned(self, frame: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """The places at which the fill of the frame before fits this one's ring best."""
@@ -120,18 +120,18 @@ class Trail:
         return (x, y) if offset is None else (x + offset.x, y + offset.y)
 
 
-def _doubt(mean: Average) -> Floats:
+def _doubt(mean: FusedCandidates) -> Floats:
     """What is against a fill that stays as it is: all of what is against what was invented."""
     beyond = np.maximum(mean.error - _FAIR_LEVELS, 0)
     return np.asarray(mean.real * beyond + (1 - mean.real) * mean.error, np.float32)
 
 
 def _read(pictures: tuple[Floats, ...], hole: Hole) -> list[Floats]:
-    places = hole.flat_in(len(pictures))
+    places = hole.flat_index_in(len(pictures))
     return [picture.take(place) for picture, place in zip(pictures, places, strict=True)]
 
 
 def _write(pictures: tuple[Floats, ...], hole: Hole, planes: tuple[Floats, ...]) -> None:
-    places = hole.flat_in(len(pictures))
+    places = hole.flat_index_in(len(pictures))
     for picture, place, values in zip(pictures, places, planes, strict=True):
         picture.ravel()[place] = values

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from erasecore.engines.propagate.holes import Hole
 from erasecore.engines.propagate.subpixel_align import Aligner
-from erasecore.model.strip_types import Floats, Strip
+from erasecore.model.inpaint_input import Floats, InpaintInput
 from erasecore.motion.flow import Flow, Motion
 from erasecore.motion.resample import sample_nearest, sample_stack
 
-LONG_HOP = 8  # frames
+LONG_STEP = 8  # frames
 _FAR_EVERY = 2  # frames from which long hops are tried
 _SHORT_TOO = 0.7  # of its error, above which the long way is no better than the short one
 _OUTSIDE = -2.0  # of the picture, among the places of hidden pixels; visible ones have -1
-_HOP_COST = 0.03  # levels of expected error for each hop
+_STEP_COST = 0.03  # levels of expected error for each hop
 _RESIDUAL_COST = 0.15  # and for each level of the flow's residual
 
 
@@ -61,7 +61,7 @@ class Views:
     """
 
     best: Sources
-    ways: tuple[tuple[Sources, Floats], ...]
+    alternatives: tuple[tuple[Sources, Floats], ...]
 
     @staticmethod
     def of(sources: Sources) -> Views:
@@ -70,7 +70,7 @@ class Views:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hop:
+class _ChainStep:
     """Where one step of the walk, to another frame and on from there, shows the hidden pixels.
 
     Attributes:
@@ -84,36 +84,36 @@ class _Hop:
     error: Floats | None = None
 
 
-class ChainWalker:
+class FlowChainer:
     """Walks a strip in one direction and gives each frame's sources on that side."""
 
     def __init__(
-        self, strip: Strip, holes: list[Hole], motion: Motion, aligner: Aligner, *, step: int
+        self, strip: InpaintInput, holes: list[Hole], motion: Motion, aligner: Aligner, *, step: int
     ) -> None:
         """Take the direction the sources lie in: ``step`` -1 for the past, 1 for the future."""
         self._strip, self._holes, self._motion, self._step = strip, holes, motion, step
         self._aligner = aligner
         # Of the frames walked last, newest first: what was found, and the places in that list.
-        self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_HOP)
-        self._places = [_places(hole) for hole in holes]
+        self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_STEP)
+        self._places = [_flat_index_map(hole) for hole in holes]
         self._inked = np.stack([hole.touched for hole in holes])
 
-    def walk(self, frame: int) -> Views:
+    def views_of(self, frame: int) -> Views:
         """The sources of ``frame``; must be asked for every frame in order of the direction."""
         index = int(self._strip.mask_of[frame])
         hole = self._holes[index]
         rows, columns = hole.rows_columns
         views = Views.of(Sources.none(rows.size))
         if rows.size:
-            near = self._aligned(frame, self._hop(frame, 1, rows, columns))
+            near = self._aligned(frame, self._chain_step(frame, 1, rows, columns))
             far = None
             if frame % _FAR_EVERY == 0:  # the frames between reach one of these in a short hop
-                far = self._aligned(frame, self._hop(frame, LONG_HOP, rows, columns))
+                far = self._aligned(frame, self._chain_step(frame, LONG_STEP, rows, columns))
             views = _together(near, far) or views
         self._behind.appendleft((views.best, self._places[index]))
         return views
 
-    def _aligned(self, frame: int, hop: _Hop | None) -> _Hop | None:
+    def _aligned(self, frame: int, hop: _ChainStep | None) -> _ChainStep | None:
         """A hop whose places are moved to where its ring fits best."""
         if hop is None:
             return None
@@ -130,7 +130,7 @@ class ChainWalker:
             return hop
         x, y = sources.x + offset.x, sources.y + offset.y
         frames = np.where(self._is_inked(sources.frame, x, y), -1, sources.frame)
-        return _Hop(replace(sources, frame=frames, x=x, y=y), hop.chained, offset.error)
+        return _ChainStep(replace(sources, frame=frames, x=x, y=y), hop.chained, offset.error)
 
     def _is_inked(self, frame: NDArray[np.intp], x: Floats, y: Floats) -> NDArray[np.bool_]:
         """Whether places in frames touch the hole there: they have drifted too far to be seen."""
@@ -143,9 +143,9 @@ class ChainWalker:
         )
         return inked
 
-    def _hop(
+    def _chain_step(
         self, frame: int, length: int, rows: NDArray[np.intp], columns: NDArray[np.intp]
-    ) -> _Hop | None:
+    ) -> _ChainStep | None:
         """What a hop over ``length`` frames shows; ``None`` where there is no way."""
         other = frame + self._step * length
         if not self._reachable(frame, other) or len(self._behind) < length:
@@ -158,7 +158,7 @@ class ChainWalker:
         place = sample_nearest(places, x, y, outside=_OUTSIDE)
         hidden = place >= 0
         found = np.where(place == _OUTSIDE, -1, other)
-        cost = hop_cost(flow, rows, columns)
+        cost = step_cost(flow, rows, columns)
         covered = np.flatnonzero(hidden)
         if covered.size:
             there = place.take(covered).astype(np.intp)
@@ -167,7 +167,7 @@ class ChainWalker:
                 way = own.take(covered)
                 own[covered] = way + theirs.take(there) - np.rint(way)
             cost[covered] += behind.cost.take(there)
-        return _Hop(Sources(found, x, y, cost), hidden)
+        return _ChainStep(Sources(found, x, y, cost), hidden)
 
     def _reachable(self, frame: int, other: int) -> bool:
         if not 0 <= other < self._strip.frames:
@@ -176,19 +176,19 @@ class ChainWalker:
         return not any(first < cut <= last for cut in self._strip.cuts)
 
 
-def hop_cost(flow: Flow, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
+def step_cost(flow: Flow, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
     """What one hop adds to the expected error of the pixels at ``rows, columns``, in levels."""
-    return np.asarray(flow.residual_at(rows, columns) * _RESIDUAL_COST + _HOP_COST, np.float32)
+    return np.asarray(flow.residual_at(rows, columns) * _RESIDUAL_COST + _STEP_COST, np.float32)
 
 
-def _places(hole: Hole) -> Floats:
+def _flat_index_map(hole: Hole) -> Floats:
     """For each pixel its place in the list of hidden ones; as floats, which can be sampled."""
     places = np.full(hole.hidden.shape, -1, np.float32)
-    places.ravel()[hole.flat[0]] = np.arange(hole.flat[0].size)
+    places.ravel()[hole.flat_index[0]] = np.arange(hole.flat_index[0].size)
     return places
 
 
-def _together(near: _Hop | None, far: _Hop | None) -> Views | None:
+def _together(near: _ChainStep | None, far: _ChainStep | None) -> Views | None:
     """What short and long ways show, each as far as it is to be believed.
 
     What is seen in the next frame already needs no long way.
