@@ -52,6 +52,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py daemon erasecore bench tools
+	$(BIN)/python tools/check_docstrings.py daemon erasecore tools
 
 test: $(READY)
 	$(BIN)/python -m pytest
