@@ -1,1 +1,1 @@
-"""What keeps the process running: wake-ups, systemd, logs, host problems. Knows no film."""
+"""Process plumbing of the daemon: wake-ups, systemd, logs, host problems. Knows no film."""

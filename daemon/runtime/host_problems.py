@@ -1,4 +1,4 @@
-"""What is wrong with this host: nothing fails for a trouble, most of them pause the queue."""
+"""Problems of this host (health): they fail no job; most pause the queue until they are mended."""
 
 from __future__ import annotations
 
@@ -8,68 +8,90 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-TOLD = 5
-"""So many troubles are told in one sentence: each of a thousand folders may have its own."""
+MAX_SENTENCES = 5
+"""Problems that the status sentence lists in full; the rest are counted. Guess: each of a thousand
+folders may have a problem of its own."""
 MAX_BACKOFF_FACTOR = 8.0
-"""How many times its first length a pause becomes at most, while a trouble lasts."""
+"""Upper limit of the exponential backoff, as a multiple of the first pause. Guess."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostProblem:
-    """Something the operator has to mend."""
+    """One problem that the operator has to mend."""
 
-    sentence: str
-    until: float  # on our monotonic clock: then it is tried again
-    pause_seconds: float  # how long it was left alone
-    pauses: bool  # whether the queue waits for it
+    sentence: str  # for the operator: the place and the next step
+    retry_at: float  # monotonic clock, seconds
+    pause_seconds: float  # length of the current pause; grows with each failed retry
+    pauses_queue: bool  # False: only the affected part waits, other films go on
 
 
 class HostProblems:
-    """The troubles there are, each under the name of what it hinders."""
+    """The current host problems, keyed by the affected part (``subject``).
+
+    A subject is "host", "inbox", "publish", the name of a worker or a path, for example.
+    """
 
     def __init__(self) -> None:
-        self._all: dict[str, HostProblem] = {}
+        self._problems: dict[str, HostProblem] = {}
 
     def report(
-        self, what: str, sentence: str, *, now: float, pause_seconds: float, pauses: bool = True
+        self, subject: str, sentence: str, *, now: float, pause_seconds: float, pauses: bool = True
     ) -> None:
-        """``what`` does not work; it is tried again after ``pause_seconds``, later less often."""
-        known = self._all.get(what)
-        if known is not None and now >= known.until:  # it was tried again, in vain
+        """Record that ``subject`` does not work, and when to retry it (exponential backoff).
+
+        The pause doubles each time a retry has failed, up to ``MAX_BACKOFF_FACTOR`` times
+        ``pause_seconds``. The problem is logged when it is new or its sentence has changed.
+
+        Args:
+            subject: the affected part.
+            sentence: text for the operator.
+            now: monotonic clock, seconds.
+            pause_seconds: length of the first pause.
+            pauses: True if the whole queue waits for it.
+        """
+        known = self._problems.get(subject)
+        if known is not None and now >= known.retry_at:  # a retry was due, and has failed
             pause_seconds = min(2 * known.pause_seconds, MAX_BACKOFF_FACTOR * pause_seconds)
         if known is None or known.sentence != sentence:
-            log.error("host.trouble", what=what, sentence=sentence, retry_seconds=pause_seconds)
-        self._all[what] = HostProblem(sentence, now + pause_seconds, pause_seconds, pauses)
+            log.error("host.trouble", what=subject, sentence=sentence, retry_seconds=pause_seconds)
+        retry_at = now + pause_seconds
+        self._problems[subject] = HostProblem(sentence, retry_at, pause_seconds, pauses)
 
-    def clear(self, what: str) -> None:
-        """``what`` works (again)."""
-        if self._all.pop(what, None) is not None:
-            log.info("host.mended", what=what)
+    def clear(self, subject: str) -> None:
+        """Forget the problem of ``subject``, which works; log it if there was one."""
+        if self._problems.pop(subject, None) is not None:
+            log.info("host.mended", what=subject)
 
-    def __contains__(self, what: object) -> bool:
-        """Whether ``what`` does not work."""
-        return what in self._all
+    def __contains__(self, subject: object) -> bool:
+        """Return True if ``subject`` has a problem."""
+        return subject in self._problems
 
     def blocked(self, *, now: float) -> bool:
-        """Whether the queue has to wait."""
-        return any(one.pauses and one.until > now for one in self._all.values())
+        """Return True if the queue has to wait: a pausing problem is not yet due for a retry."""
+        return any(one.pauses_queue and one.retry_at > now for one in self._problems.values())
 
     def pausing(self) -> bool:
-        """Whether there is a trouble for which the queue waits, or has waited until now."""
-        return any(one.pauses for one in self._all.values())
+        """Return True if any problem pauses the queue, even one whose retry is due now."""
+        return any(one.pauses_queue for one in self._problems.values())
 
-    def until_of(self, what: str) -> float:
-        """When ``what`` is tried again; long ago if nothing is known against it."""
-        known = self._all.get(what)
-        return float("-inf") if known is None else known.until
+    def until_of(self, subject: str) -> float:
+        """Return the monotonic time of the retry of ``subject``; ``-inf`` without a problem."""
+        known = self._problems.get(subject)
+        return float("-inf") if known is None else known.retry_at
 
     def until(self, *, now: float) -> float | None:
-        """When, after ``now``, something is tried again."""
-        return min((one.until for one in self._all.values() if one.until > now), default=None)
+        """Return the earliest retry time after ``now``; ``None`` if no retry is pending."""
+        pending = (one.retry_at for one in self._problems.values() if one.retry_at > now)
+        return min(pending, default=None)
 
     def sentence(self) -> str:
-        """What to mend, first that for which the queue waits; empty if all is well."""
-        ordered = sorted(self._all.values(), key=lambda one: not one.pauses)
-        told = [trouble.sentence for trouble in ordered[:TOLD]]
-        more = len(ordered) - len(told)
-        return " ".join([*told, f"(And {more} more; see the log.)"] if more else told)
+        """Return the problems as one text, those that pause the queue first; "" if there are none.
+
+        At most ``MAX_SENTENCES`` are spelled out.
+        """
+        ordered = sorted(self._problems.values(), key=lambda one: not one.pauses_queue)
+        sentences = [problem.sentence for problem in ordered[:MAX_SENTENCES]]
+        more = len(ordered) - len(sentences)
+        if more:
+            sentences.append(f"(And {more} more; see the log.)")
+        return " ".join(sentences)

@@ -1,8 +1,8 @@
-"""Logs that others write into, kept to a size: what is left is their beginning and their end.
+"""Size limit of job and worker logs: the middle is cut out, the beginning and the end stay.
 
-Workers, libraries and programs print into a job's log themselves, without us; a film that makes one
-of them complain of every frame must not fill the disk. They append, so that a log may be made
-shorter at any time: what they print next goes to its new end.
+Workers, libraries and FFmpeg write into these logs by themselves, without any limit; a film that
+makes one of them complain about every frame must not fill the disk. They all append (``O_APPEND``),
+so a log can be cut at any time: the next line goes to the new end.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-MAX_BYTES = 4 << 20
-HEAD_BYTES = 512 << 10
-TAIL_BYTES = 1 << 20
+MAX_BYTES = 4 << 20  # a log above this size is cut; guess
+HEAD_BYTES = 512 << 10  # bytes of the beginning that are kept, at most; guess
+TAIL_BYTES = 1 << 20  # bytes of the end that are kept; guess
 
 _MARK = re.compile(rb"\n?\[(\d+) bytes of this log are left out here\]\n")
-_MARK_ROOM = 100
+_MARK_ROOM = 100  # bytes; the mark is shorter than this, whatever its number
 
 
 def shorten(log: Path) -> None:
-    """Leave out the middle of ``log`` if it is larger than it may be, and say so in its place.
+    """Cut the middle out of ``log`` if it is larger than ``MAX_BYTES``; a mark takes its place.
 
-    A crash in the middle of this leaves a part of the end there twice, at most; lines that are
-    printed at that very moment may be lost.
+    Works in place, since other processes hold the file open. A crash in the middle of this leaves
+    a part of the end twice, at most; lines that are written at that very moment may be lost.
+
+    Raises:
+        OSError: the log cannot be read or written, or is a symbolic link. A missing log is fine.
     """
     try:
         if log.stat().st_size <= MAX_BYTES:
@@ -33,34 +36,38 @@ def shorten(log: Path) -> None:
     except FileNotFoundError:  # published, or its job is gone
         return
     try:
-        _shorten(handle)
+        _cut_middle(handle)
     finally:
         os.close(handle)
 
 
 def shorten_if_we_may(log: Path) -> None:
-    """The same; what hinders it hinders the work as well, which speaks of it."""
+    """Call ``shorten``, ignoring ``OSError``: the job meets the same error, and reports it."""
     with suppress(OSError):
         shorten(log)
 
 
-def _shorten(handle: int) -> None:
-    """Write the mark and the tail behind the head, then cut off what is left of the rest."""
+def _cut_middle(handle: int) -> None:
+    """Write the mark and the last ``TAIL_BYTES`` behind the head, then truncate the file.
+
+    Head and tail are cut at line ends where there are any. The mark adds up the bytes that this
+    call and earlier ones have left out.
+    """
     head = os.pread(handle, HEAD_BYTES + _MARK_ROOM, 0)
     mark = _MARK.search(head)
-    if mark:  # not the first time: the head is what it was
-        keep, left_out, resume = mark.start(), int(mark[1]), mark.end()
+    if mark:  # the log was cut before: keep the same head
+        head_end, left_out, middle_start = mark.start(), int(mark[1]), mark.end()
     else:
         newline = head.rfind(b"\n", 0, HEAD_BYTES)
-        keep = resume = newline + 1 or HEAD_BYTES
+        head_end = middle_start = newline + 1 or HEAD_BYTES
         left_out = 0
-    begin = os.fstat(handle).st_size - TAIL_BYTES
-    tail = os.pread(handle, 2 * TAIL_BYTES, begin)
-    whole_line = tail.find(b"\n") + 1
-    left_out += begin + whole_line - resume
-    said = b"\n[%d bytes of this log are left out here]\n" % left_out + tail[whole_line:]
-    end = keep
-    while said:
-        written = os.pwrite(handle, said, end)
-        said, end = said[written:], end + written
+    tail_start = os.fstat(handle).st_size - TAIL_BYTES
+    tail = os.pread(handle, 2 * TAIL_BYTES, tail_start)  # more, for what was just appended
+    line_start = tail.find(b"\n") + 1
+    left_out += tail_start + line_start - middle_start
+    rest = b"\n[%d bytes of this log are left out here]\n" % left_out + tail[line_start:]
+    end = head_end
+    while rest:
+        written = os.pwrite(handle, rest, end)
+        rest, end = rest[written:], end + written
     os.ftruncate(handle, end)

@@ -1,6 +1,6 @@
-"""Log lines: events with fields, on a console for people or as JSON for machines.
+"""Structured logging: events with fields, as console lines for people or as JSON for machines.
 
-A job's own lines also go to the log file in its folder, which is published with the film.
+Lines of a job are also appended to the log file in its folder, which is published with the film.
 """
 
 from __future__ import annotations
@@ -20,10 +20,16 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from daemon.config.schema import LogFormat, LogSettings
 
 _job_log: ContextVar[Path | None] = ContextVar("job_log", default=None)
+"""Log file of the job that the current context works on; ``None`` outside of jobs."""
 
 
 def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
-    """Make every later log line go to ``stream`` in the format and from the level asked for."""
+    """Set up logging of the daemon process.
+
+    Args:
+        settings: format and lowest level.
+        stream: destination of all later lines; "auto" means console lines if it is a terminal.
+    """
     console = settings.format is LogFormat.CONSOLE or (
         settings.format is LogFormat.AUTO and stream.isatty()
     )
@@ -32,7 +38,7 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
         if console
         else structlog.processors.JSONRenderer(default=str)
     )
-    # On leaving it warns that it has left, which is what we asked it to do.
+    # When it is stopped, watchdog logs a warning that it has stopped, as we asked it to.
     logging.getLogger("watchdog").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -52,16 +58,16 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
 
 
 def configure_worker() -> None:
-    """Make every later log line a readable one on standard output, wherever that leads then.
+    """Set up logging of the worker process: readable lines on standard output.
 
-    The worker's output goes to the log of the job it is at.
+    The worker redirects its standard output to the log of its current job.
     """
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=False),
             structlog.processors.format_exc_info,
-            lambda _logger, _method, event: readable(event),
+            lambda _logger, _method, event: format_event(event),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
@@ -71,7 +77,13 @@ def configure_worker() -> None:
 
 @contextmanager
 def job_bound(job_id: str, log: Path, **fields: object) -> Iterator[None]:
-    """Within it every line names the job, and also goes to its log file while that is there."""
+    """Bind the job to all log lines of the block, and copy these to the job's log file.
+
+    Args:
+        job_id: added to every line, as ``job_id``.
+        log: the job's log file; lines are not copied while it does not exist.
+        fields: further fields of every line, e.g. the attempt.
+    """
     token = _job_log.set(log)
     try:
         with structlog.contextvars.bound_contextvars(job_id=job_id, **fields):
@@ -81,23 +93,30 @@ def job_bound(job_id: str, log: Path, **fields: object) -> Iterator[None]:
 
 
 def copy_to_job_log(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The event, unchanged, once its line is in the job's log, if one is bound and still there."""
+    """Structlog processor: append the line to the bound job's log file, return the event unchanged.
+
+    Does nothing if no job is bound or its log file does not exist.
+    """
     log = _job_log.get()
     if log is not None:
-        with suppress(OSError):  # what hinders it hinders the work as well, which speaks of it
-            _append(log, readable(event) + "\n")
+        with suppress(OSError):  # the job meets the same error, and reports it
+            _append_if_exists(log, format_event(event) + "\n")
     return event
 
 
-def _append(log: Path, line: str) -> None:
+def _append_if_exists(log: Path, line: str) -> None:
     if log.is_file():
         with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line)
 
 
-def readable(event: EventDict) -> str:
-    """An event as a line for people: time, level, what happened, ``key=value`` for the rest."""
-    at = event.get("timestamp") or datetime.now().astimezone().isoformat()
+def format_event(event: EventDict) -> str:
+    """Return an event as a line for people: time, level, event name, other fields as key=value.
+
+    The job id and an exception that is not yet formatted (``exc_info``) are left out.
+    """
+    timestamp = event.get("timestamp") or datetime.now().astimezone().isoformat()
     hidden = ("timestamp", "level", "event", "job_id", "exc_info")
-    rest = [f"{key}={value}" for key, value in event.items() if key not in hidden]
-    return " ".join([str(at)[:23], f"{event.get('level', ''):<7}", str(event["event"]), *rest])
+    pairs = [f"{key}={value}" for key, value in event.items() if key not in hidden]
+    level = f"{event.get('level', ''):<7}"
+    return " ".join([str(timestamp)[:23], level, str(event["event"]), *pairs])

@@ -1,4 +1,4 @@
-"""What systemd is told: ready, what we are at, still alive, reloading, leaving."""
+"""Notifications to systemd (the sd_notify protocol): ready, status, watchdog, reload, stop."""
 
 from __future__ import annotations
 
@@ -9,71 +9,78 @@ from sdnotify import SystemdNotifier
 from daemon.storage.names import shown
 
 SOCKET_TIMEOUT_SECONDS = 0.2
-"""For so long we wait for a listener that does not read what it was told before."""
+"""Longest wait of one send while the listener's queue is full. Guess."""
+WATCHDOG_DIVISOR = 4
+"""Keep-alives per watchdog timeout; sd_watchdog_enabled(3) recommends two or more."""
 
 
 class Notifier:
-    """Speaks to systemd where it listens, to nobody elsewhere.
+    """Client of systemd's notification socket; does nothing if there is no socket.
 
-    The watchdog is fed by whoever has just made real progress, never by a timer of its own: a
-    loop that hangs is meant to be noticed.
+    The watchdog keep-alive (``alive``) is called by code that has just made real progress, never by
+    a timer, so that systemd notices a loop that hangs.
     """
 
     def __init__(self, socket: str, watchdog_seconds: float | None) -> None:
-        # Without an address the library would leave an open socket behind.
-        self._systemd = _connected() if socket else None
-        self._watchdog_every = (watchdog_seconds or 0) / 4
-        self._watchdog_at = float("-inf")
+        # Without $NOTIFY_SOCKET the library would leave an open socket behind.
+        self._systemd = _connect() if socket else None
+        self._watchdog_interval_seconds = (watchdog_seconds or 0) / WATCHDOG_DIVISOR
+        self._watchdog_sent_at = float("-inf")
         self._status = ""
 
     def _send(self, *lines: str) -> bool:
-        """Say it, if anybody listens; False if it could not be said."""
+        """Send ``lines`` as one message; return False if the send failed, True without a socket."""
         if self._systemd is None:
             return True
         try:
             self._systemd.notify("\n".join(lines))
-        except OSError:  # nothing of ours depends on it
+        except OSError:  # the daemon works without its notifications
             return False
         return True
 
     def ready(self) -> None:
-        """We are at work."""
+        """Report the end of the start or of a reload (READY=1)."""
         self._send("READY=1")
 
     def status(self, sentence: str) -> None:
-        """What we are at, for ``systemctl status``; told when it changes."""
-        # The library sends Latin-1; what else names hold is shown escaped.
+        """Set the status line that ``systemctl status`` shows; sent only when it has changed."""
+        # The library encodes as Latin-1; all that is not ASCII is sent escaped.
         line = shown(sentence).encode("ascii", "backslashreplace").decode("ascii")
         if sentence != self._status and self._send(f"STATUS={line}"):
             self._status = sentence
 
     def alive(self, *, now: float) -> None:
-        """We have just made progress."""
-        if self._watchdog_every and now - self._watchdog_at >= self._watchdog_every:
-            self._watchdog_at = now
+        """Send the watchdog keep-alive (WATCHDOG=1), at most four times per watchdog timeout.
+
+        Args:
+            now: monotonic clock, seconds.
+        """
+        interval = self._watchdog_interval_seconds
+        if interval and now - self._watchdog_sent_at >= interval:
+            self._watchdog_sent_at = now
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """We are reading the configuration anew; ``ready`` ends it."""
+        """Report that the configuration is being reloaded; ``ready`` reports the end of it."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """We are leaving."""
+        """Report that the daemon shuts down (STOPPING=1)."""
         self._send("STOPPING=1")
 
     def extend(self, seconds: float) -> None:
-        """Leaving takes this much longer; do not lose patience."""
+        """Ask systemd to extend its stop timeout by ``seconds`` from now."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the socket; later calls send nothing."""
         if self._systemd is not None:
             self._systemd.socket.close()
         self._systemd = None
 
 
-def _connected() -> SystemdNotifier | None:
-    """A line to systemd; none if nobody listens where it should."""
+def _connect() -> SystemdNotifier | None:
+    """Return a notifier connected to $NOTIFY_SOCKET; ``None`` if nobody listens there."""
     try:
         systemd = SystemdNotifier(debug=True)
     except OSError:

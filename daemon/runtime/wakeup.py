@@ -1,4 +1,4 @@
-"""Sleeping until something happens: a signal, a hint from another thread, a message, a time."""
+"""Interruptible sleep of the main loop (self-pipe): ended by a signal, thread, pipe or timeout."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ Handler: TypeAlias = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 class Wakeup:
-    """Ends the loop's sleep; remembers what for."""
+    """Ends the sleep of the main loop and records the reasons, through a self-pipe.
+
+    The main loop resets ``hinted`` and ``reload`` itself once it has acted on them.
+    """
 
     def __init__(self) -> None:
-        self._out, self._in = os.pipe()
-        os.set_blocking(self._out, False)
-        os.set_blocking(self._in, False)
-        self.hinted = False
-        self.stops = 0  # how often we were asked to leave
-        self.reload = False
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        os.set_blocking(self._write_end, False)
+        self.hinted = False  # the inbox may have changed
+        self.stops = 0  # SIGTERM and SIGINT received so far
+        self.reload = False  # SIGHUP was received
 
     def hint(self) -> None:
-        """Something may have changed in the inbox; may be called from any thread."""
+        """Report that the inbox may have changed, and end the sleep. Thread-safe."""
         self.hinted = True
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError, OSError):  # full: the sleeper is awake already
-            os.write(self._in, b".")
+        # A full pipe ends the sleep as well; a closed one belongs to a loop that has ended.
+        with suppress(BlockingIOError, OSError):
+            os.write(self._write_end, b".")
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stops += 1
@@ -43,33 +47,41 @@ class Wakeup:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Within it SIGTERM and SIGINT ask us to leave, SIGHUP to read the configuration."""
+        """Handle signals within the block: SIGTERM and SIGINT ask to stop, SIGHUP to reload.
+
+        SIGIO is ignored. The previous handlers are restored at the end.
+        """
         handlers: dict[signal.Signals, Handler] = {
             signal.SIGTERM: self._on_stop,
             signal.SIGINT: self._on_stop,
             signal.SIGHUP: self._on_reload,
-            # Taking a read lease on a file would else end us when somebody opens it to write.
+            # A file lease (F_SETLEASE) is broken by SIGIO, whose default action ends the process.
             signal.SIGIO: signal.SIG_IGN,
         }
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def sleep(self, seconds: float, *handles: int | None) -> None:
-        """Return after ``seconds``, or as soon as anything happens, on ``handles`` too."""
+        """Return after ``seconds``, or earlier on a signal, a hint or input on one of ``handles``.
+
+        Args:
+            seconds: longest sleep; negative counts as 0.
+            handles: file descriptors to watch for input; ``None`` is skipped.
+        """
         with selectors.DefaultSelector() as selector:
-            selector.register(self._out, selectors.EVENT_READ)
+            selector.register(self._read_end, selectors.EVENT_READ)
             for handle in handles:
                 if handle is not None:
                     selector.register(handle, selectors.EVENT_READ)
             selector.select(max(0.0, seconds))
         with suppress(BlockingIOError):
-            os.read(self._out, 4096)
+            os.read(self._read_end, 4096)
 
     def close(self) -> None:
-        """Give the pipe back."""
-        os.close(self._in)
-        os.close(self._out)
+        """Close the pipe."""
+        os.close(self._write_end)
+        os.close(self._read_end)
