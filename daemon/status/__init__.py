@@ -1,1 +1,1 @@
-"""Status snapshots: written by the daemon, read and shown by ``status``. Loads little."""
+"""Status snapshots: written by the daemon, read and shown by ``status``. Imports little."""

@@ -1,4 +1,4 @@
-"""How the status looks to people: plain lines, since libraries for tables take long to load."""
+"""Text form of the status report. Plain string columns: a table library takes long to import."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from daemon.status.snapshot import DaemonView, StatusReport
 from daemon.storage.names import shown
 
 
-def text_of(seen: StatusReport) -> str:
-    """All of it, in lines."""
-    return "".join(f"{line}\n" for line in _lines(seen))
+def text_of(report: StatusReport) -> str:
+    """Return ``report`` as text: daemons, counts, latest jobs, then failures and complaints."""
+    return "".join(f"{line}\n" for line in _lines(report))
 
 
-def _lines(seen: StatusReport) -> Iterator[str]:
-    if seen.daemons:
-        yield from _columns(("daemon", "is", "at"), _daemon_rows(seen.daemons))
+def _lines(report: StatusReport) -> Iterator[str]:
+    if report.daemons:
+        yield from _columns(("daemon", "is", "at"), _daemon_rows(report.daemons))
         yield ""
-    elif not seen.complaint:
+    elif not report.complaint:
         yield "no daemon is running"
-    waiting = "cannot be seen" if seen.inbox is None else seen.inbox
-    counts = [f"{outcome}: {count}" for outcome, count in sorted(seen.history.counts.items())]
+    history = report.history
+    waiting = "cannot be seen" if report.inbox is None else report.inbox
+    counts = [f"{outcome}: {count}" for outcome, count in sorted(history.counts.items())]
     yield "   ".join([f"in the inbox: {waiting}", *counts])
-    if seen.history.recent:
+    if history.recent:
         yield ""
         heading = ("when", "outcome", "attempts", "seconds", "subtitles", "film")
-        yield from _columns(heading, map(_recent_row, seen.history.recent))
-    sentences = [entry.sentence for entry in seen.history.recent]
-    yield from filter(None, [*sentences, seen.history.complaint, shown(seen.complaint)])
+        yield from _columns(heading, map(_recent_row, history.recent))
+    sentences = [entry.sentence for entry in history.recent]
+    yield from filter(None, [*sentences, history.complaint, shown(report.complaint)])
 
 
 def _daemon_rows(views: Sequence[DaemonView]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each daemon, and one for each of its workers if it has several."""
     for view in views:
         sentence = view.snapshot.sentence() if view.snapshot else ""
         yield shown(view.instance), view.standing.value, shown(sentence)
@@ -55,9 +57,12 @@ def _recent_row(entry: Entry) -> tuple[str, ...]:
 
 
 def _columns(heading: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
-    """Rows in columns; the last, of any length and script, is not filled up."""
+    """Yield heading and rows as lines with padded columns.
+
+    The last column is not padded: it holds names of any length and script.
+    """
     table = [heading, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
-        filled = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
-        yield "  ".join([*filled, row[-1]]).rstrip()
+        padded = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
+        yield "  ".join([*padded, row[-1]]).rstrip()

@@ -1,4 +1,4 @@
-"""What the daemons are at, for ``status``: each writes a snapshot into its folder below work/."""
+"""Status snapshots: each daemon writes one into its folder below work/, ``status`` reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daemon.jobs.instances import STATUS_FILE, InstanceId, Liveness, list_instan
 from daemon.storage.atomic import write_whole
 from daemon.storage.names import shown
 
-if TYPE_CHECKING:  # whoever asks for the status need not wait for what runs a daemon
+if TYPE_CHECKING:  # keeps the daemon's own modules out of the start-up time of ``status``
     from daemon.jobs.job import Job
     from daemon.workers.process import Supervisor
     from erasecore.reports import Progress
@@ -22,29 +22,29 @@ if TYPE_CHECKING:  # whoever asks for the status need not wait for what runs a d
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The film that is being worked on."""
+    """Progress of one running job."""
 
     job_id: str
     film: str
     attempt: int
-    started_at: float  # seconds since 1970
-    stage: str = ""
-    share: float = 0.0  # 0 to 1 of the job
+    started_at: float  # of the attempt, seconds since the epoch
+    stage: str = ""  # value of ``erasecore.reports.Stage``; empty: no progress reported yet
+    share: float = 0.0  # finished part of the job, 0 to 1
     frames_done: int = 0
     frames_total: int = 0
 
     @classmethod
     def of(cls, job: Job, progress: Progress | None) -> Current:
-        """What is known of a running job."""
+        """Return the view of a running job; ``progress`` is ``None`` before the first report."""
         attempt = job.attempts[-1]
-        about = cls(job.job_id, shown(job.name), attempt.number, attempt.started_at)
+        fresh = cls(job.job_id, shown(job.name), attempt.number, attempt.started_at)
         if progress is None:
-            return about
+            return fresh
         return cls(
-            job_id=about.job_id,
-            film=about.film,
-            attempt=about.attempt,
-            started_at=about.started_at,
+            job_id=fresh.job_id,
+            film=fresh.film,
+            attempt=fresh.attempt,
+            started_at=fresh.started_at,
             stage=progress.stage.value,
             share=round(progress.job_share, 4),
             frames_done=progress.frames_done,
@@ -54,24 +54,24 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """One worker process, and what it is at."""
+    """One worker slot, its process and its current job."""
 
     number: int
     state: str
     pid: int | None = None
-    device: str = ""  # its GPU; empty: whatever there is
-    threads: int = 0  # 0: as many as there are cores
+    device: str = ""  # GPU as in CUDA_VISIBLE_DEVICES; empty: not restricted to one
+    threads: int = 0  # 0: one for each core
     current: Current | None = None
 
     @classmethod
     def of(cls, worker: Supervisor, jobs: Mapping[str, Job]) -> WorkerView:
-        """What is known of a worker that may be at one of ``jobs``."""
+        """Return the view of ``worker``; ``jobs`` are the daemon's jobs by their ids."""
         job, slot = jobs.get(worker.job_id), worker.slot
         current = Current.of(job, worker.progress) if job else None
         return cls(slot.number, worker.state.value, worker.pid, slot.device, slot.threads, current)
 
     def sentence(self) -> str:
-        """It in one line."""
+        """Return the state in one line: film, percentage and stage if the worker is busy."""
         if self.current is None:
             return self.state
         stage = f", {self.current.stage}" if self.current.stage else ""
@@ -80,72 +80,73 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one daemon is at."""
+    """State of one daemon; the content of its ``status.json``."""
 
     pid: int
     workers: tuple[WorkerView, ...]
-    trouble: str  # what the operator has to mend
-    paused: bool  # whether the queue waits for that
-    note: str  # why no film is begun, if nothing is wrong
-    leaving: bool
-    queued: int
-    settled: int  # films in the inbox that are whole, whether or not they may be taken
+    trouble: str  # host problems that the operator has to mend; empty: none
+    paused: bool  # True: the queue waits until they are mended
+    note: str  # reason why no film is begun although the host is fine; empty: none
+    leaving: bool  # True while the daemon drains
+    queued: int  # claimed jobs that no worker has begun
+    settled: int  # films in the inbox that are complete, including those that may not be claimed
     settling: int  # films in the inbox that may still be written to
-    written_at: float  # seconds since 1970
+    written_at: float  # seconds since the epoch
 
     def sentence(self) -> str:
-        """It all in one line."""
+        """Return the state in one line: paused, or the busy workers, or the number of films."""
         if self.paused:
             return f"Paused: {self.trouble}"
-        at_work = [one.sentence() for one in self.workers if one.current is not None]
-        said = "; ".join(at_work) or self._waiting()
-        more = " ".join(one for one in (self.trouble, self.note) if one)
-        return f"{said} ({more})" if more else said
+        busy = [worker.sentence() for worker in self.workers if worker.current is not None]
+        activity = "; ".join(busy) or self._waiting_sentence()
+        remarks = " ".join(remark for remark in (self.trouble, self.note) if remark)
+        return f"{activity} ({remarks})" if remarks else activity
 
-    def _waiting(self) -> str:
+    def _waiting_sentence(self) -> str:
         waiting = self.queued + self.settled + self.settling
         return f"Waiting; {waiting} in the inbox." if waiting else "Waiting for films."
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonView:
-    """One daemon as seen from outside."""
+    """One daemon as another process sees it."""
 
-    instance: str
+    instance: str  # name of its folder below work/
     standing: Liveness
-    snapshot: Snapshot | None
+    snapshot: Snapshot | None  # ``None``: it has written none, or it cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that is shown to whoever asks."""
+    """Everything that the ``status`` command shows."""
 
     daemons: list[DaemonView]
-    inbox: int | None  # how many films wait there; nothing if it cannot be looked into
+    inbox: int | None  # number of films that wait there; ``None``: the folders cannot be read
     history: HistorySummary
-    complaint: str = ""  # why not all of it can be seen
+    complaint: str = ""  # reason why part of the report is missing; empty: it is complete
 
 
 def write_snapshot(instance: Path, snapshot: Snapshot) -> None:
-    """Show others what we are at; it need not survive a power cut."""
+    """Write ``snapshot`` into the daemon's folder atomically, without fsync (it may be lost)."""
     write_whole(instance / STATUS_FILE, as_json(snapshot).encode(), durable=False)
 
 
-class _Unreadable(Exception):
+class _InvalidSnapshot(Exception):
     pass
 
 
 def daemons(work: Path, me: InstanceId) -> list[DaemonView]:
-    """The daemons that have a folder below ``work``."""
+    """Return a view of every daemon that has a folder below ``work``; ``me`` is this process."""
     return [
-        DaemonView(instance.name, what, _snapshot_in(instance))
-        for instance, what in list_instances(work, me)
+        DaemonView(instance.name, liveness, _read_snapshot(instance))
+        for instance, liveness in list_instances(work, me)
     ]
 
 
-def _snapshot_in(instance: Path) -> Snapshot | None:
+def _read_snapshot(instance: Path) -> Snapshot | None:
+    """Return the snapshot in an instance's folder; ``None`` if there is no valid one."""
     try:
         raw = json.loads((instance / STATUS_FILE).read_bytes())
-        return read_record(Snapshot, raw, error=_Unreadable)
-    except (OSError, ValueError, _Unreadable):
+        return read_record(Snapshot, raw, error=_InvalidSnapshot)
+    except (OSError, ValueError, _InvalidSnapshot):
         return None
