@@ -1,4 +1,4 @@
-"""What the environment says. This is the only module of the daemon that reads it."""
+"""Environment variables, read once into a record. No other module of the daemon reads them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from erasecore.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the environment says, read once."""
+    """Values of the environment variables that the daemon knows."""
 
-    config: Path | None = None
-    fault_at: str = ""
-    fault_does: str = ""
-    notify_socket: str = ""
-    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
-    watchdog_seconds: float | None = None
-    visible_devices: str | None = None  # GPUs that we may use; none: not set
+    config: Path | None = None  # SUBTITLE_ERASER_CONFIG, the configuration file
+    fault_at: str = ""  # FAULT_AT, the failpoint that tests arm; empty: none
+    fault_does: str = ""  # FAULT_DOES, the action at the failpoint
+    notify_socket: str = ""  # NOTIFY_SOCKET of systemd; empty: not started by systemd
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the names in TOKENS
+    watchdog_seconds: float | None = None  # WATCHDOG_USEC of systemd; ``None``: no watchdog
+    visible_devices: str | None = None  # CUDA_VISIBLE_DEVICES; ``None``: not set
 
 
 def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
-    """The environment's few words to us."""
+    """Return the known variables among ``variables``, with hub tokens from systemd credentials."""
     config = variables.get("SUBTITLE_ERASER_CONFIG", "")
     watchdog = variables.get("WATCHDOG_USEC", "")
     return Environment(
@@ -39,11 +39,11 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
 
 
 TOKENS = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
-"""The variable, or the credential of systemd, that holds the token of each source."""
+"""Access token of each model source: name of its variable, and of its systemd credential."""
 
 
 def _secret(name: str, variables: Mapping[str, str]) -> str:
-    """A variable, or else the file of that name among systemd's credentials; empty: neither."""
+    """Return the variable ``name``, else the systemd credential of that name, else ""."""
     credentials = variables.get("CREDENTIALS_DIRECTORY", "")
     file = Path(credentials, name)
     if not variables.get(name) and credentials and file.is_file():
@@ -52,13 +52,19 @@ def _secret(name: str, variables: Mapping[str, str]) -> str:
 
 
 CONFIG_PLACES = (Path("/etc/subtitle-eraser/config.yaml"), Path("config.yaml"))
+"""Default paths of the configuration file; the first that exists is read."""
 
 
 def find_config(asked: Path | None, environment: Environment) -> Path | None:
-    """The configuration file to read: asked for, named by the environment, or in a usual place.
+    """Return the configuration file to read; ``None`` if there is none.
+
+    Args:
+        asked: path of the option --config; it wins over the environment's, which wins over
+            ``CONFIG_PLACES``.
+        environment: may name a file, too.
 
     Raises:
-        ConfigError: one was asked for by name and is not there.
+        ConfigError: the option or the environment names a file that does not exist.
     """
     named = asked or environment.config
     if named is not None:

@@ -1,7 +1,7 @@
-"""Settings of one job: the operator's defaults, then ``.erase.yaml`` files, the deepest last.
+"""Settings of one job: the operator's defaults, overridden by ``.erase.yaml`` files, deepest last.
 
-Settings files lie in folders that anybody may write to. They may say what is to be done with a
-film, never where files are, what the limits are, or which code is run.
+Settings files are untrusted input: anybody may write into the inbox. They may set how a film is
+erased, never paths (but for a mask near the file), limits, or the code that is run.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ from erasecore.settings import (
 )
 
 SENDERS_ENGINES = ("auto", "propagate")
-"""What a settings file beside a film may ask for: engines that no host can lack. A missing one
-pauses the queue, which is not for a sender to bring about."""
-MAX_RANGES = 1000
-MAX_PATH_BYTES = 1000
+"""Engines that a settings file may name: those that every host has. A missing engine pauses the
+whole queue, and a sender must not be able to cause that."""
+MAX_RANGES = 1000  # entries of detect.regions, and of detect.times, at most; guess
+MAX_PATH_BYTES = 1000  # bytes of the mask's relative path, at most; guess
 
 
 @dataclass(frozen=True, slots=True)
 class FilmSettings:
-    """What a settings file beside a film may say."""
+    """Keys that a settings file may have: the part of ``EraseSettings`` that senders may set.
+
+    Only its keys and types are used, to check a file; the values go into ``EraseSettings``, which
+    also documents the fields.
+    """
 
     engine: str = "auto"
     priority: int = 0
@@ -47,14 +51,14 @@ class FilmSettings:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """What is asked for one film, and which settings file named its mask, if one did."""
+    """Settings of one film after all overrides, and the settings file that names its mask."""
 
     settings: EraseSettings
-    mask_named_in: Path | None = None
+    mask_named_in: Path | None = None  # ``None``: no settings file has the key ``mask``
 
     @property
     def mask(self) -> PurePosixPath | None:
-        """Where the mask lies: beside the settings file, or in a folder below."""
+        """Path of the mask, in or below the folder of the settings file; ``None`` if no mask."""
         if self.mask_named_in is None or not self.settings.mask:
             return None
         return PurePosixPath(self.mask_named_in.parent, self.settings.mask)
@@ -63,17 +67,20 @@ class ResolvedSettings:
 def resolve_settings(
     film: Path, inbox: Path, base: EraseSettings, *, own: Path | None = None
 ) -> ResolvedSettings:
-    """What is asked for ``film``: ``base``, overridden folder by folder, then by its own file.
+    """Return ``base`` overridden by the settings files that apply to ``film``.
+
+    The order is: ``.erase.yaml`` of the inbox, of each folder down to the film's, then the film's
+    own file; later ones win.
 
     Args:
-        film: where the film lies (or lay) in the inbox.
-        inbox: the inbox; folders above it are not asked.
+        film: path of the film in the inbox; the film itself may have been claimed since.
+        inbox: the inbox; folders above it are not searched.
         base: the operator's settings.
-        own: where the film's own settings file lies now, if not beside ``film``.
+        own: current path of the film's own settings file, if it is no longer beside ``film``.
 
     Raises:
-        BadSidecar: one of the files cannot be used.
-        OSError: one cannot know whether there are any, or read them.
+        BadSidecar: one of the files is not valid.
+        OSError: the host cannot look for the files, or read them.
     """
     parts = film.relative_to(inbox).parts
     folders = [inbox.joinpath(*parts[:depth]) for depth in range(len(parts))]
@@ -87,24 +94,31 @@ def resolve_settings(
 
 
 def up_to_date(settings: EraseSettings, base: EraseSettings) -> EraseSettings:
-    """A job's ``settings`` with all that only the operator can have said as it is in ``base`` now.
+    """Return a job's ``settings`` with the operator's part replaced by that of ``base``.
 
-    A film that waits for another engine, or another card, is to get it once it is configured.
+    The operator's part is ``diffusion``, ``limits`` and any engine that senders may not name. So a
+    job that waits, e.g. for a missing engine, gets what has been configured since it was claimed.
     """
     engine = settings.engine if settings.engine in SENDERS_ENGINES else base.engine
     return replace(settings, engine=engine, diffusion=base.diffusion, limits=base.limits)
 
 
 def film_settings_file(film: Path) -> Path:
-    """Where the settings of ``film`` alone would lie."""
+    """Return the path of the settings file of this film alone; it need not exist."""
     return film.with_name(film.name + FILM_SETTINGS_SUFFIX)
 
 
 def overridden(base: ResolvedSettings, file: Path, *, shown_as: Path) -> ResolvedSettings:
-    """``base`` with the keys that ``file`` sets; complaints call it ``shown_as``.
+    """Return ``base`` with the keys of the settings file ``file``.
+
+    Args:
+        base: the settings so far.
+        file: the file to read.
+        shown_as: its path in error texts and for the mask: the path that the sender knows.
 
     Raises:
-        BadSidecar: the file cannot be read, or says what it must not.
+        BadSidecar: the file is not valid, or sets a key that senders may not set.
+        OSError: the file's disk or share does not work.
     """
 
     def complain(text: str) -> BadSidecar:
@@ -124,7 +138,7 @@ def overridden(base: ResolvedSettings, file: Path, *, shown_as: Path) -> Resolve
 
 
 def _check_inside(name: str, complain: Complaint) -> None:
-    """Raise unless ``name`` is that of a file in the same folder, or in a folder below it."""
+    """Raise unless ``name`` is a relative path that cannot leave the settings file's folder."""
     parts = name.split("/")
     if "\0" in name or len(os.fsencode(name)) > MAX_PATH_BYTES or {"", ".", ".."} & set(parts):
         raise complain(
@@ -132,12 +146,13 @@ def _check_inside(name: str, complain: Complaint) -> None:
         )
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a deep merge: values of ``override`` win, mappings are merged key by key."""
     merged = dict(base)
-    for key, value in over.items():
-        inner = base.get(key)
-        if isinstance(inner, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merged(inner, value)
+    for key, value in override.items():
+        base_value = base.get(key)
+        if isinstance(base_value, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(base_value, value)
         else:
             merged[key] = value
     return merged
@@ -161,37 +176,44 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("limits.max_hours", 0.001, 1000),
     ("limits.max_frames", 1, 1_000_000_000),
 )
+"""Smallest and largest allowed value of each number of ``EraseSettings``, both included, in the
+unit of the key. crf as in x264; the others are guesses."""
 
 
 def check_erase(settings: EraseSettings, *, prefix: str, error: Complaint) -> None:
-    """Raise unless every value of ``settings`` makes sense.
+    """Raise unless every value of ``settings`` is in its allowed range.
+
+    Args:
+        settings: checked.
+        prefix: put before the key in the error's text, e.g. "erase.".
+        error: makes the exception from a sentence.
 
     Raises:
-        Exception: what ``error`` makes of a sentence that names the key.
+        Exception: the result of ``error`` for a sentence that names the key.
     """
     for key, least, most in RANGES:
-        found: Any = settings
+        value: Any = settings
         for name in key.split("."):
-            found = getattr(found, name)
-        if not least <= found <= most:
-            raise error(f"{prefix}{key}: is {found:g}, must be from {least:g} to {most:g}.")
+            value = getattr(value, name)
+        if not least <= value <= most:
+            raise error(f"{prefix}{key}: is {value:g}, must be from {least:g} to {most:g}.")
     if settings.engine not in BUILT_IN_ENGINES and ":" not in settings.engine:
         known = ", ".join(BUILT_IN_ENGINES)
         raise error(f"{prefix}engine: no engine {settings.engine!r}; known: {known}.")
     if not settings.encode.preset.isalnum():
         raise error(f"{prefix}encode.preset: must be an encoder's preset name, such as medium.")
-    _check_ranges(settings.detect, prefix=prefix, error=error)
+    _check_regions_and_times(settings.detect, prefix=prefix, error=error)
 
 
-def _check_ranges(detect: DetectSettings, *, prefix: str, error: Complaint) -> None:
+def _check_regions_and_times(detect: DetectSettings, *, prefix: str, error: Complaint) -> None:
     if len(detect.regions) > MAX_RANGES or len(detect.times) > MAX_RANGES:
         raise error(f"{prefix}detect: at most {MAX_RANGES} regions and times.")
-    for at, box in enumerate(detect.regions):
+    for index, box in enumerate(detect.regions):
         if not (0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1):
             raise error(
-                f"{prefix}detect.regions[{at}]: needs 0 <= left < right <= 1 and "
+                f"{prefix}detect.regions[{index}]: needs 0 <= left < right <= 1 and "
                 "0 <= top < bottom <= 1 (fractions of the picture)."
             )
-    for at, span in enumerate(detect.times):
+    for index, span in enumerate(detect.times):
         if not 0 <= span.start_seconds < span.stop_seconds:
-            raise error(f"{prefix}detect.times[{at}]: needs 0 <= start_seconds < stop_seconds.")
+            raise error(f"{prefix}detect.times[{index}]: needs 0 <= start_seconds < stop_seconds.")

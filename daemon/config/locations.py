@@ -1,6 +1,6 @@
-"""Of the configuration: where everything lies, what is a film there, and whose is what.
+"""The configuration sections ``folders``, ``inbox`` and ``claims``, and their checks.
 
-Light, for whoever only asks: the other sections, and all that they need, are in ``daemon.config``.
+Kept apart from ``daemon.config.schema``, which has all sections, so that ``status`` imports little.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from erasecore.errors import ConfigError
 SECTIONS = (
     *("folders", "inbox", "worker", "retry", "claims", "schedule", "models", "log", "erase"),
 )
-"""What the configuration consists of: the fields of ``daemon.config.Config``."""
+"""Sections of the configuration file: the fields of ``daemon.config.schema.Config``."""
 
 
 class WatchMode(StrEnum):
-    """How the inbox is watched."""
+    """Method by which changes in the inbox are noticed."""
 
     AUTO = "auto"  # events on local filesystems, polling on network ones
     EVENTS = "events"
@@ -32,42 +32,45 @@ class WatchMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FolderSettings:
-    """Where everything lies."""
+    """Section ``folders``: the daemon's folders, and how files are published there."""
 
     inbox: Path = Path("/srv/subtitle-eraser/inbox")
-    work: Path = Path("/srv/subtitle-eraser/work")
+    work: Path = Path("/srv/subtitle-eraser/work")  # on the inbox's filesystem: claims are renames
     done: Path = Path("/srv/subtitle-eraser/done")
     failed: Path = Path("/srv/subtitle-eraser/failed")
     originals: Path = Path("/srv/subtitle-eraser/originals")
-    state: Path = Path("/var/lib/subtitle-eraser")
-    keep_originals: bool = True
-    min_free_mb: int = 500
-    free_factor: float = 3.0
-    mode: str = ""
-    group: str = ""
-    portable_names: bool = False
+    state: Path = Path("/var/lib/subtitle-eraser")  # history and verified weights; a local disk
+    keep_originals: bool = True  # False: a source is deleted once its result is published
+    min_free_mb: int = 500  # MiB that stay free on work and done; guess
+    free_factor: float = 3.0  # free space needed to begin a film, as a multiple of its size; guess
+    mode: str = ""  # permissions of published files, three octal digits; empty: by umask
+    group: str = ""  # group of published files; empty: not changed
+    portable_names: bool = False  # True: results get names that are valid on Windows
 
     @property
     def mode_bits(self) -> int | None:
-        """The permissions of published files; none: as the umask has it."""
+        """Permission bits of published files; ``None``: those of the umask."""
         return int(self.mode, 8) if self.mode else None
 
 
 @dataclass(frozen=True, slots=True)
 class InboxSettings:
-    """What is taken out of the inbox, and when."""
+    """Section ``inbox``: which files are films, and when they count as complete.
+
+    The times are guesses.
+    """
 
     watch: WatchMode = WatchMode.AUTO
-    settle_local_seconds: float = 5.0
-    settle_network_seconds: float = 60.0
-    young_seconds: float = 120.0
-    rescan_seconds: float = 60.0
-    poll_seconds: float = 10.0
-    extensions: tuple[str, ...] = (
+    settle_local_seconds: float = 5.0  # without change before a claim, on local filesystems
+    settle_network_seconds: float = 60.0  # the same on network filesystems and FUSE
+    young_seconds: float = 120.0  # a truncated film unchanged for less may still be being copied
+    rescan_seconds: float = 60.0  # between two full scans while events work
+    poll_seconds: float = 10.0  # between two full scans where events do not work
+    extensions: tuple[str, ...] = (  # of films, lower case, without the dot
         *("3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf"),
         *("ogv", "ts", "vob", "webm", "wmv"),
     )
-    ignore: tuple[str, ...] = (
+    ignore: tuple[str, ...] = (  # shell patterns of file and folder names that are left alone
         *(".*", "~$*", "*~", "*.part", "*.partial", "*.crdownload", "*.download", "*.filepart"),
         *("*.tmp", "Thumbs.db", "desktop.ini", "@eaDir", "#recycle", "__MACOSX", "lost+found"),
     )
@@ -75,16 +78,16 @@ class InboxSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClaimSettings:
-    """How several daemons share one inbox."""
+    """Section ``claims``: how several daemons share one inbox. The times are guesses."""
 
-    instance: str = ""
-    heartbeat_seconds: float = 10.0
-    lease_seconds: float = 120.0
+    instance: str = ""  # name of this daemon, unique among hosts; empty: the host's name
+    heartbeat_seconds: float = 10.0  # between two heartbeats
+    lease_seconds: float = 120.0  # without a heartbeat until other daemons take over the jobs
 
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """As much of the configuration as one needs to look at a daemon from outside."""
+    """The configuration sections that ``status`` needs to inspect daemons from outside."""
 
     folders: FolderSettings = field(default_factory=FolderSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
@@ -92,20 +95,22 @@ class Locations:
 
 
 def load_locations(path: Path | None, root: Path | None = None) -> Locations:
-    """The places named in ``path`` (none: the defaults), the folders below ``root`` if given.
+    """Return the sections of ``Locations``; the other sections are not checked.
 
-    What the other sections say is not looked at: whoever runs the daemon does that.
+    Args:
+        path: the configuration file; ``None``: the defaults.
+        root: if given, the folders have their usual names below it, whatever the file says.
 
     Raises:
-        ConfigError: the text names the file, the key and what to do.
+        ConfigError: the text names the file, the key and the next step.
     """
     raw = read_sections(path)
     with naming(path):
         if unknown := sorted(raw.keys() - set(SECTIONS), key=str):
             known = ", ".join(sorted(SECTIONS))
             raise ConfigError(f"{unknown[0]}: no such key; known keys: {known}.")
-        own = {item.name: raw[item.name] for item in fields(Locations) if item.name in raw}
-        places = read_record(Locations, own, error=ConfigError)
+        own_sections = {item.name: raw[item.name] for item in fields(Locations) if item.name in raw}
+        places = read_record(Locations, own_sections, error=ConfigError)
         if root is not None:
             places = replace(places, folders=folders_below(root, places.folders))
         check_folders(places.folders)
@@ -114,10 +119,10 @@ def load_locations(path: Path | None, root: Path | None = None) -> Locations:
 
 
 def read_sections(path: Path | None) -> dict[str, Any]:
-    """What the configuration file says, not yet checked; nothing without a file.
+    """Return the configuration file as a mapping, not yet checked; empty if ``path`` is ``None``.
 
     Raises:
-        ConfigError: the text names the file and what to do.
+        ConfigError: the file cannot be read; the text names it and the next step.
     """
     if path is None:
         return {}
@@ -129,7 +134,7 @@ def read_sections(path: Path | None) -> dict[str, Any]:
 
 @contextmanager
 def naming(path: Path | None) -> Iterator[None]:
-    """Complaints about keys name the file that they are in, if there is one."""
+    """Put ``path`` in front of the text of any ``ConfigError`` of the block; ``None``: do not."""
     try:
         yield
     except ConfigError as error:
@@ -139,7 +144,7 @@ def naming(path: Path | None) -> Iterator[None]:
 
 
 def folders_below(root: Path, like: FolderSettings) -> FolderSettings:
-    """The usual five folders and the state below one root; everything else as in ``like``."""
+    """Return ``like`` with its six folders replaced by those of the usual names below ``root``."""
     root = root.absolute()
     return replace(
         like,
@@ -153,7 +158,7 @@ def folders_below(root: Path, like: FolderSettings) -> FolderSettings:
 
 
 def check_folders(folders: FolderSettings) -> None:
-    """Raise unless the folders can be paths, and the mode is one.
+    """Raise unless the folders are possible paths and ``mode`` is empty or octal.
 
     Raises:
         ConfigError: the text names the key.
@@ -168,7 +173,7 @@ def check_folders(folders: FolderSettings) -> None:
 
 
 def check_claims(claims: ClaimSettings) -> None:
-    """Raise unless leases outlast a late heartbeat, and the instance can be part of a name.
+    """Raise unless a lease spans three heartbeats and ``instance`` can be part of a file name.
 
     Raises:
         ConfigError: the text names the key.

@@ -1,4 +1,4 @@
-"""Mappings from outside (YAML, JSON) into frozen records, strictly; complaints name the key."""
+"""Strict parsing of YAML and JSON into frozen dataclasses; error texts name the key."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ from erasecore.system.safe_open import blames_host, read_plain
 
 Record = TypeVar("Record")
 Complaint = Callable[[str], Exception]
+"""Makes the exception to raise from a sentence that names the key."""
 
-# libyaml reads the example configuration in a tenth of the time; not every build of PyYAML has it.
+# libyaml parses the example configuration in a tenth of the time; not all PyYAML builds have it.
 _Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 _STRICT = dacite.Config(strict=True, cast=[Enum, tuple], type_hooks={Path: Path})
 
 
 def read_record(kind: type[Record], raw: Mapping[str, Any], *, error: Complaint) -> Record:
-    """``raw`` as a ``kind``; absent keys take their defaults.
+    """Return ``raw`` as an instance of the dataclass ``kind``; absent keys take their defaults.
+
+    Args:
+        kind: a dataclass whose fields are records, enumerations, tuples, unions or plain types.
+        raw: a mapping as YAML or JSON gives it.
+        error: makes the exception from a sentence.
 
     Raises:
-        Exception: what ``error`` makes of a sentence that names the key and, where a key is
-            unknown, lists the known ones.
+        Exception: the result of ``error`` for a sentence that names the key; for an unknown key
+            it lists the known ones.
     """
     if complaint := _complaint(kind, raw, ""):
         raise error(complaint)
@@ -43,25 +49,34 @@ def read_record(kind: type[Record], raw: Mapping[str, Any], *, error: Complaint)
 
 
 def _complaint(kind: Any, raw: Any, path: str) -> str:  # noqa: ANN401 - any type, any value
-    """What is wrong with ``raw`` as a ``kind``, or nothing."""
+    """Return a sentence on the first thing that makes ``raw`` no valid ``kind``; "" if it is valid.
+
+    Args:
+        kind: the expected type.
+        raw: the value that was read.
+        path: the key of the value, e.g. "schedule.hours[0]"; "" for the whole file.
+    """
     if is_dataclass(kind) and isinstance(kind, type):
         return _record_complaint(kind, raw, path)
     if get_origin(kind) is tuple:
         if not isinstance(raw, list | tuple):
             return f"{path}: must be a list, not {_shown(raw)}."
-        item = get_args(kind)[0]
-        complaints = (_complaint(item, one, f"{path}[{at}]") for at, one in enumerate(raw))
+        item_kind = get_args(kind)[0]
+        complaints = (
+            _complaint(item_kind, item, f"{path}[{index}]") for index, item in enumerate(raw)
+        )
         return next((complaint for complaint in complaints if complaint), "")
     if get_origin(kind) in (Union, UnionType):
-        complaints_of = [_complaint(one, raw, path) for one in get_args(kind)]
-        if "" in complaints_of:
+        by_option = [_complaint(option, raw, path) for option in get_args(kind)]
+        if "" in by_option:
             return ""
-        ways = [one.removeprefix(f"{path}: ").removesuffix(".") for one in complaints_of]
-        return f"{path}: {', or '.join(ways)}."
+        demands = [text.removeprefix(f"{path}: ").removesuffix(".") for text in by_option]
+        return f"{path}: {', or '.join(demands)}."
     return _plain_complaint(kind, raw, path)
 
 
 def _record_complaint(kind: type, raw: object, path: str) -> str:
+    """Return the complaint about a dataclass ``kind``, as ``_complaint`` does."""
     if not isinstance(raw, Mapping):
         known = ", ".join(one.name for one in fields(kind))
         return f"{path or 'file'}: must be a group of keys ({known}), not {_shown(raw)}."
@@ -84,15 +99,18 @@ _PLAIN: dict[type, tuple[tuple[type, ...], str]] = {
     Path: ((str,), "a path"),
     type(None): ((type(None),), "null"),
 }
+"""Python types that a plain field accepts, and their name in error texts."""
 
 
 def _plain_complaint(kind: Any, raw: Any, path: str) -> str:  # noqa: ANN401 - as above
+    """Return the complaint about an enumeration or a plain type, as ``_complaint`` does."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         choices = [str(one.value) for one in kind]
         return "" if raw in choices else f"{path}: must be one of {', '.join(choices)}."
     if kind not in _PLAIN:
         return ""
     allowed, name = _PLAIN[kind]
+    # bool is a subclass of int, but true is no number here.
     fits = isinstance(raw, allowed) and (kind is bool or not isinstance(raw, bool))
     if kind is Path and raw == "":
         fits = False
@@ -100,40 +118,41 @@ def _plain_complaint(kind: Any, raw: Any, path: str) -> str:  # noqa: ANN401 - a
 
 
 def _shown(raw: object) -> str:
+    """Return a value's ``repr``, shortened, for error texts."""
     return reprlib.repr(raw)
 
 
 def as_json(record: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - any dataclass
-    """A record as JSON; paths and enumerations as text, odd bytes of names escaped."""
+    """Return a dataclass as JSON text in ASCII; paths and enumerations become strings."""
     return json.dumps(asdict(record), default=str, indent=indent)
 
 
-MAX_YAML_BYTES = 64_000
-MAX_YAML_DEPTH = 20
+MAX_YAML_BYTES = 64_000  # bytes of a settings or configuration file, at most; guess
+MAX_YAML_DEPTH = 20  # nested mappings and lists, at most; ours need five; guess
 
 
 def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
-    """The mapping that a YAML file holds; an empty file is an empty mapping.
+    """Return the mapping in a YAML file; an empty file is an empty mapping.
 
-    The file may be anybody's: it is opened only if it is a regular file (a link is not followed,
-    a pipe does not block), read up to a limit, and only plain values are built from it.
+    Safe for untrusted files: only a regular file is opened (a symbolic link is not followed, a
+    pipe does not block), its size is limited, and only plain values are built from it.
 
     Raises:
-        Exception: what ``error`` makes of a sentence that names the file.
-        OSError: not the file is at fault, but the disk or the share that it lies on.
+        Exception: the result of ``error`` for a sentence that names the file.
+        OSError: the disk or share of the file does not work; the file itself may be fine.
     """
     try:
         text = read_plain(path, MAX_YAML_BYTES + 1)
-    except OSError as fault:
-        if blames_host(fault):
+    except OSError as cause:
+        if blames_host(cause):
             raise
-        raise error(f"{path}: cannot be read ({fault.strerror or fault}); correct it.") from fault
+        raise error(f"{path}: cannot be read ({cause.strerror or cause}); correct it.") from cause
     if len(text) > MAX_YAML_BYTES:
         raise error(f"{path}: larger than {MAX_YAML_BYTES} bytes; shorten it.")
     try:
-        raw = _plain_values(text)
-    except (yaml.YAMLError, ValueError) as fault:
-        raise error(f"{path}: not YAML ({_place(fault, text)}); correct it.") from fault
+        raw = _load_plain(text)
+    except (yaml.YAMLError, ValueError) as cause:
+        raise error(f"{path}: not YAML ({_yaml_detail(cause, text)}); correct it.") from cause
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -141,18 +160,21 @@ def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
     return raw
 
 
-def _place(fault: Exception, text: bytes) -> str:
-    """What is wrong in a YAML text, and in which of its lines; its end is in the last of them."""
-    mark = getattr(fault, "problem_mark", None)
+def _yaml_detail(error: Exception, text: bytes) -> str:
+    """Return the line number (from 1) and the problem of a YAML error, in at most 300 characters.
+
+    An error at the end of the text is given the number of the last line.
+    """
+    mark = getattr(error, "problem_mark", None)
     line = f"line {min(mark.line + 1, len(text.splitlines()))}: " if mark else ""
-    return line + " ".join(str(getattr(fault, "problem", None) or fault).split())[:300]
+    return line + " ".join(str(getattr(error, "problem", None) or error).split())[:300]
 
 
-def _plain_values(text: bytes) -> object:
-    """What a YAML text says, of plain values only, neither by aliases nor nested without end.
+def _load_plain(text: bytes) -> object:
+    """Return a YAML text's value; raise ``ComposerError`` on aliases and on too deep nesting.
 
-    A few lines of aliases can stand for more than memory, and brackets in brackets for more than
-    the loader's stack, which would end the process.
+    A few lines of aliases can expand to more than the memory ("billion laughs"), and deep nesting
+    overflows the loader's stack, which would kill the process.
     """
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):

@@ -1,7 +1,7 @@
-"""Working hours: when films may be begun, by the clock on the wall.
+"""Working hours: times of the week, in local time, in which films may be begun.
 
-Hours are compared with the local time of day and weekday, so that a change to or from daylight
-saving needs no arithmetic: 22:00 is 22:00. Hours that end before they begin go on past midnight.
+Hours are compared with the local time of day and weekday, so daylight saving time needs no
+arithmetic: 22:00 is 22:00. Hours whose end is not later than their start go on past midnight.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from enum import StrEnum
 
 from erasecore.errors import ConfigError
 
-_DAYS_AHEAD = 8
+_DAYS_AHEAD = 8  # days searched for the next opening: hours of one weekday may have begun today
 
 
 class Day(StrEnum):
-    """A day of the week, from Monday on."""
+    """A weekday; the order is that of ``datetime.weekday``, from Monday."""
 
     MON = "mon"
     TUE = "tue"
@@ -30,41 +30,44 @@ class Day(StrEnum):
 
 
 ClockTime = str | int
-"""``"22:00"``; without quotes YAML takes it for a number to the base of 60, minutes here."""
+"""A time of day: text such as "22:00", or minutes since midnight.
+
+YAML 1.1 reads 22:00 without quotes as a base-60 integer, which is the number of minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A time of day in which films may be begun."""
+    """One range of working hours, half-open ``[start, stop)``."""
 
     start: ClockTime
-    stop: ClockTime  # if it is not later than start: of the next day
-    days: tuple[Day, ...] = tuple(Day)  # on which it begins
+    stop: ClockTime  # on the next day, if it is not later than start
+    days: tuple[Day, ...] = tuple(Day)  # weekdays of the start
 
 
 class AtClosing(StrEnum):
-    """What becomes of films that are being worked on when working hours end."""
+    """Treatment of running jobs when working hours end."""
 
-    FINISH = "finish"  # they are finished
-    HAND_BACK = "hand_back"  # they go on when it opens again, with the segments they have
+    FINISH = "finish"  # they run to their end
+    HAND_BACK = "hand_back"  # they are stopped, and resumed at the next opening
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSettings:
-    """When films are begun."""
+    """Section ``schedule``: working hours."""
 
-    hours: tuple[Hours, ...] = ()  # empty: always
+    hours: tuple[Hours, ...] = ()  # empty: films may be begun at any time
     at_closing: AtClosing = AtClosing.FINISH
 
 
 _DAYS = tuple(Day)
+"""Weekdays by their number, as ``datetime.weekday`` counts them."""
 
 
 def minute_of(clock_time: ClockTime) -> int:
-    """The minute of the day, 0 to 1440.
+    """Return ``clock_time`` in minutes since midnight, 0 to 1440 (which is 24:00).
 
     Raises:
-        ValueError: it is no time of day.
+        ValueError: ``clock_time`` is no time of day.
     """
     if isinstance(clock_time, int):
         minute = clock_time
@@ -78,31 +81,32 @@ def minute_of(clock_time: ClockTime) -> int:
 
 
 def check_schedule(schedule: ScheduleSettings) -> None:
-    """Raise unless the hours are times of day.
+    """Raise unless all hours have valid times of day and at least one weekday.
 
     Raises:
         ConfigError: the text names the key.
     """
-    for at, hours in enumerate(schedule.hours):
-        for key in ("start", "stop"):
-            found = getattr(hours, key)
+    for index, hours in enumerate(schedule.hours):
+        key = f"schedule.hours[{index}]"
+        for name in ("start", "stop"):
+            value = getattr(hours, name)
             try:
-                minute_of(found)
+                minute_of(value)
             except ValueError:
-                place = f"schedule.hours[{at}].{key}"
-                sentence = f'{place}: is {found!r}, must be a time of day such as "22:00".'
+                sentence = f'{key}.{name}: is {value!r}, must be a time of day such as "22:00".'
                 raise ConfigError(sentence) from None
         if not hours.days:
-            raise ConfigError(f"schedule.hours[{at}].days: name at least one day, or leave it out.")
+            raise ConfigError(f"{key}.days: name at least one day, or leave it out.")
 
 
 def is_open(hours: Iterable[Hours], moment: datetime) -> bool:
-    """Whether a film may be begun at ``moment``, local time; without any hours always."""
-    known = tuple(hours)
-    return not known or any(_covers(one, moment) for one in known)
+    """Return True if a film may be begun at ``moment``, local time; always True without hours."""
+    ranges = tuple(hours)
+    return not ranges or any(_covers(one, moment) for one in ranges)
 
 
 def _covers(hours: Hours, moment: datetime) -> bool:
+    """Return True if ``moment`` lies in ``hours``, those that began the evening before included."""
     start, stop = minute_of(hours.start), minute_of(hours.stop)
     minute = moment.hour * 60 + moment.minute
     today, yesterday = _DAYS[moment.weekday()], _DAYS[moment.weekday() - 1]
@@ -112,14 +116,15 @@ def _covers(hours: Hours, moment: datetime) -> bool:
 
 
 def next_opening(hours: Iterable[Hours], moment: datetime) -> datetime | None:
-    """When films may be begun again after ``moment``, local time; nothing if never."""
-    known = tuple(hours)
-    return min((one for one in _openings(known, moment) if one > moment), default=None)
+    """Return the first start of working hours after ``moment`` (local time); ``None`` if never."""
+    starts = _starts(tuple(hours), moment)
+    return min((start for start in starts if start > moment), default=None)
 
 
-def _openings(hours: tuple[Hours, ...], moment: datetime) -> Iterator[datetime]:
-    for ahead in range(_DAYS_AHEAD):
-        day = (moment + timedelta(days=ahead)).date()
+def _starts(hours: tuple[Hours, ...], moment: datetime) -> Iterator[datetime]:
+    """Yield the starts of ``hours`` on the day of ``moment`` and the seven days after it."""
+    for days_ahead in range(_DAYS_AHEAD):
+        day = (moment + timedelta(days=days_ahead)).date()
         for one in hours:
             if _DAYS[day.weekday()] in one.days:
                 hour, minute = divmod(minute_of(one.start), 60)
@@ -127,9 +132,9 @@ def _openings(hours: tuple[Hours, ...], moment: datetime) -> Iterator[datetime]:
 
 
 def closed_sentence(hours: Iterable[Hours], moment: datetime) -> str:
-    """What to say while no film may be begun; empty while one may."""
-    known = tuple(hours)
-    if is_open(known, moment):
+    """Return a sentence on the next opening if no film may be begun at ``moment``, else ""."""
+    ranges = tuple(hours)
+    if is_open(ranges, moment):
         return ""
-    opens = next_opening(known, moment)
+    opens = next_opening(ranges, moment)
     return f"no film is begun before {opens:%a %H:%M}" if opens else "no film is ever begun"

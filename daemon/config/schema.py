@@ -1,4 +1,7 @@
-"""The configuration: YAML in, frozen records out; every complaint names the key."""
+"""The configuration file as frozen records: all sections, their defaults and their checks.
+
+``config.example.yaml`` explains every key to the operator.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from erasecore.settings import EraseSettings, HostSettings
 
 
 class LogFormat(StrEnum):
-    """How log lines look."""
+    """Format of log lines."""
 
     AUTO = "auto"  # console on a terminal, else JSON
     CONSOLE = "console"
@@ -33,7 +36,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """The least important line that is still written."""
+    """Lowest severity of the log lines that are written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -42,35 +45,38 @@ class LogLevel(StrEnum):
 
 
 class Count(StrEnum):
-    """How many, where the machine is to decide."""
+    """Value of a count that is derived from the machine's resources."""
 
     AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How many worker processes there are, and how they are looked after."""
+    """Section ``worker``: number, resources and time limits of worker processes.
 
-    count: int | Count = Count.AUTO
-    threads: int = 0
-    film_mb: int = 1500
-    start_seconds: float = 300.0
-    stall_seconds: float = 300.0
-    drain_seconds: float = 30.0
-    nice: int = 5
+    The times are guesses.
+    """
+
+    count: int | Count = Count.AUTO  # worker processes; auto: by GPUs, or by cores and memory
+    threads: int = 0  # of one worker; 0: the cores are divided among the workers
+    film_mb: int = 1500  # MiB of memory that a film up to 1080p needs
+    start_seconds: float = 300.0  # for a worker process to load its models, at most
+    stall_seconds: float = 300.0  # without a heartbeat until an attempt is killed
+    drain_seconds: float = 30.0  # that a stop waits for the running jobs
+    nice: int = 5  # niceness of the worker process, 0 to 19
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
-    """What happens after a failed attempt."""
+    """Section ``retry``: attempts and backoff. The values are guesses."""
 
-    max_attempts: int = 3
-    delay_seconds: float = 30.0
-    pause_seconds: float = 60.0
+    max_attempts: int = 3  # of a job whose error has the remedy ``retry``
+    delay_seconds: float = 30.0  # before the second attempt; doubles each time
+    pause_seconds: float = 60.0  # first pause after a host problem
 
 
 class ModelSource(StrEnum):
-    """Where weights are fetched from."""
+    """Hub that weights are fetched from."""
 
     HUGGINGFACE = "huggingface"
     MODELSCOPE = "modelscope"
@@ -78,21 +84,21 @@ class ModelSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RepositorySettings:
-    """One repository of weights; empty: the usual one of the source, and its main branch."""
+    """One repository of weights on a hub."""
 
-    source: ModelSource | None = None  # none: as for all
-    repository: str = ""
-    revision: str = ""
+    source: ModelSource | None = None  # ``None``: that of ``ModelSettings``
+    repository: str = ""  # owner/name; empty: the usual one of the source
+    revision: str = ""  # branch, tag or commit; empty: the main branch
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """Where the weights of the diffusion engine lie, and where they are fetched from."""
+    """Section ``models``: the models folder, and the hubs that weights are fetched from."""
 
-    folder: str = ""
+    folder: str = ""  # empty: models, below folders.state
     source: ModelSource = ModelSource.HUGGINGFACE
-    huggingface_endpoint: str = ""
-    modelscope_endpoint: str = ""
+    huggingface_endpoint: str = ""  # URL of a mirror; empty: $HF_ENDPOINT or the hub itself
+    modelscope_endpoint: str = ""  # URL of a mirror; empty: the hub itself
     diffueraser: RepositorySettings = field(default_factory=RepositorySettings)
     stable_diffusion: RepositorySettings = field(default_factory=RepositorySettings)
     vae: RepositorySettings = field(default_factory=RepositorySettings)
@@ -101,7 +107,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """What is logged, and how."""
+    """Section ``log``."""
 
     level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.AUTO
@@ -109,7 +115,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything the operator may set."""
+    """The whole configuration; each field is a section of the file."""
 
     folders: FolderSettings = field(default_factory=FolderSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
@@ -123,20 +129,24 @@ class Config:
 
     @property
     def models_folder(self) -> Path:
-        """Where weights lie."""
+        """Path of the models folder, where the weights are."""
         return Path(self.models.folder or self.folders.state / "models")
 
     def host(self) -> HostSettings:
-        """What a worker is told of this machine."""
+        """Return the settings of this machine for workers, with absolute paths."""
         models, state = self.models_folder.absolute(), self.folders.state.absolute()
         return HostSettings(models=str(models), state=str(state))
 
 
 def load_config(path: Path | None, root: Path | None = None) -> Config:
-    """The configuration in ``path`` (none: the defaults), its folders below ``root`` if given.
+    """Return the checked configuration.
+
+    Args:
+        path: the configuration file; ``None``: the defaults.
+        root: if given, the folders have their usual names below it, whatever the file says.
 
     Raises:
-        ConfigError: the text names the file, the key and what to do.
+        ConfigError: the text names the file, the key and the next step.
     """
     raw = read_sections(path)
     with naming(path):
@@ -166,10 +176,11 @@ AT_LEAST: tuple[tuple[str, float], ...] = (
     ("claims.heartbeat_seconds", 0.05),
     ("claims.lease_seconds", 0.1),
 )
+"""Smallest allowed value of each number outside of ``erase``, in the unit of the key. Guesses."""
 
 
 def check_config(config: Config) -> None:
-    """Raise unless every value makes sense by itself and beside the others.
+    """Raise unless every value is allowed, by itself and together with the others.
 
     Raises:
         ConfigError: the text names the key.
@@ -177,9 +188,9 @@ def check_config(config: Config) -> None:
     check_folders(config.folders)
     for key, least in AT_LEAST:
         section, name = key.split(".")
-        found = getattr(getattr(config, section), name)
-        if not found >= least:
-            raise ConfigError(f"{key}: is {found:g}, must be at least {least:g}.")
+        value = getattr(getattr(config, section), name)
+        if not value >= least:  # NaN is refused, too
+            raise ConfigError(f"{key}: is {value:g}, must be at least {least:g}.")
     _check_workers(config.worker)
     check_claims(config.claims)
     check_schedule(config.schedule)
@@ -192,12 +203,12 @@ def check_config(config: Config) -> None:
         )
 
 
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 _REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
 
 def check_models(models: ModelSettings) -> None:
-    """Raise unless the names and addresses can be those of repositories.
+    """Raise unless endpoints, repository names and revisions of ``models`` are well-formed.
 
     Raises:
         ConfigError: the text names the key.
@@ -209,15 +220,15 @@ def check_models(models: ModelSettings) -> None:
         if address and not re.fullmatch(r"https?://[^\s/]+.*", address):
             raise ConfigError(f"models.{key}: must be an address such as https://hub.example.org.")
     for item in fields(models):
-        one = getattr(models, item.name)
-        if isinstance(one, RepositorySettings):
-            _check_repository(item.name, one)
+        value = getattr(models, item.name)
+        if isinstance(value, RepositorySettings):
+            _check_repository(item.name, value)
 
 
-def _check_repository(key: str, one: RepositorySettings) -> None:
-    if one.repository and not _REPOSITORY.fullmatch(one.repository):
+def _check_repository(key: str, settings: RepositorySettings) -> None:
+    if settings.repository and not _REPOSITORY.fullmatch(settings.repository):
         raise ConfigError(f"models.{key}.repository: must be of the form owner/name.")
-    if one.revision and not _REVISION.fullmatch(one.revision):
+    if settings.revision and not _REVISION.fullmatch(settings.revision):
         raise ConfigError(f"models.{key}.revision: must be a branch, a tag or a commit.")
 
 
