@@ -1,4 +1,4 @@
-"""The bytes of one file, from a hub into a part of it that we keep: a later call goes on there."""
+"""Resumable download of one file from a hub into a ``.part`` file, and digests of its content."""
 
 from __future__ import annotations
 
@@ -19,36 +19,46 @@ from daemon.storage.moves import COPY_BYTES
 from erasecore.errors import NO_ROOM, DiskFull
 
 Observe = Callable[[int], None]
-"""Told how many bytes of the file are there."""
+"""Progress callback: receives the number of bytes of the file that are on the disk."""
 
-BROKEN_OFF = 5
-"""Connections that may break off in a row without a byte having come."""
+MAX_FRUITLESS_CONNECTIONS = 5
+"""Connections that may break in a row without one new byte. Guess."""
 
 
 def download(
     address: str, headers: Mapping[str, str], part: Path, remote: RemoteFile, observe: Observe
 ) -> None:
-    """Fill ``part`` with the file at ``address``, beginning behind what it holds already.
+    """Complete ``part`` with the file at ``address``, resuming after the bytes that it has.
+
+    A broken connection is retried at once as long as each brings new bytes. The content is not
+    verified here; see ``digests_of``.
+
+    Args:
+        address: URL of the file.
+        headers: HTTP headers of the hub, e.g. with the token.
+        part: partial file; created if it does not exist.
+        remote: announced size of the file.
+        observe: progress callback.
 
     Raises:
-        DiskFull: there is no room for it.
-        httpx2.HTTPError: the hub does not give it; what has come is kept.
+        DiskFull: the disk has no room for it.
+        httpx2.HTTPError: the hub refused it or the connection failed; ``part`` keeps its bytes.
     """
-    failures = 0
+    fruitless = 0
     while not part.exists() or part.stat().st_size != remote.size_bytes:
-        before = _begin(part, remote.size_bytes)
+        before = _prepare_part(part, remote.size_bytes)
         try:
             _append(address, headers, part, remote.size_bytes, observe)
         except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-            failures = 0 if part.stat().st_size > before else failures + 1
-            if failures == BROKEN_OFF:
+            fruitless = 0 if part.stat().st_size > before else fruitless + 1
+            if fruitless == MAX_FRUITLESS_CONNECTIONS:
                 raise
     observe(remote.size_bytes)
     sync_folder(part.parent)
 
 
-def _begin(part: Path, size_bytes: int) -> int:
-    """How many bytes of the file are there; more than it has cannot be of it."""
+def _prepare_part(part: Path, size_bytes: int) -> int:
+    """Create ``part`` if it is missing, empty it if it is larger than the file; return its size."""
     part.touch()
     size = part.stat().st_size
     if size <= size_bytes:
@@ -60,6 +70,7 @@ def _begin(part: Path, size_bytes: int) -> int:
 def _append(
     address: str, headers: Mapping[str, str], part: Path, size_bytes: int, observe: Observe
 ) -> None:
+    """Append the rest of the file to ``part`` by one HTTP range request, and fsync it."""
     with part.open("ab") as file:
         try:
             http_get(
@@ -79,12 +90,12 @@ def _append(
                 raise DiskFull(part.parent) from error
             if error.errno is not None:
                 raise
-            # The client's own complaint: what came is not as long as what was announced.
+            # Raised by the client, not by the system: the response was shorter than announced.
             raise httpx2.RemoteProtocolError(str(error)) from error
 
 
 def _meter(observe: Observe) -> type:
-    """What the client takes for a class of progress bars: it only counts."""
+    """Return a class with the interface of ``tqdm`` that reports each byte count to ``observe``."""
 
     class Meter:
         def __init__(self, *, initial: int = 0, **_: object) -> None:
@@ -106,20 +117,25 @@ def _meter(observe: Observe) -> type:
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """Both names that a file's content may have."""
+    """SHA-256 and Git blob SHA-1 of a file, in hexadecimal; hubs announce one or the other."""
 
     sha256: str
-    git_sha1: str
+    git_sha1: str  # SHA-1 over "blob SIZE\0" and the content
 
     def fit(self, remote: RemoteFile) -> bool:
-        """Whether it is the content that the hub has announced, as far as it did."""
+        """Return True if they match the digest that the hub announced, or if it announced none."""
         if remote.sha256:
             return self.sha256 == remote.sha256
         return not remote.git_sha1 or self.git_sha1 == remote.git_sha1
 
 
 def digests_of(path: Path, tick: Callable[[], object] = lambda: None) -> Digests:
-    """The digests of a file's content, by reading it once."""
+    """Return the digests of a file's content, reading it once.
+
+    Args:
+        path: the file.
+        tick: heartbeat callback, called for each block read.
+    """
     sha256 = hashlib.sha256()
     git_sha1 = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as file:

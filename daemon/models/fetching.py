@@ -1,8 +1,8 @@
-"""``models fetch``: what the configuration wants, from the hubs into the models folder.
+"""``models fetch``: download the configured repositories of weights into the models folder.
 
-A repository is exchanged as a whole: all of its files are downloaded and found to be what the hub
-has announced before the first of them gets its name. What was downloaded before an interruption is
-kept in ``.fetch``. No hub is asked while everything that is wanted is there and unchanged.
+A repository is replaced as a whole: all of its files are downloaded and verified against the hub's
+digests before the first of them gets its final name. Partial downloads are kept in ``.fetch`` and
+resumed. No hub is contacted while everything requested exists and is unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from daemon.config.schema import ModelSource
 from daemon.models.download import digests_of, download
-from daemon.models.hubs import Hub, Listing, RemoteFile, RepositoryRequest, plain_words
+from daemon.models.hubs import Hub, Listing, RemoteFile, RepositoryRequest, translated_errors
 from daemon.storage.atomic import make_folder, sync_folder
 from erasecore.errors import DownloadDamaged, FolderError, NoRoom, NotOnHub, WeightsDamaged
 from erasecore.weights.layout import PARTS, REPOSITORIES, choose, local_choice
@@ -34,88 +34,93 @@ from erasecore.weights.manifest import (
     write_stamps,
 )
 
-FETCH_FOLDER = ".fetch"
-SPARE_BYTES = 64 << 20
+FETCH_FOLDER = ".fetch"  # below the models folder: partial downloads and the lock file
+SPARE_BYTES = 64 << 20  # free space that must remain after the downloads; guess
 SET_ASIDE = ".not-fetched"
-"""Behind the name of a file that would be loaded in place of one that was fetched."""
+"""Suffix for foreign files that would be loaded in place of fetched ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchOutput:
-    """How the fetch says what it is at."""
+    """Callbacks that show the progress of a fetch."""
 
-    say: Callable[[str], None]
-    progress: Callable[[str, int, int], None]  # the file, bytes that are there, bytes in all
+    say: Callable[[str], None]  # shows a sentence
+    progress: Callable[[str, int, int], None]  # file name, bytes on the disk, bytes in total
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The folders that a fetch works in, and the time at which it was begun."""
+class FetchContext:
+    """Folders that a fetch works in, and its time."""
 
-    models: Path
-    state: Path
-    now: float
+    models: Path  # the models folder
+    state: Path  # folder of the stamps, which record when each file was last verified
+    now: float  # seconds since the epoch
 
     @property
     def parts(self) -> Path:
-        """Where downloads grow."""
+        """Folder of the partial downloads."""
         return self.models / FETCH_FOLDER
 
     def part(self, name: str, remote: RemoteFile) -> Path:
-        """Where one download grows: named by its content, it never goes on as another."""
+        """Return the path of a partial download.
+
+        It contains the announced digest: a download is never resumed with other content.
+        """
         content = (remote.sha256 or remote.git_sha1)[:16]
         return self.parts / f"{name.replace('/', '_')}.{content}.part"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One repository: what of it is to be downloaded, and what is there already."""
+    """Files of one repository that are to be downloaded, and those that exist already."""
 
     wanted: RepositoryRequest
     hub: Hub
     listing: Listing
-    downloads: Mapping[str, RemoteFile]  # by their names below the models folder
-    kept: Mapping[str, FileRecord]
+    downloads: Mapping[str, RemoteFile]  # by their paths relative to the models folder
+    kept: Mapping[str, FileRecord]  # likewise
 
 
 def fetch(
-    place: Place,
+    context: FetchContext,
     wanted: Sequence[RepositoryRequest],
     hub_of: Callable[[ModelSource], Hub],
-    voice: FetchOutput,
+    output: FetchOutput,
     *,
     update: bool = False,
 ) -> int:
-    """How many files were fetched; all that is wanted is in ``place`` then, and unchanged.
+    """Fetch all requested files that are missing, changed or outdated; return their number.
+
+    Only one fetch at a time works in a models folder; a second one waits for the first.
 
     Args:
-        place: where.
-        wanted: what.
-        hub_of: the hub of each source; called only if something has to be fetched from it.
-        voice: is told what happens.
-        update: whether hubs are asked for newer revisions of what is there.
+        context: the folders.
+        wanted: the repositories.
+        hub_of: makes the client of a source; called only if something is to be fetched from it.
+        output: progress callbacks.
+        update: True to ask the hubs for newer revisions of repositories that are complete.
 
     Raises:
-        HostError: why not; what has been downloaded is kept for the next time.
+        HostError: the fetch failed; partial downloads are kept and resumed by the next fetch.
     """
     try:
-        make_folder(place.parts)
-        with _alone(place, voice):
-            return _fetch(place, wanted, hub_of, voice, update=update)
+        make_folder(context.parts)
+        with _fetch_lock(context, output):
+            return _fetch(context, wanted, hub_of, output, update=update)
     except OSError as error:
         sentence = f"{error.strerror or error}; mend it, or set models.folder to another place."
-        raise FolderError(Path(error.filename or place.models), sentence) from error
+        raise FolderError(Path(error.filename or context.models), sentence) from error
 
 
 @contextmanager
-def _alone(place: Place, voice: FetchOutput) -> Iterator[None]:
-    """Only one fetch works in a models folder; others wait for it, and may find all done."""
-    handle = os.open(place.parts / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _fetch_lock(context: FetchContext, output: FetchOutput) -> Iterator[None]:
+    """Hold the exclusive lock of the models folder; wait if another fetch has it."""
+    handle = os.open(context.parts / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            voice.say(f"another fetch is at work in {place.models}; waiting for it")
+            output.say(f"another fetch is at work in {context.models}; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
@@ -123,63 +128,70 @@ def _alone(place: Place, voice: FetchOutput) -> Iterator[None]:
 
 
 def _fetch(
-    place: Place,
+    context: FetchContext,
     wanted: Sequence[RepositoryRequest],
     hub_of: Callable[[ModelSource], Hub],
-    voice: FetchOutput,
+    output: FetchOutput,
     *,
     update: bool,
 ) -> int:
-    manifest, stamps = _known(place, voice)
+    """Do the work of ``fetch``, with the lock held."""
+    manifest, stamps = _read_records(context, output)
     plans = []
-    for one in wanted:
-        if update or not is_whole(place, one, manifest, stamps):
-            voice.say(f"asking for {one.repository}")
-            plans.append(_plan(place, one, hub_of(one.source), manifest, stamps, update=update))
-    _check_room(place, plans)
+    for request in wanted:
+        if update or not _is_complete(context, request, manifest, stamps):
+            output.say(f"asking for {request.repository}")
+            hub = hub_of(request.source)
+            plans.append(_plan(context, request, hub, manifest, stamps, update=update))
+    _check_room(context, plans)
     for plan in plans:
-        manifest = _put_in_place(place, plan, _download(place, plan, voice), manifest)
-    for part in place.parts.glob("*.part"):
+        manifest = _install(context, plan, _download(context, plan, output), manifest)
+    for part in context.parts.glob("*.part"):
         part.unlink()
     return sum(len(plan.downloads) for plan in plans)
 
 
-def _known(place: Place, voice: FetchOutput) -> tuple[Manifest, Stamps]:
-    """What was fetched before."""
+def _read_records(context: FetchContext, output: FetchOutput) -> tuple[Manifest, Stamps]:
+    """Return manifest and stamps of earlier fetches; an unreadable manifest counts as empty."""
     try:
-        manifest = read_manifest(place.models) or Manifest()
+        manifest = read_manifest(context.models) or Manifest()
     except WeightsDamaged as error:
-        voice.say(f"{error.faults}: it is made anew")
+        output.say(f"{error.faults}: it is made anew")
         manifest = Manifest()
-    return manifest, read_stamps(place.state, place.models)
+    return manifest, read_stamps(context.state, context.models)
 
 
-def is_whole(place: Place, wanted: RepositoryRequest, manifest: Manifest, stamps: Stamps) -> bool:
-    """Whether a repository is there as it is wanted, so that no hub need be asked."""
-    if not _same(manifest.repositories.get(wanted.key), wanted):
+def _is_complete(
+    context: FetchContext, wanted: RepositoryRequest, manifest: Manifest, stamps: Stamps
+) -> bool:
+    """Return True if a repository is complete, unchanged and of the requested revision.
+
+    Adds the stamps of the files that match to ``stamps`` and writes them.
+    """
+    if not _is_requested(manifest.repositories.get(wanted.key), wanted):
         return False
     records = manifest.of(wanted.key)
     for part in PARTS.values():
         if part.repository == wanted.key:
-            choice = local_choice(place.models, part)
+            choice = local_choice(context.models, part)
             if choice.missing or not records.keys() >= set(choice.files):
                 return False
-    examined = examine(place.models, records, stamps, now=place.now)
+    examined = examine(context.models, records, stamps, now=context.now)
     stamps.update(examined.stamps)
-    write_stamps(place.state, place.models, stamps)
+    write_stamps(context.state, context.models, stamps)
     return not examined.faults
 
 
-def _same(provenance: Provenance | None, wanted: RepositoryRequest) -> bool:
-    """Whether what was fetched is what is wanted now."""
+def _is_requested(provenance: Provenance | None, wanted: RepositoryRequest) -> bool:
+    """Return True if the fetched repository is the requested one, from the requested source."""
     if provenance is None:
         return False
-    asked = wanted.source, wanted.repository, wanted.revision
-    return asked == (provenance.source, provenance.repository, provenance.asked)
+    request = wanted.source, wanted.repository, wanted.revision
+    return request == (provenance.source, provenance.repository, provenance.asked)
 
 
 def _plan(
-    place: Place,
+    context: FetchContext,
     wanted: RepositoryRequest,
     hub: Hub,
     manifest: Manifest,
@@ -187,17 +199,20 @@ def _plan(
     *,
     update: bool,
 ) -> Plan:
-    """What has to be downloaded of one repository, by what the hub says of it now."""
+    """Compare the hub's listing of one repository with the files that exist.
+
+    To repair a repository, the listing is that of the commit that was fetched, not of the newest.
+    """
     before = manifest.repositories.get(wanted.key)
-    if before is not None and _same(before, wanted) and not update:
-        asked = replace(wanted, revision=before.revision)  # mended as it was, not exchanged
+    if before is not None and _is_requested(before, wanted) and not update:
+        request = replace(wanted, revision=before.revision)
     else:
-        asked = wanted
-    with plain_words(hub, asked):
-        listing = hub.listing(asked.repository, asked.revision)
+        request = wanted
+    with translated_errors(hub, request):
+        listing = hub.listing(request.repository, request.revision)
     downloads, kept = {}, {}
-    for name, remote in _chosen(hub, wanted, listing).items():
-        record = _record_if_there(place, name, remote, wanted.key, stamps)
+    for name, remote in _needed_files(hub, wanted, listing).items():
+        record = _record_if_same(context, name, remote, wanted.key, stamps)
         if record is None:
             downloads[name] = remote
         else:
@@ -205,9 +220,13 @@ def _plan(
     return Plan(wanted, hub, listing, downloads, kept)
 
 
-def _chosen(hub: Hub, wanted: RepositoryRequest, listing: Listing) -> dict[str, RemoteFile]:
-    """The files of a repository that are needed, by their names below the models folder."""
-    chosen = {}
+def _needed_files(hub: Hub, wanted: RepositoryRequest, listing: Listing) -> dict[str, RemoteFile]:
+    """Return the files of a repository that are needed, by their paths below the models folder.
+
+    Raises:
+        NotOnHub: a needed file is not in the listing.
+    """
+    needed = {}
     for part in PARTS.values():
         if part.repository != wanted.key:
             continue
@@ -215,126 +234,135 @@ def _chosen(hub: Hub, wanted: RepositoryRequest, listing: Listing) -> dict[str, 
         names = {name.removeprefix(prefix) for name in listing.files if name.startswith(prefix)}
         choice = choose(part, names)
         if choice.missing:
-            what = f"{wanted.repository} lacks {prefix}{choice.missing[0]}"
-            raise NotOnHub(hub.title, what, f"models.{wanted.key}")
+            sentence = f"{wanted.repository} lacks {prefix}{choice.missing[0]}"
+            raise NotOnHub(hub.title, sentence, f"models.{wanted.key}")
         for name in choice.files:
-            chosen[f"{part.place}/{name}"] = listing.files[prefix + name]
-    return chosen
+            needed[f"{part.place}/{name}"] = listing.files[prefix + name]
+    return needed
 
 
-def _record_if_there(
-    place: Place, name: str, remote: RemoteFile, key: str, stamps: Stamps
+def _record_if_same(
+    context: FetchContext, name: str, remote: RemoteFile, key: str, stamps: Stamps
 ) -> FileRecord | None:
-    """A record of the file that is in place, if it has the content that the hub announces."""
-    path = place.models / name
+    """Return a record of the existing file if it has the announced content, else ``None``.
+
+    A file whose stamp is still valid is not hashed again.
+    """
+    path = context.models / name
     if not path.is_file() or path.stat().st_size != remote.size_bytes:
         return None
     known = stamps.get(name)
     if known is not None and remote.sha256:
         record = FileRecord(key, remote.size_bytes, remote.sha256)
-        if not examine(place.models, {name: record}, stamps, now=place.now).faults:
+        if not examine(context.models, {name: record}, stamps, now=context.now).faults:
             return record
     digests = digests_of(path)
     return FileRecord(key, remote.size_bytes, digests.sha256) if digests.fit(remote) else None
 
 
-def _check_room(place: Place, plans: Sequence[Plan]) -> None:
-    """Raise unless everything that is to be downloaded fits.
+def _check_room(context: FetchContext, plans: Sequence[Plan]) -> None:
+    """Raise unless the disk has room for all downloads and ``SPARE_BYTES``.
 
     Raises:
-        NoRoom: it does not; nothing has been downloaded.
+        NoRoom: it has not; nothing has been downloaded.
     """
-    downloads = [(name, one) for plan in plans for name, one in plan.downloads.items()]
-    parts = [place.part(name, remote) for name, remote in downloads]
-    there = sum(part.stat().st_size for part in parts if part.exists())
-    needed = sum(remote.size_bytes for _, remote in downloads) - there
-    free = shutil.disk_usage(place.models).free
-    if downloads and needed + SPARE_BYTES > free:
-        raise NoRoom(place.models, needed + SPARE_BYTES, free)
+    downloads = [(name, remote) for plan in plans for name, remote in plan.downloads.items()]
+    parts = [context.part(name, remote) for name, remote in downloads]
+    present_bytes = sum(part.stat().st_size for part in parts if part.exists())
+    needed_bytes = sum(remote.size_bytes for _, remote in downloads) - present_bytes
+    free_bytes = shutil.disk_usage(context.models).free
+    if downloads and needed_bytes + SPARE_BYTES > free_bytes:
+        raise NoRoom(context.models, needed_bytes + SPARE_BYTES, free_bytes)
 
 
-def _download(place: Place, plan: Plan, voice: FetchOutput) -> dict[str, FileRecord]:
-    """Records of a plan's downloads, each whole below ``.fetch`` and as it was announced."""
+def _download(context: FetchContext, plan: Plan, output: FetchOutput) -> dict[str, FileRecord]:
+    """Download the files of a plan into ``.fetch``, verify them and return their records.
+
+    Raises:
+        DownloadDamaged: a file's content differs from the announced one, twice.
+    """
     records = {}
     for name, remote in plan.downloads.items():
-        part = place.part(name, remote)
-        _download_one(place, plan, name, remote, voice)
+        part = context.part(name, remote)
+        _download_file(context, plan, name, remote, output)
         if not (digests := digests_of(part)).fit(remote):
-            # Once more, from its first byte: what was kept from the last time may be the reason.
+            # Retry from the first byte: a part kept from an earlier fetch may be damaged.
             part.unlink()
-            _download_one(place, plan, name, remote, voice)
+            _download_file(context, plan, name, remote, output)
             if not (digests := digests_of(part)).fit(remote):
                 part.unlink()
                 raise DownloadDamaged(plan.hub.title, name)
         records[name] = FileRecord(plan.wanted.key, remote.size_bytes, digests.sha256)
-        voice.say(f"{name}: {remote.size_bytes} bytes")
+        output.say(f"{name}: {remote.size_bytes} bytes")
     return records
 
 
-def _download_one(
-    place: Place, plan: Plan, name: str, remote: RemoteFile, voice: FetchOutput
+def _download_file(
+    context: FetchContext, plan: Plan, name: str, remote: RemoteFile, output: FetchOutput
 ) -> None:
     prefix = f"{REPOSITORIES[plan.wanted.key]}/"
     repository, path = plan.wanted.repository, name.removeprefix(prefix)
     address = plan.hub.address(repository, plan.listing.revision, path)
-    asked = replace(plan.wanted, revision=plan.listing.revision)
-    with plain_words(plan.hub, asked):
+    request = replace(plan.wanted, revision=plan.listing.revision)
+    with translated_errors(plan.hub, request):
         download(
             address,
             plan.hub.headers,
-            place.part(name, remote),
+            context.part(name, remote),
             remote,
-            lambda done: voice.progress(name, done, remote.size_bytes),
+            lambda done: output.progress(name, done, remote.size_bytes),
         )
 
 
-def _put_in_place(
-    place: Place, plan: Plan, fetched: Mapping[str, FileRecord], manifest: Manifest
+def _install(
+    context: FetchContext, plan: Plan, fetched: Mapping[str, FileRecord], manifest: Manifest
 ) -> Manifest:
-    """The new manifest, after every file of a plan has got its name.
+    """Move the downloads of a plan to their final names; write and return the new manifest.
 
-    A crash in here leaves files that the manifest does not describe: the daemon refuses them, and
-    the next fetch finds them there.
+    A crash in the middle leaves files that the manifest does not describe: the daemon refuses to
+    load them, and the next fetch finds them complete and only writes the manifest.
     """
-    stamps = read_stamps(place.state, place.models)
+    stamps = read_stamps(context.state, context.models)
     for name, record in fetched.items():
-        target = place.models / name
+        target = context.models / name
         make_folder(target.parent)
-        part = place.part(name, plan.downloads[name])
+        part = context.part(name, plan.downloads[name])
         part.chmod(0o644)
         os.replace(part, target)
         sync_folder(target.parent)
-        stamps[name] = stamp_of(target.stat(), record.sha256, place.now)
+        stamps[name] = stamp_of(target.stat(), record.sha256, context.now)
     records = {**plan.kept, **fetched}
-    _clear(place, plan.wanted.key, manifest, records)
-    manifest = _with(manifest, plan, records, place.now)
-    write_manifest(place.models, manifest)
-    write_stamps(place.state, place.models, stamps)
+    _remove_obsolete(context, plan.wanted.key, manifest, records)
+    manifest = _updated_manifest(manifest, plan, records, context.now)
+    write_manifest(context.models, manifest)
+    write_stamps(context.state, context.models, stamps)
     return manifest
 
 
-def _clear(place: Place, key: str, before: Manifest, records: Mapping[str, FileRecord]) -> None:
-    """Remove what was fetched before and is not wanted any more.
+def _remove_obsolete(
+    context: FetchContext, key: str, before: Manifest, records: Mapping[str, FileRecord]
+) -> None:
+    """Delete fetched files that are no longer needed.
 
-    What was not fetched, and would be loaded in place of what was, is somebody's: it is renamed.
+    A foreign file that would be loaded in place of a fetched one is renamed, not deleted.
     """
     for part in PARTS.values():
         if part.repository != key:
             continue
         for name in before.of(key):
             if name not in records and str(PurePosixPath(name).parent) == part.place:
-                (place.models / name).unlink(missing_ok=True)
-        for name in local_choice(place.models, part).files:
+                (context.models / name).unlink(missing_ok=True)
+        for name in local_choice(context.models, part).files:
             if name not in records:
-                os.replace(place.models / name, place.models / f"{name}{SET_ASIDE}")
+                os.replace(context.models / name, context.models / f"{name}{SET_ASIDE}")
 
 
-def _with(
+def _updated_manifest(
     manifest: Manifest, plan: Plan, records: Mapping[str, FileRecord], now: float
 ) -> Manifest:
-    """``manifest`` with one repository exchanged."""
+    """Return ``manifest`` with the plan's repository replaced by ``records``."""
     wanted, key = plan.wanted, plan.wanted.key
     revision = plan.listing.revision
     provenance = Provenance(wanted.source, wanted.repository, wanted.revision, revision, now)
-    others = {name: one for name, one in manifest.files.items() if one.repository != key}
+    others = {name: file for name, file in manifest.files.items() if file.repository != key}
     return Manifest({**manifest.repositories, key: provenance}, {**others, **records})

@@ -1,7 +1,8 @@
-"""The hubs that weights are fetched from: what a repository holds, and where its files are.
+"""Clients of the hubs that serve weights: file listings of repositories, and URLs of files.
 
-Both are spoken to through the HTTP client of huggingface_hub, which knows proxies, certificates and
-redirects. Only what fetches imports this module; nothing else in the product needs the network.
+Both hubs are queried through the HTTP client of huggingface_hub, which handles proxies,
+certificates and redirects. Only the code that fetches imports this module; nothing else in the
+product needs the network.
 """
 
 from __future__ import annotations
@@ -22,34 +23,34 @@ from daemon.config.schema import ModelSettings, ModelSource
 from erasecore import __version__
 from erasecore.errors import EraseError, HubRefused, HubUnreachable, NotOnHub
 
-constants.HF_HUB_DISABLE_TELEMETRY = True  # nobody is told what else is installed here
-ANSWER_SECONDS = 30.0
-PRODUCT = "subtitle-eraser"
-MODELSCOPE = "https://modelscope.cn"
+constants.HF_HUB_DISABLE_TELEMETRY = True  # else it sends which other libraries are installed
+ANSWER_SECONDS = 30.0  # timeout of a request for a file listing; guess
+PRODUCT = "subtitle-eraser"  # our name in the User-Agent header
+MODELSCOPE = "https://modelscope.cn"  # default endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository; its content is announced by one of two digests."""
+    """One file of a repository, with its size and the digest that the hub announces."""
 
     size_bytes: int
-    sha256: str = ""
-    git_sha1: str = ""  # as git names content: of files that are small enough to lie in git itself
+    sha256: str = ""  # hexadecimal; empty: not announced
+    git_sha1: str = ""  # Git blob id, announced for small files that are not in Git LFS
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a repository holds at one revision."""
+    """Files of a repository at one revision."""
 
-    revision: str  # a commit, where the hub tells one
-    files: dict[str, RemoteFile]
+    revision: str  # a commit if the hub reports one, else as requested
+    files: dict[str, RemoteFile]  # by their paths in the repository
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryRequest:
-    """One repository to be fetched, as the configuration says."""
+    """One repository to be fetched, according to the configuration."""
 
-    key: str  # of ``weights.REPOSITORIES``
+    key: str  # of ``erasecore.weights.layout.REPOSITORIES``
     source: ModelSource
     repository: str
     revision: str  # empty: the main branch
@@ -68,40 +69,43 @@ USUAL = {
         "vae": "AI-ModelScope/sd-vae-ft-mse",
     },
 }
-"""The repositories of each source; what ModelScope lacks comes from Hugging Face."""
+"""Default repositories of each source; those that ModelScope lacks come from Hugging Face."""
 
 
 def requests_from(models: ModelSettings) -> list[RepositoryRequest]:
-    """What is to be fetched, by the configuration."""
-    wanted = []
+    """Return a request for each repository, with defaults for all that ``models`` leaves empty."""
+    requests = []
     for key, usual in USUAL[ModelSource.HUGGINGFACE].items():
-        asked = getattr(models, key)
-        source = asked.source or (models.source if key in USUAL[models.source] else None)
+        settings = getattr(models, key)
+        source = settings.source or (models.source if key in USUAL[models.source] else None)
         source = source or ModelSource.HUGGINGFACE
-        repository = asked.repository or USUAL[source].get(key, usual)
-        wanted.append(RepositoryRequest(key, source, repository, asked.revision))
-    return wanted
+        repository = settings.repository or USUAL[source].get(key, usual)
+        requests.append(RepositoryRequest(key, source, repository, settings.revision))
+    return requests
 
 
 class Hub(Protocol):
-    """A place that serves repositories of weights."""
+    """Interface of a server of weights repositories."""
 
     source: ModelSource
-    title: str
-    headers: dict[str, str]
+    title: str  # name in messages
+    headers: dict[str, str]  # HTTP headers of downloads
 
     def listing(self, repository: str, revision: str) -> Listing:
-        """What ``repository`` holds at ``revision``; empty: its main branch."""
+        """Return the files of ``repository`` at ``revision``; empty means the main branch."""
         ...
 
     def address(self, repository: str, revision: str, path: str) -> str:
-        """Where the bytes of one file are."""
+        """Return the download URL of the file ``path`` of ``repository``."""
         ...
 
 
 @dataclass
 class HuggingFace:
-    """The Hugging Face hub, or a mirror of it."""
+    """Client of the Hugging Face hub or a mirror of it.
+
+    An empty endpoint means $HF_ENDPOINT or the hub itself.
+    """
 
     endpoint: str
     token: str = field(repr=False)
@@ -109,36 +113,40 @@ class HuggingFace:
     title = "Hugging Face"
 
     def __post_init__(self) -> None:
-        # No token of ours: the client looks for one itself, as other programs of the user do.
-        given: dict[str, Any] = {
+        # Without a token of ours the client uses the one that the user has stored, if any.
+        identity: dict[str, Any] = {
             "token": self.token or None,
             "library_name": PRODUCT,
             "library_version": __version__,
         }
-        self.headers = {**build_hf_headers(**given), "Accept-Encoding": "identity"}
-        self._api = HfApi(endpoint=self.endpoint or None, **given)
+        # No compression: sizes and resume offsets are those of the file.
+        self.headers = {**build_hf_headers(**identity), "Accept-Encoding": "identity"}
+        self._api = HfApi(endpoint=self.endpoint or None, **identity)
 
     def listing(self, repository: str, revision: str) -> Listing:
-        """What ``repository`` holds at ``revision``."""
+        """Return the files of ``repository`` at ``revision``; empty means the main branch."""
         info = self._api.model_info(
             repository, revision=revision or None, files_metadata=True, timeout=ANSWER_SECONDS
         )
         files = {}
-        for one in info.siblings or []:
-            if one.lfs:  # git holds only a pointer to it
-                files[one.rfilename] = RemoteFile(one.lfs.size, sha256=one.lfs.sha256)
+        for entry in info.siblings or []:
+            if entry.lfs:  # the blob id would be that of the LFS pointer
+                files[entry.rfilename] = RemoteFile(entry.lfs.size, sha256=entry.lfs.sha256)
             else:
-                files[one.rfilename] = RemoteFile(one.size or 0, git_sha1=one.blob_id or "")
+                files[entry.rfilename] = RemoteFile(entry.size or 0, git_sha1=entry.blob_id or "")
         return Listing(info.sha or revision, files)
 
     def address(self, repository: str, revision: str, path: str) -> str:
-        """Where the bytes of one file are."""
+        """Return the download URL of the file ``path`` of ``repository``."""
         return hf_hub_url(repository, path, revision=revision, endpoint=self.endpoint or None)
 
 
 @dataclass
 class ModelScope:
-    """The ModelScope hub, or a mirror of it, through its plain HTTP interface."""
+    """Client of the ModelScope hub or a mirror of it, by its HTTP interface.
+
+    An empty endpoint means the hub itself.
+    """
 
     endpoint: str
     token: str = field(repr=False)
@@ -148,12 +156,12 @@ class ModelScope:
     def __post_init__(self) -> None:
         self.endpoint = (self.endpoint or MODELSCOPE).rstrip("/")
         self.headers = {"User-Agent": f"{PRODUCT}/{__version__}", "Accept-Encoding": "identity"}
-        if self.token:  # older parts of the hub want the one, newer ones the other
+        if self.token:  # newer parts of the hub read the header, older ones the cookie
             self.headers["Authorization"] = f"Bearer {self.token}"
             self.headers["Cookie"] = f"m_session_id={self.token}"
 
     def listing(self, repository: str, revision: str) -> Listing:
-        """What ``repository`` holds at ``revision``."""
+        """Return the files of ``repository`` at ``revision``; empty means the branch master."""
         revision = revision or "master"
         address = f"{self.endpoint}/api/v1/models/{quote(repository)}/repo/files"
         response = get_session().get(
@@ -168,20 +176,26 @@ class ModelScope:
             raise ValueError(answer.get("Message"))
         entries = answer["Data"]["Files"]
         files = {
-            one["Path"]: RemoteFile(int(one["Size"]), str(one.get("Sha256") or "").lower())
-            for one in entries
-            if one.get("Type") != "tree"
+            entry["Path"]: RemoteFile(int(entry["Size"]), str(entry.get("Sha256") or "").lower())
+            for entry in entries
+            if entry.get("Type") != "tree"
         }
         return Listing(revision, files)
 
     def address(self, repository: str, revision: str, path: str) -> str:
-        """Where the bytes of one file are."""
-        asked = urlencode({"Revision": revision, "FilePath": path})
-        return f"{self.endpoint}/api/v1/models/{quote(repository)}/repo?{asked}"
+        """Return the download URL of the file ``path`` of ``repository``."""
+        query = urlencode({"Revision": revision, "FilePath": path})
+        return f"{self.endpoint}/api/v1/models/{quote(repository)}/repo?{query}"
 
 
 def make_hub(source: ModelSource, models: ModelSettings, tokens: Mapping[str, str]) -> Hub:
-    """The hub of a source, at the endpoint that the configuration names."""
+    """Return the client of ``source`` at its configured endpoint.
+
+    Args:
+        source: the hub.
+        models: has the endpoints.
+        tokens: access tokens by the names of their variables, see ``TOKENS``.
+    """
     token = tokens.get(TOKENS[source], "")
     if source is ModelSource.MODELSCOPE:
         return ModelScope(models.modelscope_endpoint, token)
@@ -189,11 +203,13 @@ def make_hub(source: ModelSource, models: ModelSettings, tokens: Mapping[str, st
 
 
 @contextmanager
-def plain_words(hub: Hub, wanted: RepositoryRequest) -> Iterator[None]:
-    """Turn what the client raises into errors that say what to do.
+def translated_errors(hub: Hub, wanted: RepositoryRequest) -> Iterator[None]:
+    """Translate exceptions of the HTTP client in the block to errors that say the next step.
 
     Raises:
-        HubUnreachable, HubRefused, NotOnHub: as the names say.
+        HubUnreachable: no answer, an answer that cannot be parsed, or an unexpected HTTP status.
+        HubRefused: HTTP status 401 or 403.
+        NotOnHub: HTTP status 404.
     """
     try:
         yield
@@ -213,17 +229,17 @@ def _unreachable(hub: Hub, detail: str) -> HubUnreachable:
 
 
 def _refusal(hub: Hub, wanted: RepositoryRequest, error: HfHubHTTPError) -> EraseError:
-    """What a status other than success means."""
+    """Return our error for an HTTP status other than success."""
     status = error.response.status_code
-    told = error.server_message or error.response.reason_phrase
+    reason = error.server_message or error.response.reason_phrase
     if status in (401, 403):
         token = TOKENS[hub.source]
-        # Who does not say who they are is not told either that there is no such repository.
-        unsaid = " (or there is none of that name)" if status == 401 else ""
-        detail = f"status {status}{unsaid}: {told}"
+        # To anonymous clients hubs answer 401 for repositories that do not exist, too.
+        or_missing = " (or there is none of that name)" if status == 401 else ""
+        detail = f"status {status}{or_missing}: {reason}"
         return HubRefused(hub.title, wanted.repository, detail, token)
     if status == 404:
-        where = f" at revision {wanted.revision}" if wanted.revision else ""
-        what = f"there is no {wanted.repository}{where}"
-        return NotOnHub(hub.title, what, f"models.{wanted.key}")
-    return _unreachable(hub, f"it answers with status {status}: {told}")
+        at_revision = f" at revision {wanted.revision}" if wanted.revision else ""
+        sentence = f"there is no {wanted.repository}{at_revision}"
+        return NotOnHub(hub.title, sentence, f"models.{wanted.key}")
+    return _unreachable(hub, f"it answers with status {status}: {reason}")

@@ -1,4 +1,4 @@
-"""The weights that are there: verified, adopted where they were brought by hand, and listed."""
+"""Inventory of the models folder: list, verify and adopt (into a new manifest) the weights."""
 
 from __future__ import annotations
 
@@ -23,58 +23,62 @@ from erasecore.weights.manifest import (
     write_stamps,
 )
 
-BY_HAND = "by hand"
-UNKNOWN, MISSING, DAMAGED, WELL = "not known", "missing", "damaged", "well"
+BY_HAND = "by hand"  # ``Provenance.source`` of adopted weights
+UNKNOWN = "not known"  # state of a file that the manifest does not list
+MISSING = "missing"  # state of a needed or recorded file that does not exist
+DAMAGED = "damaged"  # state of a file that does not match the manifest, or must not be there
+WELL = "well"  # state of a file that matches the manifest
 
 Tick = Callable[[], object]
+"""Heartbeat callback, called every few megabytes while files are hashed."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """One file, as it is told."""
+    """State of one weights file, for display and JSON."""
 
-    name: str  # below the models folder
-    state: str
-    sentence: str  # what is wrong with it
+    name: str  # path relative to the models folder
+    state: str  # UNKNOWN, MISSING, DAMAGED or WELL
+    sentence: str  # description of the damage; empty: none
     size_bytes: int
-    sha256: str
-    verified_at: float | None
+    sha256: str  # according to the manifest; empty: not listed there
+    verified_at: float | None  # seconds since the epoch; ``None``: never
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryView:
-    """One repository and its files, as they are told."""
+    """State of one repository and its files, for display and JSON."""
 
-    key: str
-    folder: str
-    source: str
+    key: str  # of ``erasecore.weights.layout.REPOSITORIES``
+    folder: str  # below the models folder
+    source: str  # a ``ModelSource`` or BY_HAND; empty: not in the manifest
     repository: str
     revision: str
-    fetched_at: float | None
+    fetched_at: float | None  # seconds since the epoch
     files: tuple[FileView, ...]
 
     @property
     def size_bytes(self) -> int:
-        """Of all files together."""
-        return sum(one.size_bytes for one in self.files)
+        """Total size of the files, in bytes."""
+        return sum(file.size_bytes for file in self.files)
 
     @property
     def well(self) -> bool:
-        """Whether all that is needed is there, and nothing is known against it."""
-        return not any(one.state in (MISSING, DAMAGED) for one in self.files)
+        """True if no file is missing or damaged; files that the manifest does not list may be."""
+        return not any(file.state in (MISSING, DAMAGED) for file in self.files)
 
 
 def overview(
     models: Path, state: Path, *, now: float, full: bool = False, tick: Tick = lambda: None
 ) -> list[RepositoryView]:
-    """What is there of every repository.
+    """Return the state of every repository, and remember which files were verified.
 
     Args:
         models: the models folder.
-        state: where it is remembered what was verified, and when.
+        state: folder of the stamps, which record when each file was last verified.
         now: seconds since the epoch.
-        full: every file is read and compared, instead of only those touched since the last time.
-        tick: called now and then while files are read.
+        full: True to hash every file, not only those changed since they were last verified.
+        tick: heartbeat callback.
 
     Raises:
         WeightsDamaged: the manifest cannot be read.
@@ -106,7 +110,7 @@ def _repository_view(
 
 
 def _names(models: Path, key: str, manifest: Manifest) -> list[str]:
-    """The files of a repository: known ones, needed ones and lacking ones."""
+    """Return the files of a repository without duplicates: recorded ones, then needed ones."""
     names = dict.fromkeys(manifest.of(key))
     for part in PARTS.values():
         if part.repository == key:
@@ -117,53 +121,57 @@ def _names(models: Path, key: str, manifest: Manifest) -> list[str]:
 
 def _file_view(models: Path, name: str, manifest: Manifest, examined: Examination) -> FileView:
     record, stamp = manifest.files.get(name), examined.stamps.get(name)
-    path, fault = models / name, examined.faults.get(name, "")
-    there = path.is_file()
-    if not there:
-        state, fault = MISSING, "is missing"
-    elif fault:
+    path, damage = models / name, examined.faults.get(name, "")
+    exists = path.is_file()
+    if not exists:
+        state, damage = MISSING, "is missing"
+    elif damage:
         state = DAMAGED
     else:
         state = WELL if record else UNKNOWN
     return FileView(
         name=name,
         state=state,
-        sentence=fault,
-        size_bytes=path.stat().st_size if there else 0,
+        sentence=damage,
+        size_bytes=path.stat().st_size if exists else 0,
         sha256=record.sha256 if record else "",
         verified_at=stamp.verified_at if stamp else None,
     )
 
 
 def size_bytes(models: Path) -> int:
-    """How much there is to be read of all weights."""
+    """Return the total size of the weights that exist and would be loaded, in bytes."""
     choices = [local_choice(models, part) for part in PARTS.values()]
     return sum((models / name).stat().st_size for choice in choices for name in choice.files)
 
 
 def verify(models: Path, state: Path, *, now: float, tick: Tick = lambda: None) -> int:
-    """How many bytes were read and found to be what was fetched.
+    """Hash all weights, compare them with the manifest and return their total size in bytes.
 
     Raises:
-        WeightsMissing, WeightsDamaged: they are not; the text names the files.
+        WeightsMissing: a needed file does not exist; the text names it.
+        WeightsDamaged: a file does not match the manifest, or only one of the two has it.
     """
     views = overview(models, state, now=now, full=True, tick=tick)
-    files = [one for view in views for one in view.files]
-    if faults := {one.name: one.sentence for one in files if one.state == DAMAGED}:
-        raise WeightsDamaged(models, faults)
+    files = [file for view in views for file in view.files]
+    if damaged := {file.name: file.sentence for file in files if file.state == DAMAGED}:
+        raise WeightsDamaged(models, damaged)
     locate(models)
-    if lost := {one.name: one.sentence for one in files if one.state == MISSING}:
+    if lost := {file.name: file.sentence for file in files if file.state == MISSING}:
         raise WeightsDamaged(models, lost)
-    if unknown := {one.name: "is not in the manifest" for one in files if one.state == UNKNOWN}:
-        raise WeightsDamaged(models, unknown)
-    return sum(one.size_bytes for one in files)
+    unknown = [file.name for file in files if file.state == UNKNOWN]
+    if unknown:
+        raise WeightsDamaged(models, dict.fromkeys(unknown, "is not in the manifest"))
+    return sum(file.size_bytes for file in files)
 
 
 def adopt(models: Path, state: Path, *, now: float, tick: Tick = lambda: None) -> int:
-    """How many files are in the new manifest: all that are needed, as they lie there now.
+    """Write a new manifest of the needed files as they are now; return the number of files.
+
+    For weights that were copied by hand: later checks compare with this state.
 
     Raises:
-        WeightsMissing: not everything is there.
+        WeightsMissing: a needed file does not exist.
     """
     locate(models)
     manifest, stamps = Manifest(), {}

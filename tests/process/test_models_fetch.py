@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import close_session
 
 from daemon.config.schema import ModelSettings, ModelSource, RepositorySettings
-from daemon.models.fetching import FetchOutput, Place, fetch
+from daemon.models.fetching import FetchContext, FetchOutput, fetch
 from daemon.models.hubs import Hub as HubProtocol
 from daemon.models.hubs import make_hub, requests_from
 from daemon.models.inventory import verify
@@ -47,7 +47,7 @@ class Rig:
     """A hub, a place for its weights, and what was said."""
 
     hub: Hub
-    place: Place
+    place: FetchContext
     models: ModelSettings
     said: list[str] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Rig:
 @contextmanager
 def rig_in(folder: Path, repositories: dict[str, dict[str, bytes]]) -> Iterator[Rig]:
     """A hub with ``repositories`` and an empty models folder."""
-    place = Place(folder / "models", folder, now=time.time())
+    place = FetchContext(folder / "models", folder, now=time.time())
     try:
         with hub_at_work(Hub(repositories)) as hub:
             settings = ModelSettings(
@@ -390,7 +390,7 @@ def test_a_disk_that_fills_up(large: Rig, tmp_path: Path) -> None:
 
 def _fill_up(rig: Rig, disk: Path) -> None:
     """Fetch onto ``disk``, which is filled by somebody else when the large file has begun."""
-    place = Place(disk / "models", disk, now=time.time())
+    place = FetchContext(disk / "models", disk, now=time.time())
 
     def progress(name: str, done: int, _total: int) -> None:
         if name.endswith(LORA) and done > 15 << 20:
