@@ -156,7 +156,8 @@ def _read_records(context: FetchContext, output: FetchOutput) -> tuple[Manifest,
     try:
         manifest = read_manifest(context.models) or Manifest()
     except WeightsDamaged as error:
-        output.say(f"{error.faults}: it is made anew")
+        detail = "; ".join(f"{name} {fault}" for name, fault in error.faults.items())
+        output.say(f"{detail}: it is made anew")
         manifest = Manifest()
     return manifest, read_stamps(context.state, context.models)
 
