@@ -1,4 +1,4 @@
-"""``python -m daemon`` is ``subtitle-eraser``."""
+"""Entry point of ``python -m daemon``, the same program as ``subtitle-eraser``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Each command as a function from what was asked to an exit code."""
+"""Commands of the program, one function each, from the command context to the exit code."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from erasecore.errors import InputError
 from erasecore.settings import Companions, EraseSettings
 
 
-def run(asked: CommandContext) -> int:
-    """Be the daemon."""
-    if not await_folders(asked.config, asked.environment):
+def run(context: CommandContext) -> int:
+    """Run the daemon until it is asked to stop; wait first until its folders can be used."""
+    if not await_folders(context.config, context.environment):
         return 0
-    return Service(asked.config, asked.environment, asked.reload).run()
+    return Service(context.config, context.environment, context.reload).run()
 
 
-def once(asked: CommandContext) -> int:
-    """Drain the inbox."""
-    return Service(asked.config, asked.environment, asked.reload).run(until_drained=True)
+def once(context: CommandContext) -> int:
+    """Process all films in the inbox, then return."""
+    return Service(context.config, context.environment, context.reload).run(until_drained=True)
 
 
-def erase(asked: CommandContext) -> int:
-    """Erase one film."""
-    options = asked.options
+def erase(context: CommandContext) -> int:
+    """Erase one film, without inbox and folders; print a summary on standard error."""
+    options = context.options
     result: Path = options.result
     if result.is_dir():
         result = result / options.source.name
     console = Console(stderr=True, highlight=False, markup=False)
-    settings, companions = _single_film_settings(asked)
+    settings, companions = _single_film_settings(context)
     request = EraseRequest(options.source, result, force=options.force, companions=companions)
-    config = replace(asked.config, erase=settings)
+    config = replace(context.config, erase=settings)
     try:
         with progress_bar(console, shown(options.source.name)) as observe:
             report = erase_file(request, config, observe)
@@ -51,17 +51,23 @@ def erase(asked: CommandContext) -> int:
         console.print("stopped; nothing was written")
         return 1
     count = len(report.events)
-    what = "no subtitles found; copied" if report.untouched else _counted(count, "subtitle")
+    summary = "no subtitles found; copied" if report.untouched else _counted(count, "subtitle")
     seconds = sum(report.seconds.values())
-    console.print(f"{shown(str(result))}: {what}, {report.frames} frames in {seconds:.1f} s")
+    console.print(f"{shown(str(result))}: {summary}, {report.frames} frames in {seconds:.1f} s")
     for warning in report.warnings:
         console.print(f"  {warning}")
     return 0
 
 
-def _single_film_settings(asked: CommandContext) -> tuple[EraseSettings, Companions]:
-    """The settings and companions that the command line names for one film."""
-    options, resolved = asked.options, ResolvedSettings(asked.config.erase)
+def _single_film_settings(context: CommandContext) -> tuple[EraseSettings, Companions]:
+    """Return settings and companion files of ``erase``: the configuration, then the options.
+
+    Raises:
+        InputError: a companion file does not exist.
+        BadSidecar: the settings file is not valid.
+        WrongUsage: an option has a value that is not allowed.
+    """
+    options, resolved = context.options, ResolvedSettings(context.config.erase)
     if options.settings is not None:
         resolved = overridden(resolved, options.settings, shown_as=options.settings)
     mask = resolved.mask if options.mask is None else options.mask
@@ -69,33 +75,33 @@ def _single_film_settings(asked: CommandContext) -> tuple[EraseSettings, Compani
     for option, file in files.items():
         if file is not None and not Path(file).is_file():
             raise InputError(options.source, f"there is no {option} file {file}; correct the path.")
-    found = {option: str(Path(file).resolve()) if file else "" for option, file in files.items()}
+    paths = {option: str(Path(file).resolve()) if file else "" for option, file in files.items()}
     settings = replace(resolved.settings, mask=Path(mask).name if mask else "")
     if options.engine:
         settings = replace(settings, engine=options.engine)
     if options.crf is not None:
         settings = replace(settings, encode=replace(settings.encode, crf=options.crf))
     check_erase(settings, prefix="", error=WrongUsage)
-    return settings, Companions(**found)
+    return settings, Companions(**paths)
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def requeue_films(asked: CommandContext) -> int:
-    """Put films from failed/ back into the inbox."""
-    folders, options = asked.config.folders, asked.options
+def requeue_films(context: CommandContext) -> int:
+    """Move films from failed/ back into the inbox; return 1 if one of them could not be moved."""
+    folders, options = context.config.folders, context.options
     console = Console(highlight=False, markup=False)
     if not options.names and not options.all:
         raise WrongUsage("say which: the path of a film below failed/, a job id, or --all.")
     films = _failed_films(folders.failed)
-    wanted = list(films) if options.all else options.names
+    names = list(films) if options.all else options.names
     code = 0
-    for name in wanted:
-        film = _find(name, films, folders.failed)
+    for name in names:
+        film = _film_path(name, films, folders.failed)
         try:
-            goal = requeue(film, folders.failed, folders.inbox)
+            target = requeue(film, folders.failed, folders.inbox)
         except FileExistsError:
             console.print(f"{shown(name)}: the inbox has another film of that name; rename one")
             code = 1
@@ -103,12 +109,12 @@ def requeue_films(asked: CommandContext) -> int:
             console.print(f"{shown(name)}: no such film in {folders.failed}")
             code = 1
         else:
-            console.print(shown(str(goal)))
+            console.print(shown(str(target)))
     return code
 
 
 def _failed_films(failed: Path) -> dict[str, Path]:
-    """The films in failed/ by the ids of their jobs."""
+    """Return the films in failed/ by their job ids, or by their paths where the id is unknown."""
     films = {}
     for file in sorted(failed.rglob(f"*{ERROR_ENDING}")):
         film = file.with_name(file.name.removesuffix(ERROR_ENDING))
@@ -117,26 +123,30 @@ def _failed_films(failed: Path) -> dict[str, Path]:
     return films
 
 
-def _job_id_in(explanation: Path) -> str:
-    """Which job failed; empty if the file does not say: others may write to that folder, too."""
+def _job_id_in(error_file: Path) -> str:
+    """Return the job id in an ``.error.json`` file, "" if it has none: others may write it, too."""
     try:
-        return str(json.loads(explanation.read_bytes())["job_id"])
+        return str(json.loads(error_file.read_bytes())["job_id"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def _find(name: str, films: dict[str, Path], failed: Path) -> Path:
+def _film_path(name: str, films: dict[str, Path], failed: Path) -> Path:
+    """Return the path of the film with the job id ``name``, else ``failed/name``.
+
+    A name that leads out of failed/ gives ``failed`` itself, which ``requeue`` refuses.
+    """
     inside = ".." not in Path(name).parts
     return films.get(name.lower(), failed / name if inside else failed)
 
 
-def doctor(asked: CommandContext) -> int:
-    """Check everything."""
+def doctor(context: CommandContext) -> int:
+    """Check the installation and print the findings; return 1 if one of them is bad."""
     console = Console(highlight=False, markup=False)
-    source = str(asked.config_path) if asked.config_path else "no file found; the defaults"
+    source = str(context.config_path) if context.config_path else "no file found; the defaults"
     code = 0
-    devices = asked.environment.visible_devices
-    for finding in examine(asked.config, source, visible_devices=devices):
+    devices = context.environment.visible_devices
+    for finding in examine(context.config, source, visible_devices=devices):
         mark = Text("ok ", "green") if finding.well else Text("BAD", "red")
         console.print(mark, f"{finding.what}:", shown(finding.sentence), soft_wrap=True)
         code = code if finding.well else 1

@@ -1,4 +1,4 @@
-"""What was asked for on the command line."""
+"""Arguments common to all commands: configuration, environment, parsed options."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from daemon.config.schema import Config
 
 
 class WrongUsage(Exception):
-    """What was asked for makes no sense; the text says what would."""
+    """The command line is not valid (exit code 2); the text says how to correct it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """What was asked for."""
+    """Everything that a command function receives."""
 
     config: Config
-    config_path: Path | None
-    reload: Callable[[], Config]  # the configuration as it is by then
+    config_path: Path | None  # ``None``: no file was found, ``config`` has the defaults
+    reload: Callable[[], Config]  # reads and checks the configuration file again
     environment: Environment
-    options: argparse.Namespace
+    options: argparse.Namespace  # options of the command, as ``build_parser`` defines them

@@ -1,4 +1,4 @@
-"""``doctor``: is everything there that a film will need, and if not, what is to be done."""
+"""Checks of the command ``doctor``: folders, worker, weights, engine. Bad ones say the remedy."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ from erasecore.errors import ConfigError, EraseError, FolderError, WeightsDamage
 from erasecore.weights.layout import locate
 
 SURVEY_COMMAND = (sys.executable, "-m", "erasecore.engines.probe_device")
-SURVEY_SECONDS = 120.0
+"""Command that prints a JSON line on torch, the GPUs and the engine that "auto" stands for."""
+SURVEY_SECONDS = 120.0  # timeout of that command, which imports torch; guess
 FETCH = "subtitle-eraser models fetch"
+MAX_QUOTED_CHARACTERS = 300  # of a process's output in a finding: its end; guess
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
-    what: str
-    well: bool
-    sentence: str
+    what: str  # the thing that was checked
+    well: bool  # False: the operator has to do something
+    sentence: str  # details, or what is wrong
 
 
 def examine(
@@ -47,24 +49,25 @@ def examine(
     worker_command: Sequence[str] = WORKER_COMMAND,
     survey_command: Sequence[str] = SURVEY_COMMAND,
 ) -> Iterator[Finding]:
-    """What is found, one thing after the other.
+    """Run all checks and yield their findings; slow ones (a worker, torch) come last.
 
     Args:
-        config: what is examined.
-        source: where the configuration is from.
-        visible_devices: ``CUDA_VISIBLE_DEVICES``, if it is set.
-        worker_command: how a worker is started.
-        survey_command: what is asked for the diffusion engine.
+        config: the configuration to check.
+        source: name of the file that it is from, for display.
+        visible_devices: value of ``CUDA_VISIBLE_DEVICES``; ``None`` if it is not set.
+        worker_command: command line of a worker process.
+        survey_command: command line that examines the diffusion engine.
     """
     yield Finding("config", well=True, sentence=source)
     yield from _folders(config)
-    yield _workers(config, visible_devices)
-    yield from _worker(config, worker_command)
+    yield _worker_slots(config, visible_devices)
+    yield from _trial_worker(config, worker_command)
     yield _weights(config)
     yield from _engine(config, survey_command)
 
 
 def _folders(config: Config) -> Iterator[Finding]:
+    """Check the folders as the daemon does at its start; yield one finding for each."""
     try:
         prove(config.folders, token=str(ULID()))
     except (ConfigError, FolderError) as error:
@@ -72,14 +75,15 @@ def _folders(config: Config) -> Iterator[Finding]:
         return
     table = mounts()
     for role, path in paths_of(config.folders).items():
-        kind = filesystem_of(path, table)
+        filesystem = filesystem_of(path, table)
         free = free_bytes(path) / (1 << 30)
-        network = ", polled" if role == "inbox" and is_network(kind) else ""
-        yield Finding(role, well=True, sentence=f"{path} ({kind}{network}, {free:.1f} GB free)")
+        polled = ", polled" if role == "inbox" and is_network(filesystem) else ""
+        sentence = f"{path} ({filesystem}{polled}, {free:.1f} GB free)"
+        yield Finding(role, well=True, sentence=sentence)
 
 
-def _workers(config: Config, visible_devices: str | None) -> Finding:
-    """How many films would be worked on at once, and by what."""
+def _worker_slots(config: Config, visible_devices: str | None) -> Finding:
+    """Return the number of workers and threads that the daemon would use on this machine."""
     machine = inspect_host(visible_devices)
     slots = slots_for(config.worker, machine, on_gpu=works_on_gpu(config))
     threads = slots[0].threads or machine.cores
@@ -91,30 +95,36 @@ def _workers(config: Config, visible_devices: str | None) -> Finding:
     return Finding("workers", well=True, sentence=sentence)
 
 
-def _worker(config: Config, command: Sequence[str]) -> Iterator[Finding]:
-    """Start a worker as the daemon does, and let it say what it has."""
+def _trial_worker(config: Config, command: Sequence[str]) -> Iterator[Finding]:
+    """Start a worker as the daemon does; yield its start-up time and the versions it reports."""
     wake = Wakeup()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / WORKER_LOG
         supervisor = Supervisor(config.worker, config.host(), log, command)
-        begun = time.monotonic()
+        started_at = time.monotonic()
         try:
-            supervisor.spawn(now=begun)
-            answer = _answer(supervisor, lambda: wake.sleep(0.5, supervisor.fileno()))
+            supervisor.spawn(now=started_at)
+            outcome = _await_ready(supervisor, lambda: wake.sleep(0.5, supervisor.fileno()))
         finally:
             supervisor.dismiss()
             wake.close()
-        if isinstance(answer, WorkerBroken):
-            tail = " ".join(log.read_text("utf-8", "replace").split())[-300:]
-            yield Finding("worker", well=False, sentence=f"{answer.sentence} {tail}")
+        if isinstance(outcome, WorkerBroken):
+            log_end = _quoted_end(log.read_text("utf-8", "replace"))
+            yield Finding("worker", well=False, sentence=f"{outcome.sentence} {log_end}")
             return
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started_at
     yield Finding("worker", well=True, sentence=f"ready after {seconds:.1f} seconds")
-    for name, version in answer.versions.items():
+    for name, version in outcome.versions.items():
         yield Finding(name, well=True, sentence=version)
 
 
-def _answer(supervisor: Supervisor, wait: Callable[[], None]) -> Ready | WorkerBroken:
+def _quoted_end(output: str) -> str:
+    """Return the end of a process's output on one line."""
+    return " ".join(output.split())[-MAX_QUOTED_CHARACTERS:]
+
+
+def _await_ready(supervisor: Supervisor, wait: Callable[[], None]) -> Ready | WorkerBroken:
+    """Return the worker's first report; the supervisor limits the time. ``wait`` sleeps between."""
     while True:
         wait()
         for report in supervisor.step(now=time.monotonic()):
@@ -123,52 +133,64 @@ def _answer(supervisor: Supervisor, wait: Callable[[], None]) -> Ready | WorkerB
 
 
 def _weights(config: Config) -> Finding:
-    """Whether the weights are there and what they should be; nobody needs them for propagate."""
+    """Check that the weights are complete and unchanged.
+
+    Missing weights are bad only if the engine is diffueraser; the propagate engine needs none.
+    """
     models, state = config.models_folder.absolute(), config.folders.state.absolute()
-    wanted = config.erase.engine == "diffueraser"
+    required = config.erase.engine == "diffueraser"
     try:
         views = overview(models, state, now=time.time())
-        if not any(one.state != MISSING for view in views for one in view.files):
+        files = [file for view in views for file in view.files]
+        if all(file.state == MISSING for file in files):
             sentence = f"none in {models}; only diffueraser needs them (`{FETCH}`)"
-            return Finding("weights", well=not wanted, sentence=sentence)
+            return Finding("weights", well=not required, sentence=sentence)
         locate(models)
     except EraseError as error:
         return Finding("weights", well=False, sentence=str(error))
     if not all(view.well for view in views):
-        faults = {one.name: one.sentence for view in views for one in view.files if one.sentence}
-        return Finding("weights", well=False, sentence=str(WeightsDamaged(models, faults)))
+        damages = {file.name: file.sentence for file in files if file.sentence}
+        return Finding("weights", well=False, sentence=str(WeightsDamaged(models, damages)))
     size = sum(view.size_bytes for view in views) / 1e9
-    known = all(one.state == WELL for view in views for one in view.files)
-    by_hand = "" if known else ", brought by hand and never adopted (models verify --adopt)"
+    recorded = all(file.state == WELL for file in files)
+    by_hand = "" if recorded else ", brought by hand and never adopted (models verify --adopt)"
     return Finding("weights", well=True, sentence=f"{models}: whole, {size:.2f} GB{by_hand}")
 
 
 def _engine(config: Config, command: Sequence[str]) -> Iterator[Finding]:
-    """What a process of its own finds for the diffusion engine: it loads torch, we do not."""
+    """Run the survey command; yield findings on torch, each GPU and the engine "auto" stands for.
+
+    It is a process of its own: it imports torch, and a driver that hangs or aborts ends only it.
+    """
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, as_json(config.host())],
             capture_output=True,
             text=True,
             timeout=SURVEY_SECONDS,
             check=True,
         )
-        found = json.loads(done.stdout.splitlines()[-1])
+        survey = json.loads(process.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
         sentence = f"no answer within {SURVEY_SECONDS:g} seconds; is the graphics driver well?"
         yield Finding("engine", well=False, sentence=sentence)
         return
     except (subprocess.CalledProcessError, ValueError, IndexError) as error:
-        said = " ".join(str(getattr(error, "stderr", "") or error).split())[-300:]
-        yield Finding("engine", well=False, sentence=f"torch or its driver does not work: {said}")
+        detail = _quoted_end(str(getattr(error, "stderr", "") or error))
+        yield Finding("engine", well=False, sentence=f"torch or its driver does not work: {detail}")
         return
-    built = f", for CUDA {found['cuda']}" if found["cuda"] else ", for the CPU alone"
-    torch = found["torch"] + built if found["torch"] else "not installed; only diffueraser needs it"
-    well = bool(found["torch"]) or config.erase.engine != "diffueraser"
-    yield Finding("torch", well=well, sentence=torch)
-    for one in found["devices"]:
-        memory = f"{one['total_bytes'] / 1e9:.1f} GB, {one['free_bytes'] / 1e9:.1f} GB free"
-        yield Finding("cuda", well=True, sentence=f"{one['name']}, {memory}")
-    stands_for = found["engine"] or "none"
-    sentence = f"auto is {stands_for}: {found['reason']}"
-    yield Finding("engine", well=bool(found["engine"]), sentence=sentence)
+    yield _torch_finding(survey["torch"], survey["cuda"], config)
+    for device in survey["devices"]:
+        memory = f"{device['total_bytes'] / 1e9:.1f} GB, {device['free_bytes'] / 1e9:.1f} GB free"
+        yield Finding("cuda", well=True, sentence=f"{device['name']}, {memory}")
+    sentence = f"auto is {survey['engine'] or 'none'}: {survey['reason']}"
+    yield Finding("engine", well=bool(survey["engine"]), sentence=sentence)
+
+
+def _torch_finding(version: str, cuda: str, config: Config) -> Finding:
+    """Return the finding on torch: its version ("": none) and the CUDA version it was built for."""
+    if not version:
+        well = config.erase.engine != "diffueraser"
+        return Finding("torch", well=well, sentence="not installed; only diffueraser needs it")
+    built = f", for CUDA {cuda}" if cuda else ", for the CPU alone"
+    return Finding("torch", well=True, sentence=version + built)

@@ -1,4 +1,4 @@
-"""A progress bar over the bytes of files, for people who wait for weights."""
+"""Terminal progress bar for reading and downloading weights, in bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from erasecore.weights.manifest import HASH_BYTES
 
 
 class DownloadProgress:
-    """A bar for the file at work, on terminals; sentences go above it, or stand alone."""
+    """Progress bar of the current file; sentences are printed above it."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
@@ -28,32 +28,38 @@ class DownloadProgress:
         self._name = ""
 
     def print(self, sentence: str) -> None:
-        """Say something that stays."""
+        """Print a sentence above the bar."""
         self._console.print(sentence, soft_wrap=True)
 
     def move(self, name: str, done: int, total: int) -> None:
-        """Show how far a file is, by the folder that it is to lie in."""
+        """Set the bar to ``done`` of ``total`` bytes; hide it when the file is complete.
+
+        Args:
+            name: path of the file; the bar is labelled with the name of its folder.
+            done: bytes.
+            total: bytes.
+        """
         if name != self._name:
             self._name = name
             shown_as = PurePosixPath(name).parent.name or name
             self._progress.reset(self._task, total=total, completed=done, description=shown_as)
         self._progress.update(self._task, completed=done, visible=done < total)
 
-    def counter(self, what: str, total: int) -> Callable[[], None]:
-        """A function that moves the bar by one block of what is read."""
+    def counter(self, label: str, total: int) -> Callable[[], None]:
+        """Return a callback that moves the bar by ``HASH_BYTES``, to ``total`` bytes at most."""
         done = 0
 
         def tick() -> None:
             nonlocal done
             done += HASH_BYTES
-            self.move(what, min(done, total), total)
+            self.move(label, min(done, total), total)
 
         return tick
 
 
 @contextmanager
 def download_progress(console: Console) -> Iterator[DownloadProgress]:
-    """A bar that is there while the block lasts; without a terminal only sentences are shown."""
+    """Show a progress bar during the block; only its sentences if ``console`` is no terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

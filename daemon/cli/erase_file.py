@@ -1,4 +1,4 @@
-"""``erase IN OUT``: one film through the same worker process, without inbox and folders."""
+"""The command ``erase IN OUT``: one film by a worker process, without inbox, queue or history."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ from erasecore.reports import EraseReport, Progress
 from erasecore.settings import Companions
 
 Observe = Callable[[Progress | None], None]
-LOOK_SECONDS = 0.5
+"""Progress callback; receives ``None`` as long as the worker has reported no progress."""
+POLL_SECONDS = 0.5
+"""Longest sleep between two checks of the worker; also the period of ``Observe``. Guess."""
 
 
 class Stopped(Exception):
-    """The user did not want to wait."""
+    """The user interrupted the command (SIGINT or SIGTERM)."""
 
 
 class AttemptFailed(EraseError):
-    """The film could not be done; the text is the worker's own sentence."""
+    """The film failed; the text is the worker's sentence."""
 
-    def __init__(self, fault: Failure) -> None:
-        self.fault = fault
-        super().__init__(fault.sentence)
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.sentence)
 
 
 @dataclass(frozen=True, slots=True)
 class EraseRequest:
-    """One film to be erased, and where it is to go."""
+    """One film to be erased, and the path of its result."""
 
     source: Path
     result: Path
-    force: bool = False  # whether a film that has the result's name may be replaced
+    force: bool = False  # True: an existing file ``result`` may be replaced
     companions: Companions = field(default_factory=Companions)
 
     @property
     def srt(self) -> Path:
-        """Where the erased text goes, unless something is there already."""
+        """Path of the subtitle file with the erased text; an existing file is not replaced."""
         name = fitted(self.result.name, MAX_NAME_BYTES - len(SRT_ENDING))
         return self.result.with_name(name + SRT_ENDING)
 
@@ -66,14 +68,23 @@ def erase_file(
     *,
     worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> EraseReport:
-    """What was done to ``request.source``; the film without subtitles is ``request.result`` then.
+    """Write ``request.source`` without its subtitles to ``request.result``.
 
-    The result appears whole or not at all, its subtitle file first; the work is done in a hidden
-    folder beside it.
+    The result is published atomically, its subtitle file first. The work is done in a hidden
+    folder beside the result, which is removed in any case.
+
+    Args:
+        request: the film.
+        config: has the settings of the erasure, the worker and the retries.
+        observe: progress callback.
+        worker_command: command line of a worker process.
+
+    Returns:
+        The report, with warnings about the result's name and a subtitle file that was kept.
 
     Raises:
-        EraseError: why not, as a sentence.
-        Stopped: the user interrupted it; nothing is left behind.
+        EraseError: the film or the host prevents it; the text says the next step.
+        Stopped: the user interrupted it; no file is left behind.
     """
     _check(request)
     folder = request.result.parent / f".{str(ULID())[-10:].lower()}.erase.part"
@@ -83,13 +94,13 @@ def erase_file(
         supervisor = Supervisor(config.worker, config.host(), folder / WORKER_LOG, worker_command)
         with wake.signals():
             try:
-                report = _attempts(request, folder, config, supervisor, wake, observe=observe)
+                report = _run_attempts(request, folder, config, supervisor, wake, observe=observe)
             finally:
                 supervisor.dismiss()
-        warnings = [*report.warnings, *_misnamed(report.result, request.result)]
-        if not _keep_srt(folder / SRT_FILE, request.srt):
+        warnings = [*report.warnings, *_suffix_warnings(report.result, request.result)]
+        if not _publish_srt(folder / SRT_FILE, request.srt):
             warnings.append(f"{shown(request.srt.name)} was there already and is left as it was")
-        _keep(folder / report.result, request)
+        _publish_result(folder / report.result, request)
     except OSError as error:
         sentence = f"{error.strerror or error}; choose another place or mend it."
         raise FolderError(request.result.parent, sentence) from error
@@ -100,6 +111,12 @@ def erase_file(
 
 
 def _check(request: EraseRequest) -> None:
+    """Raise unless the source is a regular file and the result may be written.
+
+    Raises:
+        InputError: the source does not exist, cannot be read or is not a regular file.
+        FolderError: the result exists, is the source itself, or has no folder.
+    """
     try:
         mode = request.source.stat().st_mode
     except FileNotFoundError as error:
@@ -119,7 +136,7 @@ def _check(request: EraseRequest) -> None:
         raise FolderError(request.result.parent, "is no folder; make it, or name another place.")
 
 
-def _attempts(
+def _run_attempts(
     request: EraseRequest,
     folder: Path,
     config: Config,
@@ -128,13 +145,21 @@ def _attempts(
     *,
     observe: Observe,
 ) -> EraseReport:
-    """Try until it is done, or there is no point in trying again."""
-    number = killed = 0
+    """Run attempts, as often as the retry settings allow, and return the report of the last one.
+
+    After each attempt whose worker was killed (out of memory) the next one uses smaller pieces.
+
+    Raises:
+        AttemptFailed: the last attempt failed.
+        HostError: the worker cannot work at all.
+        Stopped: the user interrupted it.
+    """
+    attempt = killed = 0
     while True:
-        number += 1
+        attempt += 1
         start = Start(
             job_id="erase",
-            attempt=number,
+            attempt=attempt,
             source=str(request.source.resolve()),
             folder=str(folder.resolve()),
             shown_as=shown(request.source.name),
@@ -143,31 +168,38 @@ def _attempts(
             companions=request.companions,
             rungs_down=2**killed - 1,
         )
-        outcome = _attempt(start, supervisor, wake, observe)
+        outcome = _run_attempt(start, supervisor, wake, observe)
         if isinstance(outcome, Finished):
             return outcome.report
         killed += outcome.failure.killed
-        if decide(outcome.failure.remedy, number, config.retry).next is not Next.REQUEUE:
+        if decide(outcome.failure.remedy, attempt, config.retry).next is not Next.REQUEUE:
             raise AttemptFailed(given_up(outcome.failure))
 
 
-def _attempt(
+def _run_attempt(
     start: Start, supervisor: Supervisor, wake: Wakeup, observe: Observe
 ) -> Finished | Failed:
+    """Run one attempt, in a new worker process if there is none, and return its outcome."""
     if supervisor.pid is None:
         supervisor.spawn(now=time.monotonic())
-        while not any(isinstance(one, Ready) for one in _process_reports(supervisor, wake)):
+        while not any(isinstance(report, Ready) for report in _next_reports(supervisor, wake)):
             observe(None)
     supervisor.begin(start, now=time.monotonic())
     while True:
-        for report in _process_reports(supervisor, wake):
+        for report in _next_reports(supervisor, wake):
             if isinstance(report, Finished | Failed):
                 return report
         observe(supervisor.progress)
 
 
-def _process_reports(supervisor: Supervisor, wake: Wakeup) -> list[Report]:
-    wake.sleep(LOOK_SECONDS, supervisor.fileno())
+def _next_reports(supervisor: Supervisor, wake: Wakeup) -> list[Report]:
+    """Wait for the worker, at most ``POLL_SECONDS``, and return what it has reported.
+
+    Raises:
+        HostError: the worker cannot work at all.
+        Stopped: the user interrupted the command.
+    """
+    wake.sleep(POLL_SECONDS, supervisor.fileno())
     if wake.stops:
         raise Stopped
     reports = supervisor.step(now=time.monotonic())
@@ -177,28 +209,33 @@ def _process_reports(supervisor: Supervisor, wake: Wakeup) -> list[Report]:
     return reports
 
 
-def _misnamed(made: str, result: Path) -> Iterator[str]:
-    """What to say if the ending of the result's name is not that of its content."""
-    ending = Path(made).suffix
-    if ending.lower() != result.suffix.lower():
-        name = shown(result.with_suffix(ending).name)
-        yield f"films keep their container: what is in it is a {ending} file; {name} would fit"
+def _suffix_warnings(work_name: str, result: Path) -> Iterator[str]:
+    """Yield a warning if the suffix of ``result`` differs from that of the container in it.
+
+    Args:
+        work_name: name that the worker gave to the result, with the right suffix.
+        result: path that the user asked for.
+    """
+    suffix = Path(work_name).suffix
+    if suffix.lower() != result.suffix.lower():
+        name = shown(result.with_suffix(suffix).name)
+        yield f"films keep their container: what is in it is a {suffix} file; {name} would fit"
 
 
-def _keep_srt(made: Path, srt: Path) -> bool:
-    """Give the erased text its name, if there is any; false where something has the name."""
-    if made.exists():
+def _publish_srt(work_file: Path, srt: Path) -> bool:
+    """Move the subtitle file, if there is one, to ``srt``; return False if ``srt`` exists."""
+    if work_file.exists():
         try:
-            rename_no_clobber(made, srt)
+            rename_no_clobber(work_file, srt)
         except FileExistsError:
             return False
     return True
 
 
-def _keep(made: Path, request: EraseRequest) -> None:
-    """Give the result its name, replacing nothing that must not be."""
+def _publish_result(work_file: Path, request: EraseRequest) -> None:
+    """Move the result to its path atomically; an existing file is replaced only with ``force``."""
     if request.force:
-        os.replace(made, request.result)
+        os.replace(work_file, request.result)
     else:
-        rename_no_clobber(made, request.result)
+        rename_no_clobber(work_file, request.result)
     sync_folder(request.result.parent)

@@ -1,4 +1,4 @@
-"""`models fetch`: the configuration's wishes, the user's screen, and the fetch between them."""
+"""The command ``models fetch``: runs a fetch as configured and shows its progress."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from daemon.models.inventory import overview
 from daemon.storage.names import shown
 
 
-def fetch_weights(asked: CommandContext) -> int:
-    """Bring everything that is lacking."""
-    config, host = asked.config.models, asked.config.host()
-    context = FetchContext(Path(host.models), Path(host.state), now=time.time())
-    hub_of = partial(make_hub, models=config, tokens=asked.environment.tokens)
+def fetch_weights(context: CommandContext) -> int:
+    """Fetch all weights that are missing, damaged or outdated; return 1 if the user stops it."""
+    config, host = context.config.models, context.config.host()
+    fetch_context = FetchContext(Path(host.models), Path(host.state), now=time.time())
+    hub_of = partial(make_hub, models=config, tokens=context.environment.tokens)
     console = Console(stderr=True, highlight=False, markup=False)
     try:
         with download_progress(console) as bar:
             output = FetchOutput(lambda sentence: bar.print(shown(sentence)), bar.move)
             fetched = fetch(
-                context, requests_from(config), hub_of, output, update=asked.options.update
+                fetch_context, requests_from(config), hub_of, output, update=context.options.update
             )
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")
         return 1
-    views = overview(context.models, context.state, now=context.now)
+    views = overview(fetch_context.models, fetch_context.state, now=fetch_context.now)
     total = sum(view.size_bytes for view in views) / 1e9
-    brought = f"{fetched} files fetched" if fetched else "everything was there"
-    answer = Console(highlight=False, markup=False)
-    answer.print(f"{context.models}: {brought}, {total:.2f} GB in all", soft_wrap=True)
+    result = f"{fetched} files fetched" if fetched else "everything was there"
+    stdout = Console(highlight=False, markup=False)
+    stdout.print(f"{fetch_context.models}: {result}, {total:.2f} GB in all", soft_wrap=True)
     return 0

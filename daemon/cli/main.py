@@ -1,6 +1,6 @@
-"""The command line: what may be asked for, and how the answer looks.
+"""Entry point of the command line: argument parser, dispatch to the commands, exit codes.
 
-Exit codes: 0 well, 1 some job failed, 2 usage, 78 bad configuration.
+Exit codes: 0 success, 1 some job failed, 2 wrong usage, 78 bad configuration.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from daemon.storage.names import shown
 from erasecore import __version__
 from erasecore.errors import ConfigError, EraseError
 
-EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
+EXIT_FAILED = 1  # a job or the command failed
+EXIT_USAGE = 2  # wrong usage; also the code of argparse
+EXIT_CONFIG = 78  # bad configuration; EX_CONFIG of sysexits.h
 
 _FUNCTIONS = {
     "run": ("daemon.cli.commands", "run"),
@@ -31,7 +33,7 @@ _FUNCTIONS = {
     "doctor": ("daemon.cli.commands", "doctor"),
     "models": ("daemon.cli.models_commands", "models"),
 }
-
+"""Module and function of each command; a module is imported only if its command runs."""
 _EPILOG = """\
 examples:
   subtitle-eraser erase film.mp4 clean.mp4      one film, here and now
@@ -44,6 +46,7 @@ configuration: --config, else $SUBTITLE_ERASER_CONFIG, else /etc/subtitle-eraser
 else ./config.yaml, else the defaults; config.example.yaml explains every key
 """
 
+# Short and long help text of each command.
 _HELP: dict[str, tuple[str, str]] = {
     "run": (
         "watch the inbox and erase what comes, until asked to leave",
@@ -92,6 +95,7 @@ _HELP: dict[str, tuple[str, str]] = {
     ),
 }
 
+# The same for the actions of the command models.
 _MODELS_HELP: dict[str, tuple[str, str]] = {
     "fetch": (
         "bring the weights that are lacking, damaged or of another revision",
@@ -111,15 +115,17 @@ _MODELS_HELP: dict[str, tuple[str, str]] = {
 }
 
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = (
+    "argparse._SubParsersAction[argparse.ArgumentParser]"  # result of add_subparsers
+)
 
 
 def build_parser(only: str = "") -> argparse.ArgumentParser:
-    """The command line that we understand.
+    """Return the argument parser.
 
     Args:
-        only: the one command that is asked for, where that is known; the others are left out, which
-            take longer to describe than a glance at the status may.
+        only: the first word of the command line. If it is a command, the parsers of all others are
+            left out: building them takes too long for ``status``.
     """
     parser = argparse.ArgumentParser(
         prog="subtitle-eraser",
@@ -134,16 +140,23 @@ def build_parser(only: str = "") -> argparse.ArgumentParser:
         if only in _HELP and only != name:
             continue
         if name == "models":
-            _add_models(_added(commands, name, texts), common)
+            _add_models_actions(_add_command(commands, name, texts), common)
         else:
-            _add_own(name, _added(commands, name, texts, common))
+            _add_options(name, _add_command(commands, name, texts, common))
     return parser
 
 
-def _added(
+def _add_command(
     commands: Commands, name: str, texts: tuple[str, str], *parents: argparse.ArgumentParser
 ) -> argparse.ArgumentParser:
-    """One more command, with all options of its parents."""
+    """Add a command with the options of ``parents``; return its parser.
+
+    Args:
+        commands: the result of ``add_subparsers``.
+        name: the command.
+        texts: its short and its long help.
+        parents: parsers whose options it has, too.
+    """
     short, long = texts
     return commands.add_parser(
         name,
@@ -154,9 +167,12 @@ def _added(
     )
 
 
-def _add_models(command: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+def _add_models_actions(command: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Add the actions of the command ``models``, and their options."""
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    parsers = {name: _added(actions, name, texts, common) for name, texts in _MODELS_HELP.items()}
+    parsers = {
+        name: _add_command(actions, name, texts, common) for name, texts in _MODELS_HELP.items()
+    }
     parsers["fetch"].add_argument(
         "--update", action="store_true", help="ask for newer revisions, too"
     )
@@ -169,7 +185,7 @@ def _add_models(command: argparse.ArgumentParser, common: argparse.ArgumentParse
 
 
 def _common_options() -> argparse.ArgumentParser:
-    """What every command understands."""
+    """Return a parser with the options that every command has."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, metavar="PATH", help="the configuration file")
     common.add_argument(
@@ -181,7 +197,8 @@ def _common_options() -> argparse.ArgumentParser:
     return common
 
 
-def _add_own(name: str, command: argparse.ArgumentParser) -> None:
+def _add_options(name: str, command: argparse.ArgumentParser) -> None:
+    """Add the arguments that only the command ``name`` has."""
     if name == "erase":
         command.add_argument("source", type=Path, metavar="IN", help="the film")
         command.add_argument("result", type=Path, metavar="OUT", help="the new film, or a folder")
@@ -215,32 +232,35 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what was asked for; the exit code."""
+    """Run the command in ``arguments`` (``None``: ``sys.argv``) and return the exit code.
+
+    Our errors are printed as one sentence. argparse itself exits, with code 2, on wrong usage.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     options = build_parser(only="".join(words[:1])).parse_args(words)
     environment = read_environment()
     try:
         path = find_config(options.config, environment)
         if options.command == "status":
-            return _status(path, options)
-        return _command(path, environment, options)
+            return _run_status(path, options)
+        return _run_command(path, environment, options)
     except ConfigError as error:
-        return _complain(error, EXIT_CONFIG)
+        return _print_error(error, EXIT_CONFIG)
     except EraseError as error:
-        return _complain(error, EXIT_FAILED)
+        return _print_error(error, EXIT_FAILED)
 
 
-def _status(path: Path | None, options: argparse.Namespace) -> int:
-    """A glance at the status: it is not to wait for what the other commands need."""
+def _run_status(path: Path | None, options: argparse.Namespace) -> int:
+    """Run ``status``, without importing what only other commands need."""
     from daemon.status.command import status
 
     code = status(load_locations(path, options.root), last=options.last, as_json=options.json)
-    gc.freeze()  # else all that was loaded would be searched for garbage once more on the way out
+    gc.freeze()  # saves the time of the garbage collection at exit
     return code
 
 
-def _command(path: Path | None, environment: Environment, options: argparse.Namespace) -> int:
-    """Everything else; what it needs is loaded only now that it is asked for."""
+def _run_command(path: Path | None, environment: Environment, options: argparse.Namespace) -> int:
+    """Run any other command: load the configuration, set up logging, import the command."""
     from daemon.cli.context import CommandContext, WrongUsage
     from daemon.config.schema import load_config
     from daemon.runtime.logs import configure
@@ -254,9 +274,10 @@ def _command(path: Path | None, environment: Environment, options: argparse.Name
     try:
         return function(CommandContext(config, path, load, environment, options))
     except WrongUsage as error:
-        return _complain(error, EXIT_USAGE)
+        return _print_error(error, EXIT_USAGE)
 
 
-def _complain(error: Exception, code: int) -> int:
+def _print_error(error: Exception, code: int) -> int:
+    """Print ``error`` on standard error and return ``code``."""
     print(f"subtitle-eraser: {shown(str(error))}", file=sys.stderr)
     return code

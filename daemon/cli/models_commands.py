@@ -1,4 +1,4 @@
-"""`models fetch`, `verify` and `list`: each a function from what was asked to an exit code."""
+"""The commands ``models fetch``, ``models verify`` and ``models list``, one function each."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from daemon.models.inventory import MISSING, RepositoryView, adopt, overview, si
 from daemon.storage.names import shown
 from erasecore.errors import HostError
 
-GIGABYTE = 1e9
+GIGABYTE = 1e9  # bytes, as disks are sold
 
 
-def models(asked: CommandContext) -> int:
-    """Fetch, verify or list weights."""
-    return _ACTIONS[asked.options.action](asked)
+def models(context: CommandContext) -> int:
+    """Run the action that the options name; return its exit code."""
+    return _ACTIONS[context.options.action](context)
 
 
-def _fetch(asked: CommandContext) -> int:
-    """Bring what is lacking; only here are libraries needed that speak to hubs."""
+def _fetch(context: CommandContext) -> int:
+    """Fetch weights. The hub libraries are optional, so they are imported only here.
+
+    Raises:
+        HostError: one of them is not installed, or the fetch failed.
+    """
     try:
         from daemon.cli.fetch_command import fetch_weights
     except ModuleNotFoundError as error:
@@ -36,16 +40,16 @@ def _fetch(asked: CommandContext) -> int:
             f"fetching weights needs {library}; install the product with its extra: "
             "pip install 'subtitle-eraser[diffusion]'."
         ) from error
-    return fetch_weights(asked)
+    return fetch_weights(context)
 
 
-def _verify(asked: CommandContext) -> int:
-    """Read every file."""
+def _verify(context: CommandContext) -> int:
+    """Hash every file and compare it with the manifest, or write a new manifest (--adopt)."""
     console = Console(stderr=True, highlight=False, markup=False)
-    folders, now = _folders(asked), time.time()
+    folders, now = _folders(context), time.time()
     with download_progress(console) as bar:
         tick = bar.counter("reading", size_bytes(folders[0]))
-        if asked.options.adopt:
+        if context.options.adopt:
             count = adopt(*folders, now=now, tick=tick)
             _say(f"{folders[0]}: {count} files are in the manifest as they are now")
             return 0
@@ -54,11 +58,11 @@ def _verify(asked: CommandContext) -> int:
     return 0
 
 
-def _list(asked: CommandContext) -> int:
-    """Show what is there."""
-    models, state = _folders(asked)
+def _list(context: CommandContext) -> int:
+    """Print the state of every repository, as text or JSON."""
+    models, state = _folders(context)
     views = overview(models, state, now=time.time())
-    if asked.options.json:
+    if context.options.json:
         answer = {
             "folder": str(models),
             "well": all(view.well for view in views),
@@ -69,39 +73,44 @@ def _list(asked: CommandContext) -> int:
         return 0
     _say(f"{models}:")
     for view in views:
-        for line in _lines(view):
+        for line in _repository_lines(view):
             _say(line)
     if not all(view.well for view in views):
         _say("`subtitle-eraser models fetch` mends it; only the engine diffueraser needs them")
     return 0
 
 
-def _lines(view: RepositoryView) -> Iterator[str]:
-    """A repository in a few lines."""
-    if all(one.state == MISSING for one in view.files):
+def _repository_lines(view: RepositoryView) -> Iterator[str]:
+    """Yield a repository as text: a summary, its source, and each damaged or missing file.
+
+    A repository counts as verified if each of its files was; the oldest time is shown.
+    """
+    files = view.files
+    if all(file.state == MISSING for file in files):
         yield f"{view.folder}: missing"
         return
-    states = ", ".join(sorted({one.state for one in view.files}))
-    there = sum(one.state != MISSING for one in view.files)
+    states = ", ".join(sorted({file.state for file in files}))
+    present = sum(file.state != MISSING for file in files)
     size = f"{view.size_bytes / GIGABYTE:.2f} GB"
-    verified = [one.verified_at for one in view.files if one.verified_at is not None]
-    moment = _moment(min(verified)) if len(verified) == len(view.files) else "not yet"
-    yield f"{view.folder}: {states}; {there} of {len(view.files)} files, {size}, verified {moment}"
+    times = [file.verified_at for file in files if file.verified_at is not None]
+    verified = _local_time(min(times)) if len(times) == len(files) else "not yet"
+    yield f"{view.folder}: {states}; {present} of {len(files)} files, {size}, verified {verified}"
     if view.source:
         revision = f" at {view.revision}" if view.revision else ""
         yield f"  from {view.source} {view.repository}".rstrip() + revision
-    for one in view.files:
-        if one.sentence:
-            yield f"  {one.name} {one.sentence}"
+    for file in files:
+        if file.sentence:
+            yield f"  {file.name} {file.sentence}"
 
 
-def _moment(seconds: float) -> str:
+def _local_time(seconds: float) -> str:
+    """Return seconds since the epoch as local date and time."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def _folders(asked: CommandContext) -> tuple[Path, Path]:
-    """The models folder and the state folder."""
-    host = asked.config.host()
+def _folders(context: CommandContext) -> tuple[Path, Path]:
+    """Return the models folder and the state folder, as absolute paths."""
+    host = context.config.host()
     return Path(host.models), Path(host.state)
 
 

@@ -1,4 +1,4 @@
-"""A progress bar for people who wait for one film."""
+"""Terminal progress bar for the erasure of one film."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from erasecore import reports
 
 Observe = Callable[[reports.Progress | None], None]
+"""Progress callback; ``None`` means that no progress has been reported yet."""
 
 
 @contextmanager
 def progress_bar(console: Console, film: str) -> Iterator[Observe]:
-    """A function that moves the bar; without a terminal it does nothing."""
+    """Show a progress bar during the block; yield the callback that moves it.
+
+    If ``console`` is no terminal there is no bar, and the callback does nothing.
+    """
     if not console.is_terminal:
         yield lambda _progress: None
         return
@@ -44,17 +48,21 @@ def progress_bar(console: Console, film: str) -> Iterator[Observe]:
 
 
 class _Rate:
-    """Frames a second within the current stage."""
+    """Mean speed in frames per second since the first report of the current stage."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._stage = ""
-        self._since, self._frames = 0.0, 0
+        self._stage_started_at = 0.0
+        self._first_frames = 0  # frames done at the first report of the stage
 
     def text(self, progress: reports.Progress) -> str:
-        now = self._clock()
+        """Return the speed for display; "" in the first half second of a stage."""
+        now, frames = self._clock(), progress.frames_done
         if progress.stage.value != self._stage:
-            self._stage, self._since, self._frames = progress.stage.value, now, progress.frames_done
-        if now - self._since < 0.5:
+            self._stage = progress.stage.value
+            self._stage_started_at, self._first_frames = now, frames
+        seconds = now - self._stage_started_at
+        if seconds < 0.5:
             return ""
-        return f"{(progress.frames_done - self._frames) / (now - self._since):.1f} frames/s"
+        return f"{(frames - self._first_frames) / seconds:.1f} frames/s"
