@@ -206,6 +206,7 @@ def check_erase(settings: EraseSettings, *, prefix: str, error: Complaint) -> No
 
 
 def _check_regions_and_times(detect: DetectSettings, *, prefix: str, error: Complaint) -> None:
+    """Raise if a region or time range is empty or reversed, or if there are too many of them."""
     if len(detect.regions) > MAX_RANGES or len(detect.times) > MAX_RANGES:
         raise error(f"{prefix}detect: at most {MAX_RANGES} regions and times.")
     for index, box in enumerate(detect.regions):

@@ -301,6 +301,7 @@ def _download(context: FetchContext, plan: Plan, output: FetchOutput) -> dict[st
 def _download_file(
     context: FetchContext, plan: Plan, name: str, remote: RemoteFile, output: FetchOutput
 ) -> None:
+    """Complete the partial download of one file, without verifying its content."""
     prefix = f"{REPOSITORIES[plan.wanted.key]}/"
     repository, path = plan.wanted.repository, name.removeprefix(prefix)
     address = plan.hub.address(repository, plan.listing.revision, path)

@@ -120,6 +120,7 @@ def _names(models: Path, key: str, manifest: Manifest) -> list[str]:
 
 
 def _file_view(models: Path, name: str, manifest: Manifest, examined: Examination) -> FileView:
+    """Return the state of one file, from the results of ``examine`` and ``strangers``."""
     record, stamp = manifest.files.get(name), examined.stamps.get(name)
     path, damage = models / name, examined.faults.get(name, "")
     exists = path.is_file()

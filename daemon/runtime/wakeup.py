@@ -33,6 +33,7 @@ class Wakeup:
         self._wake()
 
     def _wake(self) -> None:
+        """End the sleep by a byte in the pipe; safe in signal handlers and other threads."""
         # A full pipe ends the sleep as well; a closed one belongs to a loop that has ended.
         with suppress(BlockingIOError, OSError):
             os.write(self._write_end, b".")

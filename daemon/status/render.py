@@ -45,6 +45,7 @@ def _daemon_rows(views: Sequence[DaemonView]) -> Iterator[tuple[str, ...]]:
 
 
 def _recent_row(entry: Entry) -> tuple[str, ...]:
+    """Return the columns of a finished job."""
     when = datetime.fromtimestamp(entry.stopped_at).astimezone()
     return (
         when.strftime("%Y-%m-%d %H:%M"),
