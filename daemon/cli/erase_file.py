@@ -68,19 +68,10 @@ def erase_file(
     *,
     worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> EraseReport:
-    """Write ``request.source`` without its subtitles to ``request.result``.
+    """Write ``request.source`` without its subtitles to ``request.result``; return the report.
 
     The result is published atomically, its subtitle file first. The work is done in a hidden
-    folder beside the result, which is removed in any case.
-
-    Args:
-        request: the film.
-        config: has the settings of the erasure, the worker and the retries.
-        observe: progress callback.
-        worker_command: command line of a worker process.
-
-    Returns:
-        The report, with warnings about the result's name and a subtitle file that was kept.
+    folder beside the result, which is always removed.
 
     Raises:
         EraseError: the film or the host prevents it; the text says the next step.
