@@ -81,7 +81,7 @@ KILLED_AT = (
 )
 
 
-def test_no_fault_point_is_forgotten() -> None:
+def test_no_failpoint_is_forgotten() -> None:
     """Every fault point of the program is one that a test here kills it at."""
     assert Counter(KILLED_AT) == Counter(FAILPOINTS)
 

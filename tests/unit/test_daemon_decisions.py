@@ -567,12 +567,12 @@ def test_what_we_may_not_look_at_holds_nothing_up(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
         "from daemon.config.locations import InboxSettings\n"
-        "from daemon.inbox.scanner import PassedOver, Rules, look\n"
+        "from daemon.inbox.scanner import Rules, SkippedEntries, scan\n"
         "os.chdir(sys.argv[1])\n"
         "os.geteuid() or os.setuid(65534)\n"  # root may look at everything
-        "passed_over = PassedOver()\n"
-        "print([found.name for found in look(Path('.'), Rules(InboxSettings()), passed_over)])\n"
-        "print(sorted(passed_over.closed))"
+        "skipped = SkippedEntries()\n"
+        "print([found.name for found in scan(Path('.'), Rules(InboxSettings()), skipped)])\n"
+        "print(sorted(skipped.closed))"
     )
     argv = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=REPOSITORY, check=True)

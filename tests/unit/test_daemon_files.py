@@ -312,7 +312,7 @@ def test_json_lines_and_job_log(tmp_path: Path) -> None:
     logging.getLogger("watchdog").setLevel(logging.NOTSET)
 
 
-def test_fault_points() -> None:
+def test_failpoints() -> None:
     """Only the armed point acts, and only points that exist can be armed."""
     acted: list[str] = []
     arm("publish.after_link", lambda: acted.append("here"))
@@ -325,11 +325,11 @@ def test_fault_points() -> None:
         arm("publish.after_lunch")
 
 
-def test_every_fault_point_is_passed() -> None:
+def test_every_failpoint_is_passed() -> None:
     """Whoever adds a fault point has to name it in the list, from which the tests are made."""
     modules = [one for house in ("daemon", "erasecore") for one in Path(house).rglob("*.py")]
     called = {
-        name for one in modules for name in re.findall(r'fault_point\("(.*?)"', one.read_text())
+        name for one in modules for name in re.findall(r'failpoint\("(.*?)"', one.read_text())
     }
     assert called <= set(FAILPOINTS)
     rest = {point.partition(".after_")[2] for point in set(FAILPOINTS) - called}
