@@ -1,1 +1,1 @@
-"""Films in and out: probe, planes, reader, writer, assemble, verify."""
+"""Video input and output: probe, pixel planes, reader, writer, assemble (mux), verify."""

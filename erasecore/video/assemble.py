@@ -1,4 +1,4 @@
-"""The result: all segments in a row at the film's own stamps, and everything else it had."""
+"""Concatenate the segments, restore the film's timestamps and copy (remux) its other streams."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from numpy.typing import NDArray
 from erasecore.errors import StreamsNotCopyable, VerifyFailed
 from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
-from erasecore.video.containers import mux_options, muxer_for
+from erasecore.video.containers import mux_options, muxer_or_matroska
 from erasecore.video.opening import AnyPacket, open_film
 from erasecore.video.probe import VideoInfo
-from erasecore.video.streams import Target, add_streams, copied, copy_header
+from erasecore.video.streams import Target, add_streams, copied_packets, copy_header
 from erasecore.video.timeline import Timeline
 
-_TO_START_CODES = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+_ANNEXB_FILTERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+"""FFmpeg bitstream filter, by codec, from length-prefixed NAL units to Annex B (start codes)."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
-    """What must be known of all segments before the first packet is written."""
+class _SegmentSurvey:
+    """Facts about all segments that are needed before the first packet is written."""
 
-    reorder_frames: int  # how much later than decoded a frame is shown, at most
-    extradata: bytes | None
-    ranks: tuple[NDArray[np.int32], ...]  # per segment: its packets' places in presentation order
+    reorder_frames: int  # largest delay between decoding and presentation (B-frames), in frames
+    display_ranks: tuple[NDArray[np.int32], ...]  # per segment, see _display_ranks
 
 
 def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, result: Path) -> None:
-    """Write the result: the segments' pictures at ``timeline``'s stamps, all else from the source.
+    """Mux the result: video from the segments at ``timeline``'s timestamps, the rest copied.
 
     Args:
-        video: the source film.
+        video: the source film; its audio, subtitles, chapters and tags are copied.
         segments: files of :class:`SegmentWriter`, in order; together all frames of the timeline.
-        timeline: the source's stamps.
-        result: appears whole, or not at all.
+        timeline: the source's timestamps.
+        result: path of the result; written atomically (complete or absent).
 
     Raises:
         VerifyFailed: the segments do not fit each other or the timeline.
-        StreamsNotCopyable: the container takes the other streams no more.
+        StreamsNotCopyable: the container refuses one of the other streams.
     """
-    shape = _survey(segments, timeline)
+    survey = _survey_segments(segments, timeline)
     with (
         open_film(video.path, video.limits) as source,
         open_film(segments[0]) as first,
         whole_file(result) as part,
     ):
-        model = first.streams.video[0]
-        muxer = muxer_for(video.muxer, model.codec_context.codec.canonical_name)
+        encoded = first.streams.video[0]
+        muxer = muxer_or_matroska(video.muxer, encoded.codec_context.codec.canonical_name)
         with av.open(
             str(part.absolute()),
             "w",
@@ -65,48 +65,60 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
             container_options=mux_options(muxer, video.time_base, source),
             metadata_errors="surrogateescape",
         ) as output:
-            targets = add_streams(output, source, video, model)
+            targets = add_streams(output, source, video, encoded)
             copy_header(output, source)
-            _begin(output, video)
-            pictures = _pictures(segments, timeline, shape, targets[video.stream_index])
-            _interleave(output, copied(source, video, targets), pictures)
+            _write_header(output, video)
+            film_packets = _restamped_packets(
+                segments, timeline, survey, targets[video.stream_index]
+            )
+            _interleave(output, copied_packets(source, video, targets), film_packets)
         failpoint("assemble.after_part")
 
 
-def _begin(output: av.container.OutputContainer, video: VideoInfo) -> None:
-    """Write the result's header."""
+def _write_header(output: av.container.OutputContainer, video: VideoInfo) -> None:
+    """Write the result's header; raise ``StreamsNotCopyable`` if the muxer refuses a stream."""
     try:
         output.start_encoding()
     except (av.error.ArgumentError, av.error.InvalidDataError) as error:
-        # The film's own stream is ours and fits; what its container says of the others does not.
+        # We encoded the video stream, so it fits; the parameters of a copied stream do not.
         raise StreamsNotCopyable(video.path, error.strerror or "no reason given") from error
 
 
-def _survey(segments: Sequence[Path], timeline: Timeline) -> _Shape:
-    """Look through every segment: same headers, a keyframe first, as many frames as stamps."""
+def _survey_segments(segments: Sequence[Path], timeline: Timeline) -> _SegmentSurvey:
+    """Read all packets of all segments once, and check that they can be concatenated.
+
+    Raises:
+        VerifyFailed: the codec headers (extradata) differ, a segment is empty or does not begin
+            with a keyframe, or the number of frames is not that of ``timeline``.
+    """
     headers, ranks = [], []
     for path in segments:
         with open_film(path) as container:
             stream = container.streams.video[0]
             headers.append(stream.codec_context.extradata)
-            stamps = _stamps(path, container, stream)
+            stamps = _packet_stamps(path, container, stream)
         if headers[-1] != headers[0]:
             raise VerifyFailed(path, "its stream header differs from the first segment's")
-        ranks.append(_ranks(stamps))
+        ranks.append(_display_ranks(stamps))
     total = sum(len(r) for r in ranks)
     if total != len(timeline):
         raise VerifyFailed(
             segments[0], f"{total} frames in the segments, {len(timeline)} in the film"
         )
-    return _Shape(
+    return _SegmentSurvey(
         reorder_frames=max(int(np.max(np.arange(len(r)) - r)) for r in ranks),
-        extradata=headers[0],
-        ranks=tuple(ranks),
+        display_ranks=tuple(ranks),
     )
 
 
-def _stamps(path: Path, container: av.container.InputContainer, stream: VideoStream) -> list[int]:
-    """The stamps of a segment's packets, in decoding order."""
+def _packet_stamps(
+    path: Path, container: av.container.InputContainer, stream: VideoStream
+) -> list[int]:
+    """Return the pts of a segment's packets in decoding order (dts, or a count, if one is missing).
+
+    Raises:
+        VerifyFailed: the segment has no frames or does not begin with a keyframe.
+    """
     stamps: list[int] = []
     for packet in container.demux(stream):
         if not packet.size:
@@ -120,67 +132,69 @@ def _stamps(path: Path, container: av.container.InputContainer, stream: VideoStr
     return stamps
 
 
-def _ranks(stamps: Sequence[int]) -> NDArray[np.int32]:
-    """Each packet's place in presentation order."""
+def _display_ranks(stamps: Sequence[int]) -> NDArray[np.int32]:
+    """Return each packet's index in presentation order: int32 ``(N,)``, a permutation of 0..N-1."""
     ranks = np.empty(len(stamps), dtype=np.int32)
     ranks[np.argsort(np.array(stamps, dtype=np.int64), kind="stable")] = np.arange(len(stamps))
     return ranks
 
 
-def _pictures(
-    segments: Sequence[Path], timeline: Timeline, shape: _Shape, target: Target
+def _restamped_packets(
+    segments: Sequence[Path], timeline: Timeline, survey: _SegmentSurvey, target: Target
 ) -> Iterator[AnyPacket]:
-    """All encoded pictures in decoding order, with the film's stamps.
+    """Yield the packets of all segments in decoding order, with the film's timestamps.
 
-    A picture is decoded when the one ``reorder_frames`` before it (in presentation order) is shown:
-    so decoding stamps rise strictly and never pass presentation, at any frame rate.
+    The n-th decoded packet gets as dts the pts of frame ``n - reorder_frames``; so dts rises
+    strictly and is never after pts, at constant and variable frame rate.
     """
-    step = timeline.usual_step()
-    pts, begun, decoded = timeline.pts, 0, 0
-    for path, ranks in zip(segments, shape.ranks, strict=True):
+    step = timeline.median_step()
+    pts, first_frame, decoded = timeline.pts, 0, 0
+    for path, ranks in zip(segments, survey.display_ranks, strict=True):
         with open_film(path) as container:
-            packets = _filled(container, target.stream)
+            packets = _segment_packets(container, target.stream)
             for packet, rank in zip(packets, ranks, strict=True):
-                frame, early = begun + int(rank), decoded - shape.reorder_frames
+                frame, shown = first_frame + int(rank), decoded - survey.reorder_frames
                 packet.time_base = target.time_base
                 packet.pts = int(pts[frame])
-                packet.dts = int(pts[early]) if early >= 0 else int(pts[0]) + early * step
+                packet.dts = int(pts[shown]) if shown >= 0 else int(pts[0]) + shown * step
                 packet.duration = timeline.stamp_of(frame + 1) - timeline.stamp_of(frame)
                 packet.stream = target.stream
                 decoded += 1
                 yield packet
-        begun += len(ranks)
+        first_frame += len(ranks)
 
 
-def _filled(container: av.container.InputContainer, target: Stream) -> Iterator[AnyPacket]:
-    """A segment's packets, in the form that the result's container wants."""
+def _segment_packets(container: av.container.InputContainer, target: Stream) -> Iterator[AnyPacket]:
+    """Return a segment's packets; H.264 and HEVC converted to Annex B for AVI, else as stored."""
     stream = container.streams.video[0]
     packets = (packet for packet in container.demux(stream) if packet.size)
-    to_start_codes = _TO_START_CODES.get(stream.codec_context.codec.canonical_name)
-    if target.container.format.name != "avi" or to_start_codes is None:
+    filter_name = _ANNEXB_FILTERS.get(stream.codec_context.codec.canonical_name)
+    if target.container.format.name != "avi" or filter_name is None:
         return packets
-    bitstream = BitStreamFilterContext(to_start_codes, in_stream=stream)  # other muxers do it
-    return (made for packet in packets for made in bitstream.filter(packet))
+    # FFmpeg's other muxers convert by themselves where their container needs it.
+    bitstream = BitStreamFilterContext(filter_name, in_stream=stream)
+    return (converted for packet in packets for converted in bitstream.filter(packet))
 
 
 def _interleave(
     output: av.container.OutputContainer,
-    others: Iterator[AnyPacket],
-    pictures: Iterator[AnyPacket],
+    other_packets: Iterator[AnyPacket],
+    film_packets: Iterator[AnyPacket],
 ) -> None:
-    """Write both streams of packets, the earlier decoding time first."""
-    picture = next(pictures, None)
-    for other in others:
-        at = _seconds(other)
-        while picture is not None and _seconds(picture) <= at:
-            output.mux(picture)
-            picture = next(pictures, None)
+    """Write both sequences of packets merged by decoding time, as containers want them."""
+    film_packet = next(film_packets, None)
+    for other in other_packets:
+        other_seconds = _decode_seconds(other)
+        while film_packet is not None and _decode_seconds(film_packet) <= other_seconds:
+            output.mux(film_packet)
+            film_packet = next(film_packets, None)
         output.mux(other)
-    while picture is not None:
-        output.mux(picture)
-        picture = next(pictures, None)
+    while film_packet is not None:
+        output.mux(film_packet)
+        film_packet = next(film_packets, None)
 
 
-def _seconds(packet: AnyPacket) -> Fraction:
+def _decode_seconds(packet: AnyPacket) -> Fraction:
+    """Return the packet's dts in seconds (pts without a dts, 0 without both)."""
     stamp = packet.dts if packet.dts is not None else packet.pts
     return (stamp or 0) * packet.time_base

@@ -1,4 +1,4 @@
-"""How a frame's planes are laid out, so that they can be worked on without conversion."""
+"""Pixel plane layouts: bit depth, chroma subsampling, range and matrix of a planar format."""
 
 from __future__ import annotations
 
@@ -9,59 +9,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-"""One plane, ``(H, W)``; uint8 for 8 bits, uint16 (value in the low bits) above."""
+"""One plane of one frame, ``(H, W)``; uint8 for 8 bits, uint16 (value in the low bits) above."""
 
 Stack: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-"""One plane of a run of frames, ``(T, H, W)``, in the film's own depth."""
+"""One plane of T consecutive frames, ``(T, H, W)``; uint8 or uint16, in the film's bit depth."""
 
 Planes: TypeAlias = tuple[Plane, ...]
-"""Luma first, then the two colour planes (one plane only for gray)."""
+"""All planes of one frame: luma, then the two chroma planes (luma alone for gray; RGB: G, B, R)."""
 
 
 Box: TypeAlias = tuple[int, int, int, int]
-"""``(left, top, right, bottom)`` in luma pixels, right and bottom outside."""
+"""Bounding box ``(left, top, right, bottom)`` in luma pixels; half-open (right, bottom outside)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaneLayout:
-    """A planar pixel format: depth and how far the colour planes are reduced.
+    """A planar pixel format: bit depth, chroma subsampling, range, matrix and transfer function.
 
-    ``pix_fmt`` is FFmpeg's name. Where ``rgb`` is set the planes are green, blue and red, all full
-    size, and there is no luma; green does for one. A colour plane has
-    ``ceil(width / 2**shift_x)`` columns and ``ceil(height / 2**shift_y)`` rows. ``matrix`` is
-    FFmpeg's number of the matrix between the planes and RGB, ``transfer`` that of the curve between
-    RGB and light.
+    A chroma plane has ``ceil(width / 2**shift_x)`` columns and ``ceil(height / 2**shift_y)`` rows.
+    With ``rgb`` the planes are green, blue and red, all of full size; green stands in for luma.
     """
 
-    pix_fmt: str
-    bits: int
-    shift_x: int
-    shift_y: int
-    planes: int
+    pix_fmt: str  # FFmpeg's name
+    bits: int  # per sample, 8 to 16
+    shift_x: int  # log2 of the horizontal chroma subsampling
+    shift_y: int  # log2 of the vertical chroma subsampling
+    planes: int  # number of colour planes, without alpha
     full_range: bool
     rgb: bool = False
-    matrix: int = 1
-    transfer: int = 1
+    matrix: int = 1  # ITU-T H.273 MatrixCoefficients, between planes and RGB; 1: Rec. 709
+    transfer: int = 1  # ITU-T H.273 TransferCharacteristics, between RGB and light; 1: Rec. 709
 
     @property
     def scale(self) -> int:
-        """Levels of this depth for one level at 8 bits: 1, 4 (10 bits), 16 (12 bits)."""
+        """Number of levels at this depth per 8-bit level: 1, 4 (10 bits), 16 (12 bits)."""
         return 1 << (self.bits - 8)
 
     @property
     def peak(self) -> int:
-        """The largest value a sample can have."""
+        """Largest sample value, ``2**bits - 1``."""
         return (1 << self.bits) - 1
 
     def plane_size(self, index: int, width: int, height: int) -> tuple[int, int]:
-        """Rows and columns of plane ``index`` of a ``width`` x ``height`` picture."""
+        """Return (rows, columns) of plane ``index`` of a ``width`` x ``height`` picture."""
         if index == 0:
             return height, width
         return -(-height >> self.shift_y), -(-width >> self.shift_x)
 
 
 def plane_window(box: Box, index: int, layout: PlaneLayout) -> tuple[slice, slice]:
-    """The rows and columns of plane ``index`` that ``box`` covers."""
+    """Return the slices (rows, columns) of plane ``index`` that ``box`` covers, rounded outward."""
     left, top, right, bottom = box
     if index == 0:
         return np.s_[top:bottom, left:right]
@@ -70,7 +67,12 @@ def plane_window(box: Box, index: int, layout: PlaneLayout) -> tuple[slice, slic
 
 
 def as_plane(values: NDArray[np.floating] | NDArray[np.integer], layout: PlaneLayout) -> Plane:
-    """``values``, rounded and clipped, as samples of the layout's depth."""
+    """Return ``values`` rounded and clipped to ``[0, peak]``, as uint8 (8 bits) or uint16.
+
+    Args:
+        values: any shape, in levels of the layout's own depth; the shape is kept.
+        layout: gives the bit depth.
+    """
     levels = np.clip(np.rint(values), 0, layout.peak)
     if layout.bits == 8:
         return np.asarray(levels, np.uint8)

@@ -1,4 +1,4 @@
-"""Containers: which muxer writes a film's result, and how that muxer is told to be exact."""
+"""Choice of the muxer (container format) for a result, and its options for exact timestamps."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ import av.codec
 import av.container
 from av.stream import Disposition
 
-_FINEST_SCALE = 100_000_000
-MOV_FAMILY = ("mp4", "mov", "3gp", "3g2")
+_MAX_TIMESCALE = 100_000_000  # ticks per second of the movie header; guess, fits its 32-bit field
+MOV_FAMILY = ("mp4", "mov", "3gp", "3g2")  # FFmpeg muxers of the ISO base media file format
 
-# Tags that a muxer makes anew; copied they would be wrong or doubled.
-MADE_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
-USUAL_TAGS = frozenset({
+# Metadata tags that the muxer writes itself; a copy would be wrong or a duplicate.
+MUXER_MADE_TAGS = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+)
+# Well-known tags, which FFmpeg's mov muxer keeps without the option use_metadata_tags.
+STANDARD_TAGS = frozenset({
     "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre",
     "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id",
     "network", "keywords", "episode_sort", "season_number", "media_type", "hd_video",
     "gapless_playback", "compilation", "track", "disc", "location", "creation_time", "timecode",
 })  # fmt: skip
 
-# Demuxer name (FFmpeg lists aliases) -> (muxer, suffix) where the file's own suffix says nothing.
-_BY_DEMUXER = {
+# Demuxer name (FFmpeg lists aliases) -> default (muxer, file name suffix).
+_MUXER_BY_DEMUXER = {
     "mov,mp4,m4a,3gp,3g2,mj2": ("mp4", ".mp4"),
     "matroska,webm": ("matroska", ".mkv"),
     "avi": ("avi", ".avi"),
@@ -35,10 +38,11 @@ _BY_DEMUXER = {
     "live_flv": ("flv", ".flv"),
     "asf": ("asf", ".wmv"),
     "asf_o": ("asf", ".wmv"),
-    "mxf": ("mov", ".mov"),  # same codecs; the muxer wants more than can be told it
+    "mxf": ("mov", ".mov"),  # takes the same codecs; the mxf muxer needs parameters we cannot set
     "nut": ("nut", ".nut"),
 }
-_BY_SUFFIX = {
+# Demuxer name -> suffix of the film's name -> muxer, where it is not the default one.
+_MUXER_BY_SUFFIX = {
     "mov,mp4,m4a,3gp,3g2,mj2": {
         ".mov": "mov",
         ".qt": "mov",
@@ -52,29 +56,29 @@ _BY_SUFFIX = {
 }
 
 
-def muxer_of(demuxer: str, suffix: str) -> tuple[str, str]:
-    """The muxer and the suffix for the result of a film read by ``demuxer``.
+def muxer_and_suffix(demuxer: str, suffix: str) -> tuple[str, str]:
+    """Return the muxer and the file name suffix for the result of a film read by ``demuxer``.
 
-    The film's own suffix is kept wherever it fits its content; a Matroska file called ``film.mp4``
-    gets ``.mkv``, and films of containers that can only be read become Matroska.
+    The film's own suffix is kept if it fits the content: a Matroska file called ``film.mp4`` gets
+    ``.mkv``. Films in containers that FFmpeg can only read become Matroska.
     """
-    usual, usual_suffix = _BY_DEMUXER.get(demuxer, ("matroska", ".mkv"))
+    default, default_suffix = _MUXER_BY_DEMUXER.get(demuxer, ("matroska", ".mkv"))
     lower = suffix.lower()
-    by_suffix = _BY_SUFFIX.get(demuxer, {})
+    by_suffix = _MUXER_BY_SUFFIX.get(demuxer, {})
     if lower in by_suffix:
         return by_suffix[lower], suffix
-    return usual, suffix if lower == usual_suffix else usual_suffix
+    return default, suffix if lower == default_suffix else default_suffix
 
 
-def holds(muxer: str, encoder: str) -> bool:
-    """Whether ``muxer`` takes what ``encoder`` makes."""
-    return takes(muxer, av.codec.Codec(encoder, "w").canonical_name)
+def muxer_takes_encoder(muxer: str, encoder: str) -> bool:
+    """Return True if ``muxer`` can store the codec that ``encoder`` produces."""
+    return muxer_takes_codec(muxer, av.codec.Codec(encoder, "w").canonical_name)
 
 
 @lru_cache(maxsize=256)
-def takes(muxer: str, codec: str) -> bool:
-    """Whether ``muxer`` takes ``codec``, as far as FFmpeg knows."""
-    with av.open(os.devnull, "w", format=muxer) as container:  # nothing is written to it
+def muxer_takes_codec(muxer: str, codec: str) -> bool:
+    """Return True if FFmpeg's ``muxer`` can store ``codec`` (canonical name); cached."""
+    with av.open(os.devnull, "w", format=muxer) as container:  # no data is written
         try:
             container.add_mux_stream(codec)
         except ValueError:
@@ -82,42 +86,49 @@ def takes(muxer: str, codec: str) -> bool:
     return True
 
 
-def muxer_for(muxer: str, codec: str) -> str:
-    """The muxer of the result: the film's own where that takes ``codec``, else Matroska."""
-    return muxer if takes(muxer, codec) else "matroska"
+def muxer_or_matroska(muxer: str, codec: str) -> str:
+    """Return ``muxer`` if it can store ``codec``, else ``"matroska"``."""
+    return muxer if muxer_takes_codec(muxer, codec) else "matroska"
 
 
 def mux_options(
     muxer: str, time_base: Fraction, source: av.container.InputContainer
 ) -> dict[str, str]:
-    """Options under which ``muxer`` writes stamps as they are given, in ``time_base`` if it can."""
+    """Return FFmpeg options that make ``muxer`` write timestamps unchanged.
+
+    MOV family: the tracks' time scale is that of ``time_base``, the index comes first (faststart)
+    and custom tags of ``source`` are kept where possible.
+    """
     options = {"avoid_negative_ts": "disabled"}
     if muxer in MOV_FAMILY:
         options["video_track_timescale"] = str(time_base.denominator)
-        options["movie_timescale"] = str(_movie_scale(source))
-        options["movflags"] = "+faststart" + _own_tags(source)
+        options["movie_timescale"] = str(_movie_timescale(source))
+        options["movflags"] = "+faststart" + _custom_tags_flag(source)
     if muxer == "mpegts":
         options["mpegts_copyts"] = "1"
     return options
 
 
-def _movie_scale(source: av.container.InputContainer) -> int:
-    """Ticks a second in which every track begins at a whole number.
+def _movie_timescale(source: av.container.InputContainer) -> int:
+    """Return the movie timescale, ticks per second, in which every track's start is an integer.
 
-    Edit lists, which say when each track begins, count in the movie's time scale: at the usual
-    1000 a start after 1/24 second would be rounded.
+    Edit lists store each track's start in this scale; at the default 1000 a start at 1/24 second
+    would be rounded. Starts that would need more than ``_MAX_TIMESCALE`` are left rounded.
     """
     scale = 1000
     for stream in source.streams:
         if stream.time_base is None or not stream.start_time or stream.start_time < 0:
             continue
         finer = math.lcm(scale, (stream.start_time * stream.time_base).denominator)
-        scale = finer if finer <= _FINEST_SCALE else scale
+        scale = finer if finer <= _MAX_TIMESCALE else scale
     return scale
 
 
-def _own_tags(source: av.container.InputContainer) -> str:
-    """The flag that keeps tags beyond the usual ones; it cannot be had together with a cover."""
+def _custom_tags_flag(source: av.container.InputContainer) -> str:
+    """Return the movflags text that keeps custom tags, or ``""``.
+
+    Empty without custom tags, and with cover art, which the muxer drops under this flag.
+    """
     covers = any(s.disposition & Disposition.attached_pic for s in source.streams)
-    own = set(source.metadata) - USUAL_TAGS - MADE_TAGS
-    return "+use_metadata_tags" if own and not covers else ""
+    custom = set(source.metadata) - STANDARD_TAGS - MUXER_MADE_TAGS
+    return "+use_metadata_tags" if custom and not covers else ""

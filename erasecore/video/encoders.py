@@ -1,4 +1,4 @@
-"""Which encoder, with which options, gives a result of the source's own kind."""
+"""Choice of the video encoder and its options: by default the source's own codec and bit depth."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import av
 import av.codec
 
 from erasecore.settings import Codec, EncodeSettings
-from erasecore.video.containers import holds
+from erasecore.video.containers import muxer_takes_encoder
 from erasecore.video.formats import planar_format
 from erasecore.video.hdr import svt_hdr, x265_hdr
 from erasecore.video.probe import VideoInfo
 
-_FAMILY = {
+# Codec name as FFmpeg decodes it -> name of FFmpeg's encoder for it.
+_ENCODER_BY_CODEC = {
     "h264": "libx264",
     "hevc": "libx265",
     "av1": "libsvtav1",
@@ -42,41 +43,46 @@ _FAMILY = {
     "v210": "v210",
     "rawvideo": "rawvideo",
 }
-# For codecs that can be read but not written, per container; the first that the container takes.
-_OTHERWISE = {"asf": ("wmv2",), "webm": ("libvpx-vp9",)}
-_QSCALE = {
+# Muxer -> encoders for codecs that FFmpeg only decodes; elsewhere libx264, then mpeg4.
+_FALLBACK_ENCODERS = {"asf": ("wmv2",), "webm": ("libvpx-vp9",)}
+# Encoders of FFmpeg without a CRF mode: quality is set by a constant quantiser (qmin = qmax).
+_QUANTISER_ENCODERS = {
     "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "flv", "h263",
     "mjpeg",
 }  # fmt: skip
+# Preset names of x264 and x265, fastest first; the index selects from the speed tables below.
 _PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast",
     "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
-_SVT_SPEED = (12, 11, 10, 9, 8, 6, 5, 4, 3, 2)
-_VPX_SPEED = (8, 7, 6, 5, 5, 4, 2, 1, 0, 0)
-_PRORES = {"Proxy": 0, "LT": 1, "Standard": 2, "HQ": 3, "4444": 4, "XQ": 5}
-_LEAN_LOOKAHEAD = "10"  # frames; usually 40 with x264
-_TOLD_CUTS = {"libx264", "libx264rgb"}
-_INTERLACED = {"libx264", "mpeg2video", "mpeg4", "prores_ks", "ffv1"}
+_SVT_SPEED = (12, 11, 10, 9, 8, 6, 5, 4, 3, 2)  # SVT-AV1's preset, 0 slowest to 13; guess
+_VPX_SPEED = (8, 7, 6, 5, 5, 4, 2, 1, 0, 0)  # libvpx's cpu-used, 0 slowest to 8; guess
+_PRORES_PROFILES = {"Proxy": 0, "LT": 1, "Standard": 2, "HQ": 3, "4444": 4, "XQ": 5}  # prores_ks
+_LEAN_LOOKAHEAD = "10"  # frames; guess: x264's default is 40
+_FORCED_KEYFRAME_ENCODERS = {"libx264", "libx264rgb"}  # scenecut is off, we place the keyframes
+_INTERLACED_ENCODERS = {"libx264", "mpeg2video", "mpeg4", "prores_ks", "ffv1"}  # take field flags
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderPlan:
-    """One encoder, fully described; the same film and settings always give the same plan."""
+    """Encoder and all its parameters; a function of film and settings alone."""
 
-    encoder: str
-    pix_fmt: str
-    rate: Fraction  # what the encoder is told; stamps are set right later
+    encoder: str  # FFmpeg's name
+    pix_fmt: str  # the encoder's input format
+    rate: Fraction  # frames per second for rate control; assemble sets the true timestamps
     options: dict[str, str]
-    gop_frames: int
+    gop_frames: int  # largest distance between two keyframes
     interlaced: bool
-    told_cuts: bool = False  # keyframes stand where it is told, not where it sees a cut
+    forces_keyframes: bool = False  # keyframes at our cuts, not at the encoder's scene detection
 
 
 def plan_encoder(video: VideoInfo, settings: EncodeSettings, *, lean: bool = False) -> EncoderPlan:
-    """The encoder for the result of ``video`` and everything it is told.
+    """Return the encoder for the result of ``video``, with all its options.
 
-    ``lean``: it looks ahead less than it likes to; each frame it looks at is held in memory.
+    Args:
+        video: the source film.
+        settings: codec, quality, preset and threads.
+        lean: save memory with a short lookahead; the encoder holds each frame of it.
     """
     encoder = choose_encoder(video, settings)
     options = _options(encoder, video, settings)
@@ -84,36 +90,46 @@ def plan_encoder(video: VideoInfo, settings: EncodeSettings, *, lean: bool = Fal
         encoder=encoder,
         pix_fmt=_nearest_format(encoder, video.layout.pix_fmt),
         rate=_nearest_rate(encoder, video.rate),
-        options=_leaner(encoder, options) if lean else options,
+        options=_with_short_lookahead(encoder, options) if lean else options,
         gop_frames=min(250, max(12, round(video.rate * 10))),
-        interlaced=video.top_field_first is not None and encoder in _INTERLACED,
-        told_cuts=encoder in _TOLD_CUTS,
+        interlaced=video.top_field_first is not None and encoder in _INTERLACED_ENCODERS,
+        forces_keyframes=encoder in _FORCED_KEYFRAME_ENCODERS,
     )
 
 
 def choose_encoder(video: VideoInfo, settings: EncodeSettings) -> str:
-    """The encoder of the asked-for codec, or of the source's own family."""
+    """Return the name of the encoder for the configured codec.
+
+    ``Codec.SOURCE``: the source's own codec, or a fallback where FFmpeg cannot encode it or the
+    container cannot store it.
+    """
     if settings.codec is not Codec.SOURCE:
-        return _rgb(video, _FAMILY[settings.codec.value])
-    own = _rgb(video, _FAMILY.get(video.codec, "libx264"))
-    others = _OTHERWISE.get(video.muxer, ("libx264", "mpeg4"))
-    candidates = (own, *others) if video.codec in _FAMILY else others
-    return next((encoder for encoder in candidates if holds(video.muxer, encoder)), own)
+        return _rgb_variant(video, _ENCODER_BY_CODEC[settings.codec.value])
+    same_codec = _rgb_variant(video, _ENCODER_BY_CODEC.get(video.codec, "libx264"))
+    fallbacks = _FALLBACK_ENCODERS.get(video.muxer, ("libx264", "mpeg4"))
+    candidates = (same_codec, *fallbacks) if video.codec in _ENCODER_BY_CODEC else fallbacks
+    return next(
+        (encoder for encoder in candidates if muxer_takes_encoder(video.muxer, encoder)), same_codec
+    )
 
 
 def fit_container(video: VideoInfo, settings: EncodeSettings) -> VideoInfo:
-    """The same film, its result's container changed to Matroska if it cannot hold the codec."""
-    if holds(video.muxer, choose_encoder(video, settings)):
+    """Return ``video``, with Matroska as the result's container if its own cannot store the codec.
+
+    The codec is that of :func:`choose_encoder`.
+    """
+    if muxer_takes_encoder(video.muxer, choose_encoder(video, settings)):
         return video
     return replace(video, muxer="matroska", suffix=".mkv")
 
 
-def _rgb(video: VideoInfo, encoder: str) -> str:
+def _rgb_variant(video: VideoInfo, encoder: str) -> str:
+    """Return ``libx264rgb`` in place of ``libx264`` for films stored as RGB."""
     return "libx264rgb" if encoder == "libx264" and video.layout.rgb else encoder
 
 
 def _nearest_format(encoder: str, wanted: str) -> str:
-    """The pixel format nearest to ``wanted`` that the encoder takes."""
+    """Return the encoder's pixel format that loses least against ``wanted``."""
     offered = [str(form.name) for form in av.codec.Codec(encoder, "w").video_formats or ()]
     if not offered or wanted in offered:
         return wanted
@@ -121,12 +137,16 @@ def _nearest_format(encoder: str, wanted: str) -> str:
     if plain in offered:
         return plain
     form = av.VideoFormat(wanted, 64, 64)
-    nearest: str = min(offered, key=lambda name: _distance(form, av.VideoFormat(name, 64, 64)))
+    nearest: str = min(offered, key=lambda name: _format_loss(form, av.VideoFormat(name, 64, 64)))
     return nearest
 
 
-def _distance(wanted: av.VideoFormat, other: av.VideoFormat) -> tuple[int, ...]:
-    """How much ``other`` loses against ``wanted``, the gravest loss first."""
+def _format_loss(wanted: av.VideoFormat, other: av.VideoFormat) -> tuple[int, ...]:
+    """Return a sort key for what ``other`` loses against ``wanted``, worst loss first.
+
+    In order: colour model, chroma or palette, chroma subsampling, bit depth, layout, unneeded
+    depth, unneeded chroma resolution, number of components.
+    """
     a, b = wanted.components, other.components
     chroma = len(a) > 1
     return (
@@ -142,6 +162,10 @@ def _distance(wanted: av.VideoFormat, other: av.VideoFormat) -> tuple[int, ...]:
 
 
 def _nearest_rate(encoder: str, rate: Fraction) -> Fraction:
+    """Return the frame rate nearest to ``rate`` that the encoder accepts.
+
+    MPEG-1/2 have a fixed list; the MPEG-4 family stores 16-bit time increments.
+    """
     offered = av.codec.Codec(encoder, "w").frame_rates
     if offered and encoder in ("mpeg1video", "mpeg2video"):
         legal = [r for r in (Fraction(str(o)) for o in offered) if 23 < r < 61]
@@ -152,8 +176,8 @@ def _nearest_rate(encoder: str, rate: Fraction) -> Fraction:
 
 
 def _options(encoder: str, video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
-    """What the encoder is told to give the quality that was asked for."""
-    if encoder in _QSCALE:
+    """Return the encoder's own options for the configured quality and preset."""
+    if encoder in _QUANTISER_ENCODERS:
         return _quantiser_options(settings)
     makers = {
         "libx264": _x264_options,
@@ -170,8 +194,8 @@ def _options(encoder: str, video: VideoInfo, settings: EncodeSettings) -> dict[s
     return {"level": "3", "slicecrc": "1"} if encoder == "ffv1" else {}
 
 
-def _leaner(encoder: str, options: dict[str, str]) -> dict[str, str]:
-    """``options`` of an encoder that holds fewer frames; what players are told stays the same."""
+def _with_short_lookahead(encoder: str, options: dict[str, str]) -> dict[str, str]:
+    """Return ``options`` with a short lookahead (x264, x265); the stream headers stay the same."""
     if encoder in ("libx264", "libx264rgb"):
         return options | {"rc-lookahead": _LEAN_LOOKAHEAD}
     if encoder == "libx265":
@@ -180,25 +204,26 @@ def _leaner(encoder: str, options: dict[str, str]) -> dict[str, str]:
     return options
 
 
-def _speed(preset: str, table: tuple[int, ...]) -> int:
+def _preset_speed(preset: str, table: tuple[int, ...]) -> int:
+    """Return the table's entry for an x264 preset name; that of ``medium`` for unknown names."""
     return table[_PRESETS.index(preset)] if preset in _PRESETS else table[5]
 
 
 def _quantiser_options(settings: EncodeSettings) -> dict[str, str]:
-    """A constant quantiser: 2 (all but invisible) at crf 16, one more for every 6."""
+    """Return a constant quantiser, 1 to 31: 2 (nearly lossless) at crf 16, plus 1 per 6 crf."""
     quantiser = str(min(31, max(1, round((settings.crf - 4) / 6))))
-    # No B-frames: at this quality they save little, and AVI cannot say when they are shown.
+    # No B-frames: they save little at this quality, and AVI stores no presentation times for them.
     return {"qmin": quantiser, "qmax": quantiser, "b": "200M", "bf": "0"}
 
 
 def _x264_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
-    # A flash behind letters is no cut to x264; behind the same letters erased it is, and the frames
-    # before it are starved. Where the cuts are we know, and say so.
+    # Erased text lets x264 take a flash for a scene cut and give the frames before it few bits; so
+    # its scene detection is off and writer.py forces keyframes at the cuts that we detected.
     params = ["open-gop=0", "scenecut=0"]
     if video.mastering is not None and video.codec == "h264":
         params += [f"{k}={v}" for k, v in x265_hdr(video, "mastering-display", "cll").items()]
     options = {"preset": settings.preset, "crf": f"{settings.crf:g}"}
-    if video.muxer == "avi":  # its stamps cannot say that a frame is shown later than decoded
+    if video.muxer == "avi":  # stores no presentation times, which B-frames need
         options["bf"] = "0"
     return options | {"x264-params": ":".join(params)}
 
@@ -206,7 +231,7 @@ def _x264_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
 def _x265_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     params = {
         "log-level": "none",
-        "info": "0",  # no version string: headers are the same in every segment
+        "info": "0",  # no version SEI: headers must be the same in every segment
         "repeat-headers": "0",
         "open-gop": "0",
     }
@@ -224,8 +249,8 @@ def _svt_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     if settings.threads:
         params["lp"] = str(settings.threads)
     options = {
-        "preset": str(_speed(settings.preset, _SVT_SPEED)),
-        "crf": str(min(63, round(settings.crf) + 4)),  # its scale is wider than x264's
+        "preset": str(_preset_speed(settings.preset, _SVT_SPEED)),
+        "crf": str(min(63, round(settings.crf) + 4)),  # its scale is 0 to 63, x264's 0 to 51; guess
     }
     joined = ":".join(f"{key}={value}" for key, value in params.items())
     return options | ({"svtav1-params": joined} if joined else {})
@@ -235,17 +260,17 @@ def _vpx_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     vp9 = video.codec == "vp9"
     options = {
         "deadline": "good",
-        "cpu-used": str(_speed(settings.preset, _VPX_SPEED)),
+        "cpu-used": str(_preset_speed(settings.preset, _VPX_SPEED)),
         "crf": str(max(4, min(63, round(settings.crf) + (4 if vp9 else -8)))),
-        "b": "0" if vp9 else "100M",  # VP8 has no quality mode without a ceiling
+        "b": "0" if vp9 else "100M",  # VP8's constrained quality needs a maximum bit rate
     }
     return options | ({"row-mt": "1"} if vp9 else {"qmin": "0", "auto-alt-ref": "0"})
 
 
 def _prores_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
-    words = video.profile.split()
-    profile = _PRORES.get(words[-1] if words else "", 3)
-    if video.layout.shift_x == 0:
+    words = video.profile.split()  # e.g. "Apple ProRes 422 HQ"
+    profile = _PRORES_PROFILES.get(words[-1] if words else "", 3)
+    if video.layout.shift_x == 0:  # 4:4:4 needs the profile 4444 or XQ
         profile = max(profile, 4)
     return {"profile": str(profile), "vendor": "apl0"}
 

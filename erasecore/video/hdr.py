@@ -1,43 +1,59 @@
-"""HDR10 facts in the words of the encoders, so that they stand in the bitstream too."""
+"""HDR10 static metadata as encoder parameters, so that the bitstream carries it too."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from erasecore.video.probe import VideoInfo
+from erasecore.video.probe import Mastering, VideoInfo
 
 
 def x265_hdr(video: VideoInfo, display_key: str, light_key: str) -> dict[str, str]:
-    """Parameters for x265 (and x264, which differs in the keys only)."""
-    words = {}
+    """Return mastering display and content light level as parameters of x265 or x264.
+
+    Integers in SMPTE ST 2086 units: chromaticity 0.00002, luminance 0.0001 cd/m2.
+
+    Args:
+        video: the film.
+        display_key: parameter name of the mastering display; x265 and x264 differ in it.
+        light_key: parameter name of the content light level.
+    """
+    params = {}
     if video.mastering is not None:
-        m = video.mastering
+        display = video.mastering
         points = "".join(
-            f"{name}({_steps(x, 50_000)},{_steps(y, 50_000)})"
-            for name, (x, y) in (("G", m.green), ("B", m.blue), ("R", m.red), ("WP", m.white))
+            f"{name}({_in_units(x, 50_000)},{_in_units(y, 50_000)})"
+            for name, (x, y) in _named_points(display)
         )
-        luminance = f"L({_steps(m.brightest, 10_000)},{_steps(m.darkest, 10_000)})"
-        words[display_key] = points + luminance
+        luminance = (
+            f"L({_in_units(display.brightest, 10_000)},{_in_units(display.darkest, 10_000)})"
+        )
+        params[display_key] = points + luminance
     if video.light is not None:
-        words[light_key] = f"{video.light.brightest_pixel},{video.light.brightest_average}"
-    return words
+        params[light_key] = f"{video.light.brightest_pixel},{video.light.brightest_average}"
+    return params
 
 
 def svt_hdr(video: VideoInfo) -> dict[str, str]:
-    """Parameters for SVT-AV1."""
-    words = {}
+    """Return mastering display and content light level as parameters of SVT-AV1 (decimals)."""
+    params = {}
     if video.mastering is not None:
-        m = video.mastering
+        display = video.mastering
         points = "".join(
-            f"{name}({float(x):.5f},{float(y):.5f})"
-            for name, (x, y) in (("G", m.green), ("B", m.blue), ("R", m.red), ("WP", m.white))
+            f"{name}({float(x):.5f},{float(y):.5f})" for name, (x, y) in _named_points(display)
         )
-        words["mastering-display"] = f"{points}L({float(m.brightest):.4f},{float(m.darkest):.4f})"
+        luminance = f"L({float(display.brightest):.4f},{float(display.darkest):.4f})"
+        params["mastering-display"] = points + luminance
     if video.light is not None:
         light = video.light
-        words["content-light"] = f"{light.brightest_pixel},{light.brightest_average}"
-    return words
+        params["content-light"] = f"{light.brightest_pixel},{light.brightest_average}"
+    return params
 
 
-def _steps(value: Fraction, per_unit: int) -> int:
-    return round(value * per_unit)
+def _named_points(display: Mastering) -> tuple[tuple[str, tuple[Fraction, Fraction]], ...]:
+    """Return the primaries and the white point, named and ordered as the encoders write them."""
+    return (("G", display.green), ("B", display.blue), ("R", display.red), ("WP", display.white))
+
+
+def _in_units(value: Fraction, units_per_one: int) -> int:
+    """Return ``value`` as a whole number of units, rounded."""
+    return round(value * units_per_one)

@@ -1,8 +1,9 @@
-"""The one door through which a film's container is opened: regular files, known demuxers only.
+"""Safe opening of media containers: regular files only, demuxers from an allow-list.
 
-FFmpeg guesses a format from content, and some formats are lists of other files or addresses (HLS,
-DASH, concat). A sender could name such a list ``film.mp4`` and have foreign files decoded. A
-protocol list alone does not stop that, so demuxers are taken from an allow-list.
+FFmpeg detects the format from content, and some formats are lists of other files or URLs (HLS,
+DASH, concat). A sender could name such a playlist ``film.mp4`` and have other files decoded. A
+protocol allow-list alone does not stop that, so the demuxers are limited too. All media files are
+opened here.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ from erasecore.system.safe_open import open_plain
 
 AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
 
+# Allowed demuxers, by FFmpeg's names: containers of films, no playlists, no image sequences.
 DEMUXERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,live_flv,asf,asf_o,ogg,mxf,nut,dv,wtv"
 
-_BOXES_WITH_FILM = (b"mdat", b"moov", b"moof")
+_MEDIA_BOXES = (b"mdat", b"moov", b"moof")  # ISO 14496-12 boxes with media data or its index
 
-_KINDS = (
+# Test of ``st_mode`` -> words for ``UnsafeFile``.
+_SPECIAL_FILE_KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -50,30 +53,36 @@ _KINDS = (
 
 
 def open_film(path: Path, limits: LimitSettings | None = None) -> av.container.InputContainer:
-    """An open container, its streams known, nothing decoded beyond what naming them takes.
+    """Open a film's container and identify its streams; the caller closes it.
 
     Args:
-        path: the film; must be a regular file, links are not followed.
-        limits: what the film may be; ``None`` for files that we wrote ourselves.
+        path: the film; must be a regular file, symbolic links are not followed.
+        limits: largest picture and number of streams; ``None`` for files that we wrote ourselves.
 
     Raises:
-        UnsafeFile, EmptyFile, NotAVideo, TruncatedVideo, LimitExceeded: as named.
+        UnsafeFile: not a regular file.
+        EmptyFile: it has no bytes.
+        NotAVideo: no allowed demuxer recognises it.
+        TruncatedVideo: it begins like a film, but cannot be opened.
+        EncryptedVideo: the container refuses access (DRM).
+        LimitExceeded: too many streams.
+        OSError: the disk or the share failed.
     """
     check_regular(path)
     try:
         container = av.open(
             f"file:{path.absolute()}",
             mode="r",
-            options=_options(limits),
+            options=_open_options(limits),
             metadata_errors="surrogateescape",
         )
     except (av.error.FFmpegError, ValueError) as error:
-        raise _why_not(path, error) from error
+        raise _open_error(path, error) from error
     if limits is not None and len(container.streams) > limits.max_streams:
-        found = len(container.streams)
+        stream_count = len(container.streams)
         container.close()
         raise LimitExceeded(
-            path, "the number of streams", found, limits.max_streams, "limits.max_streams"
+            path, "the number of streams", stream_count, limits.max_streams, "limits.max_streams"
         )
     return container
 
@@ -81,11 +90,13 @@ def open_film(path: Path, limits: LimitSettings | None = None) -> av.container.I
 def packets(
     path: Path, container: av.container.InputContainer, *streams: VideoStream
 ) -> Iterator[AnyPacket | None]:
-    """All packets, or those of ``streams``; ``None`` where the structure breaks, then no more.
+    """Yield all packets, or those of ``streams``, in file order.
+
+    Where the container is damaged ``None`` is yielded once, and the sequence ends.
 
     Raises:
-        EncryptedVideo: the container says that it may not be read.
-        OSError: the file itself cannot be read on.
+        EncryptedVideo: the container refuses access (DRM).
+        OSError: the disk or the share failed.
     """
     source: Iterator[AnyPacket] = container.demux(*streams)
     while True:
@@ -94,8 +105,8 @@ def packets(
         except av.error.PermissionError as error:
             raise EncryptedVideo(path) from error
         except (av.error.FFmpegError, IndexError) as error:
-            # IndexError: a stream that was not announced. MemoryError: a packet that claims
-            # gigabytes; memory that is truly short shows in decoding.
+            # IndexError: a packet of a stream that the header did not list. av.error.MemoryError: a
+            # packet that claims gigabytes; real lack of memory shows in decoding.
             if _is_host_error(path, error):
                 raise
             yield None
@@ -106,10 +117,15 @@ def packets(
 
 
 def check_regular(path: Path) -> None:
-    """Nothing, if ``path`` is a regular file with bytes in it; else the fitting error."""
-    found = path.lstat()
-    for is_kind, name in _KINDS:
-        if is_kind(found.st_mode):
+    """Check that ``path`` is a regular file, not a link, and not empty.
+
+    Raises:
+        UnsafeFile: not a regular file.
+        EmptyFile: it has no bytes.
+    """
+    status = path.lstat()
+    for is_kind, name in _SPECIAL_FILE_KINDS:
+        if is_kind(status.st_mode):
             raise UnsafeFile(path, name)
     descriptor = open_plain(path)
     try:
@@ -122,64 +138,70 @@ def check_regular(path: Path) -> None:
         raise EmptyFile(path)
 
 
-def _options(limits: LimitSettings | None) -> dict[str, str]:
+def _open_options(limits: LimitSettings | None) -> dict[str, str]:
+    """Return FFmpeg's options: allow-lists, and the limits of picture size and streams."""
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
     if limits is not None:
         options["max_pixels"] = str(limits.max_width_px * limits.max_height_px)
-        # One more than allowed, so that the excess can be told from other faults.
+        # One more than allowed, so that open_film can tell the excess from other errors.
         options["max_streams"] = str(limits.max_streams + 1)
     return options
 
 
-def _why_not(path: Path, error: Exception) -> InputError:
-    """The error class for a container that could not be opened."""
+def _open_error(path: Path, error: Exception) -> InputError:
+    """Return our error for a container that could not be opened.
+
+    Content that begins like a film counts as truncated, all else as no film. ``error`` itself is
+    raised if the disk or the share failed.
+    """
     if isinstance(error, av.error.PermissionError):
-        return EncryptedVideo(path)  # the file itself was readable a moment ago
+        return EncryptedVideo(path)  # check_regular has just opened the file itself
     if _is_host_error(path, error):
         raise error
     with path.open("rb") as file:
         head = file.read(16)
-    if looks_like_film(head):
+    if has_film_signature(head):
         return TruncatedVideo(path, "its index is missing or unreadable")
     return NotAVideo(path)
 
 
 def _is_host_error(path: Path, error: Exception) -> bool:
-    """Whether the disk or the share failed, rather than the film's structure.
+    """Return True if the disk or the share failed, False if the film's structure is damaged.
 
-    FFmpeg says "input/output error" for both; if the file can be read plainly it is the structure.
+    FFmpeg reports EIO for both. Nine blocks of 64 KiB, spread over the file, are read; if the host
+    fails, that read raises ``OSError`` itself.
     """
     if not isinstance(error, OSError):
         return False
     size = path.stat().st_size
     with path.open("rb") as file:
-        for share in range(9):
-            file.seek(max(0, size * share // 8 - 65536))
-            file.read(65536)  # raises if the fault is the host's
+        for eighth in range(9):
+            file.seek(max(0, size * eighth // 8 - 65536))
+            file.read(65536)
     return error.errno not in (errno.EIO, errno.ENOENT)
 
 
 def ends_inside_a_box(path: Path) -> bool:
-    """Whether an MP4 or QuickTime file stops in the middle of a box that holds film.
+    """Return True if an MP4 or QuickTime file ends inside a box with media data (truncated).
 
-    Bytes after the film's end that look like the head of some box are no fault of the film's.
+    Trailing bytes that parse as the head of some other box do not count.
     """
-    size, place, kind = path.stat().st_size, 0, b""
+    size, offset, kind = path.stat().st_size, 0, b""
     with path.open("rb") as file:
-        while place + 8 <= size:
-            file.seek(place)
+        while offset + 8 <= size:
+            file.seek(offset)
             head = file.read(16)
             length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-            if length == 1:
+            if length == 1:  # the 64-bit length follows
                 length = int.from_bytes(head[8:16], "big")
-            if length < 8:  # 0: to the end of the file; else not a box
+            if length < 8:  # 0: the box extends to the end of the file; 2 to 7: not a box
                 return False
-            place += length
-    return place > size and kind in _BOXES_WITH_FILM
+            offset += length
+    return offset > size and kind in _MEDIA_BOXES
 
 
-def looks_like_film(head: bytes) -> bool:
-    """Whether the first 16 bytes are those of MP4, Matroska, AVI, FLV, ASF or Ogg."""
+def has_film_signature(head: bytes) -> bool:
+    """Return True if the first 16 bytes are those of MP4, Matroska, AVI, FLV, ASF or Ogg."""
     return (
         head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide")
         or head.startswith((b"\x1a\x45\xdf\xa3", b"FLV\x01", b"\x30\x26\xb2\x75", b"OggS"))

@@ -1,4 +1,4 @@
-"""What a film is, found out before any work is done on it, and every reason to refuse it."""
+"""Probe: read a film's properties and reject films that cannot be processed."""
 
 from __future__ import annotations
 
@@ -27,26 +27,31 @@ from erasecore.errors import (
 )
 from erasecore.settings import LimitSettings
 from erasecore.video.color import PlaneLayout
-from erasecore.video.containers import muxer_of
+from erasecore.video.containers import muxer_and_suffix
 from erasecore.video.formats import layout_of, planar_format
 from erasecore.video.opening import AnyPacket, open_film, packets
 
-_STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+# Dispositions of video streams that are no film: cover art, stills, thumbnails.
+_STILL_PICTURE = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+# Frame rates in frames per second that a measured average is rounded to.
 _COMMON_RATES = tuple(
     Fraction(n, d)
     for n, d in [(r * 1000, 1001) for r in (24, 30, 48, 60, 120)]
     + [(r, 1) for r in (12, 15, 24, 25, 30, 48, 50, 60, 100, 120)]
 )
-_UNSAID, _REC_709, _REC_601 = 2, 1, 6  # FFmpeg's numbers of colour matrices
-_HD_ROWS, _SD_COLUMNS = 720, 1024
-_PACKETS_TO_FIRST_FRAME = 2000  # of all streams; where none is a picture, the film is damaged
+_UNSPECIFIED = 2  # ITU-T H.273, for primaries, transfer and matrix alike
+_REC_709 = 1  # ITU-T H.273 MatrixCoefficients
+_REC_601 = 6  # ITU-T H.273 MatrixCoefficients
+_HD_ROWS = 720  # rows from which untagged films count as Rec. 709; guess
+_SD_COLUMNS = 1024  # columns above which untagged films count as Rec. 709; guess
+_PACKETS_TO_FIRST_FRAME = 2000  # of all streams; no frame in so many: the film is damaged; guess
 
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """What the film says about its colours, as FFmpeg's numbers (2: unsaid)."""
+    """Colour tags of the film; ITU-T H.273 code points, as FFmpeg numbers them (2: unspecified)."""
 
-    range: int  # 0 unsaid, 1 limited, 2 full
+    range: int  # 0 unspecified, 1 limited, 2 full
     primaries: int
     transfer: int
     matrix: int
@@ -54,19 +59,19 @@ class ColorTags:
 
 @dataclass(frozen=True, slots=True)
 class Mastering:
-    """The display on which an HDR film was graded (SMPTE ST 2086), as exact fractions."""
+    """Mastering display of an HDR film (SMPTE ST 2086), as exact fractions."""
 
     red: tuple[Fraction, Fraction]  # chromaticity x, y
     green: tuple[Fraction, Fraction]
     blue: tuple[Fraction, Fraction]
     white: tuple[Fraction, Fraction]
     darkest: Fraction  # cd/m2
-    brightest: Fraction
+    brightest: Fraction  # cd/m2
 
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Content light level of an HDR film, in cd/m2."""
+    """Content light level of an HDR film (CTA-861.3), in cd/m2."""
 
     brightest_pixel: int  # MaxCLL
     brightest_average: int  # MaxFALL
@@ -74,42 +79,42 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """A film that can be worked on: where it lies, how its frames look, what must be kept."""
+    """Properties of a film that passed ``probe``: file, frames, colours and metadata to keep."""
 
     path: Path
     container: str  # demuxer, as FFmpeg names it
-    muxer: str  # what the result is written with; the same container where it can be
-    suffix: str  # of the result's name, with its dot
-    width: int
+    muxer: str  # of the result; the source's own container where FFmpeg can write it
+    suffix: str  # of the result's file name, with its dot
+    width: int  # of the stored picture, in pixels
     height: int
-    layout: PlaneLayout  # how frames are delivered
-    pix_fmt: str  # how the film stores them
-    rate: Fraction  # frames a second, on average
-    time_base: Fraction  # of the video stream
-    duration_seconds: float | None
+    layout: PlaneLayout  # of the frames as we process them
+    pix_fmt: str  # FFmpeg's name of the format that the film stores
+    rate: Fraction  # average frames per second
+    time_base: Fraction  # of the video stream, seconds per tick
+    duration_seconds: float | None  # as the container states it; None: it does not
     frames_estimate: int  # 0: unknown
-    codec: str
-    profile: str
-    stream_index: int
-    sample_aspect: Fraction | None
-    rotation: int  # degrees, counter-clockwise; players turn the stored picture by it
+    codec: str  # FFmpeg's canonical name
+    profile: str  # of the codec, empty if unknown
+    stream_index: int  # of the video stream in the file
+    sample_aspect: Fraction | None  # pixel aspect ratio; None: not stated
+    rotation: int  # degrees counter-clockwise by which players turn the stored picture
     color: ColorTags
-    field_order: int  # FFmpeg's number; 0 unsaid, 1 progressive, above: interlaced
+    field_order: int  # FFmpeg's AVFieldOrder; 0 unknown, 1 progressive, above: interlaced
     top_field_first: bool | None  # None: progressive
     mastering: Mastering | None
     light: Light | None
-    dolby_vision: bool  # its extra layer is lost when pictures are encoded again
-    clock_zero: Fraction  # seconds; where players begin to count: the first start of any stream
+    dolby_vision: bool  # has Dolby Vision metadata, which re-encoding loses
+    clock_zero: Fraction  # seconds; start of the player's clock: the earliest start of any stream
     limits: LimitSettings = field(repr=False)
-    threads: int = field(default=0, repr=False)  # that may decode it; 0: FFmpeg's choice
+    threads: int = field(default=0, repr=False)  # of the decoder; 0: FFmpeg's choice
 
 
 def probe(path: Path, limits: LimitSettings) -> VideoInfo:
-    """The film's description, after its first frame has been decoded.
+    """Return the film's properties, after decoding its first frame.
 
     Raises:
         UnsafeFile, EmptyFile, NotAVideo, TruncatedVideo, NoVideoStream, EncryptedVideo,
-        UnknownCodec, LimitExceeded: as their names say; the film cannot be worked on.
+        UnknownCodec, LimitExceeded: see ``errors.py``; the film cannot be processed.
     """
     with open_film(path, limits) as container:
         stream = choose_stream(path, container)
@@ -117,22 +122,27 @@ def probe(path: Path, limits: LimitSettings) -> VideoInfo:
         _check_length(path, container, stream, limits)
         first = _first_frame(path, container, stream, limits)
         if first is None:
-            raise _why_no_frame(path, stream, limits)
+            raise _no_frame_error(path, stream, limits)
         _check_size(path, first.width, first.height, limits)
         return _describe(path, container, first, limits=limits)
 
 
 def choose_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
-    """The stream that is the film: the default one, else the largest, never a cover picture."""
-    films = [s for s in container.streams.video if not s.disposition & _STILLS]
+    """Return the video stream to process: the default one, else the largest; never cover art.
+
+    Raises:
+        NoVideoStream: there is none.
+        UnknownCodec: FFmpeg has no decoder for any of them.
+    """
+    films = [s for s in container.streams.video if not s.disposition & _STILL_PICTURE]
     if not films:
         if container.streams.video:
             raise NoVideoStream(path, "its only picture is cover art")
         raise NoVideoStream(path)
-    without = [s for s in films if s.codec_context is None]  # type: ignore[redundant-expr,unused-ignore]
-    if len(without) == len(films):
+    unknown = [s for s in films if s.codec_context is None]  # type: ignore[redundant-expr,unused-ignore]
+    if len(unknown) == len(films):
         raise UnknownCodec(path, "unknown to FFmpeg")
-    films = [s for s in films if s not in without]
+    films = [s for s in films if s not in unknown]
     return max(
         films,
         key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index),
@@ -140,7 +150,10 @@ def choose_stream(path: Path, container: av.container.InputContainer) -> VideoSt
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """Frames a second on average, as a fraction that encoders take; 25 when nothing is known."""
+    """Return the average frame rate in frames per second, rounded to a common one within 1e-4.
+
+    25 if the container states none between 0 and 1000.
+    """
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate and 0 < rate <= 1000:
             break
@@ -158,7 +171,12 @@ def _first_frame(
     stream: VideoStream,
     limits: LimitSettings,
 ) -> av.VideoFrame | None:
-    """The first picture that can be decoded, ``None`` if the first many packets hold none."""
+    """Return the first frame that decodes; ``None`` after ``_PACKETS_TO_FIRST_FRAME`` packets.
+
+    Raises:
+        EncryptedVideo: the packets are encrypted.
+        UnknownCodec: FFmpeg cannot decode this variant of the codec.
+    """
     stream.codec_context.options = {"max_pixels": str(limits.max_width_px * limits.max_height_px)}
     for packet in islice(packets(path, container), _PACKETS_TO_FIRST_FRAME):
         if packet is None:
@@ -173,7 +191,7 @@ def _first_frame(
 
 
 def _decode(path: Path, stream: VideoStream, packet: AnyPacket) -> list[av.VideoFrame]:
-    """The pictures that a packet completes; none of one that cannot be decoded."""
+    """Return the frames that a packet completes; empty if the packet cannot be decoded."""
     try:
         return stream.decode(cast("Packet[VideoStream]", packet))
     except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
@@ -181,19 +199,20 @@ def _decode(path: Path, stream: VideoStream, packet: AnyPacket) -> list[av.Video
     except av.error.MemoryError:
         raise
     except av.error.FFmpegError:
-        return []  # perhaps the next one
+        return []  # the next packet may decode
 
 
-def _why_no_frame(path: Path, stream: VideoStream, limits: LimitSettings) -> TruncatedVideo:
+def _no_frame_error(path: Path, stream: VideoStream, limits: LimitSettings) -> TruncatedVideo:
+    """Return the error for a film without a decodable frame."""
     if stream.width:
         return TruncatedVideo(path, "no picture could be decoded")
-    # FFmpeg does not tell sizes above max_pixels.
+    # FFmpeg reports no size for pictures above max_pixels.
     limit = f"{limits.max_width_px}x{limits.max_height_px}"
     return TruncatedVideo(path, f"its picture size is unreadable or above the limit of {limit}")
 
 
 def _check_size(path: Path, width: int, height: int, limits: LimitSettings) -> None:
-    """Nothing, if the picture is no larger than allowed."""
+    """Raise ``LimitExceeded`` if the picture is wider or higher than allowed."""
     if width > limits.max_width_px:
         raise LimitExceeded(
             path, "the width in pixels", width, limits.max_width_px, "limits.max_width_px"
@@ -210,8 +229,8 @@ def _check_length(
     stream: VideoStream,
     limits: LimitSettings,
 ) -> None:
-    """Nothing, if the film is no longer than allowed, as far as its container says."""
-    hours = (promised_seconds(container, stream) or 0.0) / 3600
+    """Raise ``LimitExceeded`` if the container states more hours or frames than allowed."""
+    hours = (stated_seconds(container, stream) or 0.0) / 3600
     if hours > limits.max_hours:
         raise LimitExceeded(
             path, "the length in hours", hours, limits.max_hours, "limits.max_hours"
@@ -222,8 +241,8 @@ def _check_length(
         )
 
 
-def promised_seconds(container: av.container.InputContainer, stream: VideoStream) -> float | None:
-    """The film's length as its container states it, ``None`` when it does not."""
+def stated_seconds(container: av.container.InputContainer, stream: VideoStream) -> float | None:
+    """Return the duration in seconds that the stream or container states; ``None`` if neither."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration:
@@ -238,12 +257,12 @@ def _describe(
     *,
     limits: LimitSettings,
 ) -> VideoInfo:
-    """The description of a film of which the first picture is known."""
+    """Return the film's properties, from its container and its first decoded frame."""
     stream = choose_stream(path, container)
-    rate, seconds = frame_rate(stream), promised_seconds(container, stream)
+    rate, seconds = frame_rate(stream), stated_seconds(container, stream)
     context = stream.codec_context
     color = _color(context, first)
-    muxer, suffix = muxer_of(container.format.name, path.suffix)
+    muxer, suffix = muxer_and_suffix(container.format.name, path.suffix)
     return VideoInfo(
         path=path,
         container=container.format.name,
@@ -264,9 +283,9 @@ def _describe(
         rotation=first.rotation,
         color=color,
         field_order=context.field_order,
-        top_field_first=_field_order(context.field_order, first),
+        top_field_first=_top_field_first(context.field_order, first),
         mastering=_mastering(first),
-        light=_light(first),
+        light=_content_light(first),
         dolby_vision=side_bytes(first, Type.DOVI_METADATA) is not None,
         clock_zero=Fraction(container.start_time or 0, av.time_base),
         limits=limits,
@@ -274,8 +293,9 @@ def _describe(
 
 
 def _layout(first: av.VideoFrame, color: ColorTags) -> PlaneLayout:
+    """Return the layout of the frames as processed; an untagged matrix is guessed from the size."""
     matrix = color.matrix
-    if matrix == _UNSAID:  # what players take: Rec. 709 for HD pictures, Rec. 601 below
+    if matrix == _UNSPECIFIED:  # players assume Rec. 709 for HD pictures, Rec. 601 below
         matrix = _REC_709 if first.height >= _HD_ROWS or first.width > _SD_COLUMNS else _REC_601
     form = planar_format(first.format.name)
     full_range = color.range == 2
@@ -283,29 +303,40 @@ def _layout(first: av.VideoFrame, color: ColorTags) -> PlaneLayout:
 
 
 def _color(context: av.VideoCodecContext, first: av.VideoFrame) -> ColorTags:
+    """Return the first frame's colour tags; those of the stream where the frame has none."""
     return ColorTags(
         range=int(first.color_range) or context.color_range,
-        primaries=_said(first.color_primaries, context.color_primaries),
-        transfer=_said(first.color_trc, context.color_trc),
-        matrix=_said(first.colorspace, context.colorspace),
+        primaries=_frame_or_stream_tag(first.color_primaries, context.color_primaries),
+        transfer=_frame_or_stream_tag(first.color_trc, context.color_trc),
+        matrix=_frame_or_stream_tag(first.colorspace, context.colorspace),
     )
 
 
-def _said(of_frame: int, of_stream: int) -> int:
-    return int(of_stream) if int(of_frame) == 2 else int(of_frame)
+def _frame_or_stream_tag(frame_tag: int, stream_tag: int) -> int:
+    """Return the frame's colour tag, or the stream's if that of the frame is unspecified."""
+    return int(stream_tag) if int(frame_tag) == _UNSPECIFIED else int(frame_tag)
 
 
-def _field_order(of_stream: int, first: av.VideoFrame) -> bool | None:
-    """Whether the upper field comes first; ``None`` for a progressive film."""
-    if of_stream in (2, 4):  # tt, tb (coded top; displayed top) and its mate
+def _top_field_first(field_order: int, first: av.VideoFrame) -> bool | None:
+    """Return True if the top field is coded first, False if the bottom one, ``None``: progressive.
+
+    Args:
+        field_order: FFmpeg's AVFieldOrder of the stream.
+        first: the first frame; where the stream states no order, interlaced counts as top first.
+    """
+    if field_order in (2, 4):  # AV_FIELD_TT, AV_FIELD_TB: 3 and 5 are the same, bottom first
         return True
-    if of_stream in (3, 5):
+    if field_order in (3, 5):
         return False
     return True if first.interlaced_frame else None
 
 
 def _mastering(first: av.VideoFrame) -> Mastering | None:
-    """The mastering display that comes with a picture, if one does."""
+    """Return the mastering display in a frame's side data, or ``None``.
+
+    FFmpeg's AVMasteringDisplayMetadata: ten AVRationals (R, G, B, white as x, y; min and max
+    luminance), then the flags has_primaries and has_luminance. Incomplete data counts as absent.
+    """
     raw = side_bytes(first, Type.MASTERING_DISPLAY_METADATA)
     if raw is None or len(raw) < 88:
         return None
@@ -320,7 +351,8 @@ def _mastering(first: av.VideoFrame) -> Mastering | None:
     return Mastering(red, green, blue, white, darkest=values[8], brightest=values[9])
 
 
-def _light(first: av.VideoFrame) -> Light | None:
+def _content_light(first: av.VideoFrame) -> Light | None:
+    """Return the content light level in a frame's side data, or ``None``."""
     raw = side_bytes(first, Type.CONTENT_LIGHT_LEVEL)
     if raw is None or len(raw) < 8:
         return None
@@ -328,9 +360,9 @@ def _light(first: av.VideoFrame) -> Light | None:
 
 
 def side_bytes(picture: av.VideoFrame, kind: Type) -> bytes | None:
-    """The raw side data of one kind, ``None`` where the picture has none."""
+    """Return the frame's raw side data of one kind, ``None`` if it has none."""
     entries: Iterable[SideData] = picture.side_data  # type: ignore[assignment]
-    for entry in entries:  # the stub says otherwise, but these are the entries themselves
+    for entry in entries:  # PyAV's stub is wrong: iteration yields the entries
         if entry.type == kind:
             return bytes(entry)
     return None

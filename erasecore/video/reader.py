@@ -1,8 +1,8 @@
-"""A film's frames, in presentation order, in their own planes; any span of them again later.
+"""Frame-accurate reader: all frames in presentation order, later any span of them by seeking.
 
-The first pass runs from the first frame to the last and yields the timeline. Later passes seek,
-but never trust a seek: the keyframe it leads to must have the right stamp and the right picture,
-each following frame the next stamp. Where that fails, decoding starts over from the beginning.
+The first pass decodes the whole film and builds the timeline. Later passes seek, and check each
+seek: the keyframe must have the timestamp and checksum in the timeline, each following frame the
+next timestamp. Where that fails, decoding starts again from the first frame.
 """
 
 from __future__ import annotations
@@ -26,40 +26,37 @@ from erasecore.video.timeline import Timeline
 
 __all__ = ["Frame", "FrameReader", "Timeline"]
 
-_JUMP_SECONDS = 1.0  # stamps that fall back further are not a slip
-_RUN_UP_SECONDS = 2
-_NEAR_FRAMES = 48  # decoding on is cheaper than a seek over so few
+_MAX_BACK_STEP_SECONDS = 1.0  # larger backward jumps of the timestamps are refused; guess
+_PREROLL_SECONDS = 2  # by which a second seek aims earlier, for MPEG-TS and MPEG-PS; guess
+_NEAR_FRAMES = 48  # up to this distance, decoding on is cheaper than a seek; guess
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of the film.
+    """One decoded frame of the film; the reader keeps no reference to it."""
 
-    ``planes`` are read-only views of ``picture``'s memory: luma first, true width and height,
-    native depth. They and ``picture`` belong to the reader's caller; the reader keeps nothing.
-    """
-
-    index: int  # 0 is the first, in presentation order
+    index: int  # from 0, in presentation order
     pts: int  # stream time base, strictly increasing
-    planes: Planes
+    planes: Planes  # read-only views of ``picture``'s memory, without padding, native bit depth
     picture: av.VideoFrame
 
 
 class FrameReader:
-    """Frames of one film, forward from any place; a context manager.
+    """Decoder of one film with frame-accurate seeking; a context manager.
 
     Args:
         video: the film.
-        timeline: from an earlier full pass; with it, :meth:`read` may seek.
+        timeline: from an earlier full pass; without it, :meth:`read` cannot seek and decodes from
+            the start.
     """
 
     def __init__(self, video: VideoInfo, timeline: Timeline | None = None) -> None:
         self._video = video
-        self._known = timeline
-        self._film: Decoder | None = None
-        self._position = 0  # index of the next frame to come
-        self._linear = True  # everything since frame 0 was decoded, nothing skipped
-        self._draft = _Draft()
+        self._timeline = timeline
+        self._decoder: Decoder | None = None
+        self._position = 0  # index of the next frame
+        self._linear = True  # no seek since frame 0
+        self._builder = _TimelineBuilder()
 
     def __enter__(self) -> Self:
         self._start_over()
@@ -74,18 +71,18 @@ class FrameReader:
         self._close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Every frame from the current place to the end."""
+        """Yield every frame from the current position to the end."""
         while (frame := self._next()) is not None:
             yield frame
 
     def read(self, start: int, stop: int) -> Iterator[Frame]:
-        """Frames ``[start, stop)``, exactly these.
+        """Yield exactly the frames ``[start, stop)``; seeks where that is faster.
 
         Raises:
-            TruncatedVideo: when the film ends before ``stop``.
+            TruncatedVideo: the film ends before ``stop``.
         """
         if start < self._position or self._should_seek(start):
-            self._go_to(start)
+            self._move_to(start)
         while self._position < stop:
             frame = self._next()
             if frame is None:
@@ -94,80 +91,90 @@ class FrameReader:
                 yield frame
 
     def timeline(self) -> Timeline:
-        """The stamps of all frames; known once a pass from frame 0 has come to the end."""
-        if self._known is None:
-            raise RuntimeError("the timeline is known after a full pass")
-        return self._known
+        """Return the timestamps of all frames.
 
-    # --- moving -------------------------------------------------------------------------------
+        Raises:
+            RuntimeError: no full pass from frame 0 to the end has been made yet.
+        """
+        if self._timeline is None:
+            raise RuntimeError("the timeline is known after a full pass")
+        return self._timeline
+
+    # --- positioning --------------------------------------------------------------------------
 
     def _start_over(self) -> None:
+        """Open the film again, at frame 0."""
         self._close()
-        self._film = Decoder(self._video)
+        self._decoder = Decoder(self._video)
         self._position = 0
         self._linear = True
-        self._draft = _Draft()
+        self._builder = _TimelineBuilder()
 
     def _close(self) -> None:
-        if self._film is not None:
-            self._film.close()
-            self._film = None
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
 
     def _should_seek(self, start: int) -> bool:
-        if self._known is None or not self._known.seekable:
+        """Return True if a seek to a keyframe saves decoding on the way to frame ``start``."""
+        if self._timeline is None or not self._timeline.seekable:
             return False
         if start - self._position <= _NEAR_FRAMES:
             return False
-        key = self._known.key_before(start)
+        key = self._timeline.key_before(start)
         return key is not None and key > self._position + _NEAR_FRAMES // 2
 
-    def _go_to(self, start: int) -> None:
-        """Stand before some frame at or before ``start``, proven to be what it should be."""
-        key = self._known.key_before(start) if self._known and self._known.seekable else None
+    def _move_to(self, start: int) -> None:
+        """Move to the last keyframe at or before ``start``, or to frame 0 if no seek succeeds."""
+        timeline = self._timeline
+        key = timeline.key_before(start) if timeline and timeline.seekable else None
         if key is None or key == 0 or not self._seek(key):
             self._start_over()
 
     def _seek(self, key: int) -> bool:
-        """Whether a seek led to frame ``key``, which is then the next to come."""
-        # Transport and program streams are searched by decoding stamps: they need a run-up.
-        run_ups = (0, round(_RUN_UP_SECONDS / self._video.time_base))
-        return any(self._lands_on(key, run_up) for run_up in run_ups)
+        """Return True if a seek reached keyframe ``key``, which is then the next frame."""
+        # MPEG-TS and MPEG-PS seek by dts and can land too late: the second try aims earlier.
+        prerolls = (0, round(_PREROLL_SECONDS / self._video.time_base))
+        return any(self._seek_and_check(key, preroll) for preroll in prerolls)
 
-    def _lands_on(self, key: int, run_up: int) -> bool:
-        """Whether a seek to so much before ``key`` meets that very frame; it comes next, then."""
-        known, film = self.timeline(), self._need_film()
-        film.seek(int(known.pts[key]) - run_up)
-        while (picture := film.next_picture()) is not None:
-            if picture.pts is not None and picture.pts < known.pts[key]:
-                continue  # shown before the keyframe, decoded after it: not whole here
-            if picture.pts != known.pts[key] or picture.is_corrupt:
+    def _seek_and_check(self, key: int, preroll: int) -> bool:
+        """Seek to ``preroll`` ticks before ``key``; return True if decoding reaches that frame.
+
+        It must have the timestamp and the luma checksum in the timeline; it is the next frame then.
+        """
+        timeline, decoder = self.timeline(), self._require_decoder()
+        decoder.seek(int(timeline.pts[key]) - preroll)
+        while (picture := decoder.next_picture()) is not None:
+            if picture.pts is not None and picture.pts < timeline.pts[key]:
+                continue  # pre-roll, or leading frames that refer to frames before the keyframe
+            if picture.pts != timeline.pts[key] or picture.is_corrupt:
                 return False
-            if _checksum(picture, self._video) != known.sum_of(key):
+            if _luma_checksum(picture, self._video) != timeline.checksum_of(key):
                 return False
-            film.push_back(picture)
+            decoder.push_back(picture)
             self._position, self._linear = key, False
             return True
         return False
 
-    def _need_film(self) -> Decoder:
-        if self._film is None:
+    def _require_decoder(self) -> Decoder:
+        if self._decoder is None:
             raise RuntimeError("the reader is closed")
-        return self._film
+        return self._decoder
 
     # --- frames -------------------------------------------------------------------------------
 
     def _next(self) -> Frame | None:
-        """The frame at the current place; ``None`` at the film's end."""
-        film = self._need_film()
-        picture = film.next_picture()
-        if not self._linear and not self._expected(picture):
-            return self._again()
+        """Return the frame at the current position and advance; ``None`` at the film's end."""
+        decoder = self._require_decoder()
+        picture = decoder.next_picture()
+        if not self._linear and not self._matches_timeline(picture):
+            return self._redecode_from_start()
         if picture is None:
-            if self._known is None:
-                self._known = self._draft.finish(self._video, film)
+            if self._timeline is None:
+                self._timeline = self._builder.finish(self._video, decoder)
             return None
         self._check_same(picture)
-        pts = self._stamp(picture)
+        pts = self._stamp_of(picture)
         frame = Frame(
             index=self._position,
             pts=pts,
@@ -177,29 +184,34 @@ class FrameReader:
         self._position += 1
         return frame
 
-    def _expected(self, picture: av.VideoFrame | None) -> bool:
-        """Whether the frame after a seek is the one the timeline names."""
-        known = self.timeline()
+    def _matches_timeline(self, picture: av.VideoFrame | None) -> bool:
+        """Return True if ``picture`` (``None``: the end) is what the timeline has at this position."""
+        timeline = self.timeline()
         if picture is None:
-            return self._position == len(known)
-        if picture.is_corrupt or self._position >= len(known):
+            return self._position == len(timeline)
+        if picture.is_corrupt or self._position >= len(timeline):
             return False
-        return bool(picture.pts == known.pts[self._position])
+        return bool(picture.pts == timeline.pts[self._position])
 
-    def _again(self) -> Frame | None:
-        """The frame at the current place, found by decoding from the beginning."""
+    def _redecode_from_start(self) -> Frame | None:
+        """Return the frame at the current position, by decoding again from frame 0."""
         wanted = self._position
         self._start_over()
         while (frame := self._next()) is not None and frame.index < wanted:
             pass
         return frame
 
-    def _stamp(self, picture: av.VideoFrame) -> int:
-        """The frame's stamp: from the timeline where it is known, else made strictly increasing."""
-        if self._known is not None:
-            if self._position >= len(self._known):
+    def _stamp_of(self, picture: av.VideoFrame) -> int:
+        """Return the frame's timestamp: from the timeline if known, else from the builder.
+
+        Raises:
+            TruncatedVideo: the film has more frames than its timeline.
+            LimitExceeded: more frames than the limit.
+        """
+        if self._timeline is not None:
+            if self._position >= len(self._timeline):
                 raise TruncatedVideo(self._video.path, "it changed while it was read")
-            return int(self._known.pts[self._position])
+            return int(self._timeline.pts[self._position])
         if self._position >= self._video.limits.max_frames:
             raise LimitExceeded(
                 self._video.path,
@@ -208,9 +220,10 @@ class FrameReader:
                 self._video.limits.max_frames,
                 "limits.max_frames",
             )
-        return self._draft.add(picture, self._video, self._need_film().first_dts)
+        return self._builder.add(picture, self._video, self._require_decoder().first_dts)
 
     def _check_same(self, picture: av.VideoFrame) -> None:
+        """Raise ``ChangingVideo`` if size or pixel format differ from those of the first frame."""
         video = self._video
         size = (picture.width, picture.height, picture.format.name)
         if size != (video.width, video.height, video.layout.pix_fmt):
@@ -219,70 +232,84 @@ class FrameReader:
             raise ChangingVideo(video.path, self._position, before, after)
 
 
-class _Draft:
-    """A timeline while its film is being decoded for the first time."""
+class _TimelineBuilder:
+    """Collects the timeline while the film is decoded for the first time."""
 
     def __init__(self) -> None:
         self._pts = array("q")
-        self._keys = array("q")
-        self._sums = array("L")
-        self._made_up = 0
+        self._keyframes = array("q")
+        self._key_checksums = array("L")
+        self._replaced_stamps = 0  # frames whose own timestamp was missing or not increasing
         self._last_duration = 0
-        self._lag = 0
+        self._dts_delay = 0  # AVI: dts of the first decoded frame minus that of the first packet
         self._damaged = 0
-        self._reordered = False
+        self._reordered = False  # AVI: FFmpeg's pts are wrong because of B-frames
 
     def add(self, picture: av.VideoFrame, video: VideoInfo, first_dts: int) -> int:
-        """The stamp of the next frame: its own if that is later than the last one's."""
+        """Append a frame and return its timestamp, stream time base, strictly increasing.
+
+        A missing or non-increasing timestamp is replaced: by one average frame or one tick later.
+
+        Raises:
+            JumpingTimes: the timestamp is more than ``_MAX_BACK_STEP_SECONDS`` before the last one.
+        """
         last = self._pts[-1] if self._pts else None
         pts = picture.pts
         if video.container == "avi":
             pts = self._avi_stamp(picture, first_dts)
         if pts is None:
-            self._made_up += not self._reordered
+            self._replaced_stamps += not self._reordered
             pts = 0 if last is None else last + max(1, round(1 / (video.rate * video.time_base)))
         if last is not None and pts <= last:
             back_seconds = float((last - pts) * video.time_base)
-            if back_seconds > _JUMP_SECONDS:
+            if back_seconds > _MAX_BACK_STEP_SECONDS:
                 raise JumpingTimes(video.path, len(self._pts), back_seconds)
-            self._made_up += 1
+            self._replaced_stamps += 1
             pts = last + 1
         self._damaged += picture.is_corrupt
         if picture.key_frame:
-            self._keys.append(len(self._pts))
-            self._sums.append(_checksum(picture, video))
+            self._keyframes.append(len(self._pts))
+            self._key_checksums.append(_luma_checksum(picture, video))
         self._pts.append(pts)
         self._last_duration = picture.duration or 0
         return pts
 
     def _avi_stamp(self, picture: av.VideoFrame, first_dts: int) -> int | None:
-        """AVI stores decoding stamps only; FFmpeg's guess at the others fails with B-frames."""
-        if picture.dts is None:  # the last few of a film with B-frames
+        """Return an AVI frame's pts, computed from its dts; ``None`` if unknown.
+
+        AVI stores dts only, and the pts that FFmpeg guesses are wrong with B-frames.
+        """
+        if picture.dts is None:  # the last frames of a film with B-frames
             return None if self._reordered else picture.pts
         if not self._pts:
-            self._lag = picture.dts - first_dts
-        pts = picture.dts - self._lag
+            self._dts_delay = picture.dts - first_dts
+        pts = picture.dts - self._dts_delay
         self._reordered = self._reordered or pts != picture.pts
         return pts
 
-    def finish(self, video: VideoInfo, film: Decoder) -> Timeline:
-        """The whole timeline, after the film's end was found to be its true end."""
-        film.check_complete(len(self._pts))
-        warnings = list(film.warnings())
+    def finish(self, video: VideoInfo, decoder: Decoder) -> Timeline:
+        """Return the complete timeline, after the truncation check.
+
+        Raises:
+            TruncatedVideo: see :meth:`Decoder.check_complete`.
+        """
+        decoder.check_complete(len(self._pts))
+        warnings = list(decoder.warnings())
         if self._damaged:
             warnings.append(f"{self._damaged} pictures of the source are damaged")
-        if self._made_up:
-            warnings.append(f"{self._made_up} frames had no usable time stamp")
+        if self._replaced_stamps:
+            warnings.append(f"{self._replaced_stamps} frames had no usable time stamp")
         return Timeline(
             pts=np.array(self._pts, dtype=np.int64),
-            keyframes=np.array(self._keys, dtype=np.int64),
-            key_sums=np.array(self._sums, dtype=np.uint32),
+            keyframes=np.array(self._keyframes, dtype=np.int64),
+            key_sums=np.array(self._key_checksums, dtype=np.uint32),
             last_duration=self._last_duration,
-            seekable=not self._made_up and not self._reordered,
+            seekable=not self._replaced_stamps and not self._reordered,
             warnings=tuple(warnings),
         )
 
 
-def _checksum(picture: av.VideoFrame, video: VideoInfo) -> int:
+def _luma_checksum(picture: av.VideoFrame, video: VideoInfo) -> int:
+    """Return the CRC-32 of the frame's first plane."""
     luma = views(picture, video.layout)[0]
     return zlib.crc32(np.ascontiguousarray(luma).data)

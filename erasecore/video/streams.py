@@ -1,4 +1,4 @@
-"""Everything of the source that is copied: streams, attachments, chapters, tags."""
+"""Copying (remuxing) of everything but the video: streams, attachments, chapters, tags."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import av.container
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from erasecore.video.containers import MADE_TAGS, MOV_FAMILY, takes
+from erasecore.video.containers import MOV_FAMILY, MUXER_MADE_TAGS, muxer_takes_codec
 from erasecore.video.opening import AnyPacket, open_film, packets
 from erasecore.video.probe import VideoInfo
 
-_KEPT_TAGS = ("hvc1", "hev1", "avc1", "avc3", "apch", "apcn", "apcs", "apco", "ap4h", "ap4x")
-# What mkvmerge and FFmpeg noted about the old packets of the film.
-_STALE = ("_STATISTICS", "BPS", "NUMBER_OF_", "DURATION", "ENCODER", "ENCODER_OPTIONS", "encoder")
+# Sample entry codes (FourCC) of MOV files that are kept: players choose the decoder by them.
+_KEPT_FOURCCS = ("hvc1", "hev1", "avc1", "avc3", "apch", "apcn", "apcs", "apco", "ap4h", "ap4x")
+# Prefixes of stream tags by mkvmerge and FFmpeg that describe the old packets of the film.
+_STALE_TAG_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_", "DURATION", "ENCODER", "encoder")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A stream of the result, and the time base in which its packets are stamped."""
+    """A stream of the result, and the time base of the packets written to it."""
 
     stream: Stream
     time_base: Fraction
@@ -33,20 +34,22 @@ def add_streams(
     output: av.container.OutputContainer,
     source: av.container.InputContainer,
     video: VideoInfo,
-    model: VideoStream,
+    encoded: VideoStream,
 ) -> dict[int, Target]:
-    """The result's streams in the source's order, by the source stream's index.
+    """Add the result's streams in the source's order; return them by the source stream's index.
+
+    Streams that the container cannot store are left out; Matroska covers become attachments.
 
     Args:
-        output: gets the streams.
-        source: the film.
-        video: the same film, probed.
-        model: the first segment's stream.
+        output: the result's container, not yet started.
+        source: the film's container.
+        video: the same film, as probed.
+        encoded: the video stream of the first segment.
     """
     targets, covers = {}, []
     for stream in source.streams:
         if stream.index == video.stream_index:
-            made: Stream = _add_film(output, stream, video, model)
+            made: Stream = _add_film_stream(output, stream, video, encoded)
         elif is_matroska_cover(stream, output.format.name):
             covers.append(stream)
             continue
@@ -62,12 +65,13 @@ def add_streams(
 
 
 def is_matroska_cover(stream: Stream, muxer: str) -> bool:
-    """Whether the stream is a picture attached to a Matroska file: a file in it, no packets."""
+    """Return True if the stream is cover art for Matroska, which stores it as an attached file."""
     attached = bool(stream.disposition & Disposition.attached_pic)
     return attached and muxer in ("matroska", "webm")
 
 
 def _attach_cover(output: av.container.OutputContainer, stream: Stream) -> None:
+    """Add the cover art's first packet to the result as an attached file."""
     name = stream.metadata.get("filename", "cover")
     mimetype = stream.metadata.get("mimetype", "image/jpeg")
     with open_film(Path(stream.container.name.removeprefix("file:"))) as film:
@@ -78,25 +82,26 @@ def _attach_cover(output: av.container.OutputContainer, stream: Stream) -> None:
 
 
 def can_be_copied(stream: Stream, muxer: str) -> bool:
-    """Whether ``muxer`` takes the stream as it is.
+    """Return True if ``muxer`` can store the stream without re-encoding.
 
-    Left out are data tracks of QuickTime files (time code, chapter text), which the muxer makes
-    anew from tags and chapters, and streams of codecs that FFmpeg does not know.
+    False for data tracks of QuickTime files (time code, chapter text), which the muxer creates
+    again from tags and chapters, and for codecs that FFmpeg does not know.
     """
     if stream.type == "attachment":
         return muxer in ("matroska", "webm")
     if stream.type == "data":
         return muxer == "mpegts"
-    known = stream.codec_context is not None  # the stub denies that it may be None
-    return known and takes(muxer, stream.codec_context.codec.canonical_name)
+    known = stream.codec_context is not None  # it may be None, although PyAV's stub denies it
+    return known and muxer_takes_codec(muxer, stream.codec_context.codec.canonical_name)
 
 
-def copied(
+def copied_packets(
     source: av.container.InputContainer, video: VideoInfo, targets: Mapping[int, Target]
 ) -> Iterator[AnyPacket]:
-    """The packets of all other streams, ready to be written, decoding stamps rising strictly.
+    """Yield the packets of all streams in ``targets`` except the video, assigned to the targets.
 
-    They end where the source's structure breaks, as its pictures do.
+    Missing timestamps are filled in, and dts are made strictly increasing per stream. Ends where
+    the source's container is damaged, as its frames do.
     """
     last: dict[int, int] = {}
     for packet in packets(video.path, source):
@@ -118,45 +123,50 @@ def copied(
 
 
 def copy_header(output: av.container.OutputContainer, source: av.container.InputContainer) -> None:
-    """Give the result the source's tags and chapters."""
-    output.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in MADE_TAGS})
+    """Copy the source's global tags (without those that muxers write) and chapters."""
+    output.metadata.update(
+        {k: v for k, v in source.metadata.items() if k.lower() not in MUXER_MADE_TAGS}
+    )
     chapters = source.chapters()
     if chapters:
         output.set_chapters(chapters)
 
 
-def _add_film(
-    output: av.container.OutputContainer, stream: Stream, video: VideoInfo, model: VideoStream
+def _add_film_stream(
+    output: av.container.OutputContainer, stream: Stream, video: VideoInfo, encoded: VideoStream
 ) -> VideoStream:
-    """The film's stream: the source's own description, with the new encoder's header.
+    """Add the result's video stream, with the codec header (extradata) of the segments.
 
-    The source's description brings along what only the container knows: rotation, HDR, stereo.
+    With an unchanged codec the source's stream is the template, which keeps what only the
+    container knows: rotation, HDR, stereo. Not for Dolby Vision, which re-encoding removes.
     """
     assert isinstance(stream, VideoStream)
-    same = model.codec_context.codec.canonical_name == video.codec and not video.dolby_vision
-    template = stream if same else model
+    same_codec = encoded.codec_context.codec.canonical_name == video.codec
+    like_source = same_codec and not video.dolby_vision
+    template = stream if like_source else encoded
     made = output.add_stream_from_template(template, opaque=True)
     context = made.codec_context
-    context.extradata = model.codec_context.extradata
+    context.extradata = encoded.codec_context.extradata
     context.bit_rate = 0
-    context.pix_fmt = model.codec_context.pix_fmt
+    context.pix_fmt = encoded.codec_context.pix_fmt
     made.time_base = video.time_base
     tag = stream.codec_context.codec_tag
     mov = output.format.name in MOV_FAMILY
-    if same and ((mov and tag in _KEPT_TAGS) or video.codec == "rawvideo"):
+    if like_source and ((mov and tag in _KEPT_FOURCCS) or video.codec == "rawvideo"):
         context.codec_tag = tag
     if video.sample_aspect is not None:
         context.sample_aspect_ratio = video.sample_aspect
-    if not same and video.rotation:
+    if not like_source and video.rotation:
         made.set_display_rotation(video.rotation)
     return made
 
 
 def _copy_stream_facts(made: Stream, stream: Stream, video: VideoInfo) -> None:
+    """Copy disposition, tags (the video's without stale ones) and, from MPEG-TS, the PID."""
     made.disposition = stream.disposition
     tags = dict(stream.metadata)
     if stream.index == video.stream_index:
-        tags = {k: v for k, v in tags.items() if not k.startswith(_STALE)}
+        tags = {k: v for k, v in tags.items() if not k.startswith(_STALE_TAG_PREFIXES)}
     made.metadata.update(tags)
     if stream.container.format.name == "mpegts":
         made.id = stream.id

@@ -1,4 +1,4 @@
-"""When each frame of a film is shown, and where decoding may begin."""
+"""Timeline: the presentation timestamps (pts) and keyframes of a film."""
 
 from __future__ import annotations
 
@@ -14,44 +14,41 @@ from erasecore.system.atomic_files import whole_file
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """The stamps of all frames, in presentation order, as one full decode found them.
+    """Timestamps (pts) and keyframes of all frames, in presentation order, from one full decode."""
 
-    Stamps are in the video stream's time base and strictly increasing.
-    """
-
-    pts: NDArray[np.int64]
-    keyframes: NDArray[np.int64]  # indices of frames at which decoding may begin
-    key_sums: NDArray[np.uint32]  # checksum of each keyframe's first plane
-    last_duration: int  # of the last frame, time base units; 0 unknown
-    seekable: bool  # False: some stamps were missing and had to be made up
-    warnings: tuple[str, ...] = ()
+    pts: NDArray[np.int64]  # (N,), video stream's time base, strictly increasing
+    keyframes: NDArray[np.int64]  # (K,), increasing indices of frames where decoding can start
+    key_sums: NDArray[np.uint32]  # (K,), CRC-32 of each keyframe's first plane
+    last_duration: int  # of the last frame, time base units; 0: unknown
+    seekable: bool  # False: stamps in the file are missing or wrong, so a seek cannot be checked
+    warnings: tuple[str, ...] = ()  # sentences for the report
 
     def __len__(self) -> int:
         return len(self.pts)
 
     def key_before(self, index: int) -> int | None:
-        """The last keyframe at or before frame ``index``, ``None`` if there is none."""
+        """Return the index of the last keyframe at or before frame ``index``, or ``None``."""
         place = int(np.searchsorted(self.keyframes, index, side="right")) - 1
         return int(self.keyframes[place]) if place >= 0 else None
 
-    def sum_of(self, keyframe: int) -> int:
-        """The checksum that frame ``keyframe`` must have."""
+    def checksum_of(self, keyframe: int) -> int:
+        """Return the CRC-32 of the first plane of frame ``keyframe``, which must be a keyframe."""
         return int(self.key_sums[int(np.searchsorted(self.keyframes, keyframe))])
 
-    def usual_step(self) -> int:
-        """The commonest distance between two frames, time base units; at least 1."""
+    def median_step(self) -> int:
+        """Return the median distance between two frames, time base units; at least 1."""
         if len(self.pts) < 2:
             return max(1, self.last_duration)
         return max(1, int(np.median(np.diff(self.pts))))
 
     def stamp_of(self, frame: int) -> int:
-        """When ``frame`` is shown, time base units; the film's end for the frame after the last."""
+        """Return the pts of ``frame``, in ticks; for ``frame == len(self)`` the film's end."""
         if frame < len(self.pts):
             return int(self.pts[frame])
-        return int(self.pts[-1]) + (self.last_duration or self.usual_step())
+        return int(self.pts[-1]) + (self.last_duration or self.median_step())
 
     def save(self, path: Path) -> None:
-        """Store it whole at ``path`` (npz)."""
+        """Write the timeline atomically to ``path``, in numpy's npz format."""
         with whole_file(path) as part, part.open("wb") as file:
             np.savez(
                 file,
@@ -64,8 +61,8 @@ class Timeline:
 
     @staticmethod
     def load(path: Path) -> Timeline:
-        """The timeline that was saved at ``path``."""
-        # Read at once: what reads archives takes a disk that fails for a file that is damaged.
+        """Return the timeline that was saved at ``path``."""
+        # Read in one call, so that a failing disk raises OSError and not zipfile's BadZipFile.
         with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return Timeline(
                 pts=stored["pts"],

@@ -1,4 +1,4 @@
-"""The last look at a result before it may be published: everything is there, and in time."""
+"""Check of a result before it is published: frames, timestamps, streams, tags and chapters."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from erasecore.video.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A result that passed: what it is, and what of the source its container could not take."""
+    """A result that passed the check."""
 
     video: VideoInfo
     timeline: Timeline
-    left_out: tuple[str, ...]  # sentences
+    left_out: tuple[str, ...]  # sentences about source streams that the container cannot store
 
 
 def verify(
@@ -36,28 +36,28 @@ def verify(
     *,
     on_frame: Callable[[Frame], None] | None = None,
 ) -> Verified:
-    """The result's description, after it was decoded from the first frame to the last.
+    """Decode the whole result and compare it with the source; return the result's description.
 
     Args:
         source: the film the result was made from.
         result: the file to check.
-        timeline: the source's stamps.
-        on_frame: is given every decoded frame of the result, in order; what it raises goes through.
+        timeline: the source's timestamps.
+        on_frame: callback for every decoded frame of the result, in order; its errors propagate.
 
     Raises:
-        VerifyFailed: a frame, stamp, stream or tag is not what it was in the source.
+        VerifyFailed: a frame, timestamp, stream or tag differs from the source's.
     """
     try:
-        found = replace(probe(result, _limits(source)), threads=source.threads)
+        found = replace(probe(result, _result_limits(source)), threads=source.threads)
     except InputError as error:
         raise VerifyFailed(result, str(error)) from error
-    stamps = _decode(found, on_frame)
+    stamps = _decode_all(found, on_frame)
     left_out = tuple(_compare(source, found, timeline, stamps))
     return Verified(found, stamps, left_out)
 
 
-def _limits(source: VideoInfo) -> LimitSettings:
-    """The source's limits: its result is neither larger nor longer by more than rounding."""
+def _result_limits(source: VideoInfo) -> LimitSettings:
+    """Return the source's limits, with tolerance: 1 % more hours, one more frame and stream."""
     limits = source.limits
     return LimitSettings(
         max_width_px=limits.max_width_px,
@@ -68,8 +68,12 @@ def _limits(source: VideoInfo) -> LimitSettings:
     )
 
 
-def _decode(found: VideoInfo, on_frame: Callable[[Frame], None] | None) -> Timeline:
-    """The result's stamps; every frame was decoded, and none is damaged."""
+def _decode_all(found: VideoInfo, on_frame: Callable[[Frame], None] | None) -> Timeline:
+    """Decode every frame of the result; return its timestamps.
+
+    Raises:
+        VerifyFailed: a frame is damaged, or a timestamp is missing.
+    """
     with FrameReader(found) as reader:
         try:
             for frame in reader:
@@ -88,34 +92,43 @@ def _decode(found: VideoInfo, on_frame: Callable[[Frame], None] | None) -> Timel
 def _compare(
     source: VideoInfo, found: VideoInfo, timeline: Timeline, stamps: Timeline
 ) -> Iterator[str]:
-    """Sentences about what had to be left out, after everything that must agree was found to."""
+    """Compare everything; yield sentences about streams that were left out.
+
+    Raises:
+        VerifyFailed: see :func:`verify`.
+    """
     if len(stamps) != len(timeline):
         raise VerifyFailed(found.path, f"{len(stamps)} frames instead of {len(timeline)}")
-    _same_stamps(source, found, timeline, stamps)
-    _same_picture(source, found)
+    _check_stamps(source, found, timeline, stamps)
+    _check_picture(source, found)
     with (
         open_film(source.path, source.limits) as before,
-        open_film(found.path, _limits(source)) as after,
+        open_film(found.path, _result_limits(source)) as after,
     ):
-        _same_chapters(found.path, before, after)
-        _same_sound_starts(found.path, before, after)
-        yield from _same_streams(source, found, before, after)
+        _check_chapters(found.path, before, after)
+        _check_audio_starts(found.path, before, after)
+        yield from _check_streams(source, found, before, after)
 
 
-def _same_stamps(source: VideoInfo, found: VideoInfo, timeline: Timeline, stamps: Timeline) -> None:
-    """Exact where the result can say it; else within half a tick of the coarser time base."""
+def _check_stamps(
+    source: VideoInfo, found: VideoInfo, timeline: Timeline, stamps: Timeline
+) -> None:
+    """Raise ``VerifyFailed`` if a frame's time differs from the source's.
+
+    Exact if the result's time base divides the source's, else within half a tick of the result's.
+    """
     exact = (source.time_base / found.time_base).denominator == 1
     slack = Fraction(0) if exact else found.time_base / 2
     for index, (was, now) in enumerate(zip(timeline.pts, stamps.pts, strict=True)):
-        off = int(now) * found.time_base - int(was) * source.time_base
-        if abs(off) > slack:
+        error_seconds = int(now) * found.time_base - int(was) * source.time_base
+        if abs(error_seconds) > slack:
             raise VerifyFailed(
-                found.path, f"frame {index} is shown {float(off):+.4f} s from its time"
+                found.path, f"frame {index} is shown {float(error_seconds):+.4f} s from its time"
             )
 
 
-def _same_picture(source: VideoInfo, found: VideoInfo) -> None:
-    """Size, shape, turn and colours must be the source's."""
+def _check_picture(source: VideoInfo, found: VideoInfo) -> None:
+    """Raise ``VerifyFailed`` if size, pixel aspect, rotation or colour tags differ."""
     for name, was, now in (
         ("size", (source.width, source.height), (found.width, found.height)),
         ("sample aspect ratio", _aspect(source), _aspect(found)),
@@ -135,10 +148,10 @@ def _aspect(video: VideoInfo) -> Fraction:
     return video.sample_aspect or Fraction(1)
 
 
-def _same_chapters(
+def _check_chapters(
     path: Path, before: av.container.InputContainer, after: av.container.InputContainer
 ) -> None:
-    """Titles must be the source's, and so must times, but for rounding."""
+    """Raise ``VerifyFailed`` if chapter titles differ, or a start by more than one tick."""
     was, now = before.chapters(), after.chapters()
     titles = [[c["metadata"].get("title", "") for c in chapters] for chapters in (was, now)]
     if titles[0] != titles[1]:
@@ -149,20 +162,24 @@ def _same_chapters(
             raise VerifyFailed(path, "a chapter has moved")
 
 
-def _same_sound_starts(
+def _check_audio_starts(
     path: Path, before: av.container.InputContainer, after: av.container.InputContainer
 ) -> None:
-    """Each sound track must begin when it did: lips and voices stay together."""
-    same = before.format.name == after.format.name
-    slack = Fraction(2 if same else 50, 1000)  # not every container can begin before zero
-    starts = zip(_sound_starts(before), _sound_starts(after), strict=False)
+    """Raise ``VerifyFailed`` if an audio track's start has moved (audio-video synchronisation).
+
+    Tolerance: 2 ms in the same container, 50 ms otherwise, since not every container can store
+    times below zero (encoder delay). Both are guesses.
+    """
+    same_container = before.format.name == after.format.name
+    slack = Fraction(2 if same_container else 50, 1000)
+    starts = zip(_audio_starts(before), _audio_starts(after), strict=False)
     for number, (was, now) in enumerate(starts):
         if abs(was - now) > slack:
             raise VerifyFailed(path, f"sound track {number} begins {float(now - was):+.3f} s off")
 
 
-def _sound_starts(film: av.container.InputContainer) -> list[Fraction]:
-    """When the first packet of every sound track is played, in seconds."""
+def _audio_starts(film: av.container.InputContainer) -> list[Fraction]:
+    """Return the pts of the first packet of every audio track, in seconds, in stream order."""
     starts: dict[int, Fraction] = {}
     tracks = film.streams.audio
     for packet in film.demux(*tracks) if tracks else ():
@@ -173,14 +190,19 @@ def _sound_starts(film: av.container.InputContainer) -> list[Fraction]:
     return [starts[index] for index in sorted(starts)]
 
 
-def _same_streams(
+def _check_streams(
     source: VideoInfo,
     found: VideoInfo,
     before: av.container.InputContainer,
     after: av.container.InputContainer,
 ) -> Iterator[str]:
-    """Sentences about streams that the container cannot take; all others must be there."""
-    roles = source.container == found.container  # each has its own words
+    """Check that all other streams are there; yield a sentence for each one left out.
+
+    Raises:
+        VerifyFailed: a stream that the container can store is missing or altered.
+    """
+    # Containers differ in the languages and dispositions they can store.
+    with_roles = source.container == found.container
     kept: list[Stream] = []
     left_out: list[Stream] = []
     for stream in before.streams:
@@ -188,15 +210,19 @@ def _same_streams(
         cover = is_matroska_cover(stream, found.muxer)
         fits = film or cover or can_be_copied(stream, found.muxer)
         (kept if fits else left_out).append(stream)
-    expected = [_facts(s, film=s.index == source.stream_index, roles=roles) for s in kept]
+    expected = [
+        _stream_signature(s, film=s.index == source.stream_index, with_roles=with_roles)
+        for s in kept
+    ]
     present = [
-        _facts(s, film=s.index == found.stream_index, roles=roles)
+        _stream_signature(s, film=s.index == found.stream_index, with_roles=with_roles)
         for s in after.streams
         if s.type != "data" or found.muxer == "mpegts"
     ]
     if expected != present:
         raise VerifyFailed(found.path, f"its streams are {present}, they were {expected}")
-    remade = len(after.streams.data) if found.muxer in MOV_FAMILY else 0  # time code, chapters
+    # Data tracks that the muxer created again (time code, chapters) do not count as left out.
+    remade = len(after.streams.data) if found.muxer in MOV_FAMILY else 0
     for stream in left_out:
         if stream.type == "data" and remade:
             remade -= 1
@@ -205,11 +231,14 @@ def _same_streams(
         yield f"{kind} was left out: {found.muxer} cannot hold it"
 
 
-def _facts(stream: Stream, *, film: bool, roles: bool) -> tuple[str, ...]:
-    """What must be the same of a stream, in words."""
+def _stream_signature(stream: Stream, *, film: bool, with_roles: bool) -> tuple[str, ...]:
+    """Return what must not change: type, codec (except of the film), language, name, disposition.
+
+    Language and disposition are empty without ``with_roles``.
+    """
     codec = (
         "" if film or stream.codec_context is None else stream.codec_context.codec.canonical_name
     )
-    language = stream.metadata.get("language", "und") if roles else ""
+    language = stream.metadata.get("language", "und") if with_roles else ""
     name = stream.metadata.get("filename", "")
-    return (stream.type, codec, language, name, str(int(stream.disposition)) if roles else "")
+    return (stream.type, codec, language, name, str(int(stream.disposition)) if with_roles else "")

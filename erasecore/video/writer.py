@@ -1,4 +1,4 @@
-"""Segments: spans of the film, encoded, each a finished file."""
+"""Segment writer: encodes one span of the film into a file of its own (a resumable checkpoint)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from erasecore.settings import EncodeSettings
 from erasecore.system.atomic_files import whole_file
 from erasecore.video.color import Planes
-from erasecore.video.containers import holds
+from erasecore.video.containers import muxer_takes_encoder
 from erasecore.video.encoders import EncoderPlan, plan_encoder
 from erasecore.video.formats import layout_of, views
 from erasecore.video.probe import VideoInfo
@@ -26,16 +26,16 @@ from erasecore.video.reader import Frame
 
 
 class SegmentWriter:
-    """Encodes one segment into ``path``; a context manager.
+    """Encoder of one segment; a context manager that writes ``path`` atomically.
 
-    Inside a segment time is the frame's number; ``assemble`` puts the film's own stamps back. The
-    file appears whole when the block ends well, and not at all when it raises.
+    The pts in a segment are frame numbers; ``assemble`` restores the film's timestamps. The file
+    appears complete when the ``with`` block succeeds, and not at all when it raises.
 
     Args:
-        path: the segment's file; Matroska, whatever its name.
-        like: the film it is a segment of.
-        settings: how to encode.
-        lean: whether the encoder is to look ahead less than it likes to, to save memory.
+        path: the segment's file; Matroska in most cases, whatever its name.
+        like: the film that the segment belongs to.
+        settings: codec, quality, preset and threads.
+        lean: save memory with a short encoder lookahead.
     """
 
     def __init__(
@@ -46,14 +46,16 @@ class SegmentWriter:
         self._threads = settings.threads
         self._plan = plan_encoder(like, settings, lean=lean)
         self._count = 0
-        self._file = ExitStack()
+        self._cleanup = ExitStack()
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
 
     def __enter__(self) -> Self:
-        part = self._file.enter_context(whole_file(self._path))
-        # Matroska holds nearly all codecs, players read it, and a torn one is told at once.
-        muxer = next(m for m in ("matroska", "nut", "mov") if holds(m, self._plan.encoder))
+        part = self._cleanup.enter_context(whole_file(self._path))
+        # Matroska stores nearly all codecs, players read it, and a truncated file is recognised.
+        muxer = next(
+            m for m in ("matroska", "nut", "mov") if muxer_takes_encoder(m, self._plan.encoder)
+        )
         self._container = av.open(str(part.absolute()), "w", format=muxer)
         self._stream = _add_encoder(self._container, self._plan, self._video, self._threads)
         return self
@@ -64,7 +66,7 @@ class SegmentWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._file:  # on any error that leaves this block the file is removed
+        with self._cleanup:  # any error that leaves this block removes the partial file
             try:
                 if error is None:
                     self._finish()
@@ -74,35 +76,42 @@ class SegmentWriter:
                 raise error
 
     def write(self, picture: av.VideoFrame, *, cut: bool = False) -> None:
-        """Append one picture, in presentation order. Its stamp and picture type are overwritten.
+        """Encode one frame, in presentation order; its pts and picture type are overwritten.
 
         Args:
-            picture: the next one.
-            cut: whether a shot begins with it.
+            picture: the next frame.
+            cut: True for the first frame of a shot, which becomes a keyframe (x264 only).
         """
         assert self._container is not None
         assert self._stream is not None
-        picture = _in_format(picture, self._plan.pix_fmt)
+        picture = _converted(picture, self._plan.pix_fmt)
         picture.time_base = 1 / self._plan.rate
         picture.pts = self._count
         picture.duration = 1
-        # Any type but none would be an order, the source's as well.
-        picture.pict_type = PictureType.I if cut and self._plan.told_cuts else PictureType.NONE
+        # The encoder obeys any type but NONE, also the one that the source's decoder has set.
+        picture.pict_type = (
+            PictureType.I if cut and self._plan.forces_keyframes else PictureType.NONE
+        )
         self._count += 1
         self._container.mux(self._stream.encode(picture))
 
     def _close(self, *, broken: bool) -> None:
-        """Let go of the file; a fault that follows from an earlier one is not raised."""
+        """Close the container; with ``broken``, drop errors that follow from the first one."""
         container, self._container, self._stream = self._container, None, None
         if container is None:
             return
         try:
             container.close()
         except av.error.FFmpegError:
-            if not broken:  # else it is the same fault again, and the first one counts
+            if not broken:
                 raise
 
     def _finish(self) -> None:
+        """Flush the encoder.
+
+        Raises:
+            ValueError: no frame was written.
+        """
         assert self._container is not None
         assert self._stream is not None
         if not self._count:
@@ -111,21 +120,21 @@ class SegmentWriter:
 
 
 def writable(frame: Frame) -> tuple[av.VideoFrame, Planes]:
-    """A deep copy of the frame's picture, and views of its planes that may be written to.
+    """Return a deep copy of the frame's picture, and writable views of its planes.
 
-    Colour tags, field flags and side data (captions, HDR) come along.
+    FFmpeg's ``copy`` filter keeps colour tags, field flags and side data (captions, HDR).
     """
     picture = frame.picture
     graph = av.filter.Graph()
     graph.threads = 1
-    facts = {
+    buffer_args = {
         "video_size": f"{picture.width}x{picture.height}",
         "pix_fmt": picture.format.name,
         "time_base": str(picture.time_base or Fraction(1, 1000)),
         "colorspace": int(picture.colorspace),
         "range": int(picture.color_range),
     }
-    entry = graph.add("buffer", ":".join(f"{key}={value}" for key, value in facts.items()))
+    entry = graph.add("buffer", ":".join(f"{key}={value}" for key, value in buffer_args.items()))
     copy, leave = graph.add("copy"), graph.add("buffersink")
     graph.link_nodes(entry, copy, leave).configure()
     graph.vpush(picture)
@@ -137,7 +146,7 @@ def writable(frame: Frame) -> tuple[av.VideoFrame, Planes]:
 def _add_encoder(
     container: av.container.OutputContainer, plan: EncoderPlan, video: VideoInfo, threads: int
 ) -> VideoStream:
-    """The segment's stream, its encoder told everything the film says about its pictures."""
+    """Add the segment's stream: encoder of ``plan``, with the film's size, aspect, colour tags."""
     stream = container.add_stream(plan.encoder, rate=plan.rate, options=plan.options)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
@@ -146,7 +155,7 @@ def _add_encoder(
     context.time_base = 1 / plan.rate
     context.gop_size = plan.gop_frames
     context.thread_count = threads
-    context.thread_type = ThreadType.AUTO  # "slice" alone would have x264 cut pictures up
+    context.thread_type = ThreadType.AUTO  # with SLICE alone x264 would split frames into slices
     if video.sample_aspect is not None:
         context.sample_aspect_ratio = video.sample_aspect
     context.color_range = video.color.range
@@ -159,10 +168,10 @@ def _add_encoder(
     return stream
 
 
-def _in_format(picture: av.VideoFrame, wanted: str) -> av.VideoFrame:
-    """The picture in the encoder's format, its range untouched."""
+def _converted(picture: av.VideoFrame, wanted: str) -> av.VideoFrame:
+    """Return the picture in the pixel format ``wanted``, without a change of colour range."""
     if picture.format.name == wanted:
         return picture
     full = picture.format.name.startswith("yuvj") or picture.color_range == 2
-    span = "JPEG" if full else "MPEG"
-    return picture.reformat(format=wanted, src_color_range=span, dst_color_range=span)
+    color_range = "JPEG" if full else "MPEG"
+    return picture.reformat(format=wanted, src_color_range=color_range, dst_color_range=color_range)
