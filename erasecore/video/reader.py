@@ -185,7 +185,7 @@ class FrameReader:
         return frame
 
     def _matches_timeline(self, picture: av.VideoFrame | None) -> bool:
-        """Return True if ``picture`` (``None``: the end) is what the timeline has at this position."""
+        """Return True if ``picture`` (``None``: the end) is what the timeline has here."""
         timeline = self.timeline()
         if picture is None:
             return self._position == len(timeline)

@@ -1,1 +1,1 @@
-"""Where model weights lie and whether they are intact. Loads none, downloads none."""
+"""Model weights: their layout on disk and integrity check (SHA-256). Loads and downloads none."""

@@ -1,8 +1,8 @@
-"""What was fetched: the manifest beside the weights, and whether the files are still the same.
+"""Manifest of the downloaded weights, and the integrity check against it (SHA-256).
 
-``manifest.json`` lies in the models folder and travels with it: names, sizes and SHA-256 of the
-files, and where each repository came from. When a file was last found to match is remembered in the
-state folder (size, times, inode): so a start costs a few ``stat`` calls, not the reading of 10 GB.
+``manifest.json`` lies in the models folder and is moved with it: names, sizes and SHA-256 of the
+files, and the origin of each repository. A cache of verified files (size, times, inode) lies in
+the state folder, so that a start costs a few ``stat`` calls instead of reading 10 GB.
 """
 
 from __future__ import annotations
@@ -24,73 +24,76 @@ from erasecore.weights.layout import PARTS, Weights, local_choice, locate
 
 log = structlog.get_logger(__name__)
 
-MANIFEST = "manifest.json"
-STAMPS = "weights.json"
-HASH_BYTES = 8 << 20
-_MOST_BYTES = 4 << 20  # of either file of ours
+MANIFEST = "manifest.json"  # in the models folder
+STAMPS = "weights.json"  # in the state folder
+HASH_BYTES = 8 << 20  # read at once while hashing, 8 MiB; guess
+_MAX_JSON_BYTES = 4 << 20  # read of either JSON file at most, 4 MiB; guess
 
 Tick = Callable[[], object]
-"""Called every few megabytes of hashing: a sign of life."""
+"""Heartbeat callback, called after every ``HASH_BYTES`` hashed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the files of one repository came from."""
+    """Origin of one repository's files."""
 
-    source: str
-    repository: str
-    asked: str  # the revision that was asked for; empty: the main branch
-    revision: str  # the one that was fetched: a commit, where the source tells one
-    fetched_at: float
+    source: str  # the hub
+    repository: str  # its name on the hub
+    asked: str  # configured revision; empty: the main branch
+    revision: str  # fetched revision: a commit, if the hub names one
+    fetched_at: float  # seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One file as it was when it was fetched."""
+    """Size and hash of one file when it was downloaded."""
 
-    repository: str  # a key of ``weights.REPOSITORIES``
+    repository: str  # key of ``layout.REPOSITORIES``
     size_bytes: int
-    sha256: str
+    sha256: str  # hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything that was fetched; names are relative to the models folder."""
+    """Record of everything that was downloaded; file names are relative to the models folder."""
 
     repositories: dict[str, Provenance] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
 
     def of(self, repository: str) -> dict[str, FileRecord]:
-        """The files of one repository."""
-        return {name: one for name, one in self.files.items() if one.repository == repository}
+        """Return the files of one repository, by name."""
+        return {
+            name: record for name, record in self.files.items() if record.repository == repository
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A file's outside at the moment when its content was found to match."""
+    """Signature of a file (size, times, inode) when its content was last verified."""
 
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
     inode: int
-    sha256: str
-    verified_at: float
+    sha256: str  # hexadecimal
+    verified_at: float  # seconds since the epoch
 
 
 Stamps = dict[str, Stamp]
+"""Stamps of files, by their names relative to the models folder."""
 
 
 def read_manifest(models: Path) -> Manifest | None:
-    """What was fetched into ``models``; none where nothing was.
+    """Return the manifest in the models folder, ``None`` if there is none.
 
     Raises:
-        WeightsDamaged: there is a manifest, and it cannot be read.
+        WeightsDamaged: the manifest cannot be read.
     """
     try:
-        raw = _read(models / MANIFEST)
+        raw = _read_json(models / MANIFEST)
         return Manifest(
-            {key: Provenance(**one) for key, one in raw["repositories"].items()},
-            {name: _record(one) for name, one in raw["files"].items()},
+            {key: Provenance(**origin) for key, origin in raw["repositories"].items()},
+            {name: _file_record(record) for name, record in raw["files"].items()},
         )
     except FileNotFoundError:
         return None
@@ -98,48 +101,49 @@ def read_manifest(models: Path) -> Manifest | None:
         raise WeightsDamaged(models, {MANIFEST: f"cannot be read ({error})"}) from error
 
 
-def _record(raw: Mapping[str, Any]) -> FileRecord:
+def _file_record(raw: Mapping[str, Any]) -> FileRecord:
     return FileRecord(str(raw["repository"]), int(raw["size_bytes"]), str(raw["sha256"]))
 
 
 def write_manifest(models: Path, manifest: Manifest) -> None:
-    """Put ``manifest`` beside the weights, whole and durably."""
-    _write(models / MANIFEST, {"version": 1, **asdict(manifest)})
+    """Write ``manifest`` into the models folder, atomically and synced to disk."""
+    _write_json(models / MANIFEST, {"version": 1, **asdict(manifest)})
 
 
 def read_stamps(state: Path, models: Path) -> Stamps:
-    """When each file below ``models`` was last found to match; what cannot be read is forgotten."""
+    """Return the stamps of the files below ``models``; empty if unreadable or of another folder."""
     try:
-        raw = _read(state / STAMPS)
+        raw = _read_json(state / STAMPS)
         if raw["models"] != str(models):
             return {}
-        return {name: Stamp(**one) for name, one in raw["files"].items()}
+        return {name: Stamp(**stamp) for name, stamp in raw["files"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
 def write_stamps(state: Path, models: Path, stamps: Stamps) -> None:
-    """Remember ``stamps`` where that is possible; without, the next start takes longer."""
-    content = {"models": str(models), "files": {name: asdict(one) for name, one in stamps.items()}}
+    """Write ``stamps`` into the state folder; if that fails, the next start hashes all files."""
+    files = {name: asdict(stamp) for name, stamp in stamps.items()}
+    content = {"models": str(models), "files": files}
     try:
-        _write(state / STAMPS, content)
+        _write_json(state / STAMPS, content)
     except (OSError, DiskFull) as error:
         log.debug("weights.not_remembered", state=str(state), error=str(error))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        raw: dict[str, Any] = json.loads(file.read(_MOST_BYTES))
+        raw: dict[str, Any] = json.loads(file.read(_MAX_JSON_BYTES))
     return raw
 
 
-def _write(path: Path, content: Mapping[str, object]) -> None:
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
     with whole_file(path) as part:
         part.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def sha256_of(path: Path, tick: Tick) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal; calls ``tick`` after every ``HASH_BYTES``."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(HASH_BYTES):
@@ -150,9 +154,9 @@ def sha256_of(path: Path, tick: Tick) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What became of looking at the files: what is wrong with which, and stamps of all others."""
+    """Result of an integrity check: a problem for each bad file, a stamp for each good one."""
 
-    faults: dict[str, str]
+    faults: dict[str, str]  # file name -> problem, the rest of a sentence, e.g. "is missing"
     stamps: Stamps
 
 
@@ -165,15 +169,15 @@ def examine(
     full: bool = False,
     tick: Tick = lambda: None,
 ) -> Examination:
-    """Compare the files below ``models`` with ``records``.
+    """Compare the files below ``models`` with ``records``; unchanged files are not hashed again.
 
     Args:
         models: the models folder.
-        records: what should be there.
-        stamps: when it was last found to be.
+        records: expected files, by name relative to ``models``.
+        stamps: signatures from the last check; a file that still has its own counts as verified.
         now: seconds since the epoch, for the new stamps.
-        full: hash every file, even one that has not been touched since.
-        tick: called now and then while bytes are hashed.
+        full: hash every file, regardless of ``stamps``.
+        tick: heartbeat callback during hashing.
     """
     faults: dict[str, str] = {}
     kept: Stamps = {}
@@ -190,7 +194,7 @@ def examine(
 def _examine_file(
     path: Path, record: FileRecord, known: Stamp | None, now: float, tick: Tick
 ) -> Stamp | str:
-    """A stamp of the file, or what is wrong with it."""
+    """Return the file's stamp if its content is that of ``record``, else the problem as text."""
     try:
         status = path.stat()
         if status.st_size != record.size_bytes:
@@ -208,26 +212,32 @@ def _examine_file(
 
 
 def stamp_of(status: os.stat_result, sha256: str, now: float) -> Stamp:
-    """The stamp of a file whose content has just been found to be ``sha256``."""
+    """Return the stamp of a file whose content was verified as ``sha256`` at the time ``now``."""
     times = status.st_mtime_ns, status.st_ctime_ns
     return Stamp(status.st_size, *times, status.st_ino, sha256, now)
 
 
 def strangers(models: Path, records: Mapping[str, FileRecord]) -> dict[str, str]:
-    """Files that would be loaded though they were never fetched, and what is to be said of them."""
+    """Return files that would be loaded but are not in the manifest, each with a problem text."""
     chosen = [name for part in PARTS.values() for name in local_choice(models, part).files]
     return {name: "was not fetched; remove it" for name in chosen if name not in records}
 
 
 def proven(host: HostSettings, *, now: float, tick: Tick = lambda: None) -> Weights:
-    """Where the weights lie, after making sure that they are what was fetched.
+    """Return the paths of the weights, after checking that they are the downloaded files.
 
-    Files that have not been touched since they were last found to match are not read again. A
-    folder that was filled by hand and has no manifest is taken as it is, and the log says so.
+    Files with an unchanged stamp are not read again. A folder that was filled by hand and has no
+    manifest is accepted without a check, with a warning in the log.
+
+    Args:
+        host: names the models folder and the state folder.
+        now: seconds since the epoch.
+        tick: heartbeat callback during hashing.
 
     Raises:
-        WeightsMissing: not everything is there.
-        WeightsDamaged: something is, but is not what was fetched.
+        WeightsMissing: no models folder is configured, or files are missing.
+        WeightsDamaged: files differ from the manifest or are not in it.
+        FolderError: the models folder cannot be read.
     """
     if not host.models:
         raise WeightsMissing(Path("models.folder"), list(PARTS))
