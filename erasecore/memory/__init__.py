@@ -1,1 +1,1 @@
-"""Out of memory: recognising it, the ladder of smaller steps, giving memory back."""
+"""Out of memory (OOM): recognition, the ladder of smaller batches, release of memory."""

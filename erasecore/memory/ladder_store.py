@@ -1,7 +1,7 @@
-"""Rungs that were enough, kept in the state folder; rungs at work, noted in the job's folder.
+"""Ladder store in files: rungs that fitted in the state folder, running rungs in the job's folder.
 
-Each site has a small file of its own, replaced as a whole, so that several workers may write at
-once. What cannot be read is as good as not there; what cannot be written costs a few tries again.
+Each workload has a small file of its own, replaced atomically, so that several workers may write at
+once. Unreadable files count as absent; a failed write only costs repeated tries later.
 """
 
 from __future__ import annotations
@@ -26,81 +26,86 @@ log = structlog.get_logger(__name__)
 
 FOLDER = "rungs"  # in the state folder
 NOTES = "rungs.json"  # in a job's folder
-_VERSION = 1
-_MAX_NAME = 100
+_VERSION = 1  # of both JSON formats; files of other versions are ignored
+_MAX_NAME_CHARACTERS = 100  # of a file's stem; guess, file systems allow 255 bytes
 
 
 class FileLadderStore:
-    """The book of one worker; see ``batching.Book``.
+    """Ladder store of one worker, in JSON files; implements ``ladder.LadderStore``.
 
     Args:
-        state: the folder of what outlives jobs; ``None``: nothing is remembered.
+        state: the state folder; ``None``: rungs are not remembered from film to film.
     """
 
     def __init__(self, state: Path | None = None) -> None:
         self._folder = None if state is None else state / FOLDER
         self._notes_file: Path | None = None
         self._rungs_down = 0
-        self._earlier: dict[str, Any] = {}  # notes of the attempts before this one
+        self._earlier_notes: dict[str, Any] = {}  # notes of the attempts before this one
         self._notes: dict[str, Any] = {}
 
     def begin(self, job: Path, rungs_down: int) -> None:
-        """Open the notes of the film whose folder is ``job``.
+        """Read the notes that earlier attempts left in the job's folder.
 
         Args:
-            job: its folder.
-            rungs_down: how many rungs it has to go down because attempts at it were killed.
+            job: the film's job folder.
+            rungs_down: total number of rungs to go down because attempts were killed; 0: none was.
         """
         self._notes_file, self._rungs_down = job / NOTES, rungs_down
-        self._earlier = _read(self._notes_file)
-        self._notes = dict(self._earlier)
+        self._earlier_notes = _read_json(self._notes_file)
+        self._notes = dict(self._earlier_notes)
 
-    def read(self, site: WorkloadKey) -> RungState | None:
-        """Where the work of ``site`` stands, if that is known."""
-        raw = {} if self._folder is None else _read(self._file(site))
-        if raw.get("site") != str(site):
+    def read(self, key: WorkloadKey) -> RungState | None:
+        """Return the remembered state of a workload, ``None`` if absent or unreadable."""
+        raw = {} if self._folder is None else _read_json(self._state_file(key))
+        if raw.get("site") != str(key):
             return None
         try:
             return RungState(str(raw["rung"]), int(raw["successes"]), int(raw["patience"]))
         except (KeyError, TypeError, ValueError):
             return None
 
-    def write(self, site: WorkloadKey, standing: RungState) -> None:
-        """Keep it for films to come."""
+    def write(self, key: WorkloadKey, state: RungState) -> None:
+        """Store the state for later films; not written if the folder cannot be locked."""
         if self._folder is None:
             return
-        content = {"version": _VERSION, "site": str(site), **asdict(standing)}
-        with _locked(self._folder) as mine:
-            if mine:
-                _write(self._file(site), content)
+        content = {"version": _VERSION, "site": str(key), **asdict(state)}
+        with _locked(self._folder) as locked:
+            if locked:
+                _write_json(self._state_file(key), content)
 
-    def note(self, site: WorkloadKey, rung: str) -> None:
-        """Keep it for a later attempt at this film, should this one be killed now."""
-        if self._notes_file is not None and site.on_host:
-            self._notes[str(site)] = {"rung": rung, "rungs_down": self._rungs_down}
-            _write(self._notes_file, {"version": _VERSION, **self._notes})
+    def note(self, key: WorkloadKey, rung: str) -> None:
+        """Note in the job's folder that ``rung`` is about to run; host memory only."""
+        if self._notes_file is not None and key.on_host:
+            self._notes[str(key)] = {"rung": rung, "rungs_down": self._rungs_down}
+            _write_json(self._notes_file, {"version": _VERSION, **self._notes})
 
-    def killed_attempt(self, site: WorkloadKey) -> KilledAttempt | None:
-        """How earlier attempts at this film ended, if they were killed."""
-        if not self._rungs_down or not site.on_host:
+    def killed_attempt(self, key: WorkloadKey) -> KilledAttempt | None:
+        """Return the rung noted by a killed attempt, and how far below it to start.
+
+        ``None`` if none was killed, and for GPU memory, whose shortage kills no process. ``lower``
+        is ``rungs_down`` less the part that the noting attempt had already gone down.
+        """
+        if not self._rungs_down or not key.on_host:
             return None
-        noted = self._earlier.get(str(site))
-        if not isinstance(noted, dict):
+        note = self._earlier_notes.get(str(key))
+        if not isinstance(note, dict):
             return KilledAttempt("", self._rungs_down)
-        rung, before = noted.get("rung"), noted.get("rungs_down")
-        if not isinstance(rung, str) or not isinstance(before, int):
+        rung, noted_rungs_down = note.get("rung"), note.get("rungs_down")
+        if not isinstance(rung, str) or not isinstance(noted_rungs_down, int):
             return KilledAttempt("", self._rungs_down)
-        return KilledAttempt(rung, max(0, self._rungs_down - before))
+        return KilledAttempt(rung, max(0, self._rungs_down - noted_rungs_down))
 
-    def _file(self, site: WorkloadKey) -> Path:
+    def _state_file(self, key: WorkloadKey) -> Path:
+        """Return the path of a workload's state file, its key in plain characters."""
         assert self._folder is not None
-        plain = re.sub(r"[^A-Za-z0-9]+", "-", str(site)).strip("-")[:_MAX_NAME]
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", str(key)).strip("-")[:_MAX_NAME_CHARACTERS]
         return self._folder / f"{plain}.json"
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Keep other workers from writing in ``folder``; false where it cannot be locked."""
+    """Hold an exclusive lock (flock) on ``folder``; yields False where it cannot be locked."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -110,7 +115,7 @@ def _locked(folder: Path) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:  # a filesystem without locks
+        except OSError:  # a file system without locks
             yield False
         else:
             yield True
@@ -118,7 +123,8 @@ def _locked(folder: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> dict[str, Any]:
+    """Return the file's object; empty if absent, unreadable or of another version."""
     try:
         raw = json.loads(file.read_bytes())
     except (OSError, ValueError):
@@ -126,7 +132,8 @@ def _read(file: Path) -> dict[str, Any]:
     return raw if isinstance(raw, dict) and raw.get("version") == _VERSION else {}
 
 
-def _write(file: Path, content: dict[str, Any]) -> None:
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    """Replace the file atomically; failures are only logged, at DEBUG."""
     try:
         with whole_file(file) as part:
             part.write_text(json.dumps(content, indent=1), encoding="utf-8")

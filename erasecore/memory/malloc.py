@@ -1,4 +1,4 @@
-"""Memory that is free, given back to the system: a worker lives for months."""
+"""Return of freed memory to the operating system: glibc malloc and CUDA cache, for long runs."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ import gc
 import sys
 from contextlib import suppress
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's names for what it may be told
-_LARGE_BYTES = 4 << 20  # a frame that an encoder looks ahead at, a clip's planes: no single array
-_KEPT_BYTES = 64 << 20  # at the end of the heap, as glibc itself would keep by then
+_M_TRIM_THRESHOLD = -1  # parameter number of mallopt(3)
+_M_MMAP_THRESHOLD = -3  # parameter number of mallopt(3)
+_MMAP_THRESHOLD_BYTES = 4 << 20
+"""Blocks from 4 MiB are mapped: an encoder's lookahead frames, a clip's planes, not small arrays.
+
+About 100 MB less at the peak of a 1080p film; at 1 MiB it costs 2 % CPU (docs/decisions.md, 81).
+"""
+_TRIM_THRESHOLD_BYTES = 64 << 20
+"""Free bytes kept at the end of the heap, 64 MiB: twice glibc's largest mmap threshold."""
 
 
 def map_large_blocks() -> None:
-    """Have the C library give large pieces back the moment they are freed, in this process.
+    """Make glibc allocate large blocks of this process by mmap, so that free() unmaps them at once.
 
-    Left alone, glibc puts pieces of up to 32 MB among the small ones as soon as one such piece was
-    freed. What is large comes and goes with each clip and segment, what is small stays, and the
-    holes between fit the next clip less and less.
+    By default glibc raises its mmap threshold up to 32 MB after such a block was freed, and then
+    puts large blocks among the small ones on the heap. Large blocks last for a clip or a segment,
+    small ones stay: the heap becomes fragmented and grows.
     """
     with suppress(OSError, AttributeError):  # no glibc
         library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        library.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
+        library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)
 
 
 def trim_heap() -> None:
-    """Have the C library return what it keeps in reserve.
+    """Collect reference cycles, and make glibc return free heap pages to the system (malloc_trim).
 
-    A few objects that refer to each other can hold hundreds of megabytes of pixels, and Python
-    counts objects, not bytes, before it looks for such cycles. glibc in turn holds on to freed
-    pages between other allocations.
+    A cycle of a few objects can hold hundreds of megabytes of pixels, but Python triggers its
+    garbage collector by the number of objects, not by bytes.
     """
     gc.collect()
     with suppress(OSError, AttributeError):  # no glibc
@@ -38,8 +43,8 @@ def trim_heap() -> None:
 
 
 def free_memory() -> None:
-    """Give back all that nothing refers to, on the host and on the graphics card."""
+    """Release unreferenced memory on the host and, if torch uses CUDA, its cache on the GPU."""
     trim_heap()
-    torch = sys.modules.get("torch")  # not imported for it: it takes seconds and hundreds of MB
+    torch = sys.modules.get("torch")  # never imported here: takes seconds and hundreds of MB
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

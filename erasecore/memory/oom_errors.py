@@ -1,7 +1,7 @@
-"""Which faults mean that memory ran out, and which that the graphics card is lost to this process.
+"""Classification of exceptions: out of memory (host or GPU), and lost or broken GPU.
 
-Every library says it in its own way. Nothing is imported for it: an error can only come from a
-library that is loaded, and is told by its type's name and module, its code and its text.
+Libraries report these in different ways. None is imported here: an error is recognised by the name
+and module of its type, its code and its text.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from erasecore.errors import OutOfMemory
 
 
 class GpuFailure(StrEnum):
-    """What has become of a graphics card, as far as this process is concerned."""
+    """State of the GPU after an error that this process cannot recover from."""
 
-    LOST = "lost"  # a fresh process can use it
-    BROKEN = "broken"  # or there is none: the operator must look
+    LOST = "lost"  # the CUDA context is lost; a new process can use the GPU
+    BROKEN = "broken"  # broken or absent; the operator must act
 
 
-_MOST_CHARACTERS = 300
+_MAX_LINE_CHARACTERS = 300  # of an error's text in logs and reports; guess
 _CV_NO_MEMORY = -4  # cv::Error::StsNoMem
 _CUDA_NO_MEMORY = 2  # cudaErrorMemoryAllocation
 
-_SHORT_OF_MEMORY = tuple(
+# Parts of error texts, lower case, that mean out of memory.
+_OUT_OF_MEMORY_TEXTS = tuple(
     text.lower()
     for text in (
         # torch on any device
@@ -34,15 +35,15 @@ _SHORT_OF_MEMORY = tuple(
         "CUDA driver error: out of memory",
         "DefaultCPUAllocator: can't allocate memory",
         "DefaultCPUAllocator: not enough memory",
-        # A slice of a card (MIG) cannot ask how much is free, and fails while it writes its error.
+        # On a MIG slice torch cannot query the free memory and fails while it writes the OOM error.
         "NVML_SUCCESS == r INTERNAL ASSERT",
-        # The libraries below it, which allocate for themselves.
+        # CUDA libraries below torch, which allocate for themselves
         "CUBLAS_STATUS_ALLOC_FAILED",
-        "CUBLAS_STATUS_NOT_INITIALIZED",  # its handle found no room
+        "CUBLAS_STATUS_NOT_INITIALIZED",  # no memory for its handle
         "CUDNN_STATUS_ALLOC_FAILED",
         "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
         "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
-        "CUDNN_STATUS_NOT_SUPPORTED",  # no algorithm is left that needs so little workspace
+        "CUDNN_STATUS_NOT_SUPPORTED",  # no algorithm whose workspace fits into the free memory
         "CUSOLVER_STATUS_ALLOC_FAILED",
         "CUSPARSE_STATUS_ALLOC_FAILED",
         "CUFFT_ALLOC_FAILED",
@@ -51,11 +52,12 @@ _SHORT_OF_MEMORY = tuple(
         "std::bad_alloc",
         "bad allocation",
         "Cannot allocate memory",
-        "can't start new thread",  # there is no room for its stack
+        "can't start new thread",  # no memory for its stack
     )
 )
 
-_CARD_LOST = tuple(
+# Parts of error texts, lower case, after which the process's CUDA context is unusable.
+_GPU_LOST_TEXTS = tuple(
     text.lower()
     for text in (
         "an illegal memory access was encountered",
@@ -76,7 +78,8 @@ _CARD_LOST = tuple(
     )
 )
 
-_CARD_BROKEN = tuple(
+# Parts of error texts, lower case, of a GPU that no process can use.
+_GPU_BROKEN_TEXTS = tuple(
     text.lower()
     for text in (
         "uncorrectable ECC error",
@@ -92,55 +95,56 @@ _CARD_BROKEN = tuple(
     )
 )
 
-_LOST_CODES = frozenset({700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 999})
-_BROKEN_CODES = frozenset({46, 100, 214, 220, 802, 803})
-"""Values of ``cudaError_t`` that no later call in the same process can get past."""
+# Values of ``cudaError_t`` with the same meanings; sticky: every later call in the process fails.
+_GPU_LOST_CODES = frozenset({700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 999})
+_GPU_BROKEN_CODES = frozenset({46, 100, 214, 220, 802, 803})
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error``, or what it came from, says that memory ran out.
+    """Return True if ``error``, or an error in its cause chain, means out of memory.
 
-    A card that is lost says so first: what follows from it, a failing allocation included, is no
-    shortage.
+    False if the chain reports a lost GPU: failing allocations are a consequence then.
     """
-    chain = list(_chain(error))
-    if any(_gpu_failure_in(one) for one in chain):
+    chain = list(_error_chain(error))
+    if any(_own_gpu_failure(link) for link in chain):
         return False
-    return any(_is_shortage(one) for one in chain)
+    return any(_says_out_of_memory(link) for link in chain)
 
 
 def gpu_failure(error: BaseException) -> GpuFailure | None:
-    """What ``error``, or what it came from, says of the graphics card; nothing: it can be used on.
+    """Return the GPU failure in the cause chain of ``error``, ``None`` if the GPU is still usable.
 
-    After such an error every later call in this process fails too, so the process must end.
+    After a failure every later CUDA call in this process fails too, so the process must end.
     """
-    faults = {_gpu_failure_in(one) for one in _chain(error)}
-    if GpuFailure.BROKEN in faults:
+    failures = {_own_gpu_failure(link) for link in _error_chain(error)}
+    if GpuFailure.BROKEN in failures:
         return GpuFailure.BROKEN
-    return GpuFailure.LOST if GpuFailure.LOST in faults else None
+    return GpuFailure.LOST if GpuFailure.LOST in failures else None
 
 
 def first_line(error: BaseException) -> str:
-    """The error in a line: its type, and how its text begins."""
+    """Return the error's type and the first line of its text, at most 300 characters."""
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"[:_MOST_CHARACTERS].removesuffix(": ")
+    return f"{type(error).__name__}: {lines[0]}"[:_MAX_LINE_CHARACTERS].removesuffix(": ")
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those it was raised from or while handling."""
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, its cause or context, and so on (``__cause__``, ``__context__``)."""
     seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        yield one
-        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (
+            None if current.__suppress_context__ else current.__context__
+        )
 
 
-def _is_shortage(error: BaseException) -> bool:
-    """Whether this error, its causes aside, says that the host's or a card's memory ran out."""
-    if isinstance(error, OutOfMemory):  # of a ladder within the work
+def _says_out_of_memory(error: BaseException) -> bool:
+    """Return True if this error alone, without its causes, means that RAM or GPU memory ran out."""
+    if isinstance(error, OutOfMemory):  # raised by a nested ladder
         return error.on_host
-    if isinstance(error, MemoryError):  # numpy's and PyAV's are its children
+    if isinstance(error, MemoryError):  # also those of numpy and PyAV, which are subclasses
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
@@ -151,27 +155,31 @@ def _is_shortage(error: BaseException) -> bool:
         kind.__name__ == "OutOfMemoryError" or getattr(error, "error_code", None) == _CUDA_NO_MEMORY
     ):
         return True
-    return _is_technical(error) and _says(error, _SHORT_OF_MEMORY)
+    return _is_library_error(error) and _text_contains(error, _OUT_OF_MEMORY_TEXTS)
 
 
-def _gpu_failure_in(error: BaseException) -> GpuFailure | None:
-    """What this error, its causes aside, says of the graphics card."""
-    if not isinstance(error, RuntimeError):  # torch's are RuntimeErrors, all of them
+def _own_gpu_failure(error: BaseException) -> GpuFailure | None:
+    """Return the GPU failure that this error alone, without its causes, reports."""
+    if not isinstance(error, RuntimeError):  # all of torch's errors are
         return None
     code = getattr(error, "error_code", None)
-    if code in _BROKEN_CODES or _says(error, _CARD_BROKEN):
+    if code in _GPU_BROKEN_CODES or _text_contains(error, _GPU_BROKEN_TEXTS):
         return GpuFailure.BROKEN
-    if code in _LOST_CODES or _says(error, _CARD_LOST):
+    if code in _GPU_LOST_CODES or _text_contains(error, _GPU_LOST_TEXTS):
         return GpuFailure.LOST
     return None
 
 
-def _is_technical(error: BaseException) -> bool:
-    """Whether an error's text is a library's, and cannot be a sender's or one of our sentences."""
+def _is_library_error(error: BaseException) -> bool:
+    """Return True if the error is of a type whose text libraries write, not senders or our code.
+
+    These are all errors of onnxruntime, RuntimeError, OSError and ImportError.
+    """
     from_onnxruntime = type(error).__module__.startswith("onnxruntime")
     return from_onnxruntime or isinstance(error, RuntimeError | OSError | ImportError)
 
 
-def _says(error: BaseException, texts: tuple[str, ...]) -> bool:
-    said = str(error).lower()
-    return any(text in said for text in texts)
+def _text_contains(error: BaseException, texts: tuple[str, ...]) -> bool:
+    """Return True if the error's text contains one of ``texts``, which are lower case."""
+    message = str(error).lower()
+    return any(text in message for text in texts)

@@ -180,11 +180,11 @@ def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:
 REMEMBER = """
 import sys
 from pathlib import Path
-from erasecore.batching import Standing
-from erasecore.rungbook import RungBook
+from erasecore.memory.ladder import RungState
+from erasecore.memory.ladder_store import FileLadderStore
 from tests.unit.test_ladder import RUNGS, SITE
 for _ in range(30):
-    RungBook(Path(sys.argv[1])).write(SITE, Standing(RUNGS[int(sys.argv[2])].name))
+    FileLadderStore(Path(sys.argv[1])).write(SITE, RungState(RUNGS[int(sys.argv[2])].name))
 """
 
 

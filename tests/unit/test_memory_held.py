@@ -34,10 +34,10 @@ from erasecore.detect.detector import RapidOcrDetector
 
 detector = RapidOcrDetector(threads=1)
 for _ in range(3):
-    detector.find(np.zeros((544, 960, 3), np.uint8))
+    detector.detect(np.zeros((544, 960, 3), np.uint8))
 before = resident()
 for height in 3 * [*range(96, 512, 64)]:
-    detector.find(np.zeros((height, 960, 3), np.uint8))
+    detector.detect(np.zeros((height, 960, 3), np.uint8))
 print(resident() - before)
 """
 
@@ -52,7 +52,7 @@ def held(script: str) -> int:
 
 def test_large_pieces_are_given_back_though_small_ones_between_them_stay() -> None:
     """Twenty pieces of 8 MiB leave nothing behind but the small ones that were made among them."""
-    told = "from erasecore.memory.malloc import part_with_large_pieces\npart_with_large_pieces()\n"
+    told = "from erasecore.memory.malloc import map_large_blocks\nmap_large_blocks()\n"
     assert held(told + PIECES) < 8 * MIB
 
 
