@@ -1,3 +1,3 @@
-"""Turns a film with burned-in subtitles into one without; knows no folder and no daemon."""
+"""Removal of burned-in (hard-coded) subtitles from a film; independent of the daemon."""
 
 __version__ = "0.1.0"

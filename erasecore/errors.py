@@ -1,7 +1,7 @@
-"""Every fault that comes from outside, as a class that says who can put it right.
+"""Error classes; the remedy of each one says who can correct it: sender, operator, nobody or us.
 
-Retry, exit code, folder and alert follow from the class and its remedy; nobody parses the text.
-The text names the file (or the place) and the next step, so that it can be shown as it stands.
+Retry, exit code, target folder and alert follow from the class and its remedy; no code parses the
+text. The text names the file or place and the next step, so that it can be shown unchanged.
 """
 
 from __future__ import annotations
@@ -13,36 +13,41 @@ from pathlib import Path
 from typing import ClassVar
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-"""How the system says that a disk, or a quota of it, is full."""
+"""Error numbers for a full disk or an exhausted quota."""
 AWAY = (
     *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV),
     *(errno.ENXIO, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EREMOTEIO),
     *(errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ENOLINK, errno.ECOMM),
     *(errno.EPIPE, errno.ESHUTDOWN, errno.EPROTO, errno.EROFS),
 )
-"""What a disk or a share answers that is on its way out: nothing is wrong with the film."""
+"""Error numbers for a failing disk or an unreachable share; the film itself is not at fault."""
 
 
 class Remedy(StrEnum):
-    """Who can put an error right."""
+    """Person or action that can correct an error."""
 
     RETRY = "retry"  # nobody: try again later
-    FIX_INPUT = "fix-input"  # whoever sent the file
-    FIX_HOST = "fix-host"  # the operator: disk, weights, GPU, rights
-    FIX_CODE = "fix-code"  # us
+    FIX_INPUT = "fix-input"  # the sender of the file
+    FIX_HOST = "fix-host"  # the operator: disk, weights, GPU, permissions
+    FIX_CODE = "fix-code"  # the developers
 
 
 class EraseError(Exception):
-    """A fault with a remedy; ``str(error)`` is a sentence for the person who can mend it."""
+    """Base of all our errors; ``str(error)`` is a sentence for the person who can correct it."""
 
     remedy: ClassVar[Remedy] = Remedy.FIX_CODE
 
 
 class InputError(EraseError):
-    """Something is wrong with the film (or its sidecar); sending a better one mends it."""
+    """The film, or a file beside it, cannot be used; the sender must send a better one.
+
+    Args:
+        path: the file.
+        sentence: the problem and the next step; the file's name is put before it.
+    """
 
     remedy = Remedy.FIX_INPUT
-    may_be_unfinished: ClassVar[bool] = False  # so looks a film, too, that is still being copied
+    may_be_unfinished: ClassVar[bool] = False  # True: a film still being copied fails like this too
 
     def __init__(self, path: Path, sentence: str) -> None:
         self.path = path
@@ -51,7 +56,7 @@ class InputError(EraseError):
 
 
 def show_name(path: Path) -> str:
-    """The file's name with everything unprintable escaped, safe for logs and terminals."""
+    """Return the file's name with unprintable characters escaped, safe for logs and terminals."""
     name = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
@@ -117,7 +122,7 @@ class UnknownCodec(InputError):
 
 
 class StreamsNotCopyable(InputError):
-    """What the film says of its sound or its other streams cannot be written again."""
+    """The sound or another stream cannot be copied into the result: its parameters are invalid."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
@@ -128,12 +133,12 @@ class StreamsNotCopyable(InputError):
 
 
 class LimitExceeded(InputError):
-    """The film is larger than the operator allows."""
+    """The film exceeds one of the operator's limits."""
 
-    def __init__(self, path: Path, what: str, found: float, limit: float, key: str) -> None:
+    def __init__(self, path: Path, quantity: str, found: float, limit: float, key: str) -> None:
         super().__init__(
             path,
-            f"{what} is {found:g}, above the limit of {limit:g}; send a smaller film, "
+            f"{quantity} is {found:g}, above the limit of {limit:g}; send a smaller film, "
             f"or let the operator raise {key}.",
         )
 
@@ -150,7 +155,7 @@ class ChangingVideo(InputError):
 
 
 class JumpingTimes(InputError):
-    """The time stamps fall back in the middle of the film: several recordings in one file."""
+    """The time stamps jump back in the middle of the film: several recordings in one file."""
 
     def __init__(self, path: Path, frame: int, back_seconds: float) -> None:
         super().__init__(
@@ -161,14 +166,14 @@ class JumpingTimes(InputError):
 
 
 class UnsafeFile(InputError):
-    """Not a plain regular file: a link, a device, a pipe, a folder."""
+    """The file is not a regular file, but a link, a device, a pipe or a folder."""
 
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(path, f"it is {kind}, not a regular file; copy the film itself.")
 
 
 class TextRemains(InputError):
-    """Text is still seen after the second pass, and ``on_residual`` is ``failed``."""
+    """Text is still detected after the second pass, and ``on_residual`` is ``failed``."""
 
     def __init__(self, path: Path, events: int, times: str) -> None:
         places = "place" if events == 1 else "places"
@@ -180,18 +185,18 @@ class TextRemains(InputError):
 
 
 class BadMask(InputError):
-    """The mask named for a film cannot be used."""
+    """The mask that a settings file names for a film cannot be used."""
 
-    def __init__(self, path: Path, mask: str, what: str) -> None:
-        super().__init__(path, f"its mask {mask} {what}; send a better one, or none.")
+    def __init__(self, path: Path, mask: str, problem: str) -> None:
+        super().__init__(path, f"its mask {mask} {problem}; send a better one, or none.")
 
 
 class BadSubtitleFile(InputError):
     """The ``.srt`` beside a film, which says when text may appear, cannot be used."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, problem: str) -> None:
         super().__init__(
-            path, f"the .srt beside it {what}; mend it, or take it away to have all searched."
+            path, f"the .srt beside it {problem}; mend it, or take it away to have all searched."
         )
 
 
@@ -206,7 +211,7 @@ class BadSidecar(InputError):
 
 
 class HostError(EraseError):
-    """Something is wrong with this machine; the operator mends it and the queue goes on."""
+    """This machine has a problem; the queue pauses until the operator has corrected it."""
 
     remedy = Remedy.FIX_HOST
 
@@ -224,15 +229,15 @@ class FolderError(HostError):
 
 
 class ClaimRefused(FolderError):
-    """A film, or any film of its folder, may not be taken out of the inbox."""
+    """A film, or any film of a folder, cannot be moved out of the inbox: permissions, or in use."""
 
 
 class FolderGone(FolderError):
-    """A folder is not the one that it was: its share is not mounted."""
+    """A folder is missing or not the one known from before: its share is probably not mounted."""
 
 
 class DiskFull(HostError):
-    """A folder has no room left."""
+    """The disk of a folder, or its quota, is full."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -242,38 +247,46 @@ class DiskFull(HostError):
 
 
 class EngineMissing(HostError):
-    """The configured engine cannot be built here."""
+    """The configured engine cannot be created on this machine."""
 
     def __init__(self, name: str, sentence: str) -> None:
         super().__init__(f"engine {name}: {sentence}")
 
 
 MEND = "`subtitle-eraser models fetch`"
-_TOLD_FILES = 3
+"""Command that downloads missing weights and replaces damaged ones."""
+_MAX_NAMED_FILES = 3  # in one sentence; the others are only counted
 
 
 class WeightsMissing(HostError):
-    """Not all weights of the diffusion engine are there."""
+    """Weights of the diffusion engine are missing."""
 
     def __init__(self, models: Path, missing: Sequence[str]) -> None:
         self.missing = tuple(missing)
-        more = f" and {len(missing) - _TOLD_FILES} more" if len(missing) > _TOLD_FILES else ""
-        lacking = ", ".join(missing[:_TOLD_FILES]) + more
+        unnamed = len(missing) - _MAX_NAMED_FILES
+        more = f" and {unnamed} more" if unnamed > 0 else ""
+        lacking = ", ".join(missing[:_MAX_NAMED_FILES]) + more
         super().__init__(f"{models}: lacks {lacking}; run {MEND}, or set engine: propagate.")
 
 
 class WeightsDamaged(HostError):
-    """Weights are not the files that were fetched."""
+    """Weights differ from the files that were downloaded, or cannot be read.
+
+    Args:
+        models: the models folder.
+        faults: file name -> its problem, e.g. "is missing".
+    """
 
     def __init__(self, models: Path, faults: Mapping[str, str]) -> None:
         self.faults = dict(faults)
-        told = [f"{name} {what}" for name, what in list(faults.items())[:_TOLD_FILES]]
-        more = f"; and {len(faults) - _TOLD_FILES} more" if len(faults) > _TOLD_FILES else ""
-        super().__init__(f"{models}: {'; '.join(told)}{more}. Run {MEND}, which mends just that.")
+        named = [f"{name} {problem}" for name, problem in list(faults.items())[:_MAX_NAMED_FILES]]
+        unnamed = len(faults) - _MAX_NAMED_FILES
+        more = f"; and {unnamed} more" if unnamed > 0 else ""
+        super().__init__(f"{models}: {'; '.join(named)}{more}. Run {MEND}, which mends just that.")
 
 
 class NoRoom(HostError):
-    """Less is free than what is to be fetched."""
+    """The disk has not enough free space for the weights to download."""
 
     def __init__(self, path: Path, needed_bytes: int, free_bytes: int) -> None:
         super().__init__(
@@ -283,7 +296,7 @@ class NoRoom(HostError):
 
 
 class HubUnreachable(HostError):
-    """The hub does not answer, or not as it should."""
+    """The hub (download server) does not answer, or answers with an error."""
 
     def __init__(self, hub: str, detail: str, key: str) -> None:
         super().__init__(
@@ -293,7 +306,7 @@ class HubUnreachable(HostError):
 
 
 class HubRefused(HostError):
-    """The hub wants to know who asks, or does not let them have it."""
+    """The hub requires a token, or does not give this account access to the repository."""
 
     def __init__(self, hub: str, repository: str, detail: str, token: str) -> None:
         super().__init__(
@@ -305,12 +318,12 @@ class HubRefused(HostError):
 class NotOnHub(HostError):
     """The hub has no such repository, revision or file."""
 
-    def __init__(self, hub: str, what: str, key: str) -> None:
-        super().__init__(f"{hub}: {what}; correct {key} in the configuration.")
+    def __init__(self, hub: str, problem: str, key: str) -> None:
+        super().__init__(f"{hub}: {problem}; correct {key} in the configuration.")
 
 
 class DownloadDamaged(HostError):
-    """What came is not what the hub had announced."""
+    """A downloaded file does not have the hash or size that the hub announced."""
 
     def __init__(self, hub: str, name: str) -> None:
         super().__init__(
@@ -320,15 +333,15 @@ class DownloadDamaged(HostError):
 
 
 class BadWeights(HostError):
-    """A file of an engine's weights does not hold what the networks need."""
+    """A weights file is unreadable or does not contain the tensors that the networks need."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, problem: str) -> None:
         self.path = path
-        super().__init__(f"{path}: {what}; put back the published file, or run {MEND}.")
+        super().__init__(f"{path}: {problem}; put back the published file, or run {MEND}.")
 
 
 class DeviceBroken(HostError):
-    """The graphics card is broken, gone or taken: no process can use it as it is."""
+    """The graphics card is broken, missing or busy: no process can use it."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -341,17 +354,17 @@ class DeviceBroken(HostError):
 
 
 class WorkerLost(EraseError):
-    """The worker process ended or fell silent in the middle of an attempt."""
+    """The worker process ended, or sent no heartbeat for too long, in the middle of an attempt."""
 
     remedy = Remedy.RETRY
 
 
 class OutOfMemory(EraseError):
-    """Memory ran out even in the smallest pieces; a quieter moment may do.
+    """Memory ran out even with the smallest batches; it may suffice when the machine is less busy.
 
     Args:
-        sentence: what ran out, and the way out.
-        on_host: whether it was the machine's own memory, not that of a graphics card.
+        sentence: the problem and the next step.
+        on_host: True for the machine's RAM, False for the memory of a graphics card.
     """
 
     remedy = Remedy.RETRY
@@ -362,7 +375,7 @@ class OutOfMemory(EraseError):
 
 
 class DeviceLost(EraseError):
-    """The graphics card is lost to this process; a fresh one can use it again."""
+    """This process can no longer use the graphics card (CUDA context lost); a new worker can."""
 
     remedy = Remedy.RETRY
 
@@ -372,11 +385,11 @@ class DeviceLost(EraseError):
         )
 
 
-# --- us ---------------------------------------------------------------------------------------
+# --- the developers ---------------------------------------------------------------------------
 
 
 class VerifyFailed(EraseError):
-    """The result is not what it must be; it is not published."""
+    """The result failed its check against the source; it is not published."""
 
     def __init__(self, path: Path, detail: str) -> None:
         self.path = path

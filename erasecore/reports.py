@@ -1,4 +1,4 @@
-"""What the pipeline says about its work: plain frozen records, standard library only."""
+"""Progress and report records of the pipeline: plain and frozen, standard library only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """A step of the pipeline, in order."""
+    """Steps of the pipeline, in order."""
 
     PROBE = "probe"
     DETECT = "detect"
@@ -18,10 +18,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One sign of life: which stage, and how far through the job."""
+    """Progress report, also the worker's heartbeat."""
 
     stage: Stage
-    job_share: float  # 0 to 1 of the whole job
+    job_share: float  # finished share of the whole job, 0 to 1
     frames_done: int  # of the film, in this stage
     frames_total: int  # 0 while unknown
     pixels: int = 0  # width x height of the film; 0 while unknown
@@ -29,42 +29,42 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class EventReport:
-    """One subtitle that was erased."""
+    """One erased subtitle (event)."""
 
     start: int  # first frame
     stop: int  # first frame after it
     start_seconds: float
     stop_seconds: float
-    box_xyxy: tuple[int, int, int, int]  # pixels of the stored picture
-    share_unblended: float  # of its ink pixels: solved from a translucent layer
-    share_propagated: float  # of its ink pixels: copied from other frames
-    share_invented: float  # of its ink pixels: filled in space
-    confidence: float  # 0 to 1
-    text: str = ""  # what it said; empty: not read, or in a script that cannot be read
-    text_score: float = 0.0  # 0 to 1: how sure the recogniser was
-    ink_found: bool = True  # False: nothing was told from the picture, and nothing changed
-    residual: bool = False  # text is still seen in its place
-    passes: int = 1  # 2: text was left after the first, and stronger hypotheses were tried
-    share_diffused: float = 0.0  # of its ink pixels: made up by the diffusion network
+    box_xyxy: tuple[int, int, int, int]  # bounding box, pixels of the stored picture, half-open
+    share_unblended: float  # share of its ink pixels solved from a translucent layer, 0 to 1
+    share_propagated: float  # share of its ink pixels copied from other frames, 0 to 1
+    share_invented: float  # share of its ink pixels inpainted within the frame, 0 to 1
+    confidence: float  # mean confidence of the filled pixels, 0 to 1
+    text: str = ""  # recognised text; empty: not read, or in a script that the OCR cannot read
+    text_score: float = 0.0  # confidence of the OCR, 0 to 1
+    ink_found: bool = True  # False: no ink was separated from the picture, no pixel was changed
+    residual: bool = False  # True: text is still detected there in the result
+    passes: int = 1  # 2: text was left after the first pass, and larger masks were tried
+    share_diffused: float = 0.0  # share of its ink pixels made by the diffusion network, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
 class LadderReport:
-    """In which pieces one kind of work was done, so that it fitted the memory."""
+    """Out-of-memory fallback of one workload in a film; see ``erasecore.memory.ladder``."""
 
-    work: str  # what was worked on: engine, size, device
-    rung: str  # the lowest that was needed
-    position: int  # of that rung; 0 is the one that needs the most memory
-    rungs: int  # how many there are
-    steps_down: int  # rungs gone down in this film because memory ran out
+    work: str  # engine, picture size and device
+    rung: str  # name of the lowest rung used
+    position: int  # index of that rung; 0 needs the most memory
+    rungs: int  # number of rungs on the ladder
+    steps_down: int  # number of steps down in this film because memory ran out
 
 
 @dataclass(frozen=True, slots=True)
 class EraseReport:
-    """One film, done."""
+    """Report of one finished film."""
 
-    untouched: bool  # no subtitle was found: the result is the source, byte for byte
-    result: str  # the result's file name inside the job's folder
+    untouched: bool  # True: no subtitle was found, the result is the source, byte for byte
+    result: str  # file name of the result in the job's folder
     engine: str
     width: int
     height: int
@@ -72,11 +72,11 @@ class EraseReport:
     duration_seconds: float
     video_codec: str
     segments: int
-    segments_resumed: int  # finished by an earlier attempt and not done again
+    segments_resumed: int  # segments reused from an earlier attempt (checkpoints)
     events: tuple[EventReport, ...] = ()
-    residual_events: int = 0  # events in whose place text is still found in the result
-    psnr_outside: float | None = None  # result against source away from the ink, dB
-    seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall seconds
-    warnings: tuple[str, ...] = ()
-    memory: tuple[LadderReport, ...] = ()  # what was done in smaller pieces than usual
-    frames_diffused: int = 0  # frames in which the diffusion network made pixels up
+    residual_events: int = 0  # number of events where text is still detected in the result
+    psnr_outside: float | None = None  # PSNR in dB of the result against the source, off the ink
+    seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall-clock seconds
+    warnings: tuple[str, ...] = ()  # sentences
+    memory: tuple[LadderReport, ...] = ()  # workloads that used smaller batches than usual
+    frames_diffused: int = 0  # number of frames with pixels made by the diffusion network

@@ -1,7 +1,8 @@
-"""What may be asked of one job: plain frozen records, standard library only.
+"""Settings of a job: plain frozen records, standard library only.
 
-The daemon reads them from ``config.yaml`` and from the settings files beside films; everything
-below ``erasecore`` receives them as values. Every field's default is the product's default.
+The daemon reads them from ``config.yaml`` and from the settings files beside films; ``erasecore``
+receives them as values. Each field's default is the product's default; its number is a guess unless
+a source is named.
 """
 
 from __future__ import annotations
@@ -10,28 +11,28 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 BUILT_IN_ENGINES = ("auto", "propagate", "diffueraser")
-"""What ``EraseSettings.engine`` may name, beside a module and factory of the operator's own."""
+"""Values of ``EraseSettings.engine``, besides a plug-in of the operator (module and factory)."""
 
 
 class Codec(StrEnum):
-    """Which codec the result's video is encoded with."""
+    """Video codec of the result."""
 
-    SOURCE = "source"  # the source's own family
+    SOURCE = "source"  # the source's own codec
     H264 = "h264"
     HEVC = "hevc"
     AV1 = "av1"
 
 
 class OnResidual(StrEnum):
-    """What becomes of a film in which text is still seen after the second pass."""
+    """Treatment of a film in which text is still detected after the second pass."""
 
-    DONE = "done"  # it is published, with a warning in its report
-    FAILED = "failed"  # it is not; the original goes to failed/
+    DONE = "done"  # published, with a warning in its report
+    FAILED = "failed"  # not published; the original goes to failed/
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A rectangle of the stored picture, in fractions of its width and height."""
+    """Rectangle of the stored picture, in fractions of its width and height, 0 to 1."""
 
     left: float
     top: float
@@ -39,13 +40,13 @@ class Region:
     bottom: float
 
     def holds(self, x: float, y: float) -> bool:
-        """Whether a place, in the same fractions, lies in it."""
+        """Return True if the point, in the same fractions, lies inside; edges included."""
         return self.left <= x <= self.right and self.top <= y <= self.bottom
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A half-open range of the film, in seconds on the clock that players show."""
+    """Half-open time range ``[start, stop)``, in seconds on the clock that players show."""
 
     start_seconds: float
     stop_seconds: float
@@ -53,27 +54,27 @@ class TimeRange:
 
 @dataclass(frozen=True, slots=True)
 class DetectSettings:
-    """Where, when and how text is looked for."""
+    """Settings of text detection: sampling, resolution, regions and times."""
 
-    every_seconds: float = 0.25  # between two frames that are searched for text
-    side_px: int = 640  # longer side of the picture the detector sees
-    min_seconds: float = 0.4  # shorter appearances are not subtitles
-    regions: tuple[Region, ...] = ()  # empty: everywhere a caption may be
-    times: tuple[TimeRange, ...] = ()  # lines that show then are erased whole; empty: all lines
+    every_seconds: float = 0.25  # distance between two frames that are searched for text
+    side_px: int = 640  # longer side of the detector's input picture
+    min_seconds: float = 0.4  # text shown for less time is not taken for a subtitle
+    regions: tuple[Region, ...] = ()  # where subtitles may be; empty: the usual caption zones
+    times: tuple[TimeRange, ...] = ()  # lines visible then are erased completely; empty: all lines
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeSettings:
-    """How the result is encoded."""
+    """Settings of the result's video encoder."""
 
     codec: Codec = Codec.SOURCE
-    crf: float = 16.0  # constant rate factor; lower is better and larger
-    preset: str = "medium"  # the x264/x265 name; mapped for other encoders
+    crf: float = 16.0  # constant rate factor on x264's scale, 0 to 51; lower is better and larger
+    preset: str = "medium"  # speed, an x264/x265 name; mapped for other encoders
     threads: int = 0  # 0: as many as the worker may use
 
 
 class Precision(StrEnum):
-    """The type that the diffusion networks compute in."""
+    """Floating-point type (dtype) of the diffusion networks."""
 
     AUTO = "auto"  # float16 on a GPU, float32 on a CPU
     FLOAT32 = "float32"
@@ -83,39 +84,41 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DiffusionSettings:
-    """How the diffusion engine works, and where."""
+    """Settings of the diffusion engine."""
 
-    min_invented_share: float = 0.05  # of a window's ink; up to it propagate's fill stays
-    min_error_levels: float = 4.0  # invented pixels that err less, as expected, count as recovered
-    steps: int = 2  # of denoising
-    seed: int = 20  # of the noise; another one makes other pixels up
-    require_gpu: bool = False  # films wait for a GPU rather than be worked on by the CPU
+    # Share of a window's ink that is invented and uncertain; windows up to it are not diffused.
+    min_invented_share: float = 0.05
+    # Expected error, in 8-bit levels, above which invented pixels are uncertain; 4 levels: 36 dB.
+    min_error_levels: float = 4.0
+    steps: int = 2  # denoising steps; the PCM weights are made for 2
+    seed: int = 20  # of the noise; other seeds give other pixels
+    require_gpu: bool = False  # True: films wait for a GPU instead of running on the CPU
     precision: Precision = Precision.AUTO
-    channels_last: bool = False  # the order of the networks' memory; faster on some GPUs
-    compile: bool = False  # torch.compile: minutes at the first film of a size, faster from then on
-    allow_propagate: bool = True  # where nothing fits into memory, propagate's fill stays
+    channels_last: bool = False  # torch.channels_last memory format; faster on some GPUs
+    compile: bool = False  # torch.compile: minutes for the first film of a size, faster afterwards
+    allow_propagate: bool = True  # keep propagate's fill if diffusion does not fit into memory
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """What a film may be; beyond it the film is refused, never half done."""
+    """Limits of a film; a larger one is refused before any work is done on it."""
 
     max_width_px: int = 8192
     max_height_px: int = 8192
-    max_streams: int = 100
-    max_hours: float = 12.0
+    max_streams: int = 100  # of all kinds
+    max_hours: float = 12.0  # duration
     max_frames: int = 2_600_000  # 12 hours at 60 frames a second
 
 
 @dataclass(frozen=True, slots=True)
 class EraseSettings:
-    """Everything that may differ from job to job."""
+    """All settings that may differ from job to job."""
 
-    engine: str = "auto"
-    priority: int = 0  # higher goes first
-    segment_seconds: float = 15.0  # one resumable unit; a cut nearby moves its border
-    mask: str = ""  # a file beside the settings file that names it; see ``Companions``
-    srt: bool = True  # whether the erased text is read and kept as a subtitle file
+    engine: str = "auto"  # one of BUILT_IN_ENGINES or a plug-in
+    priority: int = 0  # -1000 to 1000; higher goes first
+    segment_seconds: float = 15.0  # length of a segment (checkpoint); a nearby cut moves its border
+    mask: str = ""  # file name, relative to the settings file; see ``Companions``; empty: none
+    srt: bool = True  # recognise the erased text (OCR) and write it as a subtitle file
     on_residual: OnResidual = OnResidual.DONE
     detect: DetectSettings = field(default_factory=DetectSettings)
     encode: EncodeSettings = field(default_factory=EncodeSettings)
@@ -125,16 +128,16 @@ class EraseSettings:
 
 @dataclass(frozen=True, slots=True)
 class Companions:
-    """Files that say more about one film: absolute paths, empty where there is none."""
+    """Files beside a film that narrow the search for its subtitles; absolute paths, empty: none."""
 
-    cues: str = ""  # a subtitle file: when text may appear
-    mask: str = ""  # a picture or a film: what is to be erased, in place of what is found
+    cues: str = ""  # subtitle file: the times at which text may appear
+    mask: str = ""  # picture or film with the pixels to erase; replaces detection
 
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """What a worker is told of the machine it runs on; empty where there is none."""
+    """Settings of the machine that a worker runs on."""
 
-    models: str = ""  # the folder of weights, an absolute path; see ``erasecore.weights``
-    state: str = ""  # a folder for what is remembered from film to film, an absolute path
-    threads: int = 0  # for everything that splits its work; 0: as many as there are cores
+    models: str = ""  # folder of the weights, absolute path, see ``erasecore.weights``; empty: none
+    state: str = ""  # folder of data kept from film to film, absolute path; empty: none
+    threads: int = 0  # of all parallel work; 0: one per CPU core

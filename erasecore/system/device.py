@@ -1,12 +1,13 @@
-"""What there is to compute on, told without loading what computes."""
+"""Detection of a GPU without importing torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_NVIDIA = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
+# Files of NVIDIA's Linux driver; /dev/dxg is that of WSL.
+_NVIDIA_DRIVER_FILES = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
 
 
 def nvidia_driver() -> bool:
-    """Whether a driver for NVIDIA's GPUs is there; only then is it worth asking torch."""
-    return any(Path(place).exists() for place in _NVIDIA)
+    """Return True if an NVIDIA driver is loaded; without one torch need not be imported."""
+    return any(Path(file).exists() for file in _NVIDIA_DRIVER_FILES)

@@ -1,7 +1,7 @@
-"""Named places where the program can be made to die, so that tests can prove it may.
+"""Failpoints: named places where a test can crash the process, to prove that it recovers.
 
-Every step that changes a folder is followed by ``fault_point(NAME)``. Which of them is
-armed, if any, is decided by whoever runs the pipeline; unarmed, one costs a comparison.
+Every step that changes a folder is followed by ``failpoint(NAME)``. The caller of the pipeline arms
+one of them at most; an unarmed one costs a string comparison.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ ERASE_FAILPOINTS = (
     "subtitles.after_file",
     "copy.after_result",
 )
+"""Names of all failpoints in ``erasecore``, for tests that go through them."""
 
 
 def die() -> None:
-    """End this process as a power cut would."""
+    """Kill this process with SIGKILL, without cleanup, as a power cut would."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class _Switch:
-    """Which fault point is armed in this process, and what happens there."""
+class _Armed:
+    """The armed failpoint of this process, and its action."""
 
-    armed = ""
+    name = ""  # empty: none is armed
     action: Callable[[], None] = staticmethod(die)
 
 
 def arm(name: str, action: Callable[[], None] = die) -> None:
-    """Make the fault point ``name`` perform ``action``; an empty name disarms."""
-    _Switch.armed = name
-    _Switch.action = staticmethod(action)
+    """Run ``action`` when execution reaches the failpoint ``name``; an empty name disarms."""
+    _Armed.name = name
+    _Armed.action = staticmethod(action)
 
 
 def failpoint(name: str) -> None:
-    """Go on, unless ``name`` is the armed fault point."""
-    if name == _Switch.armed:
-        _Switch.action()
+    """Run the armed action if ``name`` is the armed failpoint, else do nothing."""
+    if name == _Armed.name:
+        _Armed.action()

@@ -1,4 +1,4 @@
-"""How far a job is: stages weighted by the time they usually take, told at most so often."""
+"""Progress of a job: stages are weighted by their usual share of its time."""
 
 from __future__ import annotations
 
@@ -10,77 +10,86 @@ from contextlib import contextmanager
 from erasecore.reports import Progress, Stage
 
 Observe = Callable[[Progress], None]
+"""Progress callback, also the job's heartbeat."""
 
-_SHARES = {  # of a job's time, measured on 720p and 1080p films
+_STAGE_SHARES = {  # share of a job's time, in order, sum 1; measured on 720p and 1080p films
     Stage.PROBE: 0.01,
     Stage.DETECT: 0.19,
     Stage.ERASE: 0.68,
     Stage.ASSEMBLE: 0.02,
     Stage.VERIFY: 0.10,
 }
-_SCOUT_SHARE = 0.5  # of a segment's progress; encoding is the rest
+_RECOVERY_SHARE = 0.5  # share of recovery in a segment's progress, encoding is the rest; guess
 
 
 class ProgressReporter:
-    """Turns steps of stages into ``Progress``; may be used from several threads."""
+    """Converts frame counts of stages into ``Progress``, never falling; thread-safe.
+
+    Args:
+        observe: progress callback, called on every report.
+    """
 
     def __init__(self, observe: Observe) -> None:
         self._observe = observe
         self._lock = threading.Lock()
         self._furthest = 0.0
-        self.pixels = 0  # width x height of the film, once it is known
+        self.pixels = 0  # width x height of the film; 0 until probed
 
     def report(self, stage: Stage, done: float, total: float) -> None:
-        """Say that ``done`` of ``total`` frames of ``stage`` are through (total 0: unknown)."""
+        """Report that ``done`` of ``total`` frames of ``stage`` are finished (total 0: unknown)."""
         share = min(1.0, done / total) if total > 0 else 0.0
-        before = sum(_SHARES[earlier] for earlier in _SHARES if _order(earlier) < _order(stage))
+        before = sum(
+            _STAGE_SHARES[earlier]
+            for earlier in _STAGE_SHARES
+            if _stage_index(earlier) < _stage_index(stage)
+        )
         with self._lock:
-            self._furthest = max(self._furthest, before + share * _SHARES[stage])
-            told = Progress(stage, self._furthest, int(done), int(total), self.pixels)
-            self._observe(told)
+            self._furthest = max(self._furthest, before + share * _STAGE_SHARES[stage])
+            progress = Progress(stage, self._furthest, int(done), int(total), self.pixels)
+            self._observe(progress)
 
 
 class EraseMeter:
-    """Adds up the progress of scouting and encoding the frames of a film.
+    """Progress counter of the erase stage: recovered and encoded frames of a film.
 
     Args:
-        total: the film's frames.
-        done: those that an earlier attempt has finished.
-        reporter: told after every step.
+        total: number of frames of the film.
+        done: number of frames that an earlier attempt has finished.
+        reporter: receives the progress after every step.
     """
 
     def __init__(self, total: int, done: int, reporter: ProgressReporter) -> None:
         self._reporter, self._total = reporter, total
-        self._scouted = self._encoded = float(done)
+        self._recovered = self._encoded = float(done)
 
     def scouted(self, frames: float) -> None:
-        """So many more frames are recovered."""
-        self._scouted += frames
+        """Add ``frames`` whose background is recovered (scouted, before encoding)."""
+        self._recovered += frames
         self._report()
 
     def encoded(self, frames: float) -> None:
-        """So many more frames are stored."""
+        """Add ``frames`` that are encoded and stored."""
         self._encoded += frames
         self._report()
 
     def _report(self) -> None:
-        done = _SCOUT_SHARE * self._scouted + (1 - _SCOUT_SHARE) * self._encoded
+        done = _RECOVERY_SHARE * self._recovered + (1 - _RECOVERY_SHARE) * self._encoded
         self._reporter.report(Stage.ERASE, done, self._total)
 
 
 class Clock:
-    """How long each stage took on the wall, in seconds."""
+    """Stopwatch: wall-clock time of each stage."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}  # by stage value, rounded to 1 ms
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Time the block as ``stage``."""
-        begun = time.monotonic()
+        """Measure the ``with`` block as ``stage``; nothing is stored if it raises."""
+        started = time.monotonic()
         yield
-        self.seconds[stage.value] = round(time.monotonic() - begun, 3)
+        self.seconds[stage.value] = round(time.monotonic() - started, 3)
 
 
-def _order(stage: Stage) -> int:
-    return list(_SHARES).index(stage)
+def _stage_index(stage: Stage) -> int:
+    return list(_STAGE_SHARES).index(stage)

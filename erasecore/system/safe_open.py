@@ -1,4 +1,4 @@
-"""Opening files that anybody may have put there: regular ones only, links not followed."""
+"""Safe opening of untrusted files: symbolic links are not followed, FIFOs do not block."""
 
 from __future__ import annotations
 
@@ -9,37 +9,39 @@ from pathlib import Path
 
 from erasecore.errors import AWAY
 
-_NOT_OPENED = (errno.ENXIO, errno.ENODEV)
-"""What sockets and devices answer to being opened; a share may answer the same."""
+_SPECIAL_FILE_ERRNOS = (errno.ENXIO, errno.ENODEV)
+"""Results of opening a socket or a device; a lost share may answer the same."""
 
 
 def blames_host(error: OSError) -> bool:
-    """Whether a file of somebody's could not be read because its disk, or its share, is away."""
-    return error.errno in AWAY and error.errno not in _NOT_OPENED
+    """Return True if reading a sender's file failed because its disk or share is unavailable."""
+    return error.errno in AWAY and error.errno not in _SPECIAL_FILE_ERRNOS
 
 
 def open_plain(path: Path) -> int:
-    """A handle to read what has that name: no link is followed, and no pipe makes us wait.
+    """Return a read-only file descriptor; links are refused, a FIFO does not block.
+
+    The file may still be a folder or a device: check its type by ``fstat``.
 
     Raises:
-        OSError: it cannot be opened, or is a link.
+        OSError: the file cannot be opened, or is a symbolic link.
     """
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def read_plain(path: Path, most_bytes: int) -> bytes:
-    """The first ``most_bytes`` of a regular file; a pipe does not make us wait.
+def read_plain(path: Path, max_bytes: int) -> bytes:
+    """Return at most the first ``max_bytes`` of a regular file.
 
     Raises:
-        OSError: it cannot be read, or is a link, a folder, a pipe, a device.
+        OSError: it cannot be read, or is a link, a folder, a FIFO or a device.
     """
     handle = open_plain(path)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         content = b""
-        while len(content) < most_bytes:
-            block = os.read(handle, most_bytes - len(content))
+        while len(content) < max_bytes:
+            block = os.read(handle, max_bytes - len(content))
             if not block:
                 break
             content += block

@@ -1,4 +1,4 @@
-"""What a result may depend on besides our own code: the versions of the libraries that made it."""
+"""Versions of the libraries on which a result may depend."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import av
 
+# Names of distributions on the package index, our own first.
 LIBRARIES = ("subtitle-eraser", "av", "numpy", "opencv-python-headless", "onnxruntime", "rapidocr")
 
 
 def library_versions() -> dict[str, str]:
-    """Name and version of each; ``ffmpeg`` is the one inside PyAV, which reads and writes films."""
+    """Return versions by name: Python, the FFmpeg inside PyAV, and installed ``LIBRARIES``."""
     found = {"python": platform.python_version(), "ffmpeg": str(av.ffmpeg_version_info)}
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):

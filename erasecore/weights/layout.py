@@ -53,9 +53,7 @@ class Part:
     folder: str  # within the repository; empty: its root
     needed: tuple[str, ...]  # file names
     wanted: tuple[str, ...] = ()  # optional file names, fetched where the repository has them
-    tensors: tuple[
-        str, ...
-    ] = ()  # possible stems of tensor files, best first; may be empty
+    tensors: tuple[str, ...] = ()  # possible stems of tensor files, best first; may be empty
 
     @property
     def place(self) -> str:
