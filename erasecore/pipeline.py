@@ -176,7 +176,7 @@ def _copy_untouched(job: _Job, film: FilmInWork) -> EraseReport:
 def _erase_text(job: _Job, film: FilmInWork, workspace: Checkpoints) -> EraseReport:
     """Erase segment by segment, put the result together, check it, keep what was read."""
     detection = film.detection
-    if job.settings.srt and film.found.mask is None:
+    if job.settings.srt and film.detected.mask is None:
         film = replace(film, recognizer=job.models.reader())
     with job.clock.stage(Stage.ERASE):
         length = max(1, round(job.settings.segment_seconds * float(film.video.rate)))
@@ -284,5 +284,5 @@ def _report(film: FilmInWork, result: Path, job: _Job) -> EraseReport:
         segments=0,
         segments_resumed=0,
         seconds=dict(job.clock.seconds),
-        warnings=(*film.found.warnings, *timeline.warnings, *no_dolby),
+        warnings=(*film.detected.warnings, *timeline.warnings, *no_dolby),
     )

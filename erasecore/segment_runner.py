@@ -1,19 +1,21 @@
-"""One segment, from the source's frames to a stored file without subtitles.
+"""Erasing segment by segment: recover clips, encode, and store each segment as a checkpoint.
 
-Two readers go through the film: the scout, a segment ahead, sees the clips that need work; the
-other feeds the encoder. Recovering the next segment and encoding this one overlap. Frames are
-looked at on their way to the encoder; where text is left, the segment's clips are recovered once
-more, by stronger hypotheses, and of the two files the better one is kept.
+Three roles, a class each:
+
+* ``_SegmentRecoverer`` makes the patches that replace the ink of a segment's clips (main thread).
+* ``_SegmentEncoder`` encodes the patched frames and checks them for residual text (encoder thread).
+* ``_SegmentRunner`` overlaps the two (segment ``n + 1`` is recovered while segment ``n`` is
+  encoded), decides on a second pass where text is left, and stores the better of the two files.
+
+Recoverer and encoder read the film through a reader of their own, because the recoverer is a
+segment ahead and whole frames are too large to be kept.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import structlog
 
@@ -55,29 +57,39 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FilmInWork:
-    """A film, what is to be erased in it, and what it is worked on with."""
+    """One film with everything that erasing it needs: what was detected, settings and models.
+
+    Attributes:
+        video: the probed source.
+        detected: events, cuts and timeline of the detection pass.
+        settings: of this job, limited to what this machine and memory step allow.
+        engine: fills the holes (inpainting).
+        detector: looks for residual text.
+        recognizer: reads the erased lines (OCR); ``None`` to not read them.
+        memory_step: how much of the film may be held in memory at once.
+    """
 
     video: VideoInfo
-    found: DetectionResult
+    detected: DetectionResult
     settings: EraseSettings
     engine: Engine
     detector: Detector
-    recognizer: Recognizer | None = None  # none: what is erased is not read
+    recognizer: Recognizer | None = None
     memory_step: MemoryStep = WHOLE
 
     @property
     def timeline(self) -> Timeline:
-        """When each frame is shown."""
-        return self.found.timeline
+        """Presentation time stamp of every frame."""
+        return self.detected.timeline
 
     @property
     def detection(self) -> Detection:
-        """What is to be erased, and the cuts."""
-        return self.found.detection
+        """Events to be erased, and the film's cuts."""
+        return self.detected.detection
 
     @property
     def picture(self) -> Picture:
-        """What its frames look like."""
+        """Frame size, plane layout and memory limit that clips are planned for."""
         video = self.video
         return Picture(video.width, video.height, video.layout, self.memory_step.clip_bytes)
 
@@ -85,13 +97,18 @@ class FilmInWork:
 def erase_segments(
     film: FilmInWork,
     segments: tuple[Segment, ...],
-    workspace: Checkpoints,
+    checkpoints: Checkpoints,
     reporter: ProgressReporter,
 ) -> tuple[tuple[SegmentRecord, ...], int]:
-    """The records of all segments, each stored as a finished file; and how many were already."""
+    """Erase and store every segment that is not stored yet.
+
+    Returns:
+        The records of all ``segments``, in their order, and the number of those that an earlier
+        attempt had stored.
+    """
     records: dict[int, SegmentRecord] = {}
     for segment in segments:
-        record = workspace.load_segment(segment.number, segment.start, segment.stop)
+        record = checkpoints.load_segment(segment.number, segment.start, segment.stop)
         if record is not None:
             records[segment.number] = record
     resumed = len(records)
@@ -99,92 +116,68 @@ def erase_segments(
     total = film.detection.frames
     done = total - sum(segment.stop - segment.start for segment in missing)
     meter = EraseMeter(total, done, reporter)
-    with _SegmentRunner(film, workspace, meter) as bench:
-        for record in bench.erase(missing):
+    with (
+        FrameReader(film.video, film.timeline) as ahead,
+        FrameReader(film.video, film.timeline) as reader,
+        ThreadPoolExecutor(1, thread_name_prefix="encode") as encoder_thread,
+    ):
+        recoverer = _SegmentRecoverer(film, ahead, meter)
+        encoder = _SegmentEncoder(film, reader, checkpoints, meter)
+        runner = _SegmentRunner(film, recoverer, encoder, checkpoints, thread=encoder_thread)
+        for record in runner.run(missing):
             records[record.number] = record
     return tuple(records[segment.number] for segment in segments), resumed
 
 
-class _SegmentRunner:
-    """Both readers and the encoder's thread, at work on one film; a context manager."""
+class _SegmentRecoverer:
+    """Makes the patches for a segment, clip by clip, from a reader that is ahead of the encoder."""
 
-    def __init__(self, film: FilmInWork, workspace: Checkpoints, meter: EraseMeter) -> None:
-        self._film, self._workspace, self._meter = film, workspace, meter
-        self._scout = FrameReader(film.video, film.timeline)
-        self._reader = FrameReader(film.video, film.timeline)
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="encode")
-        self._open = ExitStack()
+    def __init__(self, film: FilmInWork, reader: FrameReader, meter: EraseMeter) -> None:
+        self._film, self._reader, self._meter = film, reader, meter
 
-    def __enter__(self) -> Self:
-        for part in (self._scout, self._reader, self._encoder):
-            self._open.enter_context(part)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._open.__exit__(kind, error, trace)
-
-    def erase(self, missing: list[Segment]) -> list[SegmentRecord]:
-        """The records of segments that are stored now."""
-        records: list[SegmentRecord] = []
-        pending: Future[SegmentRecord | EncodedSegment] | None = None
-        for segment in missing:
-            recovered = self._recover(segment)
-            if pending is not None:
-                records.append(self._settle(pending.result()))
-            pending = self._encoder.submit(self._store, recovered)
-            del recovered
-            if not self._film.memory_step.overlap:
-                records.append(self._settle(pending.result()))
-                pending = None
-        if pending is not None:
-            records.append(self._settle(pending.result()))
-        return records
-
-    # --- pixels -------------------------------------------------------------------------------
-
-    def _recover(self, segment: Segment) -> RecoveredSegment:
-        """The first pass over a segment's clips."""
+    def recover(self, segment: Segment) -> RecoveredSegment:
+        """Return the first pass over all clips of ``segment``."""
         events, length = self._film.detection.events, segment.stop - segment.start
-        mask = self._film.found.mask
+        mask = self._film.detected.mask
         find = find_inks if mask is None else ink_from_mask(mask)
         clips = self._plan(segment, events)
-        done = {
+        recovered = {
             clip: self._recover_clip(
-                clip, find, self._ticker(length / len(clips)), self._film.engine
+                clip, find, self._progress_tick(length / len(clips)), self._film.engine
             )
             for clip in clips
         }
         if not clips:
             self._meter.scouted(length)
-        return RecoveredSegment(segment, events, done)
+        return RecoveredSegment(segment, events, recovered)
 
-    def _recover_again(self, encoded: EncodedSegment) -> RecoveredSegment:
-        """The second pass: only the clips in which text was left, or that hold a missed line."""
+    def recover_again(self, encoded: EncodedSegment) -> RecoveredSegment:
+        """Return the second pass over a segment, with dilated masks and with the missed lines.
+
+        Clips without residual text and without a missed line keep the result of the first pass.
+        """
         first, findings = encoded.recovered, encoded.findings
         inkless = {share.event for share in first.shares if not share.ink_px}
         dilations = dilations_for(findings, frozenset(inkless))
         events = (*first.events, *findings.missed)
-        bad = {*dilations, *findings.missed}
+        retried = {*dilations, *findings.missed}
         clips = {}
         for clip in self._plan(first.segment, sorted(events, key=lambda event: event.start)):
             known = first.clips.get(clip)
-            if known is None or any(event in bad and clip.fills(event) for event in clip.events):
-                # Networks may paint letters where letters were: not a second time.
-                painted = first.diffused & set(range(clip.fill_start, clip.fill_stop))
-                engine = PropagateEngine() if painted else self._film.engine
+            if known is None or any(
+                event in retried and clip.fills(event) for event in clip.events
+            ):
+                # A network may paint letters where letters were, and would do so a second time.
+                diffused = first.diffused & set(range(clip.fill_start, clip.fill_stop))
+                engine = PropagateEngine() if diffused else self._film.engine
                 known = self._recover_clip(
-                    clip, find_dilated_inks(dilations), self._ticker(0), engine
+                    clip, find_dilated_inks(dilations), self._progress_tick(0), engine
                 )
             clips[clip] = known
-        return RecoveredSegment(first.segment, events, clips, frozenset(bad))
+        return RecoveredSegment(first.segment, events, clips, frozenset(retried))
 
     def _plan(self, segment: Segment, events: list[Event] | tuple[Event, ...]) -> tuple[Clip, ...]:
-        """The segment's clips, with the context that the engine likes."""
+        """Return the segment's clips, with as much context as the engine asks for."""
         film = self._film
         traits = film.engine.traits
         return plan_clips(
@@ -199,77 +192,63 @@ class _SegmentRunner:
     def _recover_clip(
         self, clip: Clip, find: FindInks, tick: Tick, engine: Engine
     ) -> RecoveredClip:
-        """Its pixels are held only in here."""
+        """Read, recover and release one clip; its pixels are held in this function only."""
         film = self._film
         layout = film.video.layout
         collector = CropCollector(clip.start, clip.stop, clip.box, layout, wider=clip.wider)
-        for frame in self._scout.read(clip.start, clip.stop):
+        for frame in self._reader.read(clip.start, clip.stop):
             collector.add(frame.index, frame.planes)
         crop = collector.finish()
-        readings = _read(film, crop, clip)
+        readings = _read_text(film, crop, clip)
         recovery = recover(crop, clip, film.detection.cuts, engine, tick, find)
-        if film.found.mask is not None:
+        if film.detected.mask is not None:
             recovery = replace(recovery, shares=whole_shares(recovery.shares, clip.events))
         del collector, crop
         trim_heap()
         return RecoveredClip(readings, recovery)
 
-    def _ticker(self, worth: float) -> Tick:
-        """A tick that tells the meter, a clip being ``worth`` so many frames."""
-        told = 0.0
+    def _progress_tick(self, frames: float) -> Tick:
+        """Return a callback that reports a clip's progress to the meter.
+
+        Args:
+            frames: what the whole clip counts for, in frames of progress.
+        """
+        reported = 0.0
 
         def tick(share: float) -> None:
-            nonlocal told
-            self._meter.scouted((share - told) * worth)
-            told = share
+            nonlocal reported
+            self._meter.scouted((share - reported) * frames)
+            reported = share
 
         return tick
 
-    # --- files --------------------------------------------------------------------------------
 
-    def _store(self, recovered: RecoveredSegment) -> SegmentRecord | EncodedSegment:
-        """Encode a segment; unless it calls for a second pass its record is written at once."""
-        path = self._workspace.segment_video(recovered.segment.number)
-        encoded = self._encode(recovered, path, 1)
-        again = encoded.findings.suspicious and self._film.found.mask is None
-        return encoded if again else self._finish(encoded)
+class _SegmentEncoder:
+    """Encodes the frames of a recovered segment and checks them on the way; used by one thread."""
 
-    def _settle(self, encoded: SegmentRecord | EncodedSegment) -> SegmentRecord:
-        """The record of a segment, after a second pass if it calls for one."""
-        if isinstance(encoded, SegmentRecord):
-            return encoded
-        findings = encoded.findings
-        log.info(
-            "segment.text_left",
-            number=encoded.recovered.segment.number,
-            events=len(findings.seen),
-            missed=len(findings.missed),
-        )
-        again = self._recover_again(encoded)
-        path = encoded.path.with_name(f"{encoded.path.stem}.again{encoded.path.suffix}")
-        second = self._encoder.submit(self._encode, again, path, 0).result()
-        if second.findings.better_than(findings):
-            path.replace(encoded.path)
-            failpoint("segment.after_second")
-            return self._finish(second)
-        path.unlink()
-        return self._finish(
-            replace(encoded, recovered=replace(encoded.recovered, retried=again.retried))
-        )
+    def __init__(
+        self, film: FilmInWork, reader: FrameReader, checkpoints: Checkpoints, meter: EraseMeter
+    ) -> None:
+        self._film, self._reader = film, reader
+        self._checkpoints, self._meter = checkpoints, meter
 
-    def _encode(self, recovered: RecoveredSegment, path: Path, worth: float) -> EncodedSegment:
-        """Encode a segment's frames, patched, and look at them."""
+    def encode(
+        self, recovered: RecoveredSegment, path: Path, progress_weight: float
+    ) -> EncodedSegment:
+        """Write the segment's frames, patched, to ``path``.
+
+        Args:
+            recovered: the segment with its patches.
+            path: the video file to write.
+            progress_weight: what an encoded frame counts for, in frames of progress.
+        """
         film, segment = self._film, recovered.segment
         snapshots = Snapshots.of(recovered.shares, segment.start, segment.stop)
-        references = self._workspace.references(film.detection.frames)
-        detection = replace(film.detection, events=recovered.events)
-        span = segment.start, segment.stop
-        watch = ResidualTextChecker(
-            film.picture, detection, film.detector, span, regions=film.settings.detect.regions
-        )
+        references = self._checkpoints.references(film.detection.frames)
+        checker = self._residual_text_checker(recovered)
         patches_of = recovered.patches()
         with self._writer(path) as writer:
-            for frame in self._reader.read(*span):
+            for frame in self._reader.read(segment.start, segment.stop):
                 references.keep(frame.index, frame.planes)
                 picture, planes = frame.picture, frame.planes
                 if (patches := patches_of.get(frame.index)) is not None:
@@ -277,22 +256,104 @@ class _SegmentRunner:
                     composite(planes, patches, film.video.layout)
                     for snapshot in snapshots.at(frame.index):
                         snapshot.take(frame.picture, picture)
-                watch.check_frame(frame.index, frame.planes, planes)
+                checker.check_frame(frame.index, frame.planes, planes)
                 writer.write(picture, cut=frame.index in film.detection.cuts)
-                self._meter.encoded(worth)
+                self._meter.encoded(progress_weight)
         failpoint("segment.after_video")
-        return EncodedSegment(recovered, path, watch.findings(), snapshots)
+        return EncodedSegment(recovered, path, checker.findings(), snapshots)
+
+    def _residual_text_checker(self, recovered: RecoveredSegment) -> ResidualTextChecker:
+        film, segment = self._film, recovered.segment
+        return ResidualTextChecker(
+            film.picture,
+            replace(film.detection, events=recovered.events),
+            film.detector,
+            (segment.start, segment.stop),
+            regions=film.settings.detect.regions,
+        )
 
     def _writer(self, path: Path) -> SegmentWriter:
         film = self._film
         lean = film.memory_step.lean_encoder
         return SegmentWriter(path, like=film.video, settings=film.settings.encode, lean=lean)
 
-    def _finish(self, encoded: EncodedSegment) -> SegmentRecord:
-        """The record of a segment, written: from now on it is stored, and never done again."""
-        record = record_of(encoded, self._workspace.segments)
+
+class _SegmentRunner:
+    """Recovers one segment while the one before is encoded, and stores both with their records."""
+
+    def __init__(
+        self,
+        film: FilmInWork,
+        recoverer: _SegmentRecoverer,
+        encoder: _SegmentEncoder,
+        checkpoints: Checkpoints,
+        *,
+        thread: ThreadPoolExecutor,
+    ) -> None:
+        """Take the parts; ``thread`` is a pool of one thread, on which the encoder runs."""
+        self._film, self._checkpoints = film, checkpoints
+        self._recoverer, self._encoder = recoverer, encoder
+        self._thread = thread
+
+    def run(self, segments: list[Segment]) -> list[SegmentRecord]:
+        """Erase and store ``segments``; return their records in the same order."""
+        records: list[SegmentRecord] = []
+        pending: Future[SegmentRecord | EncodedSegment] | None = None
+        for segment in segments:
+            recovered = self._recoverer.recover(segment)
+            if pending is not None:
+                records.append(self._finish(pending.result()))
+            pending = self._thread.submit(self._encode_first_pass, recovered)
+            del recovered
+            if not self._film.memory_step.overlap:
+                records.append(self._finish(pending.result()))
+                pending = None
+        if pending is not None:
+            records.append(self._finish(pending.result()))
+        return records
+
+    def _encode_first_pass(self, recovered: RecoveredSegment) -> SegmentRecord | EncodedSegment:
+        """Encode a segment; store its record at once unless it needs a second pass.
+
+        Runs on the encoder's thread. A mask is exact, so what it leaves is not tried again.
+        """
+        path = self._checkpoints.segment_video(recovered.segment.number)
+        encoded = self._encoder.encode(recovered, path, 1)
+        needs_second_pass = encoded.findings.suspicious and self._film.detected.mask is None
+        return encoded if needs_second_pass else self._store(encoded)
+
+    def _finish(self, encoded: SegmentRecord | EncodedSegment) -> SegmentRecord:
+        """Return the record of a segment, after a second pass if the first one left text."""
+        if isinstance(encoded, SegmentRecord):
+            return encoded
+        return self._second_pass(encoded)
+
+    def _second_pass(self, encoded: EncodedSegment) -> SegmentRecord:
+        """Erase a segment once more, and store whichever of both files shows less text."""
+        findings = encoded.findings
+        log.info(
+            "segment.text_left",
+            number=encoded.recovered.segment.number,
+            events=len(findings.seen),
+            missed=len(findings.missed),
+        )
+        again = self._recoverer.recover_again(encoded)
+        path = encoded.path.with_name(f"{encoded.path.stem}.again{encoded.path.suffix}")
+        second = self._thread.submit(self._encoder.encode, again, path, 0).result()
+        if second.findings.better_than(findings):
+            path.replace(encoded.path)
+            failpoint("segment.after_second")
+            return self._store(second)
+        path.unlink()
+        return self._store(
+            replace(encoded, recovered=replace(encoded.recovered, retried=again.retried))
+        )
+
+    def _store(self, encoded: EncodedSegment) -> SegmentRecord:
+        """Write the record of an encoded segment; from then on the segment is a checkpoint."""
+        record = record_of(encoded, self._checkpoints.segments)
         failpoint("segment.after_previews")
-        self._workspace.save_segment(record)
+        self._checkpoints.save_segment(record)
         log.info(
             "segment.stored",
             number=record.number,
@@ -305,8 +366,8 @@ class _SegmentRunner:
         return record
 
 
-def _read(film: FilmInWork, crop: CropStack, clip: Clip) -> dict[Event, Reading]:
-    """What the events say that are erased in this clip, before anything in it is changed."""
+def _read_text(film: FilmInWork, crop: CropStack, clip: Clip) -> dict[Event, Reading]:
+    """Read the lines that are erased in ``clip`` (OCR); call it before ``crop`` is changed."""
     recognizer = film.recognizer
     if recognizer is None:
         return {}
