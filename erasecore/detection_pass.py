@@ -1,7 +1,7 @@
-"""What is to be erased in a film, and when each of its frames is shown: one pass over it.
+"""Detection pass: one decode of the whole film that gives its events, cuts and timeline.
 
-Text is looked for, where and when the settings and a subtitle file beside the film allow it; or a
-mask says what goes, and only cuts are looked for.
+Text is searched in the regions and at the times that the settings and a subtitle file beside the
+film allow. With a mask no text is searched, and the pass gives the cuts and the timeline only.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from erasecore.video.timeline import Timeline
 
 log = structlog.get_logger(__name__)
 
-_TOLD_REFUSALS = 40  # lines of text left alone that the log names
+_MAX_REJECTED_LOGGED = 40  # largest number of rejected lines in the log; a guess
 _NOTHING_AT_CUES = (
     "no subtitle was found at the times of the .srt beside the film; without it all is searched"
 )
 
-Tell: TypeAlias = Callable[[int], None]
-"""Told how many frames have been gone through."""
+ReportFrames: TypeAlias = Callable[[int], None]
+"""Progress callback, given the number of frames that have been processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionResult:
-    """What is to be erased, and when each frame is shown.
+    """Result of the detection pass.
 
     Attributes:
-        detection: events, cuts, and text that is left alone.
-        timeline: the film's stamps.
-        mask: what gives the events' ink; ``None`` where it is to be told from the picture.
-        warnings: what the film's report is to say.
+        detection: events, cuts and rejected text.
+        timeline: presentation time stamps of the film.
+        mask: gives the ink of the events; ``None`` if the ink is estimated from the pixels.
+        warnings: sentences for the film's report.
     """
 
     detection: Detection
@@ -55,7 +55,7 @@ class DetectionResult:
     warnings: tuple[str, ...] = ()
 
     def close(self) -> None:
-        """Let go of the mask's file."""
+        """Close the mask's file."""
         if self.mask is not None:
             self.mask.close()
 
@@ -64,104 +64,122 @@ def detect_film(
     video: VideoInfo,
     settings: EraseSettings,
     companions: Companions,
-    workspace: Checkpoints,
+    checkpoints: Checkpoints,
     *,
     detector: Detector,
-    tell: Tell,
+    report_frames: ReportFrames,
 ) -> DetectionResult:
-    """What is to be erased in ``video``, from one pass over it or from an earlier attempt's.
+    """Detect the subtitles of ``video``, or load the detection of an earlier attempt.
+
+    Args:
+        video: the film.
+        settings: of the job.
+        companions: subtitle file and mask beside the film.
+        checkpoints: the detection is loaded from and stored in it.
+        detector: finds text in pictures.
+        report_frames: progress callback.
 
     Raises:
-        BadSubtitleFile, BadMask: a file that came with the film cannot be used.
+        BadSubtitleFile, BadMask: a file beside the film cannot be used.
     """
     cues = read_cues(Path(companions.cues), video.path) if companions.cues else None
     times = TimeFilter(settings.detect.times, cues.ranges if cues else None)
     if companions.mask:
         mask = open_mask(Path(companions.mask), video, settings.mask or Path(companions.mask).name)
-        return _find_masked(video, mask, times, workspace, tell)
-    stored = workspace.load_detection()
+        return _detect_masked(video, mask, times, checkpoints, report_frames)
+    stored = checkpoints.load_detection()
     if stored is not None:
         log.info("text.known", events=len(stored[0].events), reason="found by an earlier attempt")
-    detection, timeline = stored or _find_text(
-        video, settings, times, workspace, detector=detector, tell=tell
+    detection, timeline = stored or _detect_text(
+        video, settings, times, checkpoints, detector=detector, report_frames=report_frames
     )
     return DetectionResult(detection, timeline, None, _warnings(cues, detection))
 
 
-def _find_text(
+def _detect_text(
     video: VideoInfo,
     settings: EraseSettings,
     times: TimeFilter,
-    workspace: Checkpoints,
+    checkpoints: Checkpoints,
     *,
     detector: Detector,
-    tell: Tell,
+    report_frames: ReportFrames,
 ) -> tuple[Detection, Timeline]:
-    """The film's text, and its stamps; kept for a later attempt."""
+    """Search the film for text; store the detection and the timeline as a checkpoint."""
     size = video.width, video.height
     finder = EventFinder(
         video.layout, size, video.rate, settings=settings.detect, detector=detector
     )
 
     def observe(frame: Frame) -> None:
-        seconds = _seconds(video, frame.pts)
+        seconds = _pts_seconds(video, frame.pts)
         finder.add(frame, search=times.covers(seconds), seconds=seconds)
 
-    timeline = _go_through(video, observe, tell)
-    detection = times.applied(finder.finish(), lambda frame: _shown_at(video, timeline, frame))
-    workspace.save_detection(detection, timeline)
+    timeline = _decode_all(video, observe, report_frames)
+    detection = times.apply(finder.finish(), lambda frame: _frame_seconds(video, timeline, frame))
+    checkpoints.save_detection(detection, timeline)
     _log_detection(detection, float(video.rate))
     return detection, timeline
 
 
-def _find_masked(
-    video: VideoInfo, mask: Mask, times: TimeFilter, workspace: Checkpoints, tell: Tell
+def _detect_masked(
+    video: VideoInfo,
+    mask: Mask,
+    times: TimeFilter,
+    checkpoints: Checkpoints,
+    report_frames: ReportFrames,
 ) -> DetectionResult:
-    """The mask's areas in the frames in which subtitles are wanted."""
-    stored = workspace.load_detection()
-    detection, timeline = stored or _find_cuts(video, tell)
-    shown = (times.wants_at(_seconds(video, int(pts))) for pts in timeline.pts)
-    events = mask.events(detection.frames, spans_of(shown), tell)
+    """Return the mask's components as events, at the times that ``times`` allow.
+
+    The mask is read in every attempt; only the cuts and the timeline come from a checkpoint.
+    """
+    stored = checkpoints.load_detection()
+    detection, timeline = stored or _detect_cuts(video, report_frames)
+    shown = (times.wants_at(_pts_seconds(video, int(pts))) for pts in timeline.pts)
+    events = mask.events(detection.frames, spans_of(shown), report_frames)
     detection = replace(detection, events=events)
-    workspace.save_detection(detection, timeline)
+    checkpoints.save_detection(detection, timeline)
     log.info("mask.read", events=len(events), cuts=len(detection.cuts), frames=detection.frames)
     return DetectionResult(detection, timeline, mask)
 
 
-def _find_cuts(video: VideoInfo, tell: Tell) -> tuple[Detection, Timeline]:
-    """The film's cuts alone, and its stamps."""
+def _detect_cuts(video: VideoInfo, report_frames: ReportFrames) -> tuple[Detection, Timeline]:
+    """Return a detection with the film's cuts only, and the timeline."""
     shots, scaler = ShotFinder(), Scaler(video.width, video.height, video.layout)
-    timeline = _go_through(video, lambda frame: shots.add(scaler.luma(frame.planes)), tell)
+    timeline = _decode_all(video, lambda frame: shots.add(scaler.luma(frame.planes)), report_frames)
     return Detection((), (), shots.finish(), len(timeline)), timeline
 
 
-def _go_through(video: VideoInfo, observe: Callable[[Frame], None], tell: Tell) -> Timeline:
-    """Have ``observe`` see every frame of the film; its stamps."""
+def _decode_all(
+    video: VideoInfo, observe: Callable[[Frame], None], report_frames: ReportFrames
+) -> Timeline:
+    """Decode the film once, call ``observe`` with every frame, and return the timeline."""
     with FrameReader(video) as reader:
         for frame in reader:
             observe(frame)
-            tell(frame.index + 1)
+            report_frames(frame.index + 1)
         return reader.timeline()
 
 
-def _seconds(video: VideoInfo, pts: int) -> float:
-    """When a frame is shown, on the clock that players show."""
+def _pts_seconds(video: VideoInfo, pts: int) -> float:
+    """Return a time stamp in seconds on the clock that players show."""
     return float(pts * video.time_base - video.clock_zero)
 
 
-def _shown_at(video: VideoInfo, timeline: Timeline, frame: int) -> float:
-    """When a frame is shown, on the same clock; the film's end for the frame after the last."""
-    return _seconds(video, timeline.stamp_of(frame))
+def _frame_seconds(video: VideoInfo, timeline: Timeline, frame: int) -> float:
+    """Return the time of a frame on that clock; the film's end for the frame after the last."""
+    return _pts_seconds(video, timeline.stamp_of(frame))
 
 
 def _warnings(cues: Cues | None, detection: Detection) -> tuple[str, ...]:
+    """Return warnings about the subtitle file beside the film, if there is one."""
     if cues is None:
         return ()
     return cues.warnings if detection.events else (*cues.warnings, _NOTHING_AT_CUES)
 
 
 def _log_detection(detection: Detection, rate: float) -> None:
-    """Say what was found, and of some of what was left alone why."""
+    """Log the counts, and the first rejected lines with their reasons."""
     log.info(
         "text.found",
         events=len(detection.events),
@@ -169,6 +187,8 @@ def _log_detection(detection: Detection, rate: float) -> None:
         cuts=len(detection.cuts),
         frames=detection.frames,
     )
-    for event, why in detection.rejected[:_TOLD_REFUSALS]:
+    for event, reason in detection.rejected[:_MAX_REJECTED_LOGGED]:
         box = [round(side) for side in event.box_xyxy]
-        log.info("text.left_alone", why=why, at_seconds=round(event.start / rate, 2), box_xyxy=box)
+        log.info(
+            "text.left_alone", why=reason, at_seconds=round(event.start / rate, 2), box_xyxy=box
+        )

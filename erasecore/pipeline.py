@@ -1,4 +1,14 @@
-"""A film with burned-in subtitles in, the same film without them out: the whole way on a page."""
+"""The pipeline: erase the burned-in subtitles of one film, in five stages.
+
+    probe      read what the film is; open the checkpoints of an earlier attempt
+    detect     find the subtitles (events), cuts and time stamps in one pass over the film
+    erase      segment by segment: recover the background, check for residual text, encode
+    assemble   join the segments and copy all other streams
+    verify     decode the result and compare it with the source
+
+A film without subtitles is copied. Every finished step is a checkpoint: a later attempt, or a
+retry with less memory, resumes after it.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +23,16 @@ from erasecore.detection_pass import DetectionResult, detect_film
 from erasecore.engines.base import Engine
 from erasecore.errors import TextRemains
 from erasecore.memory.ladder import WorkloadKey
-from erasecore.model.events import Event
 from erasecore.recovery.memory_steps import RUNGS, MemoryStep
 from erasecore.recovery.planning import plan_segments
 from erasecore.report_builder import (
     clock_time,
+    event_warnings,
     hardest_previews,
-    late_events,
     memory_warnings,
+    missed_events,
     report_events,
     seconds_at,
-    warnings_of,
 )
 from erasecore.reports import EraseReport, EventReport, Stage
 from erasecore.resources import ModelCache
@@ -43,16 +52,16 @@ from erasecore.video.verify import verify
 
 log = structlog.get_logger(__name__)
 
-PREVIEW = "preview.jpg"
-SUBTITLES = "subtitles.srt"
-_TOLD_TIMES = 6  # of places with text left that an error names
-_ALONE = Companions()
-_NO_DOLBY = "the film's Dolby Vision layer is not kept; HDR10 is"
+PREVIEW = "preview.jpg"  # name of the before-and-after pictures in the job's folder
+SUBTITLES = "subtitles.srt"  # name of the erased text in the job's folder
+_MAX_TIMES_NAMED = 6  # largest number of places with residual text that an error names; a guess
+_NO_COMPANIONS = Companions()
+_DOLBY_VISION_LOST = "the film's Dolby Vision layer is not kept; HDR10 is"
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One call of ``erase``: what it was given, its clock and its voice."""
+    """Arguments of one ``erase`` call, with its progress reporter and stage clock."""
 
     source: Path
     folder: Path
@@ -70,74 +79,113 @@ def erase(
     *,
     models: ModelCache,
     observe: Observe,
-    companions: Companions = _ALONE,
+    companions: Companions = _NO_COMPANIONS,
 ) -> EraseReport:
-    """Make ``result``, ``preview.jpg`` and ``subtitles.srt`` in ``folder`` from ``source``.
+    """Write ``source`` without its burned-in subtitles to ``folder``.
 
-    Works only inside ``folder`` and goes on from what an earlier attempt has finished there. A film
-    in which no subtitle is found is copied byte for byte.
+    Makes ``result`` with the source's suffix (or that of a container its streams fit into),
+    ``preview.jpg`` and ``subtitles.srt``. Writes only inside ``folder`` and resumes from the
+    checkpoints there. A film without subtitles is copied byte for byte.
 
     Args:
         source: the film; not modified.
         folder: of this job alone; exists.
-        settings: what is asked.
-        models: loaded once, used for every film.
-        observe: told about once a second how far the work is, from any thread.
-        companions: files that came with the film.
+        settings: of this job.
+        models: models that are loaded once and used for all films.
+        observe: progress callback, called about once a second from any thread.
+        companions: subtitle file and mask beside the film.
 
     Raises:
-        InputError: the film cannot be worked on; see ``erasecore.errors``.
+        InputError: the film cannot be processed; see ``erasecore.errors``.
         HostError: this machine lacks something.
-        OutOfMemory: not even the smallest pieces fit.
-        VerifyFailed, EngineMisbehaved: a fault of ours; nothing is to be published.
+        OutOfMemory: memory ran out even in the smallest memory step.
+        VerifyFailed, EngineMisbehaved: an error in this program; the result must not be published.
     """
+    job = _Job(source, folder, settings, companions, models, ProgressReporter(observe))
     try:
-        report = _erase(
-            _Job(source, folder, settings, companions, models, ProgressReporter(observe))
-        )
+        report = _run(job)
     finally:
         memory = models.ladders.close()
     return replace(report, memory=memory, warnings=(*report.warnings, *memory_warnings(memory)))
 
 
-def _erase(job: _Job) -> EraseReport:
-    """The same, step by step."""
-    settings, tools = job.settings, job.models
-    engine = tools.engine(settings, lambda: job.reporter.report(Stage.PROBE, 0, 0))
-    _forget_sidecars(job.folder)
+def _run(job: _Job) -> EraseReport:
+    """Run all stages; after out-of-memory errors again, in smaller memory steps."""
+    engine = job.models.engine(job.settings, lambda: job.reporter.report(Stage.PROBE, 0, 0))
+    _remove_old_sidecars(job.folder)
     with job.clock.stage(Stage.PROBE):
         video = _probe(job)
-        workspace = Checkpoints(job.folder, job.source, settings, job.companions)
-    site = WorkloadKey(f"{engine.traits.name} film", video.width, video.height)
-    ladder = tools.ladders.ladder(site, RUNGS)
-    return ladder.run(lambda memory_step: _erase_within(memory_step, job, video, workspace, engine))
+        checkpoints = Checkpoints(job.folder, job.source, job.settings, job.companions)
+    workload = WorkloadKey(f"{engine.traits.name} film", video.width, video.height)
+    ladder = job.models.ladders.ladder(workload, RUNGS)
+    return ladder.run(
+        lambda memory_step: _run_within(memory_step, job, video, checkpoints, engine=engine)
+    )
 
 
-def _erase_within(
-    memory_step: MemoryStep, job: _Job, video: VideoInfo, workspace: Checkpoints, engine: Engine
+def _run_within(
+    memory_step: MemoryStep,
+    job: _Job,
+    video: VideoInfo,
+    checkpoints: Checkpoints,
+    *,
+    engine: Engine,
 ) -> EraseReport:
-    """One try at the work; it goes on from what any earlier one has finished."""
+    """Run the stages after the probe within the limits of ``memory_step``."""
     video = replace(video, threads=memory_step.decoder_threads or video.threads)
+    settings = memory_step.limit_encoder(job.models.limit_encoder_threads(job.settings))
     with job.clock.stage(Stage.DETECT):
-        found = _find(job, video, workspace)
-    with closing(found):
-        settings = memory_step.capped(job.models.capped(job.settings))
+        detected = _detect(job, video, checkpoints)
+    with closing(detected):
         film = FilmInWork(
-            video, found, settings, engine, job.models.detector, memory_step=memory_step
+            video, detected, settings, engine, job.models.detector, memory_step=memory_step
         )
-        if not found.detection.events:
-            return _copy_untouched(job, film)
-        return _erase_text(job, film, workspace)
+        if not detected.detection.events:
+            return _copy_film(job, film)
+        return _erase_film(job, film, checkpoints)
 
 
-def _forget_sidecars(folder: Path) -> None:
-    """Remove what an earlier attempt has made, perhaps for another film."""
-    for name in (PREVIEW, SUBTITLES):
-        (folder / name).unlink(missing_ok=True)
+def _copy_film(job: _Job, film: FilmInWork) -> EraseReport:
+    """Copy a film without subtitles byte for byte."""
+    result = job.folder / f"result{job.source.suffix}"
+    copy_durably(job.source, result)
+    failpoint("copy.after_result")
+    return _untouched_report(job, film, result)
+
+
+def _erase_film(job: _Job, film: FilmInWork, checkpoints: Checkpoints) -> EraseReport:
+    """Erase all segments, assemble and verify the result, and write the erased text."""
+    if job.settings.srt and film.detected.mask is None:
+        film = replace(film, recognizer=job.models.text_recognizer())
+    with job.clock.stage(Stage.ERASE):
+        records, resumed = _erase_segments(job, film, checkpoints)
+    events = report_events(records, film.timeline, film.video.time_base)
+    _refuse_residual_text(job, events)
+    with job.clock.stage(Stage.ASSEMBLE):
+        result = _assemble(job, film, checkpoints, records)
+    with job.clock.stage(Stage.VERIFY):
+        verified = _verify(job, film, checkpoints, result, events=events)
+    report = _untouched_report(job, film, result)
+    if film.recognizer is not None:
+        _write_subtitles(job, film, events)
+    return replace(
+        report,
+        untouched=False,
+        events=events,
+        frames_diffused=sum(record.frames_diffused for record in records),
+        segments=len(records),
+        segments_resumed=resumed,
+        residual_events=sum(event.residual for event in events),
+        psnr_outside=verified.psnr_outside,
+        warnings=(*event_warnings(events), *report.warnings, *verified.warnings),
+    )
+
+
+# --- stages -----------------------------------------------------------------------------------
 
 
 def _probe(job: _Job) -> VideoInfo:
-    """What the film is, with a container that its result fits into."""
+    """Probe the film and choose the container of its result."""
     video = fit_container(probe(job.source, job.settings.limits), job.settings.encode)
     video = replace(video, threads=job.models.host.threads)
     job.reporter.pixels = video.width * video.height
@@ -153,112 +201,101 @@ def _probe(job: _Job) -> VideoInfo:
     return video
 
 
-def _find(job: _Job, video: VideoInfo, workspace: Checkpoints) -> DetectionResult:
-    """What is to be erased."""
+def _detect(job: _Job, video: VideoInfo, checkpoints: Checkpoints) -> DetectionResult:
+    """Detect subtitles, or load the checkpoint of the detection."""
     return detect_film(
         video,
         job.settings,
         job.companions,
-        workspace,
+        checkpoints,
         detector=job.models.detector,
-        tell=lambda done: job.reporter.report(Stage.DETECT, done, video.frames_estimate),
+        report_frames=lambda done: job.reporter.report(Stage.DETECT, done, video.frames_estimate),
     )
 
 
-def _copy_untouched(job: _Job, film: FilmInWork) -> EraseReport:
-    """A film without subtitles, byte for byte."""
-    result = job.folder / f"result{job.source.suffix}"
-    copy_durably(job.source, result)
-    failpoint("copy.after_result")
-    return _report(film, result, job)
-
-
-def _erase_text(job: _Job, film: FilmInWork, workspace: Checkpoints) -> EraseReport:
-    """Erase segment by segment, put the result together, check it, keep what was read."""
+def _erase_segments(
+    job: _Job, film: FilmInWork, checkpoints: Checkpoints
+) -> tuple[tuple[SegmentRecord, ...], int]:
+    """Erase and encode all segments; return their records and the number of resumed ones."""
     detection = film.detection
-    if job.settings.srt and film.detected.mask is None:
-        film = replace(film, recognizer=job.models.reader())
-    with job.clock.stage(Stage.ERASE):
-        length = max(1, round(job.settings.segment_seconds * float(film.video.rate)))
-        segments = plan_segments(detection.frames, detection.events, detection.cuts, length=length)
-        records, resumed = erase_segments(film, segments, workspace, job.reporter)
-    events = report_events(records, film.timeline, film.video.time_base)
-    _refuse_residual(job, events)
-    with job.clock.stage(Stage.ASSEMBLE):
-        result = _assemble(job, film, workspace, records)
-    with job.clock.stage(Stage.VERIFY):
-        erased = (*detection.events, *late_events(events, detection.events))
-        checked = _check(job, film, workspace, result, erased)
-        failpoint("verify.after_check")
-    report = _report(film, result, job)
-    if film.recognizer is not None:
-        _keep_text(job, film, events)
-    return replace(
-        report,
-        untouched=False,
-        events=events,
-        frames_diffused=sum(record.frames_diffused for record in records),
-        segments=len(segments),
-        segments_resumed=resumed,
-        residual_events=sum(event.residual for event in events),
-        psnr_outside=checked.psnr_outside,
-        warnings=(*warnings_of(events), *report.warnings, *checked.warnings),
-    )
+    length = max(1, round(job.settings.segment_seconds * float(film.video.rate)))
+    segments = plan_segments(detection.frames, detection.events, detection.cuts, length=length)
+    return erase_segments(film, segments, checkpoints, job.reporter)
 
 
 def _assemble(
-    job: _Job, film: FilmInWork, workspace: Checkpoints, records: tuple[SegmentRecord, ...]
+    job: _Job, film: FilmInWork, checkpoints: Checkpoints, records: tuple[SegmentRecord, ...]
 ) -> Path:
-    """The result, made of all segments, and beside it the picture of the hardest places."""
+    """Join the segments to the result, and write the preview."""
     job.reporter.report(Stage.ASSEMBLE, 0, film.detection.frames)
     result = job.folder / f"result{film.video.suffix}"
-    parts = [workspace.segment_video(record.number) for record in records]
-    assemble(film.video, parts, film.timeline, result)
+    segment_videos = [checkpoints.segment_video(record.number) for record in records]
+    assemble(film.video, segment_videos, film.timeline, result)
     failpoint("assemble.after_result")
-    hardest = hardest_previews(records, workspace.segments, film.timeline, film.video.time_base)
-    save_preview(hardest, job.folder / PREVIEW)
+    pairs = hardest_previews(records, checkpoints.segments, film.timeline, film.video.time_base)
+    save_preview(pairs, job.folder / PREVIEW)
     failpoint("assemble.after_preview")
     return result
 
 
-def _refuse_residual(job: _Job, events: tuple[EventReport, ...]) -> None:
-    """Raise if text is left and the settings do not want such a film."""
-    left = [event for event in events if event.residual]
-    if left and job.settings.on_residual is OnResidual.FAILED:
-        times = ", ".join(clock_time(event.start_seconds) for event in left[:_TOLD_TIMES])
-        raise TextRemains(job.source, len(left), times)
-
-
 @dataclass(frozen=True, slots=True)
-class _Checked:
-    """What a look at the whole result has told."""
+class _Verification:
+    """Facts from the full decode of a result that passed."""
 
-    psnr_outside: float | None  # dB
-    warnings: tuple[str, ...]
+    psnr_outside: float | None  # of the luma outside the ink, dB; None if no frame was compared
+    warnings: tuple[str, ...]  # what the result's container could not hold
 
 
-def _check(
-    job: _Job, film: FilmInWork, workspace: Checkpoints, result: Path, erased: tuple[Event, ...]
-) -> _Checked:
-    """How near the picture away from the ink is to the source, and what could not be kept."""
+def _verify(
+    job: _Job,
+    film: FilmInWork,
+    checkpoints: Checkpoints,
+    result: Path,
+    *,
+    events: tuple[EventReport, ...],
+) -> _Verification:
+    """Decode the whole result and compare it with the source.
+
+    Raises:
+        VerifyFailed: frames, time stamps or streams differ, or the picture outside the ink does.
+    """
     frames = film.detection.frames
+    erased = (*film.detection.events, *missed_events(events, film.detection.events))
     made = probe(result, film.video.limits)
     scales = film.video.layout.scale, made.layout.scale
-    fidelity = OutsideMaskPsnr(workspace.references(frames), erased, *scales)
+    outside = OutsideMaskPsnr(checkpoints.references(frames), erased, *scales)
 
-    def observe(frame: Frame) -> None:
-        fidelity.add_frame(frame.index, frame.planes)
+    def compare(frame: Frame) -> None:
+        outside.add_frame(frame.index, frame.planes)
         job.reporter.report(Stage.VERIFY, frame.index + 1, frames)
 
-    verified = verify(film.video, result, film.timeline, on_frame=observe)
-    psnr = fidelity.check(result)
+    verified = verify(film.video, result, film.timeline, on_frame=compare)
+    psnr = outside.check(result)
     psnr = None if psnr is None else round(psnr, 2)
     log.info("result.verified", psnr_outside=psnr)
-    return _Checked(psnr, verified.left_out)
+    failpoint("verify.after_check")
+    return _Verification(psnr, verified.left_out)
 
 
-def _keep_text(job: _Job, film: FilmInWork, events: tuple[EventReport, ...]) -> None:
-    """Make the subtitle file of what was erased, in the time that players go by."""
+# --- sidecar files and the report -------------------------------------------------------------
+
+
+def _remove_old_sidecars(folder: Path) -> None:
+    """Remove the preview and subtitles of an earlier attempt, maybe with other settings."""
+    for name in (PREVIEW, SUBTITLES):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _refuse_residual_text(job: _Job, events: tuple[EventReport, ...]) -> None:
+    """Raise ``TextRemains`` if text is left and ``on_residual`` is ``failed``."""
+    residual = [event for event in events if event.residual]
+    if residual and job.settings.on_residual is OnResidual.FAILED:
+        times = ", ".join(clock_time(event.start_seconds) for event in residual[:_MAX_TIMES_NAMED])
+        raise TextRemains(job.source, len(residual), times)
+
+
+def _write_subtitles(job: _Job, film: FilmInWork, events: tuple[EventReport, ...]) -> None:
+    """Write the erased text as a subtitle file, timed by the clock that players show."""
     first = int(film.timeline.pts[0]) * film.video.time_base
     cues = cues_of(events, shift_seconds=float(first - film.video.clock_zero))
     with whole_file(job.folder / SUBTITLES) as part:
@@ -268,10 +305,10 @@ def _keep_text(job: _Job, film: FilmInWork, events: tuple[EventReport, ...]) -> 
     log.info("text.read", lines=len(events), unreadable=unreadable, cues=len(cues))
 
 
-def _report(film: FilmInWork, result: Path, job: _Job) -> EraseReport:
-    """What there is to say of every film; of an untouched one there is no more."""
+def _untouched_report(job: _Job, film: FilmInWork, result: Path) -> EraseReport:
+    """Return the report on a film that was copied; for erased films the rest is added to it."""
     video, timeline = film.video, film.timeline
-    no_dolby = (_NO_DOLBY,) if video.dolby_vision else ()
+    dolby_warnings = (_DOLBY_VISION_LOST,) if video.dolby_vision else ()
     return EraseReport(
         untouched=True,
         result=result.name,
@@ -284,5 +321,5 @@ def _report(film: FilmInWork, result: Path, job: _Job) -> EraseReport:
         segments=0,
         segments_resumed=0,
         seconds=dict(job.clock.seconds),
-        warnings=(*film.detected.warnings, *timeline.warnings, *no_dolby),
+        warnings=(*film.detected.warnings, *timeline.warnings, *dolby_warnings),
     )

@@ -1,4 +1,4 @@
-"""What one process loads once and keeps from film to film: detector, recogniser, engines."""
+"""Model cache of a worker process: detector, recognizer and engines, loaded once for all films."""
 
 from __future__ import annotations
 
@@ -18,57 +18,77 @@ from erasecore.memory.ladder_store import FileLadderStore
 from erasecore.memory.malloc import free_memory, map_large_blocks
 from erasecore.settings import DiffusionSettings, EraseSettings, HostSettings
 
-_NOWHERE = HostSettings()
+_DEFAULT_HOST = HostSettings()
 
 
 @dataclass(slots=True)
 class ModelCache:
-    """What is loaded once and stays loaded from film to film."""
+    """Models that are loaded once and stay loaded from film to film.
+
+    Attributes:
+        detector: finds text in pictures.
+        engines: inpainting engines by name, as far as films have asked for them.
+        recognizer: reads text (OCR); loaded for the first film whose text is read.
+        threads: of each network.
+        host: settings of this machine.
+        ladders: memory ladders, which remember how much fits into memory at once.
+        diffusion: settings that ``engines`` were made with; ``None`` before the first one.
+    """
 
     detector: Detector
     engines: dict[str, Engine] = field(default_factory=dict)
-    recognizer: Recognizer | None = None  # loaded for the first film that has text to be read
-    threads: int = 1  # for each network
-    host: HostSettings = _NOWHERE
-    ladders: Ladders = field(default_factory=Ladders)  # how much at once memory bears
-    diffusion: DiffusionSettings | None = None  # what the engines were made with
+    recognizer: Recognizer | None = None
+    threads: int = 1
+    host: HostSettings = _DEFAULT_HOST
+    ladders: Ladders = field(default_factory=Ladders)
+    diffusion: DiffusionSettings | None = None
 
     @classmethod
-    def load(cls, host: HostSettings = _NOWHERE, *, threads: int = 0) -> ModelCache:
-        """The text detector, ready for work; all else is made when first asked for."""
+    def load(cls, host: HostSettings = _DEFAULT_HOST, *, threads: int = 0) -> ModelCache:
+        """Load the text detector; the recognizer and the engines are loaded on first use.
+
+        Args:
+            host: settings of this machine.
+            threads: of each network; 0 for all cores that we may use.
+        """
         map_large_blocks()
         cores = host.threads or os.cpu_count() or 1
-        # The others encode meanwhile; threads of OpenCV's that find no core spin until they do.
+        # Other cores encode meanwhile; OpenCV's threads spin while they wait for a free core.
         cv2.setNumThreads(max(1, cores // 2))
         threads = threads or cores
         ladders = Ladders(FileLadderStore(Path(host.state) if host.state else None))
         detector = RapidOcrDetector(threads=threads)
         return cls(detector, threads=threads, host=host, ladders=ladders)
 
-    def capped(self, settings: EraseSettings) -> EraseSettings:
-        """``settings`` with an encoder that uses no more threads than we may.
+    def limit_encoder_threads(self, settings: EraseSettings) -> EraseSettings:
+        """Return ``settings`` with at most ``host.threads`` encoder threads.
 
-        Checkpoints go by the settings as asked for: threads change no pixel before the encoder.
+        The fingerprint of checkpoints uses the settings before this limit, because threads change
+        no pixel before the encoder.
         """
-        encode, most = settings.encode, self.host.threads
-        if not most or 0 < encode.threads <= most:
+        encode, max_threads = settings.encode, self.host.threads
+        if not max_threads or 0 < encode.threads <= max_threads:
             return settings
-        return replace(settings, encode=replace(encode, threads=most))
+        return replace(settings, encode=replace(encode, threads=max_threads))
 
-    def reader(self) -> Recognizer:
-        """What reads lines of text."""
+    def text_recognizer(self) -> Recognizer:
+        """Return the text recognizer (OCR), loaded on first use."""
         if self.recognizer is None:
             self.recognizer = RapidOcrRecognizer(threads=self.threads)
         return self.recognizer
 
     def engine(self, settings: EraseSettings, tick: Callable[[], object]) -> Engine:
-        """The engine that ``settings`` ask for, made for the first film and kept for the next ones.
+        """Return the engine that ``settings`` name, loaded on first use.
 
-        ``tick`` is called now and then while it is made.
+        Other diffusion settings than before unload all engines first.
+
+        Args:
+            settings: of the job.
+            tick: called from time to time while the engine is loaded.
 
         Raises:
-            EngineMissing: there is none of that name, or this machine lacks what it needs.
-            WeightsMissing, WeightsDamaged: the diffusion engine's weights are not all well.
+            EngineMissing: no engine has that name, or this machine lacks what it needs.
+            WeightsMissing, WeightsDamaged: weights of the diffusion engine are missing or damaged.
         """
         if self.diffusion not in (None, settings.diffusion):
             self.engines.clear()
@@ -76,6 +96,6 @@ class ModelCache:
         self.diffusion = settings.diffusion
         name = settings.engine
         if name not in self.engines:
-            means = EngineContext(self.host, settings.diffusion, self.ladders, self.threads, tick)
-            self.engines[name] = make_engine(name, means)
+            context = EngineContext(self.host, settings.diffusion, self.ladders, self.threads, tick)
+            self.engines[name] = make_engine(name, context)
         return self.engines[name]

@@ -30,9 +30,9 @@ from erasecore.model.clips import Clip, Picture, Segment
 from erasecore.model.crop_stacks import CropCollector, CropStack
 from erasecore.model.events import Detection, Event, Reading
 from erasecore.model.patches import composite
-from erasecore.recovery.clip_recovery import FindInks, find_inks, recover
-from erasecore.recovery.ink_from_mask import ink_from_mask, whole_shares
-from erasecore.recovery.memory_steps import WHOLE, MemoryStep
+from erasecore.recovery.clip_recovery import FindInks, find_inks, recover_clip
+from erasecore.recovery.ink_from_mask import ink_from_mask, sum_shares_by_event
+from erasecore.recovery.memory_steps import FULL_MEMORY, MemoryStep
 from erasecore.recovery.planning import plan_clips
 from erasecore.recovery.second_pass import dilations_for, find_dilated_inks
 from erasecore.recovery.segment_results import (
@@ -64,7 +64,7 @@ class FilmInWork:
         detected: events, cuts and timeline of the detection pass.
         settings: of this job, limited to what this machine and memory step allow.
         engine: fills the holes (inpainting).
-        detector: looks for residual text.
+        detector: finds residual text.
         recognizer: reads the erased lines (OCR); ``None`` to not read them.
         memory_step: how much of the film may be held in memory at once.
     """
@@ -75,7 +75,7 @@ class FilmInWork:
     engine: Engine
     detector: Detector
     recognizer: Recognizer | None = None
-    memory_step: MemoryStep = WHOLE
+    memory_step: MemoryStep = FULL_MEMORY
 
     @property
     def timeline(self) -> Timeline:
@@ -168,7 +168,7 @@ class _SegmentRecoverer:
                 event in retried and clip.fills(event) for event in clip.events
             ):
                 # A network may paint letters where letters were, and would do so a second time.
-                diffused = first.diffused & set(range(clip.fill_start, clip.fill_stop))
+                diffused = first.diffused_frames & set(range(clip.fill_start, clip.fill_stop))
                 engine = PropagateEngine() if diffused else self._film.engine
                 known = self._recover_clip(
                     clip, find_dilated_inks(dilations), self._progress_tick(0), engine
@@ -186,7 +186,7 @@ class _SegmentRecoverer:
             film.picture,
             frames=film.detection.frames,
             context=round(traits.context_seconds * float(film.video.rate)) + 1,
-            around=traits.surroundings,
+            context_needs=traits.surroundings,
         )
 
     def _recover_clip(
@@ -195,14 +195,16 @@ class _SegmentRecoverer:
         """Read, recover and release one clip; its pixels are held in this function only."""
         film = self._film
         layout = film.video.layout
-        collector = CropCollector(clip.start, clip.stop, clip.box, layout, wider=clip.wider)
+        collector = CropCollector(
+            clip.start, clip.stop, clip.box, layout, context_box=clip.context_box
+        )
         for frame in self._reader.read(clip.start, clip.stop):
             collector.add(frame.index, frame.planes)
         crop = collector.finish()
         readings = _read_text(film, crop, clip)
-        recovery = recover(crop, clip, film.detection.cuts, engine, tick, find)
+        recovery = recover_clip(crop, clip, film.detection.cuts, engine, tick, find)
         if film.detected.mask is not None:
-            recovery = replace(recovery, shares=whole_shares(recovery.shares, clip.events))
+            recovery = replace(recovery, shares=sum_shares_by_event(recovery.shares, clip.events))
         del collector, crop
         trim_heap()
         return RecoveredClip(readings, recovery)
@@ -211,7 +213,7 @@ class _SegmentRecoverer:
         """Return a callback that reports a clip's progress to the meter.
 
         Args:
-            frames: what the whole clip counts for, in frames of progress.
+            frames: number of frames of progress that the whole clip counts for.
         """
         reported = 0.0
 
@@ -240,10 +242,10 @@ class _SegmentEncoder:
         Args:
             recovered: the segment with its patches.
             path: the video file to write.
-            progress_weight: what an encoded frame counts for, in frames of progress.
+            progress_weight: number of frames of progress that one encoded frame counts for.
         """
         film, segment = self._film, recovered.segment
-        snapshots = Snapshots.of(recovered.shares, segment.start, segment.stop)
+        snapshots = Snapshots.plan(recovered.shares, segment.start, segment.stop)
         references = self._checkpoints.references(film.detection.frames)
         checker = self._residual_text_checker(recovered)
         patches_of = recovered.patches()
@@ -290,7 +292,15 @@ class _SegmentRunner:
         *,
         thread: ThreadPoolExecutor,
     ) -> None:
-        """Take the parts; ``thread`` is a pool of one thread, on which the encoder runs."""
+        """Connect the parts.
+
+        Args:
+            film: the film and its settings.
+            recoverer: runs on the calling thread.
+            encoder: runs on ``thread``.
+            checkpoints: stores the segments' records.
+            thread: a pool of one thread.
+        """
         self._film, self._checkpoints = film, checkpoints
         self._recoverer, self._encoder = recoverer, encoder
         self._thread = thread
@@ -319,7 +329,7 @@ class _SegmentRunner:
         """
         path = self._checkpoints.segment_video(recovered.segment.number)
         encoded = self._encoder.encode(recovered, path, 1)
-        needs_second_pass = encoded.findings.suspicious and self._film.detected.mask is None
+        needs_second_pass = encoded.findings.needs_second_pass and self._film.detected.mask is None
         return encoded if needs_second_pass else self._store(encoded)
 
     def _finish(self, encoded: SegmentRecord | EncodedSegment) -> SegmentRecord:
@@ -334,7 +344,7 @@ class _SegmentRunner:
         log.info(
             "segment.text_left",
             number=encoded.recovered.segment.number,
-            events=len(findings.seen),
+            events=len(findings.boxes_by_event),
             missed=len(findings.missed),
         )
         again = self._recoverer.recover_again(encoded)

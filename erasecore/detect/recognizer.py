@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.detect.detector import Bgr, open_session
-from erasecore.model.events import NOTHING, Reading
+from erasecore.model.events import NO_READING, Reading
 
 _MODEL = "PP-OCRv6_rec_small.onnx"
 _HEIGHT_PX = 48  # the network takes lines of this height and of any width
@@ -49,7 +49,7 @@ class RapidOcrRecognizer:
         """The words in ``line``."""
         height, width = line.shape[:2]
         if min(height, width) < 2:
-            return NOTHING
+            return NO_READING
         fitted = cv2.resize(line, (_fit(width / height), _HEIGHT_PX), interpolation=_way(height))
         tensor = cv2.dnn.blobFromImage(fitted, 1 / 127.5, mean=(127.5, 127.5, 127.5))
         chances = self._session.run(None, {self._input: tensor})[0][0]
@@ -64,7 +64,7 @@ class RapidOcrRecognizer:
         text = [self._letters[k] for k in best[steps]]
         seen = np.array([bool(letter.strip()) for letter in text], bool)
         if not seen.any():
-            return NOTHING
+            return NO_READING
         scores = chances[steps, best[steps]][seen]
         places = (steps[seen] + 0.5) / len(chances) * aspect
         words = " ".join(spaced(text, steps, chances[:, -1]).split())

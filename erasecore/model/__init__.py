@@ -1,1 +1,1 @@
-"""Records that every stage shares: events, clips, strips, patches. No stage is imported here."""
+"""Records shared by all stages: events, clips, crops, patches. Imports no stage."""

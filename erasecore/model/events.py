@@ -1,4 +1,4 @@
-"""What detection says of a film: its subtitles, what was turned down and why, and its cuts."""
+"""Detected subtitles (events), rejected text and cuts of a film; the text that was read (OCR)."""
 
 from __future__ import annotations
 
@@ -8,61 +8,62 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read in one picture of a line."""
+    """Text that the recognizer (OCR) read in one picture of a line."""
 
-    text: str  # in the order of speech; no space at its ends
-    score: float  # 0 to 1, the mean over its letters
-    weakest: float  # 0 to 1, that of its least certain letter
-    covered: float  # 0 to 1: share of the line's width that lies near a letter it knows
+    text: str  # in reading order, stripped
+    score: float  # 0 to 1, mean confidence of its letters
+    weakest: float  # 0 to 1, confidence of its least certain letter
+    covered: float  # 0 to 1, share of the line's width that is near a recognized letter
 
 
-NOTHING = Reading("", 0.0, 0.0, 0.0)
-
+NO_READING = Reading("", 0.0, 0.0, 0.0)
+"""Reading of a line that was not read, or in which no letter was recognized."""
 
 BoxXyxy = tuple[float, float, float, float]
+"""Left, top, right and bottom; pixels of the stored picture's luma."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of text on screen: where, and the frames on which any of its ink shows."""
+    """One subtitle line on screen: its bounding box and the film frames that show its ink."""
 
     start: int  # first frame with any ink, fades included
-    stop: int  # first frame after it
-    full_start: int  # [full_start, full_stop): it is as opaque as it gets
-    full_stop: int
-    box_xyxy: BoxXyxy  # pixels of the stored picture's luma
-    text_height_px: float  # of one line's letters, from the top of a k to the bottom of a p
-    score: float  # 0 to 1
+    stop: int  # first frame without ink after it
+    full_start: int  # first frame at full opacity
+    full_stop: int  # first frame after the last one at full opacity
+    box_xyxy: BoxXyxy
+    text_height_px: float  # from the top of a k to the bottom of a p
+    score: float  # 0 to 1, confidence of the text detector
 
     @property
     def reach_px(self) -> float:
-        """How far beyond its box any of its ink may lie: outline, shadow, plate; almost a line."""
+        """Largest distance of its ink (outline, shadow, plate) from its box, px; a guess."""
         return 0.9 * self.text_height_px + 6
 
     def shows_at(self, frame: int) -> bool:
-        """Whether any of its ink shows on a frame of the film."""
+        """Return True if its ink shows in film frame ``frame``."""
         return self.start <= frame < self.stop
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """All that one pass over a film found; the checkpoint between detection and erasing."""
+    """Result of the detection pass over a film; stored as a checkpoint before erasing."""
 
-    events: tuple[Event, ...]  # by start, then top to bottom
-    rejected: tuple[tuple[Event, str], ...]  # text that is left alone, and why
-    cuts: tuple[int, ...]  # first frame after each cut
-    frames: int
+    events: tuple[Event, ...]  # to be erased; by start, then top to bottom
+    rejected: tuple[tuple[Event, str], ...]  # text that stays (e.g. scene text), with the reason
+    cuts: tuple[int, ...]  # first frame of each shot but the first
+    frames: int  # of the whole film
 
     def to_json(self) -> str:
-        """The record as text; the same record gives the same text."""
+        """Return the record as JSON; equal records give equal text."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Detection:
-        """The record that ``to_json`` wrote.
+        """Return the record that ``to_json`` wrote.
 
         Raises:
-            ValueError: the text is not such a record.
+            ValueError: ``text`` is not such a record.
         """
         try:
             raw = json.loads(text)
@@ -77,7 +78,11 @@ class Detection:
 
 
 def _event(raw: dict[str, object]) -> Event:
-    """The event in one entry of a record; its box is a list there."""
+    """Return the event of one JSON object; JSON turned its box into a list.
+
+    Raises:
+        KeyError, TypeError: a field is missing, unknown or of the wrong type.
+    """
     fields = dict(raw)
     box = fields.pop("box_xyxy")
     if not isinstance(box, list) or len(box) != 4:

@@ -1,4 +1,7 @@
-"""What engines are given: arrays of a strip, and what is known around it."""
+"""Input of the inpainting engines: the pixels and holes of a strip, and the picture around it.
+
+A strip is the part of the frames around one or several subtitles (the ``box`` of a clip).
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,17 @@ from numpy.typing import NDArray
 from erasecore.video.color import Box, Plane, PlaneLayout, Stack
 
 Bools: TypeAlias = NDArray[np.bool_]
-
-
 Floats: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class UnblendedPixels:
-    """What one frame shows of the background through translucent ink.
+    """Background of one frame, solved for (unblended) under translucent ink.
 
     Attributes:
-        planes: the frame's planes, solved for where the ink is.
-        mask: bool ``(H, W)``; where that is.
-        error: the expected error of a solved luma sample, in 8-bit levels.
+        planes: the frame's planes in the film's depth; solved samples inside the ink.
+        mask: bool ``(H, W)``; True where luma was solved.
+        error: expected error of a solved luma sample, 8-bit levels.
     """
 
     planes: tuple[Plane, ...]
@@ -34,10 +35,9 @@ class UnblendedPixels:
 
 @dataclass(frozen=True, slots=True)
 class NearbyText:
-    """Ink that is not to be filled here, in the picture around a strip: no example to follow.
+    """Ink around a strip that is not filled with it; an engine must not imitate it.
 
-    ``box`` is in pixels of the surroundings' own planes; ``start`` and ``stop`` count the strip's
-    frames.
+    ``start`` and ``stop`` count the strip's frames; ``box`` is in luma pixels of the context crop.
     """
 
     start: int
@@ -47,14 +47,13 @@ class NearbyText:
 
 @dataclass(frozen=True, slots=True)
 class ContextCrop:
-    """The picture around a strip, for engines whose traits ask for it.
+    """The strip's frames with more of the picture, for engines whose traits ask for context.
 
     Attributes:
-        planes: the strip's frames with more of the picture; the strip is a part of them. Not
-            modified.
-        left: where in their luma the strip begins; a multiple of a colour sample's width.
-        top: the same for rows.
-        texts: ink in it that is not in the strip's holes.
+        planes: luma and chroma stacks like the strip's, which is a part of them. Not modified.
+        left: first luma column of the strip in ``planes``, px; in whole chroma samples.
+        top: first luma row of the strip in ``planes``, px; in whole chroma samples.
+        texts: ink in ``planes`` that is in none of the strip's holes.
     """
 
     planes: tuple[Stack, ...]
@@ -65,22 +64,23 @@ class ContextCrop:
 
 @dataclass(frozen=True, slots=True)
 class InpaintInput:
-    """A rectangle of ``T`` consecutive frames with the hole to be filled.
+    """A strip: one rectangle of ``T`` consecutive frames, with the holes to be filled.
+
+    Frame numbers count from the strip's first frame.
 
     Attributes:
-        planes: luma ``(T, H, W)`` and two colour stacks ``(T, h, w)`` (none for gray films),
-            uint8 or uint16 in the layout's depth, translucent layers already undone. Not modified.
-        masks: bool ``(K, H, W)``; the distinct holes; ``masks[0]`` is empty.
-        mask_of: int ``(T,)``; which of ``masks`` each frame has.
+        planes: luma ``(T, H, W)`` and two chroma stacks ``(T, h, w)`` (none for gray films),
+            uint8 or uint16 in the layout's depth; plates are undone already. Not modified.
+        masks: bool ``(K, H, W)``; the distinct holes, True to be filled; ``masks[0]`` is empty.
+        mask_of: int ``(T,)``; index into ``masks`` of each frame's hole.
         fill_start: first frame to be filled; frames before it are context.
-        fill_stop: first frame after it that is not to be filled.
-        cuts: the frames at which a new shot begins; nothing may be copied across them.
-        thumbnails: float32 ``(T, a, b)``; the whole picture's luma, reduced by ``thumb_scale``, for
-            the motion of the camera; values 0 to 255.
-        thumb_scale: pixels of the film for one pixel of a thumb.
-        layout: the planes' depth and reduction.
-        seen_through: of frames whose ink is translucent, the background seen through it.
-        around: more of the picture, where the engine's traits ask for it.
+        fill_stop: first frame after the last one to be filled.
+        cuts: frames at which a new shot begins; no pixels are copied across them.
+        thumbnails: float32 ``(T, a, b)``, 0 to 255; luma of the whole picture, for camera motion.
+        thumbnail_scale: pixels of the film for one pixel of a thumbnail.
+        layout: depth and chroma subsampling of ``planes``.
+        seen_through: background under translucent ink (fades), by frame.
+        context: more of the picture, if the engine's traits ask for it.
     """
 
     planes: tuple[Stack, ...]
@@ -97,24 +97,25 @@ class InpaintInput:
 
     @property
     def frames(self) -> int:
-        """How many frames the strip has, context included."""
+        """Number of frames, context included."""
         return len(self.planes[0])
 
     def mask(self, frame: int) -> Bools:
-        """The hole of one frame, bool ``(H, W)``."""
+        """Return the hole of one frame: bool ``(H, W)``, True to be filled."""
         hole: Bools = self.masks[self.mask_of[frame]]
         return hole
 
 
 @dataclass(frozen=True, slots=True)
 class ContextNeeds:
-    """How much of the picture around the ink an engine wants to see, as far as there is any.
+    """Size requirements of an engine for the picture around the ink (context crop).
 
     Attributes:
-        margin_px: on each side of the ink.
-        min_side_px: width and height at least.
-        multiple_of: of which width and height are multiples.
-        coarse_from_px: larger sides are multiples of twice that, so that there are few sizes.
+        margin_px: picture wanted on each side of the ink.
+        min_side_px: least width and height.
+        multiple_of: width and height are multiples of it, px.
+        coarse_from_px: longer sides are multiples of twice ``multiple_of``, so that few distinct
+            sizes occur.
     """
 
     margin_px: int
@@ -123,15 +124,22 @@ class ContextNeeds:
     coarse_from_px: int
 
     def side(self, length: int) -> int:
-        """The least allowed side that ``length`` fits into."""
+        """Return the shortest allowed side that ``length`` px fit into."""
         step = self.multiple_of * (1 if length <= self.coarse_from_px else 2)
         return max(self.min_side_px, -(-length // step) * step)
 
     def span(self, start: int, stop: int, *, room: int, step: int) -> tuple[int, int]:
-        """``[start, stop)`` of ink with its surroundings, inside ``[0, room)``.
+        """Return the columns (or rows) of ink with context, ``[first, last)`` in ``[0, room)``.
 
-        Its ends lie on multiples of ``step``, or at the end of the room; its length is an allowed
-        side (up to a step less at the end of the room), or all of the room.
+        Args:
+            start: first pixel with ink.
+            stop: first pixel after the ink.
+            room: width (or height) of the picture, px.
+            step: width (or height) of a chroma sample, luma px.
+
+        Returns:
+            A span whose ends are multiples of ``step`` or the end of the room. Its length is an
+            allowed side (up to a step less at the end of the room), or all of the room.
         """
         start, stop = max(0, start - self.margin_px), min(room, stop + self.margin_px)
         length = self.side(stop - start)
@@ -144,7 +152,15 @@ class ContextNeeds:
 
 
 def reduce_mask(mask: Bools, layout: PlaneLayout) -> Bools:
-    """The colour samples that ``mask`` touches: bool ``(ceil(H / 2**sy), ceil(W / 2**sx))``."""
+    """Return the chroma samples that a luma mask touches (logical OR over each sample's pixels).
+
+    Args:
+        mask: bool ``(H, W)``.
+        layout: gives the chroma subsampling ``2**shift_y`` by ``2**shift_x``.
+
+    Returns:
+        bool ``(ceil(H / 2**shift_y), ceil(W / 2**shift_x))``.
+    """
     rows, columns = 1 << layout.shift_y, 1 << layout.shift_x
     height, width = mask.shape
     if height % rows or width % columns:

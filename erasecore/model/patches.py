@@ -1,4 +1,4 @@
-"""New samples put into a frame's own planes; everything else stays as it was decoded."""
+"""Compositing: new samples are written into a frame's native planes, all others are kept."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from erasecore.video.color import Box, Plane, PlaneLayout, Planes, plane_window
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What changes in one rectangle of one frame.
+    """Changed samples of one rectangle of one frame.
 
     Attributes:
-        box: where it lies in the picture, in whole colour samples.
-        masks: per plane, bool of the rectangle's size there; the samples that change.
-        samples: per plane, the new values in the order of ``np.flatnonzero(mask)``.
+        box: the rectangle, luma pixels, in whole chroma samples.
+        masks: per plane, bool of the rectangle's size in that plane; True where a sample changes.
+        samples: per plane, ``(n,)`` new values in the order of ``np.flatnonzero(mask)``, in the
+            plane's own type and depth.
     """
 
     box: Box
@@ -28,7 +29,7 @@ class Patch:
 def composite(planes: Planes, patches: list[Patch], layout: PlaneLayout) -> None:
     """Write ``patches`` into ``planes``, in place.
 
-    Where no patch's mask is set, a plane keeps its samples bit for bit.
+    Samples outside the patches' masks are kept bit for bit.
     """
     for patch in patches:
         for index, (plane, mask, samples) in enumerate(

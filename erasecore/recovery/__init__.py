@@ -1,1 +1,1 @@
-"""Recovering the background of a clip: plans, unblending, filling. Encodes nothing."""
+"""Background recovery: plans segments and clips, removes ink from clips. Encodes nothing."""

@@ -1,4 +1,4 @@
-"""One clip, from pixels with ink to the patches that take it away."""
+"""Recovery of one clip: find the ink, unblend plates, fill the holes, return patches."""
 
 from __future__ import annotations
 
@@ -15,64 +15,78 @@ from erasecore.ink.plates import share_style, undo_plates
 from erasecore.ink.strokes import Ink, find_ink
 from erasecore.model.clips import Clip, EventShare
 from erasecore.model.crop_stacks import CropStack
-from erasecore.model.events import BoxXyxy
+from erasecore.model.events import Event
 from erasecore.model.inpaint_input import ContextCrop, InpaintInput, NearbyText, reduce_mask
 from erasecore.model.patches import Patch
 from erasecore.video.color import Box
 
-_STYLE_SHARE = 0.4  # of a clip's subtitles on a plate, for all to be taken as being on one
-_CONFIDENT_LEVELS = 8.0  # expected error at which confidence is one half
+_STYLE_SHARE = 0.4
+"""Share of a clip's subtitles with a plate from which all are assumed to have one; a guess."""
+
+_CONFIDENT_LEVELS = 8.0  # expected error with confidence 0.5, 8-bit levels; a guess
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What replaces the ink of one clip: a patch for each film frame that has any.
+    """Result of one clip.
 
-    ``diffused`` are the film frames in which a network made pixels up.
+    Attributes:
+        patches: the new samples, by film frame.
+        shares: origin of the new pixels, for each event that is filled in the clip.
+        diffused_frames: film frames with pixels that a diffusion network generated.
     """
 
     patches: dict[int, Patch]
     shares: tuple[EventShare, ...]
-    diffused: frozenset[int] = frozenset()
+    diffused_frames: frozenset[int] = frozenset()
 
 
 FindInks: TypeAlias = Callable[[CropStack, Clip, tuple[int, ...]], tuple[Ink, ...]]
-"""Tells the ink of every event in sight of a clip, given its pixels and the film's cuts."""
+"""Finds the ink of all events of a clip, given its pixels and the film's cuts."""
 
 
-def recover(
+def recover_clip(
     crop: CropStack,
     clip: Clip,
     cuts: tuple[int, ...],
     engine: Engine,
     tick: Tick,
-    find: FindInks | None = None,
+    find_ink_of: FindInks | None = None,
 ) -> Recovery:
-    """The patches for ``clip``: ink found, plates undone, the rest filled by ``engine``.
+    """Find the ink of a clip, unblend its plates and have ``engine`` fill the holes.
 
     Args:
-        crop: the clip's pixels; its planes are changed in place where plates are undone.
-        clip: which frames are to be filled, and the events in sight.
-        cuts: of the whole film.
-        engine: fills the hole.
-        tick: a sign of life.
-        find: tells the ink; ``find_inks`` unless there is a better guess.
+        crop: the clip's pixels; changed in place where plates are unblended.
+        clip: frames to be filled, and the events that show in them.
+        cuts: film frames at which a new shot begins.
+        engine: fills the holes (inpainting).
+        tick: progress callback, see ``Tick``.
+        find_ink_of: finds the ink of the clip's events; ``None`` for ``find_inks``.
+
+    Raises:
+        EngineMisbehaved: the engine's result does not fit its input.
     """
-    inks = (find or find_inks)(crop, clip, cuts)
-    undone = _undo_all(crop, inks)
+    inks = (find_ink_of or find_inks)(crop, clip, cuts)
+    unblended = _unblend_plates(crop, inks)
     strip = replace(
-        _strip(crop, clip, inks, cuts),
+        _make_inpaint_input(crop, clip, inks, cuts),
         seen_through=see_through(crop, inks),
         context=_context_crop(crop, clip),
     )
     filled = engine.fill(strip, None, tick)
     check_filled(engine.traits.name, strip, filled)
-    patches = _patches(crop, clip, strip, filled, undone)
-    return Recovery(patches, _shares(clip, strip, filled, inks), _diffused(clip, filled))
+    patches = _patches(crop, clip, strip, filled, unblended)
+    return Recovery(
+        patches, _event_shares(clip, strip, filled, inks), _diffused_frames(clip, filled)
+    )
 
 
 def find_inks(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
-    """The ink of every event in sight; plates share one style where most have one."""
+    """Find the ink of all events of a clip.
+
+    If a share of ``_STYLE_SHARE`` or more of them have a plate, the ink is found once more, with
+    the plates' median opacity and colour for all events.
+    """
     inks = [find_ink(crop, event, clip.events, cuts=cuts) for event in clip.events]
     plates = [ink.plate for ink in inks if ink.plate is not None]
     if plates and len(plates) >= _STYLE_SHARE * len(inks):
@@ -81,29 +95,33 @@ def find_inks(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, 
     return tuple(inks)
 
 
-def _undo_all(crop: CropStack, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.bool_]]:
-    """Undo the plates in the cutout, in place; where, by film frame."""
-    undone = {}
+def _unblend_plates(crop: CropStack, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.bool_]]:
+    """Unblend the plates in ``crop``, in place.
+
+    Returns:
+        By film frame, bool ``(H, W)``: True where a plate was unblended.
+    """
+    unblended = {}
     for frame in range(crop.start, crop.stop):
         plates = [plate for ink in inks if (plate := ink.plate_at(frame)) is not None]
         if plates:
-            undone[frame] = undo_plates(crop.planes, frame - crop.start, plates, crop.layout)
-    return undone
+            unblended[frame] = undo_plates(crop.planes, frame - crop.start, plates, crop.layout)
+    return unblended
 
 
-def _strip(
+def _make_inpaint_input(
     crop: CropStack, clip: Clip, inks: tuple[Ink, ...], cuts: tuple[int, ...]
 ) -> InpaintInput:
-    """The clip as engines see it: a hole for each set of events that are shown together."""
+    """Return the engine's input, with one hole for each set of events that show together."""
     masks = [np.zeros(crop.size, bool)]
-    known: dict[tuple[int, ...], int] = {(): 0}
+    mask_numbers: dict[tuple[int, ...], int] = {(): 0}
     mask_of = np.zeros(len(crop.planes[0]), np.intp)
     for frame in range(crop.start, crop.stop):
         showing = tuple(k for k, ink in enumerate(inks) if ink.event.shows_at(frame))
-        if showing not in known:
-            known[showing] = len(masks)
+        if showing not in mask_numbers:
+            mask_numbers[showing] = len(masks)
             masks.append(np.any([inks[k].mask for k in showing], axis=0))
-        mask_of[frame - crop.start] = known[showing]
+        mask_of[frame - crop.start] = mask_numbers[showing]
     return InpaintInput(
         planes=crop.planes,
         masks=np.stack(masks),
@@ -118,33 +136,36 @@ def _strip(
 
 
 def _context_crop(crop: CropStack, clip: Clip) -> ContextCrop | None:
-    """The picture around the strip, if it was wanted and there is any."""
+    """Return the picture around the strip with the text in it, if it was collected."""
     if crop.context is None:
         return None
-    x, y = crop.context.box[:2]
+    context_left, context_top = crop.context.box[:2]
     texts = tuple(
         NearbyText(
             event.start - crop.start,
             event.stop - crop.start,
-            _context_box(event.box_xyxy, 0.2 * event.text_height_px, x, y),
+            _text_box(event, context_left, context_top),
         )
-        for event in clip.beside
+        for event in clip.context_events
     )
-    left, top = crop.box[0] - x, crop.box[1] - y
+    left, top = crop.box[0] - context_left, crop.box[1] - context_top
     return ContextCrop(crop.context.planes, left, top, texts)
 
 
-def _context_box(box: BoxXyxy, pad: float, x: int, y: int) -> Box:
-    left, top, right, bottom = box
+def _text_box(event: Event, context_left: int, context_top: int) -> Box:
+    """Return the box of an event in pixels of the context crop, with a margin (a guess)."""
+    left, top, right, bottom = event.box_xyxy
+    margin = 0.2 * event.text_height_px
     return (
-        max(0, int(left - pad) - x),
-        max(0, int(top - pad) - y),
-        max(0, int(right + pad) + 1 - x),
-        max(0, int(bottom + pad) + 1 - y),
+        max(0, int(left - margin) - context_left),
+        max(0, int(top - margin) - context_top),
+        max(0, int(right + margin) + 1 - context_left),
+        max(0, int(bottom + margin) + 1 - context_top),
     )
 
 
-def _diffused(clip: Clip, filled: Filled) -> frozenset[int]:
+def _diffused_frames(clip: Clip, filled: Filled) -> frozenset[int]:
+    """Return the film frames with at least one diffused pixel."""
     return frozenset(
         clip.fill_start + offset
         for offset, frame in enumerate(filled.frames)
@@ -157,21 +178,24 @@ def _patches(
     clip: Clip,
     strip: InpaintInput,
     filled: Filled,
-    undone: dict[int, NDArray[np.bool_]],
+    unblended: dict[int, NDArray[np.bool_]],
 ) -> dict[int, Patch]:
-    """The patch of each film frame in which something is filled or was undone."""
+    """Return a patch for each film frame in which a pixel was filled or unblended.
+
+    ``unblended`` is the result of ``_unblend_plates``.
+    """
     patches: dict[int, Patch] = {}
     masks: dict[tuple[int, bytes], tuple[NDArray[np.bool_], ...]] = {}  # most frames share theirs
     for offset, frame_filled in enumerate(filled.frames):
         index = strip.fill_start + offset
         frame = crop.start + index
-        hole, plate = strip.mask(index), undone.get(frame)
+        hole, plate = strip.mask(index), unblended.get(frame)
         if plate is None and not hole.any():
             continue
         key = int(strip.mask_of[index]), b"" if plate is None else np.packbits(plate).tobytes()
         if key not in masks:
-            touched = hole if plate is None else hole | plate
-            masks[key] = _per_plane(touched, strip)
+            changed = hole if plate is None else hole | plate
+            masks[key] = _per_plane(changed, strip)
         patches[frame] = _patch(clip.box, strip, index, frame_filled, masks[key])
     return patches
 
@@ -183,7 +207,15 @@ def _patch(
     filled: FilledFrame,
     masks: tuple[NDArray[np.bool_], ...],
 ) -> Patch:
-    """The new samples of one frame: filled in the hole, solved for under plates."""
+    """Return the patch of the strip's frame ``index``.
+
+    Args:
+        box: of the clip.
+        strip: the engine's input; plates are unblended in its planes.
+        index: frame of the strip.
+        filled: samples of the frame's hole.
+        masks: per plane, bool; samples that were filled or unblended.
+    """
     if np.count_nonzero(masks[0]) == filled.planes[0].size:  # no plate around the hole
         return Patch(box, masks, filled.planes)
     samples = []
@@ -197,15 +229,20 @@ def _patch(
 
 
 def _per_plane(mask: NDArray[np.bool_], strip: InpaintInput) -> tuple[NDArray[np.bool_], ...]:
-    """``mask`` for each plane."""
-    colours = len(strip.planes) - 1
-    return (mask, *[reduce_mask(mask, strip.layout)] * colours) if colours else (mask,)
+    """Return a luma mask as one mask for each plane; chroma planes share one."""
+    chroma_planes = len(strip.planes) - 1
+    if not chroma_planes:
+        return (mask,)
+    return (mask, *[reduce_mask(mask, strip.layout)] * chroma_planes)
 
 
-def _shares(
+def _event_shares(
     clip: Clip, strip: InpaintInput, filled: Filled, inks: tuple[Ink, ...]
 ) -> tuple[EventShare, ...]:
-    """How each event's ink was taken away in the frames that were filled."""
+    """Return the origin of the new pixels for each event that shows in the fill span.
+
+    Confidence of a pixel is ``1 / (1 + (error / _CONFIDENT_LEVELS) ** 2)``.
+    """
     shares = []
     for ink in inks:
         first = max(ink.event.start, clip.fill_start)
@@ -213,15 +250,15 @@ def _shares(
         if first >= last:
             continue
         origins = np.zeros(max(Origin) + 1, np.int64)
-        trust = 0.0
+        confidence = 0.0
         for offset in range(
             first - clip.fill_start, min(last - clip.fill_start, len(filled.frames))
         ):
             frame = filled.frames[offset]
-            of_ink = ink.mask[strip.mask(strip.fill_start + offset)]
-            origins += np.bincount(frame.origin[of_ink], minlength=origins.size)
-            error = frame.error[of_ink].astype(np.float32) / _CONFIDENT_LEVELS
-            trust += float((1 / (1 + error**2)).sum())
+            is_own = ink.mask[strip.mask(strip.fill_start + offset)]
+            origins += np.bincount(frame.origin[is_own], minlength=origins.size)
+            error = frame.error[is_own].astype(np.float32) / _CONFIDENT_LEVELS
+            confidence += float((1 / (1 + error**2)).sum())
         count = int(origins.sum())
         plate_px = _plate_px(ink) * (last - first)
         shares.append(
@@ -231,14 +268,14 @@ def _shares(
                 propagated=int(origins[Origin.PROPAGATED]),
                 invented=int(origins[Origin.INVENTED]),
                 diffused=int(origins[Origin.DIFFUSED]),
-                confidence=trust / count if count else float(plate_px > 0),
+                confidence=confidence / count if count else float(plate_px > 0),
             )
         )
     return tuple(shares)
 
 
 def _plate_px(ink: Ink) -> int:
-    """Pixels of one frame that the plate covers and no letter does."""
+    """Return the number of pixels under the plate but not under letters, in one frame."""
     if ink.plate is None:
         return 0
     left, top, right, bottom = ink.plate.box

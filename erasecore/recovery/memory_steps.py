@@ -1,7 +1,7 @@
-"""How much of a film is held in memory at once: the rungs of the pipeline's own ladder.
+"""Memory steps: the rungs of the pipeline's ladder, used after the host ran out of memory.
 
-The first steps down cost time only; the last ones change what is encoded, or how far away a clip
-may look for what is behind its text.
+The first steps down cost time only. The lean encoder changes the encoded bits, and short clips have
+less context, so that fewer pixels are found in other frames.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from erasecore.settings import EraseSettings
 
 @dataclass(frozen=True, slots=True)
 class MemoryStep:
-    """How much of a film is held at once.
+    """Limits on how much of a film is held in memory at once.
 
     Attributes:
-        overlap: whether one segment is encoded while the next is recovered.
-        decoder_threads: each decodes a frame of its own; 0: as the film's record says.
-        lean_encoder: whether the encoder has a single thread and looks ahead less.
-        clip_bytes: the most that the pixels of a clip may take.
+        overlap: True to encode one segment while the next one is recovered.
+        decoder_threads: threads of each reader, one frame each; 0 for the default.
+        lean_encoder: True for an encoder with one thread and a shorter lookahead.
+        clip_bytes: largest size of the pixels of a clip.
     """
 
     overlap: bool = True
@@ -29,21 +29,21 @@ class MemoryStep:
     lean_encoder: bool = False
     clip_bytes: int = CLIP_BYTES
 
-    def capped(self, settings: EraseSettings) -> EraseSettings:
-        """``settings`` with an encoder that has no more threads than this allows."""
+    def limit_encoder(self, settings: EraseSettings) -> EraseSettings:
+        """Return ``settings`` with one encoder thread if the encoder is to be lean."""
         if not self.lean_encoder:
             return settings
         return replace(settings, encode=replace(settings.encode, threads=1))
 
 
-WHOLE = MemoryStep()
+FULL_MEMORY = MemoryStep()  # no limit beyond the usual clip size
 _ONE_SEGMENT = MemoryStep(overlap=False, decoder_threads=1)
 _LEAN = replace(_ONE_SEGMENT, lean_encoder=True)
 
 RUNGS = (
-    Rung("two segments at once", WHOLE),
+    Rung("two segments at once", FULL_MEMORY),
     Rung("one segment at once", _ONE_SEGMENT),
     Rung("lean encoder", _LEAN),
     Rung("short clips", replace(_LEAN, clip_bytes=CLIP_BYTES // 4)),
 )
-"""From the usual way to the least memory."""
+"""Rungs from most to least memory. Their names are stored in reports and in the state folder."""

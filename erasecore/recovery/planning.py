@@ -1,6 +1,6 @@
-"""How a film is divided: segments to be stored, clips to be worked on.
+"""Plans: a film is divided into segments (stored units) and clips (units of recovery).
 
-Pure arithmetic on frame numbers; ranges are half-open.
+Pure arithmetic on frame numbers and boxes; spans are half-open.
 """
 
 from __future__ import annotations
@@ -8,39 +8,49 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from erasecore.model.boxes import touch, union
+from erasecore.model.boxes import intersect, union
 from erasecore.model.clips import Clip, Picture, Segment
 from erasecore.model.events import Event
 from erasecore.model.inpaint_input import ContextNeeds
 from erasecore.video.color import Box
 
-_SHORTEST, _LONGEST = 2 / 3, 4 / 3  # of the wished length of a segment
-_NEIGHBOUR_FRAMES = 12  # events closer than this share a clip
+_MIN_LENGTH = 2 / 3  # shortest segment, in wished lengths (the last one may be shorter); a guess
+_MAX_LENGTH = 4 / 3  # longest segment, in wished lengths; a guess
+_NEIGHBOUR_FRAMES = 12  # largest gap between events that share a clip, frames; a guess
 
 
 def plan_segments(
     frames: int, events: Sequence[Event], cuts: Sequence[int], *, length: int
 ) -> tuple[Segment, ...]:
-    """Segments that cover ``[0, frames)``, each about ``length`` frames long.
+    """Return segments that cover ``[0, frames)``, each about ``length`` frames long.
 
-    A border lies at a cut that no subtitle crosses, else between two subtitles, else at a cut,
-    else where the wished length ends.
+    A border is placed at a cut that no event crosses, else between two events, else at a cut, else
+    after the wished length; the nearest to the wished length of equally good ones.
+
+    Args:
+        frames: number of frames of the film.
+        events: of the film.
+        cuts: film frames at which a new shot begins.
+        length: wished length, frames; segments have 2/3 to 4/3 of it.
     """
     borders = [0]
-    while frames - borders[-1] > length * _LONGEST:
+    while frames - borders[-1] > length * _MAX_LENGTH:
         start = borders[-1]
-        first, last = start + max(1, int(length * _SHORTEST)), start + int(length * _LONGEST)
+        first, last = start + max(1, int(length * _MIN_LENGTH)), start + int(length * _MAX_LENGTH)
         borders.append(_best_border(range(first, last + 1), start + length, events, cuts))
     borders.append(frames)
     pairs = itertools.pairwise(borders)
     return tuple(Segment(number, a, b) for number, (a, b) in enumerate(pairs) if b > a)
 
 
-def _best_border(places: range, wished: int, events: Sequence[Event], cuts: Sequence[int]) -> int:
-    near = [e for e in events if e.start < places.stop and e.stop > places.start]
-    busy = {frame for e in near for frame in range(e.start + 1, e.stop) if frame in places}
+def _best_border(
+    candidates: range, wished: int, events: Sequence[Event], cuts: Sequence[int]
+) -> int:
+    """Return the best of ``candidates`` (film frames) as the first frame of the next segment."""
+    near = [e for e in events if e.start < candidates.stop and e.stop > candidates.start]
+    crossed = {frame for e in near for frame in range(e.start + 1, e.stop) if frame in candidates}
     cut_set = set(cuts)
-    return min(places, key=lambda f: (f in busy, f not in cut_set, abs(f - wished)))
+    return min(candidates, key=lambda f: (f in crossed, f not in cut_set, abs(f - wished)))
 
 
 def plan_clips(
@@ -50,45 +60,50 @@ def plan_clips(
     *,
     frames: int,
     context: int,
-    around: ContextNeeds | None = None,
+    context_needs: ContextNeeds | None = None,
 ) -> tuple[Clip, ...]:
-    """The clips of a segment: groups of subtitles near in time and place.
+    """Return the clips of a segment, each for a group of events near in time and place.
+
+    Clips too large for the memory limit are split in time.
 
     Args:
-        segment: the frames to be filled.
-        events: all of the film, in order of their start.
-        picture: what the film looks like.
-        frames: of the whole film.
-        context: frames wanted before and after the subtitles of a clip.
-        around: how much of the picture around a clip's rectangle is wanted besides.
+        segment: film frames to be filled.
+        events: of the whole film, by start.
+        picture: frame size, plane layout and memory limit.
+        frames: number of frames of the film.
+        context: frames wanted before and after the events of a clip.
+        context_needs: size of the context crop that the engine wants; ``None`` for none.
     """
-    here = [e for e in events if e.start < segment.stop and e.stop > segment.start]
+    in_segment = [e for e in events if e.start < segment.stop and e.stop > segment.start]
     clips: list[Clip] = []
-    for group in _groups(here, picture):
-        box = _box(group, picture)
+    for group in _group_events(in_segment, picture):
+        box = _clip_box(group, picture)
         fill_start = max(segment.start, min(e.start for e in group))
         fill_stop = min(segment.stop, max(e.stop for e in group))
         reach = (min(e.start for e in group) - context, max(e.stop for e in group) + context)
-        wider = None if around is None else _wider(group, box, picture, around)
-        for first, last in _parts(fill_start, fill_stop, box, picture, context):
-            start, stop = _around(first, last, reach, box, picture)
+        context_box = (
+            None if context_needs is None else _context_box(group, box, picture, context_needs)
+        )
+        for first, last in _split_fill_span(fill_start, fill_stop, box, picture, context):
+            start, stop = _with_context(first, last, reach, box, picture)
             start, stop = max(0, start), min(frames, stop)
-            then = [e for e in events if e.start < stop and e.stop > start]
-            inside = _touching(then, box, picture)
-            beside = tuple(e for e in _touching(then, wider or box, picture) if e not in inside)
-            clips.append(Clip(start, stop, first, last, box, inside, wider, beside))
+            shown = [e for e in events if e.start < stop and e.stop > start]
+            visible = _visible_in(shown, box, picture)
+            nearby = _visible_in(shown, context_box or box, picture)
+            context_events = tuple(event for event in nearby if event not in visible)
+            clips.append(Clip(start, stop, first, last, box, visible, context_box, context_events))
     return tuple(sorted(clips, key=lambda clip: clip.start))
 
 
-def _groups(events: Sequence[Event], picture: Picture) -> list[list[Event]]:
-    """Events near in time whose rows overlap, in order of their first start."""
+def _group_events(events: Sequence[Event], picture: Picture) -> list[list[Event]]:
+    """Return groups of events that are near in time and share rows, by the first start."""
     groups: list[list[Event]] = []
     for event in sorted(events, key=lambda e: e.start):
-        region = _region(event, picture)
+        region = _ink_region(event, picture)
         for group in groups:
-            close = event.start <= max(e.stop for e in group) + _NEIGHBOUR_FRAMES
-            box = union([_region(e, picture) for e in group])
-            if close and region[1] < box[3] and region[3] > box[1]:
+            is_near = event.start <= max(e.stop for e in group) + _NEIGHBOUR_FRAMES
+            box = union([_ink_region(e, picture) for e in group])
+            if is_near and region[1] < box[3] and region[3] > box[1]:
                 group.append(event)
                 break
         else:
@@ -96,8 +111,8 @@ def _groups(events: Sequence[Event], picture: Picture) -> list[list[Event]]:
     return groups
 
 
-def _region(event: Event, picture: Picture) -> Box:
-    """Where the event's ink may be."""
+def _ink_region(event: Event, picture: Picture) -> Box:
+    """Return the box that holds all ink of an event, luma px, clipped to the picture."""
     pad = event.reach_px
     x0, y0, x1, y1 = event.box_xyxy
     return (
@@ -108,10 +123,10 @@ def _region(event: Event, picture: Picture) -> Box:
     )
 
 
-def _box(group: list[Event], picture: Picture) -> Box:
-    """The group's region with room for motion around it, in whole colour samples."""
+def _clip_box(group: list[Event], picture: Picture) -> Box:
+    """Return the clip's box: the group's ink with room for motion, in whole chroma samples."""
     pad = int(max(e.text_height_px for e in group)) + 16
-    left, top, right, bottom = union([_region(e, picture) for e in group])
+    left, top, right, bottom = union([_ink_region(e, picture) for e in group])
     step_x, step_y = 1 << picture.layout.shift_x, 1 << picture.layout.shift_y
     left, top = max(0, left - pad) // step_x * step_x, max(0, top - pad) // step_y * step_y
     right = min(picture.width, -(-(right + pad) // step_x) * step_x)
@@ -119,33 +134,34 @@ def _box(group: list[Event], picture: Picture) -> Box:
     return left, top, right, bottom
 
 
-def _wider(group: list[Event], box: Box, picture: Picture, wish: ContextNeeds) -> Box:
-    """``box`` with as much of the picture around it as is wished for and there is."""
+def _context_box(group: list[Event], box: Box, picture: Picture, needs: ContextNeeds) -> Box:
+    """Return the box of the context crop: it holds ``box`` and what ``needs`` ask for."""
     layout = picture.layout
-    left, top, right, bottom = union([_region(e, picture) for e in group])
-    columns = wish.span(left, right, room=picture.width, step=1 << layout.shift_x)
-    rows = wish.span(top, bottom, room=picture.height, step=1 << layout.shift_y)
+    left, top, right, bottom = union([_ink_region(e, picture) for e in group])
+    columns = needs.span(left, right, room=picture.width, step=1 << layout.shift_x)
+    rows = needs.span(top, bottom, room=picture.height, step=1 << layout.shift_y)
     return union([box, (columns[0], rows[0], columns[1], rows[1])])
 
 
-def _touching(events: Sequence[Event], box: Box, picture: Picture) -> tuple[Event, ...]:
-    """Those of ``events`` whose ink may be seen in ``box``."""
-    return tuple(e for e in events if touch(_region(e, picture), box))
+def _visible_in(events: Sequence[Event], box: Box, picture: Picture) -> tuple[Event, ...]:
+    """Return the ``events`` whose ink may show in ``box``."""
+    return tuple(e for e in events if intersect(_ink_region(e, picture), box))
 
 
-def _most_frames(box: Box, picture: Picture) -> int:
+def _max_clip_frames(box: Box, picture: Picture) -> int:
+    """Return the number of frames of ``box`` that fit the memory limit; at least 16 (a guess)."""
     left, top, right, bottom = box
     layout = picture.layout
-    colour = (layout.planes - 1) / (1 << (layout.shift_x + layout.shift_y))
-    bytes_each = (right - left) * (bottom - top) * (1 + colour) * (1 if layout.bits == 8 else 2)
-    return max(16, int(picture.clip_bytes / max(bytes_each, 1)))
+    chroma = (layout.planes - 1) / (1 << (layout.shift_x + layout.shift_y))
+    frame_bytes = (right - left) * (bottom - top) * (1 + chroma) * (1 if layout.bits == 8 else 2)
+    return max(16, int(picture.clip_bytes / max(frame_bytes, 1)))
 
 
-def _parts(
+def _split_fill_span(
     start: int, stop: int, box: Box, picture: Picture, context: int
 ) -> Iterator[tuple[int, int]]:
-    """The fill span in parts that fit the memory with their context."""
-    room = max(8, _most_frames(box, picture) - 2 * context)
+    """Yield the fill span in parts of about equal length that fit the memory with their context."""
+    room = max(8, _max_clip_frames(box, picture) - 2 * context)
     count = max(1, -(-(stop - start) // room))
     for part in range(count):
         first = start + (stop - start) * part // count
@@ -154,11 +170,19 @@ def _parts(
             yield first, last
 
 
-def _around(
+def _with_context(
     first: int, last: int, reach: tuple[int, int], box: Box, picture: Picture
 ) -> tuple[int, int]:
-    """As much of ``reach`` around ``[first, last)`` as the memory allows, evenly on both sides."""
-    spare = max(0, _most_frames(box, picture) - (last - first))
+    """Return ``[first, last)`` extended with context, as far as the memory limit allows.
+
+    Args:
+        first: first frame to be filled.
+        last: first frame after the last one to be filled.
+        reach: span with all the context that is wanted; the limit is shared evenly by both sides.
+        box: of the clip.
+        picture: plane layout and memory limit.
+    """
+    spare = max(0, _max_clip_frames(box, picture) - (last - first))
     before, after = max(0, first - reach[0]), max(0, reach[1] - last)
     take_before = min(before, max(spare // 2, spare - after))
     take_after = min(after, spare - take_before)

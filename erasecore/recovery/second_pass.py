@@ -1,4 +1,4 @@
-"""Stronger guesses at what is ink, for subtitles of which a first pass has left something."""
+"""Second pass: dilated ink masks for the subtitles of which the first pass left text."""
 
 from __future__ import annotations
 
@@ -16,47 +16,51 @@ from erasecore.model.events import BoxXyxy, Event
 from erasecore.recovery.clip_recovery import FindInks, find_inks
 from erasecore.review.residual_text import Findings
 
-_WIDER_LINES = 0.12  # letter heights by which found strokes are widened
-_AIR_LINES = 0.12  # letter heights around a box that is taken for ink as a whole
+_DILATION_LINES = 0.12  # radius by which stroke masks are dilated, letter heights; a guess
+_BOX_MARGIN_LINES = 0.12  # margin around boxes that are filled whole, letter heights; a guess
 
 
 @dataclass(frozen=True, slots=True)
 class MaskDilation:
-    """What is taken for one event's ink besides its strokes as they were found."""
+    """Enlargement of one event's ink mask."""
 
-    wider_px: int  # the strokes reach this much further
-    boxes: tuple[BoxXyxy, ...]  # pixels of the stored picture; all in them is ink
+    radius_px: int  # radius of the dilation of its strokes
+    boxes: tuple[BoxXyxy, ...]  # pixels of the stored picture; ink as a whole
 
 
 def dilations_for(findings: Findings, inkless: frozenset[Event]) -> dict[Event, MaskDilation]:
-    """A hypothesis for each event of which text was seen: where it was, all is ink.
+    """Return the dilation for each event with residual text: the boxes of that text become ink.
 
-    Where no ink was found at all (``inkless``), the whole of the event's box is.
+    Args:
+        findings: of the first pass.
+        inkless: events of which no ink was found; their own box becomes ink, too.
     """
     return {
         event: MaskDilation(
-            wider_px=max(2, round(_WIDER_LINES * event.text_height_px)),
+            radius_px=max(2, round(_DILATION_LINES * event.text_height_px)),
             boxes=tuple(
-                _with_air(box, event)
+                _with_margin(box, event)
                 for box in ((*boxes, event.box_xyxy) if event in inkless else boxes)
             ),
         )
-        for event, boxes in findings.seen.items()
+        for event, boxes in findings.boxes_by_event.items()
     }
 
 
 def dilate_ink(ink: Ink, dilation: MaskDilation, crop: CropStack) -> Ink:
-    """``ink`` with the pixels that ``dilation`` adds to it."""
-    mask = _widened(ink.mask, dilation.wider_px)
+    """Return ``ink`` with its mask dilated and with the boxes of ``dilation`` added."""
+    mask = _dilate(ink.mask, dilation.radius_px)
     for left, top, right, bottom in dilation.boxes:
-        rows = slice(_at(top - crop.box[1]), _at(np.ceil(bottom) - crop.box[1]))
-        columns = slice(_at(left - crop.box[0]), _at(np.ceil(right) - crop.box[0]))
+        rows = slice(_pixel_index(top - crop.box[1]), _pixel_index(np.ceil(bottom) - crop.box[1]))
+        columns = slice(
+            _pixel_index(left - crop.box[0]), _pixel_index(np.ceil(right) - crop.box[0])
+        )
         mask[rows, columns] = True
     return replace(ink, mask=mask)
 
 
 def find_dilated_inks(dilations: Mapping[Event, MaskDilation]) -> FindInks:
-    """A finder of ink that goes by ``dilations`` where there is one."""
+    """Return a function that finds ink as usual and applies the ``dilations`` to it."""
 
     def find(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
         return tuple(
@@ -67,16 +71,18 @@ def find_dilated_inks(dilations: Mapping[Event, MaskDilation]) -> FindInks:
     return find
 
 
-def _widened(mask: NDArray[np.bool_], by_px: int) -> NDArray[np.bool_]:
-    side = 2 * by_px + 1
+def _dilate(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
+    """Return ``mask``, bool ``(H, W)``, dilated by a disc."""
+    side = 2 * radius_px + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) > 0, np.bool_)
 
 
-def _with_air(box: BoxXyxy, event: Event) -> BoxXyxy:
-    air = _AIR_LINES * event.text_height_px
-    return box[0] - air, box[1] - air, box[2] + air, box[3] + air
+def _with_margin(box: BoxXyxy, event: Event) -> BoxXyxy:
+    margin = _BOX_MARGIN_LINES * event.text_height_px
+    return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
 
 
-def _at(place: float) -> int:
-    return max(0, int(place))
+def _pixel_index(coordinate: float) -> int:
+    """Return ``coordinate`` rounded down; negative ones are clipped to 0."""
+    return max(0, int(coordinate))

@@ -1,4 +1,4 @@
-"""A segment on its way: its clips recovered, then all of it encoded, then recorded."""
+"""A segment between the stages: its clips recovered, then encoded, then recorded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from erasecore.checkpoints import SegmentRecord, ShareRecord
 from erasecore.model.clips import Clip, EventShare, Segment
-from erasecore.model.events import NOTHING, Event, Reading
+from erasecore.model.events import NO_READING, Event, Reading
 from erasecore.model.patches import Patch
 from erasecore.recovery.clip_recovery import Recovery
 from erasecore.review.preview import Snapshots
@@ -17,21 +17,21 @@ from erasecore.review.residual_text import Findings
 
 @dataclass(frozen=True, slots=True)
 class RecoveredClip:
-    """What was made of one clip: what its events said, and the patches that erase them."""
+    """Result of one clip: the text of its events (OCR), and the patches that erase them."""
 
-    readings: dict[Event, Reading]
+    readings: dict[Event, Reading]  # empty if the text is not read
     recovery: Recovery
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveredSegment:
-    """How the ink of one segment goes away, clip by clip.
+    """Results of all clips of one segment.
 
     Attributes:
-        segment: the frames.
-        events: all of the film, those included that only a look at the segment has found.
-        clips: what was made of each.
-        retried: the events for which stronger hypotheses were tried.
+        segment: the film frames.
+        events: all events of the film, with the lines that only the check of this segment found.
+        clips: the result of each clip.
+        retried: events that were erased in a second pass.
     """
 
     segment: Segment
@@ -41,48 +41,53 @@ class RecoveredSegment:
 
     @property
     def shares(self) -> tuple[EventShare, ...]:
-        """How each event was recovered in each clip."""
-        return tuple(share for done in self.clips.values() for share in done.recovery.shares)
+        """Origin of the new pixels, for each event in each clip."""
+        return tuple(share for clip in self.clips.values() for share in clip.recovery.shares)
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What was read, one for each share."""
+        """Text of the events, one for each of ``shares``."""
         return tuple(
-            done.readings.get(share.event, NOTHING)
-            for done in self.clips.values()
-            for share in done.recovery.shares
+            clip.readings.get(share.event, NO_READING)
+            for clip in self.clips.values()
+            for share in clip.recovery.shares
         )
 
     @property
-    def diffused(self) -> frozenset[int]:
-        """The film frames in which a network made pixels up."""
-        return frozenset().union(*(done.recovery.diffused for done in self.clips.values()))
+    def diffused_frames(self) -> frozenset[int]:
+        """Film frames with pixels that a diffusion network generated."""
+        return frozenset().union(*(clip.recovery.diffused_frames for clip in self.clips.values()))
 
     def patches(self) -> dict[int, list[Patch]]:
-        """What changes in each film frame."""
+        """Return the patches of all clips by film frame."""
         patches: dict[int, list[Patch]] = defaultdict(list)
-        for done in self.clips.values():
-            for frame, patch in done.recovery.patches.items():
+        for clip in self.clips.values():
+            for frame, patch in clip.recovery.patches.items():
                 patches[frame].append(patch)
         return patches
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedSegment:
-    """A segment that is encoded, and what was seen on the way."""
+    """An encoded segment, with the residual text and the snapshots of its frames."""
 
     recovered: RecoveredSegment
-    path: Path
+    path: Path  # of the encoded video
     findings: Findings
     snapshots: Snapshots
 
 
 def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
-    """What is kept of a segment; the pictures of its hardest places are stored in ``folder``."""
+    """Return the record of a segment, and store before-and-after pictures of its hardest events.
+
+    Args:
+        encoded: the segment.
+        folder: the pictures are stored here.
+    """
     recovered = encoded.recovered
     segment, shares = recovered.segment, recovered.shares
-    pictured = encoded.snapshots.save_hardest(
-        [(share.event not in encoded.findings.left, share.confidence) for share in shares],
+    preview_names = encoded.snapshots.save_hardest(
+        [(share.event not in encoded.findings.residual, share.confidence) for share in shares],
         folder,
         prefix=f"{segment.number:04d}",
     )
@@ -96,13 +101,13 @@ def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
             share.invented,
             share.confidence,
             diffused=share.diffused,
-            residual=share.event in encoded.findings.left,
+            residual=share.event in encoded.findings.residual,
             passes=2 if share.event in recovered.retried else 1,
-            preview=pictured.get(number, ""),
+            preview=preview_names.get(number, ""),
             reading=recovered.readings[number],
         )
         for number, share in enumerate(shares)
     )
     return SegmentRecord(
-        segment.number, segment.start, segment.stop, records, len(recovered.diffused)
+        segment.number, segment.start, segment.stop, records, len(recovered.diffused_frames)
     )

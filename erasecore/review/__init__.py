@@ -1,1 +1,1 @@
-"""Checking a result: residual text, fidelity away from the ink, previews. Changes no pixel."""
+"""Checks of a result: residual text, PSNR outside the ink, preview pictures. Changes no pixel."""

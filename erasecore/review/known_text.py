@@ -81,10 +81,12 @@ class KnownText:
         return _is_neighbour_line(box, event) and self._in_region(box)
 
     def _in_region(self, box: BoxXyxy) -> bool:
+        """Return True if the middle of ``box`` is in a region, or if there are no regions."""
         x, y = (box[0] + box[2]) / 2 / self._size[0], (box[1] + box[3]) / 2 / self._size[1]
         return not self._regions or any(region.holds(x, y) for region in self._regions)
 
     def _scene_text(self, frame: int) -> list[Event]:
+        """Return the rejected text that shows in film frame ``frame``."""
         rejected = self._detection.rejected
         return [event for event, _ in rejected if event.shows_at(frame)]
 

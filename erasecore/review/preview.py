@@ -1,4 +1,4 @@
-"""Before-and-after pictures of the events that were hardest to erase."""
+"""Preview: before-and-after pictures of the events that were hardest to erase."""
 
 from __future__ import annotations
 
@@ -11,84 +11,97 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.boxes import touch, union
+from erasecore.model.boxes import intersect, union
 from erasecore.model.clips import EventShare
 from erasecore.model.events import BoxXyxy
 from erasecore.system.atomic_files import whole_file
 
-_PER_SEGMENT = 3  # events of each segment that may come into the preview
-_IN_PREVIEW = 8
+_PER_SEGMENT = 3  # largest number of pictures stored for one segment; a guess
+_IN_PREVIEW = 8  # largest number of pictures in the preview; a guess
 _COLUMNS_PX = 960  # width of the preview
-_GAP_PX = 4
-_CAPTION_PX = 22  # height of the line above each pair
-_GRAY, _DARK = 200, 24
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
+_GAP_PX = 4  # between the pictures of a pair, and between pairs
+_CAPTION_PX = 22  # height of the caption above each pair
+_CAPTION_LEVEL = 200  # gray level of the caption's letters, 0 to 255
+_BACKGROUND_LEVEL = 24  # gray level around the pictures, 0 to 255
+_GAP_LEVEL = 128  # gray level between the pictures of a pair, 0 to 255
+_JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 90]  # quality, 0 to 100
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """The strip around one event in one frame, as it came and as it goes."""
+    """Strip around one event in one film frame, before and after erasing.
+
+    Attributes:
+        frame: the film frame.
+        box_xyxy: box of the event and of the events that a strip around it would cut through.
+        margin_px: margin of the strip above and below; three times as much at the sides.
+        pair: BGR uint8 ``(H, W, 3)``, before above after; ``None`` until ``take``.
+    """
 
     frame: int
-    box_xyxy: BoxXyxy  # of the event, and of all that a strip around it would cut through
+    box_xyxy: BoxXyxy
     margin_px: float
     pair: NDArray[np.uint8] | None = field(default=None)
 
     def take(self, source: av.VideoFrame, result: av.VideoFrame) -> None:
-        """Keep the strip of both pictures, one above the other."""
+        """Keep the strip of both pictures as ``pair``."""
         strips = [self._strip(picture) for picture in (source, result)]
-        gap = np.full((_GAP_PX, strips[0].shape[1], 3), 128, np.uint8)
+        gap = np.full((_GAP_PX, strips[0].shape[1], 3), _GAP_LEVEL, np.uint8)
         self.pair = np.vstack([strips[0], gap, strips[1]])
 
     def save(self, path: Path) -> None:
-        """Store the pair at ``path``."""
+        """Store the pair at ``path`` (PNG), if it was taken."""
         if self.pair is not None:
             _save(path, ".png", self.pair, [])
 
     def _strip(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
+        """Return the part of ``picture`` around the event: BGR uint8 ``(H, W, 3)``."""
         left, top, right, bottom = _with_margin(self.box_xyxy, self.margin_px)
         rows = slice(max(0, int(top)), int(bottom) + 1)
         columns = slice(max(0, int(left)), int(right) + 1)
-        whole = picture.to_ndarray(format="bgr24")
-        strip: NDArray[np.uint8] = whole[rows, columns].astype(np.uint8, copy=True)
+        bgr = picture.to_ndarray(format="bgr24")
+        strip: NDArray[np.uint8] = bgr[rows, columns].astype(np.uint8, copy=True)
         return strip
 
 
 class Snapshots:
-    """The snapshots to be taken in one segment: of every event, in its middle."""
+    """Snapshots of one segment: one of every event, in its middle frame."""
 
     def __init__(self, by_share: dict[int, Snapshot]) -> None:
         self._by_share = by_share
 
     @staticmethod
-    def of(shares: tuple[EventShare, ...], start: int, stop: int) -> Snapshots:
-        """Plan for ``shares`` within the frames ``[start, stop)``."""
+    def plan(shares: tuple[EventShare, ...], start: int, stop: int) -> Snapshots:
+        """Return the snapshots to be taken of ``shares`` in the film frames ``[start, stop)``."""
         planned = {}
         events = [share.event for share in shares]
         for number, event in enumerate(events):
             middle = (max(event.start, start) + min(event.stop, stop)) // 2
             margin_px = 0.4 * event.text_height_px
-            shown = [one.box_xyxy for one in events if one.shows_at(middle)]
+            shown = [other.box_xyxy for other in events if other.shows_at(middle)]
             box = _with_neighbours(event.box_xyxy, shown, margin_px)
             planned[number] = Snapshot(middle, box, margin_px)
         return Snapshots(planned)
 
     def at(self, frame: int) -> list[Snapshot]:
-        """Those to be taken of ``frame``."""
+        """Return the snapshots to be taken of film frame ``frame``."""
         return [snapshot for snapshot in self._by_share.values() if snapshot.frame == frame]
 
     def save_hardest(
         self, ranks: Sequence[tuple[bool, float]], folder: Path, *, prefix: str
     ) -> dict[int, str]:
-        """The file names in ``folder`` of the snapshots of the hardest shares, by share.
+        """Store the snapshots of the hardest shares.
 
         Args:
-            ranks: of each share, the lowest for the hardest.
-            folder: where they are stored.
-            prefix: of their names.
+            ranks: of each share; lower is harder.
+            folder: the pictures are stored here.
+            prefix: of their file names.
+
+        Returns:
+            The file names, by number of the share.
         """
         taken = [k for k, snapshot in self._by_share.items() if snapshot.pair is not None]
-        # Lines that are shown together make one picture.
+        # Lines that show together share one picture.
         hardest: dict[tuple[int, BoxXyxy], int] = {}
         for number in sorted(taken, key=lambda k: ranks[k]):
             snapshot = self._by_share[number]
@@ -101,36 +114,41 @@ class Snapshots:
 
 
 def save_preview(pairs: Sequence[tuple[Path, str]], path: Path) -> None:
-    """Join the stored pairs, hardest first, each below its caption (ASCII), into a JPEG."""
-    rows = [_row(_load(pair), caption) for pair, caption in pairs[:_IN_PREVIEW]]
+    """Write the preview to ``path`` (JPEG); without ``pairs`` write no file.
+
+    Args:
+        pairs: stored pictures with their captions (ASCII), hardest first.
+        path: the file to write.
+    """
+    rows = [_preview_row(_load(pair), caption) for pair, caption in pairs[:_IN_PREVIEW]]
     if rows:
-        _save(path, ".jpg", np.vstack(rows), _JPEG)
+        _save(path, ".jpg", np.vstack(rows), _JPEG_OPTIONS)
 
 
-def _row(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
-    """A pair below its caption, as wide as the preview; BGR."""
+def _preview_row(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    """Return a pair below its caption, as wide as the preview: BGR uint8."""
     scale = min(1.0, _COLUMNS_PX / picture.shape[1])
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     bottom = _CAPTION_PX + small.shape[0]
-    row = np.full((bottom + 2 * _GAP_PX, _COLUMNS_PX, 3), _DARK, np.uint8)
+    row = np.full((bottom + 2 * _GAP_PX, _COLUMNS_PX, 3), _BACKGROUND_LEVEL, np.uint8)
     row[_CAPTION_PX:bottom, : small.shape[1]] = small
-    place, gray = (_GAP_PX, _CAPTION_PX - 7), (_GRAY,) * 3
-    cv2.putText(row, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, gray, 1, cv2.LINE_AA)
+    baseline, gray = (_GAP_PX, _CAPTION_PX - 7), (_CAPTION_LEVEL,) * 3
+    cv2.putText(row, caption, baseline, cv2.FONT_HERSHEY_SIMPLEX, 0.5, gray, 1, cv2.LINE_AA)
     return row
 
 
 def _with_neighbours(box: BoxXyxy, shown: Sequence[BoxXyxy], margin_px: float) -> BoxXyxy:
-    """The box around ``box`` and all of ``shown`` that a strip with this margin would cut."""
-    rest = [one for one in shown if one != box]
-    while near := [one for one in rest if touch(_with_margin(box, margin_px), one)]:
+    """Return ``box`` extended by the boxes of ``shown`` that a strip around it would cut."""
+    rest = [other for other in shown if other != box]
+    while near := [other for other in rest if intersect(_with_margin(box, margin_px), other)]:
         box = union((box, *near))
-        rest = [one for one in rest if one not in near]
+        rest = [other for other in rest if other not in near]
     return box
 
 
 def _with_margin(box: BoxXyxy, margin_px: float) -> BoxXyxy:
-    """What a strip around ``box`` shows; letters' sides want more air than their heads."""
+    """Return the box of the strip around ``box``; the side margins are three times as wide."""
     left, top, right, bottom = box
     return left - 3 * margin_px, top - margin_px, right + 3 * margin_px, bottom + margin_px
 

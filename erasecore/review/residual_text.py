@@ -17,7 +17,7 @@ from erasecore.model.boxes import area, overlap, shared_area
 from erasecore.model.clips import Picture
 from erasecore.model.events import BoxXyxy, Detection, Event
 from erasecore.review.known_text import SAME_PLACE_OVERLAP, KnownText, letter_height_px
-from erasecore.review.text_probe import TextProbe, likeness
+from erasecore.review.text_probe import TextProbe, correlation
 from erasecore.settings import Region
 from erasecore.video.color import Planes
 
@@ -36,28 +36,29 @@ class Findings:
     """Text that the detector finds in an erased segment.
 
     Attributes:
-        seen: for each event with text in any of its probes, the boxes of that text.
-        left: events with text in most of their probes (residual text).
+        boxes_by_event: for each event with text in any of its probes, the boxes of that text.
+        residual: events with text in most of their probes.
         missed: lines beside an event that show just as long and that detection had not found.
-        hits: number of probes with text; of two results of a segment the one with fewer is better.
+        probes_with_text: number of probes with text, over all events in ``boxes_by_event``.
     """
 
-    seen: dict[Event, tuple[BoxXyxy, ...]] = field(default_factory=dict)
-    left: frozenset[Event] = frozenset()
+    boxes_by_event: dict[Event, tuple[BoxXyxy, ...]] = field(default_factory=dict)
+    residual: frozenset[Event] = frozenset()
     missed: tuple[Event, ...] = ()
-    hits: int = 0
+    probes_with_text: int = 0
 
     @property
-    def suspicious(self) -> bool:
+    def needs_second_pass(self) -> bool:
         """True if a second pass may improve the segment."""
-        return bool(self.seen or self.missed)
+        return bool(self.boxes_by_event or self.missed)
 
     def better_than(self, other: Findings) -> bool:
         """Return True if these findings show less text than ``other``."""
         return self._rank() < other._rank()
 
     def _rank(self) -> tuple[int, int]:
-        return len(self.left) + len(self.missed), self.hits
+        """Return a sort key: events and lines left first, then probes with text."""
+        return len(self.residual) + len(self.missed), self.probes_with_text
 
 
 @dataclass(slots=True)
@@ -145,6 +146,7 @@ class ResidualTextChecker:
         return self._findings.findings()
 
     def _plan(self, event: Event, span: tuple[int, int]) -> None:
+        """Enter the frames of one event into the schedule."""
         probes = _plan_probes(event, span, self._known)
         for frame in probes.frames:
             self._probed_at[frame].append(probes)
@@ -157,7 +159,7 @@ class ResidualTextChecker:
         event = probes.event
         probe = probes.result[index] = self._probe(event, after)
         is_middle = index == probes.middle_frame
-        boxes = probe.text(self._detector, None if is_middle else event.box_xyxy)
+        boxes = probe.detect_text(self._detector, None if is_middle else event.box_xyxy)
         probes.residual_boxes.append(
             [box for box in boxes if self._known.is_residual(box, event, index)]
         )
@@ -184,39 +186,44 @@ class _FindingsCollector:
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._seen: dict[Event, tuple[BoxXyxy, ...]] = {}
-        self._left: set[Event] = set()
+        self._boxes_by_event: dict[Event, tuple[BoxXyxy, ...]] = {}
+        self._residual: set[Event] = set()
         self._missed: list[Event] = []
-        self._hits = 0
+        self._probes_with_text = 0
 
     def add(self, probes: _EventProbes) -> None:
         """Add the result of one event, all of whose probes have been taken.
 
         Text in most probes counts; text in fewer only if it has the subtitle's own strokes.
         """
-        hits = sum(1 for boxes in probes.residual_boxes if boxes)
+        with_text = sum(1 for boxes in probes.residual_boxes if boxes)
         boxes = [box for boxes in probes.residual_boxes for box in boxes]
-        in_most = 2 * hits > len(probes.residual_boxes)
+        in_most = 2 * with_text > len(probes.residual_boxes)
         is_text = boxes and (in_most or _has_subtitle_strokes(probes))
         if is_text and not self._is_scene_text(probes, boxes):
-            self._seen[probes.event] = tuple(boxes)
-            self._hits += hits
+            self._boxes_by_event[probes.event] = tuple(boxes)
+            self._probes_with_text += with_text
             if in_most:
-                self._left.add(probes.event)
+                self._residual.add(probes.event)
         for box in probes.candidates:
             if self._shows_with_event(probes, box):
                 self._missed.append(_neighbour_event(probes.event, box))
 
     def findings(self) -> Findings:
         """Return the findings about all events that were added."""
-        return Findings(dict(self._seen), frozenset(self._left), tuple(self._missed), self._hits)
+        return Findings(
+            dict(self._boxes_by_event),
+            frozenset(self._residual),
+            tuple(self._missed),
+            self._probes_with_text,
+        )
 
     def _is_scene_text(self, probes: _EventProbes, boxes: Iterable[BoxXyxy]) -> bool:
         """Return True if the source shows text in ``boxes`` before or after the event, too."""
         scene_boxes = [
             scene
             for probe in probes.without_event
-            for scene in probe.text(self._detector, probes.event.box_xyxy)
+            for scene in probe.detect_text(self._detector, probes.event.box_xyxy)
         ]
         return any(
             overlap(scene_box, box) > SAME_PLACE_OVERLAP
@@ -229,10 +236,10 @@ class _FindingsCollector:
         known = any(overlap(box, event.box_xyxy) > SAME_PLACE_OVERLAP for event in self._missed)
         if known or not probes.without_event:
             return False
-        with_event = (probe.text(self._detector, box) for probe in probes.result.values())
+        with_event = (probe.detect_text(self._detector, box) for probe in probes.result.values())
         if not all(any(_is_same_line(other, box) for other in boxes) for boxes in with_event):
             return False
-        without = (probe.text(self._detector, box) for probe in probes.without_event)
+        without = (probe.detect_text(self._detector, box) for probe in probes.without_event)
         return not any(overlap(other, box) > 0.1 for boxes in without for other in boxes)
 
 
@@ -270,7 +277,8 @@ def _has_subtitle_strokes(probes: _EventProbes) -> bool:
     line = probes.event.text_height_px
     pairs = zip(probes.residual_boxes, probes.result.values(), probes.source, strict=True)
     return any(
-        abs(likeness(result.strokes(box, line), source.strokes(box, line))) > _ALIKE
+        abs(correlation(result.fine_structure(box, line), source.fine_structure(box, line)))
+        > _ALIKE
         for boxes, result, source in pairs
         for box in boxes
     )

@@ -1,1 +1,1 @@
-"""What the user asked to be erased: masks, cues of a subtitle file, time ranges."""
+"""User input that narrows what is erased: masks, times of a subtitle file, time ranges."""

@@ -1,7 +1,7 @@
-"""When text may appear, by a subtitle file that came with the film. Only its times are used.
+"""Cue times of a subtitle file (.srt) beside a film: the times at which text may appear.
 
-The file is anybody's. Its text is never parsed: the lines with times alone go to the library, so a
-hostile file costs no more than reading it.
+The file is untrusted. Its text is never parsed: only lines with times are passed to the library,
+so that a hostile file costs no more than reading it.
 """
 
 from __future__ import annotations
@@ -13,32 +13,33 @@ from pathlib import Path
 from pysubs2 import SSAFile
 
 from erasecore.errors import BadSubtitleFile
-from erasecore.selection.time_filter import Ranges, joined
+from erasecore.selection.time_filter import Ranges, merge_ranges
 from erasecore.settings import TimeRange
 from erasecore.system.safe_open import blames_host, read_plain
 
-MAX_CUE_FILE_BYTES = 4_000_000
-MAX_CUES = 50_000
+MAX_CUE_FILE_BYTES = 4_000_000  # largest file that is read; a guess
+MAX_CUES = 50_000  # largest number of cues in a file; a guess
 TOLERANCE_SECONDS = 1.0
-"""How much earlier or later than its cue a burned-in line may show."""
+"""Largest difference between a cue's times and those of the burned-in line; a guess."""
 
-_ARROW = "-->"
-_LONGEST_TIMES = 200  # characters of a line with times, positions included
+_ARROW = "-->"  # stands between the two times of a cue
+_MAX_TIMES_LINE = 200  # longest line with times, characters, SRT positions included; a guess
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+"""Byte order marks, and the Python codec that reads a text with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cues:
-    """The times of a subtitle file.
+    """Times of a subtitle file.
 
     Attributes:
-        ranges: when text may appear, the tolerance included.
-        count: how many cues could be read.
-        skipped: how many could not.
+        ranges: times at which text may appear, with the tolerance, seconds of the player's clock.
+        count: number of cues that were read.
+        skipped: number of cues whose times could not be read.
     """
 
     ranges: Ranges
@@ -47,35 +48,40 @@ class Cues:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the film's report is to say of the file."""
+        """Warnings for the film's report."""
         if not self.skipped:
             return ()
-        what = "1 cue" if self.skipped == 1 else f"{self.skipped} cues"
-        return (f"{what} of the .srt beside the film could not be read and was passed over",)
+        cues = "1 cue" if self.skipped == 1 else f"{self.skipped} cues"
+        return (f"{cues} of the .srt beside the film could not be read and was passed over",)
 
 
 def read_cues(path: Path, film: Path) -> Cues:
-    """The times in the subtitle file at ``path``, which came with ``film``.
+    """Read the cue times of the subtitle file at ``path``.
 
     Raises:
-        BadSubtitleFile: it cannot be used; the sentence is about ``film``.
+        BadSubtitleFile: the file cannot be used; the error names ``film``, the film beside it.
     """
-    lines = [line for line in _decoded(_read(path, film)).splitlines() if _ARROW in line]
+    lines = [line for line in _decode(_read(path, film)).splitlines() if _ARROW in line]
     if not lines:
         raise BadSubtitleFile(film, "holds no times (lines such as 00:01:02,300 --> 00:01:04,000)")
     if len(lines) > MAX_CUES:
         raise BadSubtitleFile(film, f"holds more than {MAX_CUES} cues")
-    readable = [line for line in lines if len(line) <= _LONGEST_TIMES]
+    readable = [line for line in lines if len(line) <= _MAX_TIMES_LINE]
     parsed = SSAFile.from_string("\n".join(readable), format_="srt", keep_html_tags=True)
     spans = [TimeRange(cue.start / 1000, cue.end / 1000) for cue in parsed if cue.end > cue.start]
     if not spans:
         raise BadSubtitleFile(film, "holds no cue whose times can be read")
-    ranges = joined(spans, before=TOLERANCE_SECONDS, after=TOLERANCE_SECONDS)
+    ranges = merge_ranges(spans, before=TOLERANCE_SECONDS, after=TOLERANCE_SECONDS)
     return Cues(ranges, len(spans), len(lines) - len(spans))
 
 
 def _read(path: Path, film: Path) -> bytes:
-    """The file's bytes."""
+    """Return the file's content.
+
+    Raises:
+        BadSubtitleFile: the file is too large or cannot be read.
+        OSError: its disk or share is away, which is a problem of this host.
+    """
     try:
         content = read_plain(path, MAX_CUE_FILE_BYTES + 1)
     except OSError as error:
@@ -87,10 +93,10 @@ def _read(path: Path, film: Path) -> bytes:
     return content
 
 
-def _decoded(content: bytes) -> str:
-    """The text, by its byte order mark, else UTF-8, else the Windows code page of the west.
+def _decode(content: bytes) -> str:
+    """Decode a text by its byte order mark, else as UTF-8, else as Windows-1252.
 
-    The times are ASCII in all of them, so a wrong guess does no harm.
+    Times are ASCII in all of these, so a wrong encoding does no harm.
     """
     for mark, encoding in _BOMS:
         if content.startswith(mark):

@@ -1,7 +1,7 @@
-"""Masks that came with a film: a picture for all its frames, or a film with a frame for each.
+"""Masks beside a film: a PNG for all its frames, or a film with one mask frame for each of them.
 
-White (128 and more of 255) is to be erased, black is kept; nothing is looked for beside it. A mask
-is anybody's file: its kind is told by its content, its size is known before it is decoded.
+White (level 128 to 255) is erased, black is kept; no text is detected besides. A mask is an
+untrusted file: its type is taken from its content, its size is checked before it is decoded.
 """
 
 from __future__ import annotations
@@ -32,22 +32,30 @@ from erasecore.video.color import Box
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame, FrameReader
 
-MAX_PICTURE_BYTES = 64_000_000
-MOST_COVERED = 0.6
-"""A mask that is white over more of the picture has most likely its colours the wrong way round."""
+MAX_PICTURE_BYTES = 64_000_000  # largest PNG that is read; a guess
+MAX_WHITE_SHARE = 0.6
+"""Largest white share of a mask; a whiter one is most likely inverted. A guess."""
 
-_WHITE = 128
-_PNG = b"\x89PNG\r\n\x1a\n"
-_SAME_ASPECT = 0.01
+_WHITE_LEVEL = 128  # level from which a pixel is white, of 255
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # first bytes of the file (PNG specification, 5.2)
+_ASPECT_TOLERANCE = 0.01  # largest relative difference of aspect ratios, mask to film; a guess
 
 Bits: TypeAlias = NDArray[np.bool_]
+"""Mask pixels ``(H, W)``: True is erased."""
+
 Span: TypeAlias = tuple[int, int]
-Complain: TypeAlias = Callable[[str], BadMask]
+"""Film frames ``[start, stop)``."""
+
+MakeError: TypeAlias = Callable[[str], BadMask]
+"""Makes the error for a mask from the rest of a sentence such as "is a damaged PNG"."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Frames ``[start, stop)`` with one mask: bool ``(H, W)`` of the box that was asked for."""
+class MaskRun:
+    """Film frames ``[start, stop)`` with equal masks (run-length coding).
+
+    ``bits`` has the size of the box that was asked for.
+    """
 
     start: int
     stop: int
@@ -55,54 +63,59 @@ class Run:
 
 
 class Mask(Protocol):
-    """What is to be erased in each frame of a film."""
+    """Pixels to be erased in each frame of a film."""
 
     def events(
         self, frames: int, spans: Sequence[Span], tick: Callable[[int], None]
     ) -> tuple[Event, ...]:
-        """Its connected areas as events; to be asked for before ``runs``.
+        """Return the mask's connected components as events; call it before ``runs``.
 
         Args:
-            frames: how many the film has.
-            spans: the frames in which it counts, apart from each other and in order.
-            tick: told now and then which frame has been looked at.
+            frames: number of frames of the film.
+            spans: frames in which the mask counts; disjoint, ascending.
+            tick: progress callback, given the number of the frame that was processed.
 
         Raises:
-            BadMask: it does not fit the film.
+            BadMask: the mask does not fit the film.
         """
         ...
 
-    def runs(self, start: int, stop: int, box: Box) -> Iterator[Run]:
-        """The mask in the frames ``[start, stop)``, cut out at ``box``."""
+    def runs(self, start: int, stop: int, box: Box) -> Iterator[MaskRun]:
+        """Yield the masks of film frames ``[start, stop)``, cropped to ``box``."""
         ...
 
     def close(self) -> None:
-        """Let go of its file."""
+        """Close the mask's file."""
         ...
 
 
 def open_mask(path: Path, film: VideoInfo, name: str) -> Mask:
-    """The mask at ``path`` for ``film``; complaints call it ``name``.
+    """Open the mask at ``path`` for ``film``.
+
+    Args:
+        path: a PNG or a film, of any name.
+        film: the film to be erased.
+        name: name of the mask in error messages.
 
     Raises:
-        BadMask: it cannot be used; the sentence is about the film.
+        BadMask: the mask cannot be used; the error names the film.
     """
 
-    def complain(what: str) -> BadMask:
-        return BadMask(film.path, name, what)
+    def bad_mask(detail: str) -> BadMask:
+        return BadMask(film.path, name, detail)
 
-    if _read(path, len(_PNG), complain) == _PNG:
-        content = _read(path, MAX_PICTURE_BYTES + 1, complain)
-        return PictureMask(_picture(content, film, complain))
+    if _read(path, len(_PNG_SIGNATURE), bad_mask) == _PNG_SIGNATURE:
+        content = _read(path, MAX_PICTURE_BYTES + 1, bad_mask)
+        return PictureMask(_decode_png(content, film, bad_mask))
     try:
         video = probe(path, film.limits)
     except InputError as error:
-        raise complain(f"is neither a PNG nor a film that can be read: {error.sentence}") from error
-    return FilmMask(video, film, complain)
+        raise bad_mask(f"is neither a PNG nor a film that can be read: {error.sentence}") from error
+    return FilmMask(video, film, bad_mask)
 
 
 class PictureMask:
-    """One mask for every frame: bool of the stored picture's size."""
+    """One mask for all frames; ``bits`` has the size of the film's stored picture."""
 
     def __init__(self, bits: Bits) -> None:
         self._bits = bits
@@ -110,171 +123,186 @@ class PictureMask:
     def events(
         self, frames: int, spans: Sequence[Span], tick: Callable[[int], None]
     ) -> tuple[Event, ...]:
-        """Its areas, each in every span."""
+        """Return one event for each component and span."""
         tick(frames)
         boxes, height = connected_components(self._bits), self._bits.shape[0]
         return tuple(event_of(MaskComponent(*span, box), height) for span in spans for box in boxes)
 
-    def runs(self, start: int, stop: int, box: Box) -> Iterator[Run]:
-        """The same mask throughout."""
+    def runs(self, start: int, stop: int, box: Box) -> Iterator[MaskRun]:
+        """Yield one run: the mask is the same in all frames."""
         left, top, right, bottom = box
-        yield Run(start, stop, self._bits[top:bottom, left:right])
+        yield MaskRun(start, stop, self._bits[top:bottom, left:right])
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing; no file is open."""
 
 
 class FilmMask:
-    """Frame by frame from another film, which has as many frames."""
+    """One mask for each frame, decoded from a second film with the same number of frames.
 
-    def __init__(self, video: VideoInfo, film: VideoInfo, complain: Complain) -> None:
-        _check_aspect((video.width, video.height), film, complain)
-        self._video, self._complain = video, complain
+    Args:
+        video: the film with the masks; its luma counts.
+        film: the film to be erased.
+        bad_mask: makes the error for a mask that cannot be used.
+    """
+
+    def __init__(self, video: VideoInfo, film: VideoInfo, bad_mask: MakeError) -> None:
+        _check_aspect((video.width, video.height), film, bad_mask)
+        self._video, self._bad_mask = video, bad_mask
         self._size = film.width, film.height
         self._reader = FrameReader(video)
 
     def events(
         self, frames: int, spans: Sequence[Span], tick: Callable[[int], None]
     ) -> tuple[Event, ...]:
-        """Its areas, followed from frame to frame while they overlap."""
-        tracker, wanted = ComponentTracker(), _member(spans)
-        count, covered, white = 0, 0.0, False
+        """Return the components as events, tracked from frame to frame while they overlap."""
+        tracker, is_wanted = ComponentTracker(), _span_test(spans)
+        count, white_share, has_white = 0, 0.0, False
         boxes: tuple[Box, ...] = ()
-        before = np.zeros((0, 0), np.bool_)
+        previous = np.zeros((0, 0), np.bool_)
         with FrameReader(self._video) as reader:
-            for frame, bits in self._bits(iter(reader)):
+            for frame, bits in self._decode_masks(iter(reader)):
                 count = frame + 1
-                if not np.array_equal(before, bits):
-                    boxes, before = connected_components(bits), bits
-                    covered = max(covered, float(bits.mean()))
-                    white |= bool(boxes)
-                if wanted(frame):
+                if not np.array_equal(previous, bits):
+                    boxes, previous = connected_components(bits), bits
+                    white_share = max(white_share, float(bits.mean()))
+                    has_white |= bool(boxes)
+                if is_wanted(frame):
                     tracker.add(frame, boxes)
                 if len(boxes) > MAX_COMPONENTS or len(tracker) > MAX_EVENTS:
-                    raise self._complain(f"has too many separate areas (at frame {frame})")
+                    raise self._bad_mask(f"has too many separate areas (at frame {frame})")
                 tick(frame)
             timeline = reader.timeline()
         if count != frames:
-            raise self._complain(f"has {count} frames, the film has {frames}")
-        _check_cover(covered, white=white, complain=self._complain)
+            raise self._bad_mask(f"has {count} frames, the film has {frames}")
+        _check_white_share(white_share, has_white=has_white, bad_mask=self._bad_mask)
         self._reader = FrameReader(self._video, timeline)
         self._reader.__enter__()
-        return tuple(event_of(area, self._size[1]) for area in tracker.finish())
+        return tuple(event_of(component, self._size[1]) for component in tracker.finish())
 
-    def runs(self, start: int, stop: int, box: Box) -> Iterator[Run]:
-        """The masks of these frames; equal ones that follow each other are one."""
+    def runs(self, start: int, stop: int, box: Box) -> Iterator[MaskRun]:
+        """Yield the masks of film frames ``[start, stop)``; equal consecutive ones are one run."""
         left, top, right, bottom = box
-        run: Run | None = None
-        for frame, bits in self._bits(self._reader.read(start, stop)):
-            part = bits[top:bottom, left:right]
-            if run is not None and np.array_equal(run.bits, part):
-                run = Run(run.start, frame + 1, run.bits)
+        run: MaskRun | None = None
+        for frame, bits in self._decode_masks(self._reader.read(start, stop)):
+            crop = bits[top:bottom, left:right]
+            if run is not None and np.array_equal(run.bits, crop):
+                run = MaskRun(run.start, frame + 1, run.bits)
                 continue
             if run is not None:
                 yield run
-            run = Run(frame, frame + 1, part.copy())
+            run = MaskRun(frame, frame + 1, crop.copy())
         if run is not None:
             yield run
 
     def close(self) -> None:
-        """Let go of the film."""
+        """Close the film with the masks."""
         self._reader.__exit__(None, None, None)
 
-    def _bits(self, frames: Iterator[Frame]) -> Iterator[tuple[int, Bits]]:
+    def _decode_masks(self, frames: Iterator[Frame]) -> Iterator[tuple[int, Bits]]:
+        """Yield the number and mask of each frame, at the size of the film to be erased."""
         scale = self._video.layout.scale
         for frame in frames:
-            yield frame.index, _fitted(frame.planes[0] >= _WHITE * scale, self._size)
+            yield frame.index, _resize(frame.planes[0] >= _WHITE_LEVEL * scale, self._size)
 
 
 def spans_of(shown: Iterator[bool]) -> tuple[Span, ...]:
-    """The runs of frames that are ``shown``."""
-    spans, at = [], 0
-    for wanted, group in groupby(shown):
+    """Return the spans of frames whose value in ``shown`` is True (run-length coding)."""
+    spans, start = [], 0
+    for is_shown, group in groupby(shown):
         count = sum(1 for _ in group)
-        if wanted:
-            spans.append((at, at + count))
-        at += count
+        if is_shown:
+            spans.append((start, start + count))
+        start += count
     return tuple(spans)
 
 
-def _member(spans: Sequence[Span]) -> Callable[[int], bool]:
-    """Whether a frame lies in one of ``spans``; frames are asked for in order."""
+def _span_test(spans: Sequence[Span]) -> Callable[[int], bool]:
+    """Return a function that is True for frames in ``spans``; it must be called in frame order."""
     pending = list(reversed(spans))
 
-    def wanted(frame: int) -> bool:
+    def is_in_spans(frame: int) -> bool:
         while pending and pending[-1][1] <= frame:
             pending.pop()
         return bool(pending) and pending[-1][0] <= frame
 
-    return wanted
+    return is_in_spans
 
 
-def _read(path: Path, most_bytes: int, complain: Complain) -> bytes:
+def _read(path: Path, most_bytes: int, bad_mask: MakeError) -> bytes:
+    """Return the first ``most_bytes`` of the file; an error of the host's disk goes through."""
     try:
         return read_plain(path, most_bytes)
     except OSError as error:
         if blames_host(error):
             raise
-        raise complain(f"cannot be read ({error.strerror})") from error
+        raise bad_mask(f"cannot be read ({error.strerror})") from error
 
 
-def _picture(content: bytes, film: VideoInfo, complain: Complain) -> Bits:
-    """The mask that a PNG holds, at the film's size."""
+def _decode_png(content: bytes, film: VideoInfo, bad_mask: MakeError) -> Bits:
+    """Return the mask of a PNG, resized to the film's stored picture."""
     if len(content) > MAX_PICTURE_BYTES:
-        raise complain(f"is larger than {MAX_PICTURE_BYTES} bytes")
+        raise bad_mask(f"is larger than {MAX_PICTURE_BYTES} bytes")
+    # Width and height of the IHDR chunk, so that a hostile size is refused before it is decoded.
     size = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
-    _check_size(size, film.limits, complain)
-    _check_aspect(size, film, complain)
+    _check_size(size, film.limits, bad_mask)
+    _check_aspect(size, film, bad_mask)
     try:
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise complain("is a PNG that cannot be decoded") from error
+        raise bad_mask("is a PNG that cannot be decoded") from error
     if decoded is None or (decoded.shape[1], decoded.shape[0]) != size:
-        raise complain("is a damaged PNG")
+        raise bad_mask("is a damaged PNG")
     levels = decoded.astype(np.uint16) // (257 if decoded.dtype == np.uint16 else 1)
-    bits = _fitted(_white(levels.astype(np.uint16)), (film.width, film.height))
-    _check_cover(float(bits.mean()), white=bool(bits.any()), complain=complain)
+    bits = _resize(_white_pixels(levels.astype(np.uint16)), (film.width, film.height))
+    _check_white_share(float(bits.mean()), has_white=bool(bits.any()), bad_mask=bad_mask)
     if len(connected_components(bits)) > MAX_COMPONENTS:
-        raise complain(f"has more than {MAX_COMPONENTS} separate areas")
+        raise bad_mask(f"has more than {MAX_COMPONENTS} separate areas")
     return bits
 
 
-def _white(picture: NDArray[np.uint16]) -> Bits:
-    """Where a picture (gray, blue-green-red, with or without alpha; 0 to 255) is white."""
+def _white_pixels(picture: NDArray[np.uint16]) -> Bits:
+    """Return the white pixels of a picture: bool ``(H, W)``.
+
+    Args:
+        picture: 0 to 255; gray ``(H, W)``, gray and alpha ``(H, W, 2)``, BGR ``(H, W, 3)`` or BGRA
+            ``(H, W, 4)``. Transparent pixels are black; luma weights are those of BT.601.
+    """
     if picture.ndim == 2:
-        return np.asarray(picture >= _WHITE, np.bool_)
+        return np.asarray(picture >= _WHITE_LEVEL, np.bool_)
     if picture.shape[2] == 2:  # gray with alpha
-        return np.asarray((picture >= _WHITE).all(axis=2), np.bool_)
-    white = np.rint(picture[..., :3] @ np.array([0.114, 0.587, 0.299])) >= _WHITE
+        return np.asarray((picture >= _WHITE_LEVEL).all(axis=2), np.bool_)
+    white = np.rint(picture[..., :3] @ np.array([0.114, 0.587, 0.299])) >= _WHITE_LEVEL
     if picture.shape[2] == 4:
-        white &= picture[..., 3] >= _WHITE
+        white &= picture[..., 3] >= _WHITE_LEVEL
     return np.asarray(white, np.bool_)
 
 
-def _fitted(bits: NDArray[np.bool_], size: tuple[int, int]) -> Bits:
-    """``bits`` at width and height ``size``."""
+def _resize(bits: NDArray[np.bool_], size: tuple[int, int]) -> Bits:
+    """Return ``bits`` at ``size`` (width, height), by bilinear interpolation and a threshold."""
     if (bits.shape[1], bits.shape[0]) == size:
         return bits
     gray = cv2.resize(bits.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(gray >= _WHITE, np.bool_)
+    return np.asarray(gray >= _WHITE_LEVEL, np.bool_)
 
 
-def _check_size(size: tuple[int, int], limits: LimitSettings, complain: Complain) -> None:
+def _check_size(size: tuple[int, int], limits: LimitSettings, bad_mask: MakeError) -> None:
     if not (0 < size[0] <= limits.max_width_px and 0 < size[1] <= limits.max_height_px):
         most = f"{limits.max_width_px}x{limits.max_height_px}"
-        raise complain(f"is {size[0]}x{size[1]} pixels; at most {most} are read")
+        raise bad_mask(f"is {size[0]}x{size[1]} pixels; at most {most} are read")
 
 
-def _check_aspect(size: tuple[int, int], film: VideoInfo, complain: Complain) -> None:
-    if abs(size[0] * film.height - size[1] * film.width) > _SAME_ASPECT * size[1] * film.width:
+def _check_aspect(size: tuple[int, int], film: VideoInfo, bad_mask: MakeError) -> None:
+    if abs(size[0] * film.height - size[1] * film.width) > _ASPECT_TOLERANCE * size[1] * film.width:
         stored = f"{film.width}x{film.height}"
-        raise complain(f"is {size[0]}x{size[1]} pixels; the film's stored picture is {stored}")
+        raise bad_mask(f"is {size[0]}x{size[1]} pixels; the film's stored picture is {stored}")
 
 
-def _check_cover(covered: float, *, white: bool, complain: Complain) -> None:
-    if not white:
-        raise complain("is black all over; white is what is erased")
-    if covered > MOST_COVERED:
-        raise complain(
-            f"is white over {covered:.0%} of the picture; white is what is erased, black is kept"
+def _check_white_share(share: float, *, has_white: bool, bad_mask: MakeError) -> None:
+    """Raise unless the mask is white somewhere, and not over most of the picture."""
+    if not has_white:
+        raise bad_mask("is black all over; white is what is erased")
+    if share > MAX_WHITE_SHARE:
+        raise bad_mask(
+            f"is white over {share:.0%} of the picture; white is what is erased, black is kept"
         )

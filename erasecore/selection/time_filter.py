@@ -1,4 +1,4 @@
-"""When text is looked for, and which of the lines found are wanted: times asked for, and cues."""
+"""Time filter: times searched for text, and which of the lines found there are erased."""
 
 from __future__ import annotations
 
@@ -9,80 +9,94 @@ from dataclasses import dataclass, replace
 from erasecore.model.events import Detection, Event
 from erasecore.settings import TimeRange
 
-RUN_UP_SECONDS = 20.0
-"""How long before a time that was asked for text is looked for, so that a line which reaches into
-it is found from its first frame. Nobody reads one subtitle for longer."""
+SEARCH_LEAD_SECONDS = 20.0
+"""Length of film that is searched before a requested range, so that a line which reaches into the
+range is found from its first frame. A guess: no subtitle is shown for longer."""
 
-NOT_ASKED = "outside the times asked for"
+OUTSIDE_TIMES = "outside the times asked for"
+"""Reason given for lines that are not erased because of their times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """Ranges of a film, apart from each other and in order."""
+    """Disjoint time ranges in ascending order; see ``merge_ranges``."""
 
     spans: tuple[TimeRange, ...]
 
-    def hold(self, seconds: float) -> bool:
-        """Whether the moment lies in one of them."""
+    def contain(self, seconds: float) -> bool:
+        """Return True if the time ``seconds`` is in one of the ranges."""
         last = bisect_right(self.spans, seconds, key=_start) - 1
         return last >= 0 and seconds < self.spans[last].stop_seconds
 
-    def meet(self, start: float, stop: float) -> bool:
-        """Whether one of them has a moment of ``[start, stop)``."""
+    def intersect(self, start: float, stop: float) -> bool:
+        """Return True if one of the ranges intersects ``[start, stop)``, in seconds."""
         last = bisect_left(self.spans, stop, key=_start) - 1
         return last >= 0 and start < self.spans[last].stop_seconds
 
 
-def joined(spans: Iterable[TimeRange], *, before: float = 0.0, after: float = 0.0) -> Ranges:
-    """``spans``, each begun so much earlier and ended so much later, joined where they meet."""
-    found: list[TimeRange] = []
+def merge_ranges(spans: Iterable[TimeRange], *, before: float = 0.0, after: float = 0.0) -> Ranges:
+    """Return the union of ``spans`` as disjoint ranges.
+
+    Args:
+        spans: in any order; they may overlap.
+        before: seconds by which each one is extended at its start, but not below 0.
+        after: seconds by which each one is extended at its end.
+    """
+    merged: list[TimeRange] = []
     for span in sorted(spans, key=_start):
         start, stop = max(0.0, span.start_seconds - before), span.stop_seconds + after
-        if found and start <= found[-1].stop_seconds:
-            stop = max(stop, found[-1].stop_seconds)
-            found[-1] = TimeRange(found[-1].start_seconds, stop)
+        if merged and start <= merged[-1].stop_seconds:
+            stop = max(stop, merged[-1].stop_seconds)
+            merged[-1] = TimeRange(merged[-1].start_seconds, stop)
         else:
-            found.append(TimeRange(start, stop))
-    return Ranges(tuple(found))
+            merged.append(TimeRange(start, stop))
+    return Ranges(tuple(merged))
 
 
 class TimeFilter:
-    """When subtitles are wanted. A line that shows then for a moment is erased as a whole.
+    """Times at which lines are erased. A line that shows then for a moment is erased as a whole.
+
+    All times are seconds on the clock that players show.
 
     Args:
-        times: as asked for in the settings; none for the whole film.
-        cues: when text may appear by a subtitle file, its tolerance included; ``None`` without one.
+        times: ranges of the settings; empty for the whole film.
+        cues: times of a subtitle file, tolerance included; ``None`` without a file.
     """
 
     def __init__(self, times: tuple[TimeRange, ...], cues: Ranges | None = None) -> None:
-        self._wanted = [joined(times)] if times else []
-        self._searched = [joined(times, before=RUN_UP_SECONDS)] if times else []
+        self._wanted = [merge_ranges(times)] if times else []
+        self._searched = [merge_ranges(times, before=SEARCH_LEAD_SECONDS)] if times else []
         if cues is not None:
             self._wanted.append(cues)
             self._searched.append(cues)
 
     def covers(self, seconds: float) -> bool:
-        """Whether a frame shown at ``seconds`` is searched for text."""
-        return all(ranges.hold(seconds) for ranges in self._searched)
+        """Return True if a frame shown at ``seconds`` is searched for text."""
+        return all(ranges.contain(seconds) for ranges in self._searched)
 
     def wants(self, start: float, stop: float) -> bool:
-        """Whether a line shown in ``[start, stop)`` seconds is to be erased."""
-        return all(ranges.meet(start, stop) for ranges in self._wanted)
+        """Return True if a line shown in ``[start, stop)`` seconds is erased."""
+        return all(ranges.intersect(start, stop) for ranges in self._wanted)
 
     def wants_at(self, seconds: float) -> bool:
-        """Whether what is shown at ``seconds`` is to be erased."""
-        return all(ranges.hold(seconds) for ranges in self._wanted)
+        """Return True if a frame shown at ``seconds`` is erased where a mask is white."""
+        return all(ranges.contain(seconds) for ranges in self._wanted)
 
-    def applied(self, detection: Detection, seconds_at: Callable[[int], float]) -> Detection:
-        """``detection`` with the events that are not wanted among the rejected."""
+    def apply(self, detection: Detection, seconds_at: Callable[[int], float]) -> Detection:
+        """Return ``detection`` with the events outside the times moved to the rejected text.
+
+        Args:
+            detection: of the whole film.
+            seconds_at: gives the time of a film frame, also of the frame after the last one.
+        """
         wanted: list[Event] = []
-        others: list[Event] = []
+        unwanted: list[Event] = []
         for event in detection.events:
             keep = self.wants(seconds_at(event.start), seconds_at(event.stop))
-            (wanted if keep else others).append(event)
-        if not others:
+            (wanted if keep else unwanted).append(event)
+        if not unwanted:
             return detection
-        rejected = [*detection.rejected, *((event, NOT_ASKED) for event in others)]
+        rejected = [*detection.rejected, *((event, OUTSIDE_TIMES) for event in unwanted)]
         rejected.sort(key=lambda item: item[0].start)
         return replace(detection, events=tuple(wanted), rejected=tuple(rejected))
 

@@ -1,1 +1,1 @@
-"""Reading erased lines (OCR) and writing them as SRT. Erases nothing."""
+"""OCR of the erased lines, and the subtitle file (SRT) made of it. Changes no pixel."""

@@ -1,8 +1,8 @@
-"""The erased text as a subtitle file: which readings can be believed, cues, SRT. No pixels here.
+"""Subtitle file (SRT) of the erased text: legible readings, cues, formatting. No pixels here.
 
-Lines that come and go together are one cue, top to bottom. Lines that share only a part of their
-time are cues of their own, which overlap as the lines did: each text is there once, at its own
-times, and players show overlapping cues one above the other.
+Lines with the same times are one cue, top to bottom. Lines that share only a part of their time are
+separate cues that overlap as the lines did: each text stands in the file once, at its own times,
+and players show overlapping cues one above the other.
 """
 
 from __future__ import annotations
@@ -16,89 +16,93 @@ from erasecore.reports import EventReport
 from erasecore.text.ocr import is_upright
 
 UNREADABLE = "[unreadable]"
-"""Stands in a cue for a line in a script that the recogniser does not know."""
+"""Placeholder in a cue for a line in a script that the recognizer does not know."""
 
-_TOGETHER_SECONDS = 0.2  # lines of one cue come and go within it
-_SAME_SECONDS = 0.1  # a text that comes again so soon never went
-_LEAST_SCORE = 0.75
-_LEAST_COVERED = 0.75
-_FOREIGN_SCORE, _FOREIGN_COVERED = 0.95, 0.9  # in films whose script is mostly unknown
-_TELLING_LINES, _TELLING_SHARE = 2, 0.1  # with a letter of one language only; one may be a slip
-_ROUNDING = 1e-5  # of a second
+_TOGETHER_SECONDS = 0.2  # largest difference of the times of lines of one cue; decision 16
+_SAME_SECONDS = 0.1  # largest gap between two cues with the same text that are joined; a guess
+_LEAST_SCORE = 0.75  # least mean confidence of a legible reading, 0 to 1; a guess
+_LEAST_COVERED = 0.75  # least recognized share of a legible line's width, 0 to 1; decision 17
+_FOREIGN_SCORE = 0.95  # the same in films with mostly unknown script; a guess
+_FOREIGN_COVERED = 0.9  # the same in films with mostly unknown script; a guess
+_VIETNAMESE_LINES = 2  # least number of lines with Vietnamese letters; one may be an OCR error
+_VIETNAMESE_SHARE = 0.1  # least share of lines with Vietnamese letters; a guess
+_ROUNDING_SECONDS = 1e-5  # added before times are cut to milliseconds, against float errors
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
     """One entry of a subtitle file."""
 
-    start_seconds: float
+    start_seconds: float  # on the clock that players show
     stop_seconds: float
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  # top to bottom
 
 
 def legible(readings: Sequence[Reading]) -> tuple[bool, ...]:
-    """Which of a film's readings are words, and not what an unknown script was taken for.
+    """Return for each of a film's readings True if it is text in a script that can be read.
 
-    A line of an unknown script may look like Latin letters ("Bce" for the Russian word), so where
-    most lines of a film cannot be read, the others must be beyond doubt.
+    A line of an unknown script may look like Latin letters ("Bce" for the Russian word), so in a
+    film of which at most half the lines are legible, stricter thresholds apply. Of a Vietnamese
+    film no line with Latin letters is legible.
     """
-    found = [_is_legible(one, _LEAST_SCORE, _LEAST_COVERED) for one in readings]
-    if 2 * sum(found) <= len(found):
-        found = [_is_legible(one, _FOREIGN_SCORE, _FOREIGN_COVERED) for one in readings]
-    if _are_vietnamese(readings):
-        latin = [any("LATIN" in unicodedata.name(c, "") for c in one.text) for one in readings]
-        found = [yes and not maimed for yes, maimed in zip(found, latin, strict=True)]
-    return tuple(found)
+    is_legible = [_is_legible(r, _LEAST_SCORE, _LEAST_COVERED) for r in readings]
+    if 2 * sum(is_legible) <= len(is_legible):
+        is_legible = [_is_legible(r, _FOREIGN_SCORE, _FOREIGN_COVERED) for r in readings]
+    if _is_vietnamese(readings):
+        is_latin = [any("LATIN" in unicodedata.name(c, "") for c in r.text) for r in readings]
+        is_legible = [ok and not latin for ok, latin in zip(is_legible, is_latin, strict=True)]
+    return tuple(is_legible)
 
 
-def _are_vietnamese(readings: Sequence[Reading]) -> bool:
-    """Whether lines have letters that only Vietnamese has, alone or side by side.
+def _is_vietnamese(readings: Sequence[Reading]) -> bool:
+    """Return True if enough lines have letters, or pairs of letters, that only Vietnamese has.
 
-    Those with two marks, which are in most of its words, the recogniser leaves out.
+    The recognizer leaves out letters with two diacritics, which are in most Vietnamese words.
     """
-    lines = [set(one.text.lower()) for one in readings]
-    telling = sum(
+    lines = [set(reading.text.lower()) for reading in readings]
+    count = sum(
         bool(line & set("ơư") or ("đ" in line and line & set("âêôàèìòùãõ"))) for line in lines
     )
-    return telling >= _TELLING_LINES and telling >= _TELLING_SHARE * len(readings)
+    return count >= _VIETNAMESE_LINES and count >= _VIETNAMESE_SHARE * len(readings)
 
 
 def _is_legible(reading: Reading, least_score: float, least_covered: float) -> bool:
+    """Return True if a reading is sure, covers its line and is at most one third Greek."""
     if reading.score < least_score or reading.covered < least_covered:
         return False
     letters = [letter for letter in reading.text if letter.isalpha()]
     greek = [letter for letter in letters if "GREEK" in unicodedata.name(letter, "")]
-    # The recogniser knows Greek from formulas only, without accents.
+    # The recognizer knows Greek letters from formulas only, without accents.
     return 3 * len(greek) <= len(letters)
 
 
 def cues_of(events: Iterable[EventReport], *, shift_seconds: float = 0.0) -> tuple[Cue, ...]:
-    """The cues for ``events``, by start.
+    """Return the cues for ``events``, by start.
 
     Args:
-        events: lines of text with their times.
-        shift_seconds: how long after the zero of players' clocks the film's first frame is shown.
+        events: lines of text with their times, seconds from the film's first frame.
+        shift_seconds: time of the film's first frame on the clock that players show.
     """
     groups: list[list[EventReport]] = []
     for event in sorted(events, key=lambda e: (e.start_seconds, e.box_xyxy[1], e.box_xyxy[0])):
-        mates = (group for group in groups if _together(group[0], event))
-        group = next(mates, None)
+        group = next((group for group in groups if _same_times(group[0], event)), None)
         if group is None:
             groups.append([event])
         else:
             group.append(event)
     cues = [_cue(group, shift_seconds) for group in groups]
-    return _joined(sorted(cues, key=lambda cue: (cue.start_seconds, cue.stop_seconds)))
+    return _merge_continued(sorted(cues, key=lambda cue: (cue.start_seconds, cue.stop_seconds)))
 
 
-def _together(one: EventReport, other: EventReport) -> bool:
+def _same_times(first: EventReport, second: EventReport) -> bool:
     return (
-        abs(one.start_seconds - other.start_seconds) <= _TOGETHER_SECONDS
-        and abs(one.stop_seconds - other.stop_seconds) <= _TOGETHER_SECONDS
+        abs(first.start_seconds - second.start_seconds) <= _TOGETHER_SECONDS
+        and abs(first.stop_seconds - second.stop_seconds) <= _TOGETHER_SECONDS
     )
 
 
 def _cue(group: list[EventReport], shift_seconds: float) -> Cue:
+    """Return the cue of lines with the same times; ``UNREADABLE`` once if none is legible."""
     readable = any(event.text for event in group)
     lines = (" ".join(event.text or UNREADABLE for event in row) for row in _rows(group))
     return Cue(
@@ -109,7 +113,7 @@ def _cue(group: list[EventReport], shift_seconds: float) -> Cue:
 
 
 def _rows(group: list[EventReport]) -> list[list[EventReport]]:
-    """The lines in the order of reading: rows from the top, upright columns from the right."""
+    """Return the lines in reading order, by row: upright columns from the right, then the rows."""
     columns = [event for event in group if is_upright(event.box_xyxy)]
     rows = [[event] for event in sorted(columns, key=lambda e: -e.box_xyxy[2])]
     for event in sorted((e for e in group if e not in columns), key=lambda e: e.box_xyxy[1]):
@@ -120,53 +124,53 @@ def _rows(group: list[EventReport]) -> list[list[EventReport]]:
     return rows
 
 
-def _side_by_side(one: EventReport, other: EventReport) -> bool:
-    """Whether both stand in the same row."""
-    top, bottom = (other.box_xyxy[side] for side in (1, 3))
-    shared = min(one.box_xyxy[3], bottom) - max(one.box_xyxy[1], top)
-    return 2 * shared > min(one.box_xyxy[3] - one.box_xyxy[1], bottom - top)
+def _side_by_side(first: EventReport, second: EventReport) -> bool:
+    """Return True if more than half the height of one line lies in the rows of the other."""
+    top, bottom = (second.box_xyxy[side] for side in (1, 3))
+    shared = min(first.box_xyxy[3], bottom) - max(first.box_xyxy[1], top)
+    return 2 * shared > min(first.box_xyxy[3] - first.box_xyxy[1], bottom - top)
 
 
-def _joined(cues: list[Cue]) -> tuple[Cue, ...]:
-    """The cues, with those that only go on where another stopped made one with it."""
-    joined: list[Cue] = []
-    last: dict[tuple[str, ...], int] = {}
+def _merge_continued(cues: list[Cue]) -> tuple[Cue, ...]:
+    """Join each cue with an earlier one of the same lines that ends where it starts."""
+    merged: list[Cue] = []
+    last_with_lines: dict[tuple[str, ...], int] = {}  # indices of ``merged``
     for cue in cues:
-        place = last.get(cue.lines)
-        goes_on = (
-            place is not None
+        number = last_with_lines.get(cue.lines)
+        continues = (
+            number is not None
             and cue.lines != (UNREADABLE,)
-            and cue.start_seconds - joined[place].stop_seconds <= _SAME_SECONDS
+            and cue.start_seconds - merged[number].stop_seconds <= _SAME_SECONDS
         )
-        if place is not None and goes_on:
-            stop = max(joined[place].stop_seconds, cue.stop_seconds)
-            joined[place] = replace(joined[place], stop_seconds=stop)
+        if number is not None and continues:
+            stop = max(merged[number].stop_seconds, cue.stop_seconds)
+            merged[number] = replace(merged[number], stop_seconds=stop)
         else:
-            last[cue.lines] = len(joined)
-            joined.append(cue)
-    return tuple(joined)
+            last_with_lines[cue.lines] = len(merged)
+            merged.append(cue)
+    return tuple(merged)
 
 
 def srt_of(cues: Iterable[Cue]) -> str:
-    """The cues as an SRT file: numbered from 1, an empty line after each."""
+    """Format the cues as SRT: numbered from 1, separated by empty lines."""
     blocks = []
     for number, cue in enumerate(cues, start=1):
-        times = f"{_stamp(cue.start_seconds)} --> {_stamp(cue.stop_seconds)}"
-        blocks.append("\n".join([str(number), times, *map(_tame, cue.lines)]) + "\n")
+        times = f"{_srt_time(cue.start_seconds)} --> {_srt_time(cue.stop_seconds)}"
+        blocks.append("\n".join([str(number), times, *map(_sanitize, cue.lines)]) + "\n")
     return "\n".join(blocks)
 
 
-def _tame(line: str) -> str:
-    """``line`` as one line that is not empty and cannot be taken for a line with times."""
+def _sanitize(line: str) -> str:
+    """Return ``line`` without control characters and line breaks, not empty and without "-->"."""
     printable = (c for c in line if unicodedata.category(c) not in ("Cc", "Cs") or c.isspace())
-    tame = " ".join("".join(printable).split())
-    while "-->" in tame:
-        tame = tame.replace("-->", "->")
-    return tame or UNREADABLE
+    sanitized = " ".join("".join(printable).split())
+    while "-->" in sanitized:
+        sanitized = sanitized.replace("-->", "->")
+    return sanitized or UNREADABLE
 
 
-def _stamp(seconds: float) -> str:
-    """A time as SRT has it; rounded down, so that a cue never shows on the frame after its last."""
-    milliseconds = max(0, int((seconds + _ROUNDING) * 1000))
+def _srt_time(seconds: float) -> str:
+    """Return a time as ``HH:MM:SS,mmm``, rounded down so that no cue shows a frame too long."""
+    milliseconds = max(0, int((seconds + _ROUNDING_SECONDS) * 1000))
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d},{rest % 1000:03d}"

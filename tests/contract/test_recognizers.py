@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from erasecore.detect.detector import Bgr
 from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
-from erasecore.model.events import NOTHING
+from erasecore.model.events import NO_READING
 
 
 @pytest.fixture(scope="module", params=["rapidocr"])
@@ -58,7 +58,7 @@ class TestRecognizer:
     @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 900), (200, 2), (48, 32)])
     def test_no_text(self, recognizer: Recognizer, shape: tuple[int, int]) -> None:
         """A picture of any shape without a letter: nothing is read."""
-        assert recognizer.read(np.full((*shape, 3), 90, np.uint8)) == NOTHING
+        assert recognizer.read(np.full((*shape, 3), 90, np.uint8)) == NO_READING
 
     def test_spaces(self, recognizer: Recognizer) -> None:
         """Words stay apart, however many there are."""

@@ -249,4 +249,4 @@ def test_encoders_keep_to_the_workers_threads(asked: int, most: int, used: int) 
     """Of what the settings ask for and what the worker may use, the less; else all there are."""
     settings = EraseSettings(encode=EncodeSettings(threads=asked))
     tools = ModelCache(BrightTextDetector(), host=HostSettings(threads=most))
-    assert tools.capped(settings).encode.threads == used
+    assert tools.limit_encoder_threads(settings).encode.threads == used

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasecore.model.boxes import PixelBox, area, bounds, inside, overlap, shared_area, touch, union
+from erasecore.model.boxes import (
+    PixelBox,
+    area,
+    bounds,
+    inside,
+    intersect,
+    overlap,
+    shared_area,
+    union,
+)
 
 SIDES = st.tuples(st.integers(-5, 25), st.integers(1, 12))
 
@@ -26,7 +35,7 @@ def test_what_two_share_is_counted_pixel_by_pixel(one: PixelBox, other: PixelBox
     first, second = (inside(_moved(box), canvas) for box in (one, other))
     assert shared_area(one, other) == (first & second).sum()
     assert area(one) == first.sum()
-    assert touch(one, other) == bool((first & second).any())
+    assert intersect(one, other) == bool((first & second).any())
     smaller = min(first.sum(), second.sum())
     assert overlap(one, other) == pytest.approx((first & second).sum() / smaller)
     assert _moved(union((one, other))) == bounds(first | second)

@@ -27,7 +27,7 @@ def frame(layout: PlaneLayout) -> Planes:
 
 def collected(layout: PlaneLayout, wider: Box | None) -> CropStack:
     """Frames 3 and 4 of a film."""
-    collector = CropCollector(3, 5, BOX, layout, wider=wider)
+    collector = CropCollector(3, 5, BOX, layout, context_box=wider)
     for index in range(10):
         collector.add(index, frame(layout))
     return collector.finish()

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from erasecore.errors import BadSubtitleFile, Remedy
 from erasecore.model.events import Detection, Event
 from erasecore.selection.cues import MAX_CUE_FILE_BYTES, MAX_CUES, read_cues
-from erasecore.selection.time_filter import NOT_ASKED, RUN_UP_SECONDS, TimeFilter, joined
+from erasecore.selection.time_filter import (
+    OUTSIDE_TIMES,
+    SEARCH_LEAD_SECONDS,
+    TimeFilter,
+    merge_ranges,
+)
 from erasecore.settings import TimeRange
 
 FILM = Path("film.mp4")
@@ -123,14 +128,16 @@ def test_a_line_is_wanted_if_it_shows_in_the_range(
 def test_search_begins_early_enough_for_a_line_that_reaches_in() -> None:
     """So that it is found from its first frame; after the range nothing new is looked for."""
     times = TimeFilter((TimeRange(100.0, 110.0),))
-    looked = [times.covers(t) for t in (99.0 - RUN_UP_SECONDS, 101.0 - RUN_UP_SECONDS, 110.0)]
+    looked = [
+        times.covers(t) for t in (99.0 - SEARCH_LEAD_SECONDS, 101.0 - SEARCH_LEAD_SECONDS, 110.0)
+    ]
     assert looked == [False, True, False]
     assert [times.wants_at(t) for t in (99.0, 100.0, 110.0)] == [False, True, False]
 
 
 def test_cues_and_times_both_narrow() -> None:
     """What is wanted lies in both."""
-    times = TimeFilter((TimeRange(0.0, 60.0),), joined([TimeRange(50.0, 70.0)]))
+    times = TimeFilter((TimeRange(0.0, 60.0),), merge_ranges([TimeRange(50.0, 70.0)]))
     assert [times.wants(t, t + 1) for t in (10, 55, 65)] == [False, True, False]
     assert not times.covers(10)
     assert TimeFilter(()).covers(1e6)
@@ -146,10 +153,10 @@ def test_joined_ranges_hold_what_any_of_them_holds(
 ) -> None:
     """Joining and the search by halves change nothing but the speed."""
     ranges = [TimeRange(float(a), float(a + n)) for a, n in spans]
-    made = joined(ranges)
-    assert made.hold(start) == any(r.start_seconds <= start < r.stop_seconds for r in ranges)
+    made = merge_ranges(ranges)
+    assert made.contain(start) == any(r.start_seconds <= start < r.stop_seconds for r in ranges)
     stop = start + length
-    assert made.meet(start, stop) == any(
+    assert made.intersect(start, stop) == any(
         r.start_seconds < stop and start < r.stop_seconds for r in ranges
     )
     gaps = zip(made.spans, made.spans[1:], strict=False)
@@ -163,7 +170,7 @@ def test_events_that_are_not_wanted_are_left_alone_with_the_reason() -> None:
         for k in range(4)
     )
     detection = Detection(events, ((events[3], "moves"),), (), 100)
-    applied = TimeFilter((TimeRange(1.0, 2.0),)).applied(detection, lambda frame: frame / 25)
+    applied = TimeFilter((TimeRange(1.0, 2.0),)).apply(detection, lambda frame: frame / 25)
     assert applied.events == (events[1],)
-    reasons = [NOT_ASKED, NOT_ASKED, "moves", NOT_ASKED]
+    reasons = [OUTSIDE_TIMES, OUTSIDE_TIMES, "moves", OUTSIDE_TIMES]
     assert sorted(why for _, why in applied.rejected) == sorted(reasons)

@@ -23,7 +23,7 @@ def share(box: BoxXyxy, start: int = 0, stop: int = 10) -> EventShare:
 
 def saved(shares: tuple[EventShare, ...], confidences: list[float], folder: Path) -> list[int]:
     """Which shares of a segment of 10 frames got a picture, the hardest first."""
-    snapshots = Snapshots.of(shares, 0, 10)
+    snapshots = Snapshots.plan(shares, 0, 10)
     picture = av.VideoFrame.from_ndarray(np.full((120, 200, 3), 90, np.uint8), format="bgr24")
     for frame in range(10):
         for snapshot in snapshots.at(frame):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from erasecore.detect.detector import Bgr
 from erasecore.detect.recognizer import RapidOcrRecognizer
 from erasecore.model.crop_stacks import CropStack
-from erasecore.model.events import NOTHING, Event, Reading
+from erasecore.model.events import NO_READING, Event, Reading
 from erasecore.text.ocr import most_agreed, read_event
 from tests.clips import Caption, draw
 from tests.detectors import GRAY
@@ -100,8 +100,8 @@ def test_a_box_that_is_too_high(recognizer: Counting) -> None:
 def test_only_frames_with_full_ink_are_looked_at(recognizer: Counting) -> None:
     """Where a clip shows only the fade of a line, nothing is read."""
     pixels, line = film()
-    assert read_event(pixels, line, range(100, 112), recognizer) == NOTHING
-    assert read_event(pixels, line, range(128, 140), recognizer) == NOTHING
+    assert read_event(pixels, line, range(100, 112), recognizer) == NO_READING
+    assert read_event(pixels, line, range(128, 140), recognizer) == NO_READING
     assert recognizer.shown == []
     assert read_event(pixels, line, range(100, 113), recognizer).text == WORDS
 

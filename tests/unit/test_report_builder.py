@@ -13,10 +13,10 @@ from erasecore.checkpoints import SegmentRecord, ShareRecord
 from erasecore.model.events import Reading
 from erasecore.report_builder import (
     clock_time,
+    event_warnings,
     hardest_previews,
     memory_warnings,
     report_events,
-    warnings_of,
 )
 from erasecore.reports import EventReport, LadderReport
 from erasecore.video.timeline import Timeline
@@ -69,10 +69,10 @@ def test_an_event_without_ink_is_not_called_sure() -> None:
 def test_warnings_name_the_times() -> None:
     """Text left and ink not found are two sentences, each with the first few times."""
     (event,) = reports((SHARE,))
-    assert warnings_of((event,)) == ()
+    assert event_warnings((event,)) == ()
     left = tuple(replace(event, residual=True, start_seconds=float(61 * k)) for k in range(1, 9))
     inkless = replace(event, ink_found=False)
-    first, second = warnings_of((*left, inkless))
+    first, second = event_warnings((*left, inkless))
     assert "8 subtitles (at 0:01:01.0, 0:02:02.0," in first
     assert first.endswith(", ...)")
     assert second.startswith("no ink was found")

@@ -68,16 +68,16 @@ def test_text_that_is_gone_is_not_seen() -> None:
     film = film_of(FIRST)
     findings = look(film.shown, film.clean, detection_of(event_of(FIRST)))
     assert findings == Findings()
-    assert not findings.suspicious
+    assert not findings.needs_second_pass
 
 
 def test_text_that_stays_is_left() -> None:
     """A subtitle that is still there is seen where it is, in every look."""
     film, event = film_of(FIRST), event_of(FIRST)
     findings = look(film.shown, film.shown, detection_of(event))
-    assert findings.left == {event}
-    assert findings.hits == 3
-    left, top, right, bottom = np.median(findings.seen[event], axis=0)
+    assert findings.residual == {event}
+    assert findings.probes_with_text == 3
+    left, top, right, bottom = np.median(findings.boxes_by_event[event], axis=0)
     assert np.abs(np.array(event.box_xyxy) - (left, top, right, bottom)).max() < 12
 
 
@@ -87,9 +87,9 @@ def test_text_in_one_look_calls_for_a_second_pass_but_is_not_called_left() -> No
     after = film.clean.copy()
     after[12:16] = film.shown[12:16]
     findings = look(film.shown, after, detection_of(event))
-    assert findings.suspicious
-    assert findings.left == frozenset()
-    assert findings.hits == 1
+    assert findings.needs_second_pass
+    assert findings.residual == frozenset()
+    assert findings.probes_with_text == 1
 
 
 def test_a_glimpse_of_scene_is_none() -> None:
@@ -98,14 +98,14 @@ def test_a_glimpse_of_scene_is_none() -> None:
     after = film.clean.copy()
     after[12:16] = other.shown[12:16]
     findings = look(film.shown, after, detection_of(event_of(FIRST)))
-    assert not findings.suspicious
+    assert not findings.needs_second_pass
 
 
 def test_scene_text_that_comes_to_light_is_no_residual() -> None:
     """What the film shows in the same place before the subtitle comes was under it all along."""
     sign = Caption("Where were you?", 0, 40)
     film = film_of(sign)
-    assert look(film.shown, film.shown, detection_of(event_of(FIRST))).seen == {}
+    assert look(film.shown, film.shown, detection_of(event_of(FIRST))).boxes_by_event == {}
 
 
 def test_a_line_that_came_and_went_beside_an_event_was_missed() -> None:
@@ -157,9 +157,9 @@ def test_rejected_text_beside_an_event_is_not_missed() -> None:
 A, B = event_of(FIRST), event_of(ABOVE)
 BOX = (0.0, 0.0, 9.0, 9.0)
 NOTHING = Findings()
-GLIMPSE = Findings({A: (BOX,)}, hits=1)
-LEFT = Findings({A: (BOX,)}, frozenset({A}), hits=2)
-LEFT_MORE = Findings({A: (BOX,)}, frozenset({A}), hits=3)
+GLIMPSE = Findings({A: (BOX,)}, probes_with_text=1)
+LEFT = Findings({A: (BOX,)}, frozenset({A}), probes_with_text=2)
+LEFT_MORE = Findings({A: (BOX,)}, frozenset({A}), probes_with_text=3)
 LINE = Findings(missed=(B,))
 
 
@@ -187,7 +187,7 @@ def test_hypotheses_take_what_was_seen_for_ink() -> None:
     assert len(plain.boxes) == 1
     left, top, right, bottom = plain.boxes[0]
     assert left < BOX[0] and top < BOX[1] and right > BOX[2] and bottom > BOX[3]
-    assert plain.wider_px >= 2
+    assert plain.radius_px >= 2
     assert len(dilations_for(findings, frozenset({A}))[A].boxes) == 2
 
 

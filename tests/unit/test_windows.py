@@ -115,16 +115,16 @@ def test_an_engine_that_wants_to_see_more_changes_no_clip(data: st.DataObject, f
     shown = data.draw(events(frames))
     segment, wish = Segment(0, 0, frames), ContextNeeds(64, 256, 64, 1024)
     plain = plan_clips(segment, shown, PICTURE, frames=frames, context=12)
-    clips = plan_clips(segment, shown, PICTURE, frames=frames, context=12, around=wish)
-    assert tuple(replace(clip, wider=None, beside=()) for clip in clips) == plain
+    clips = plan_clips(segment, shown, PICTURE, frames=frames, context=12, context_needs=wish)
+    assert tuple(replace(clip, context_box=None, context_events=()) for clip in clips) == plain
     for clip in clips:
-        assert clip.wider is not None
-        left, top, right, bottom = clip.wider
+        assert clip.context_box is not None
+        left, top, right, bottom = clip.context_box
         assert left <= clip.box[0] < clip.box[2] <= right
         assert top <= clip.box[1] < clip.box[3] <= bottom
         assert (left % 2, top % 2) == (0, 0)
         assert bottom - top >= 256
-        assert not set(clip.beside) & set(clip.events)
+        assert not set(clip.context_events) & set(clip.events)
 
 
 def test_ink_that_is_seen_only_beside_a_clip_is_told() -> None:
@@ -132,9 +132,9 @@ def test_ink_that_is_seen_only_beside_a_clip_is_told() -> None:
     below, above = event(10, 50, (200, 300, 400, 330)), event(10, 50, (200, 170, 400, 200))
     wish = ContextNeeds(64, 256, 64, 1024)
     clips = plan_clips(
-        Segment(0, 0, 60), [below, above], PICTURE, frames=60, context=5, around=wish
+        Segment(0, 0, 60), [below, above], PICTURE, frames=60, context=5, context_needs=wish
     )
-    assert [(clip.events, clip.beside) for clip in clips] == [
+    assert [(clip.events, clip.context_events) for clip in clips] == [
         ((below,), (above,)),
         ((above,), (below,)),
     ]
