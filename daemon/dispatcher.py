@@ -111,15 +111,15 @@ class Dispatcher:
     def _on_attempt_failed(
         self, worker: Supervisor, report: Failed, now: float, wall: float
     ) -> None:
-        fault = report.failure
-        decision = self._store.fail(report.job_id, fault, wall=wall)
+        failure = report.failure
+        decision = self._store.fail(report.job_id, failure, wall=wall)
         if decision.next is not Next.PAUSE:
             self._problems.clear("film")
-        elif fault.error == DeviceBroken.__name__:
+        elif failure.error == DeviceBroken.__name__:
             # Its card is this worker's alone: the others go on, and do its film.
-            self._back_off(worker, f"{worker.slot.name}: {fault.sentence}", now)
+            self._back_off(worker, f"{worker.slot.name}: {failure.sentence}", now)
         else:
-            self._report_problem("film", fault.sentence, now)
+            self._report_problem("film", failure.sentence, now)
 
     def _back_off(self, worker: Supervisor, sentence: str, now: float) -> None:
         """Leave a worker alone for a while; if all are left alone, the queue waits."""

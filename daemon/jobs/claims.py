@@ -260,7 +260,7 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
         mtime_ns=status.st_mtime_ns,
         claimed_at=wall,
         state=JobState.REJECTED,
-        fault=Failure("BrokenJob", Remedy.FIX_HOST, sentence),
+        failure=Failure("BrokenJob", Remedy.FIX_HOST, sentence),
     )
     save_job(folder, job)
     failpoint("recover.after_salvage")

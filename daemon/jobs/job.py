@@ -67,8 +67,8 @@ class Attempt:
     number: int  # from 1
     started_at: float  # seconds since 1970
     stopped_at: float | None = None
-    counted: bool = True  # False: handed back, through no fault of the film
-    fault: Failure | None = None
+    counted: bool = True  # False: handed back, e.g. at a shutdown; the film is not the cause
+    failure: Failure | None = None
 
 
 class Place(StrEnum):
@@ -105,7 +105,7 @@ class Job:
     unchanged_since: float = 0.0  # seconds since 1970; when the source was first seen as it is
     pixels: int = 0  # width x height; 0 until a worker has looked at the film
     result: str = ""  # the result's file name in the job's folder
-    fault: Failure | None = None  # why it was rejected
+    failure: Failure | None = None  # why it was rejected
     placements: tuple[Placement, ...] = ()  # what is published under which name, result last
 
     @property
@@ -119,7 +119,7 @@ class Job:
 
         Steps grow, so that the few attempts a film has come to the end of a ladder.
         """
-        killed = sum(one.fault is not None and one.fault.killed for one in self.attempts)
+        killed = sum(one.failure is not None and one.failure.killed for one in self.attempts)
         return int(2**killed) - 1
 
     @property
@@ -156,15 +156,15 @@ def begun(job: Job, *, now: float) -> Job:
     return replace(moved(job, JobState.RUNNING), attempts=(*job.attempts, attempt))
 
 
-def requeued(job: Job, fault: Failure, *, now: float, delay_seconds: float, counted: bool) -> Job:
-    """``job`` back in the queue after an attempt that failed with ``fault``."""
-    job = _stopped(job, fault, now=now, counted=counted)
+def requeued(job: Job, failure: Failure, *, now: float, delay_seconds: float, counted: bool) -> Job:
+    """``job`` back in the queue after an attempt that failed with ``failure``."""
+    job = _stopped(job, failure, now=now, counted=counted)
     return replace(moved(job, JobState.QUEUED), not_before=now + delay_seconds)
 
 
-def waiting(job: Job, fault: Failure, *, now: float, delay_seconds: float) -> Job:
+def waiting(job: Job, failure: Failure, *, now: float, delay_seconds: float) -> Job:
     """``job`` waiting for its sender, since its source looks as if it were still being copied."""
-    job = moved(_stopped(job, fault, now=now, counted=False), JobState.CLAIMED)
+    job = moved(_stopped(job, failure, now=now, counted=False), JobState.CLAIMED)
     return replace(job, not_before=now + delay_seconds)
 
 
@@ -185,21 +185,28 @@ def finished(job: Job, result: str, *, now: float) -> Job:
     return replace(moved(job, JobState.FINISHED), result=result)
 
 
-def rejected(job: Job, fault: Failure, *, now: float) -> Job:
-    """``job`` given up because of ``fault``."""
+def rejected(job: Job, failure: Failure, *, now: float) -> Job:
+    """``job`` given up because of ``failure``."""
     if job.state is JobState.RUNNING:
-        job = _stopped(job, fault, now=now, counted=True)
-    return replace(moved(job, JobState.REJECTED), fault=fault)
+        job = _stopped(job, failure, now=now, counted=True)
+    return replace(moved(job, JobState.REJECTED), failure=failure)
 
 
-def _stopped(job: Job, fault: Failure | None, *, now: float, counted: bool) -> Job:
-    last = replace(job.attempts[-1], stopped_at=now, counted=counted, fault=fault)
+def _stopped(job: Job, failure: Failure | None, *, now: float, counted: bool) -> Job:
+    last = replace(job.attempts[-1], stopped_at=now, counted=counted, failure=failure)
     return replace(job, attempts=(*job.attempts[:-1], last))
 
 
 def save_job(folder: Path, job: Job) -> None:
     """Make ``job`` the truth, durably."""
     write_whole(folder / JOB_FILE, as_json(job, indent=1).encode())
+
+
+def _rename_old_keys(record: dict[str, object]) -> dict[str, object]:
+    """Rename the key ``fault`` of a job or an attempt, as version 0.1 wrote it, to ``failure``."""
+    if "fault" in record and "failure" not in record:
+        record["failure"] = record.pop("fault")
+    return record
 
 
 def load_job(folder: Path) -> Job:
@@ -210,7 +217,7 @@ def load_job(folder: Path) -> Job:
     """
     try:
         text = (folder / JOB_FILE).read_bytes()
-        raw = json.loads(text)
+        raw = json.loads(text, object_hook=_rename_old_keys)
     except FileNotFoundError as error:
         raise BrokenJob(f"{folder.name}: no {JOB_FILE}") from error
     except ValueError as error:

@@ -36,13 +36,13 @@ def write_report(folder: Path, job: Job, outcome: Finished, versions: dict[str, 
 
 def write_error(folder: Path, job: Job) -> None:
     """Put everything worth knowing about a rejected film into the job's folder."""
-    assert job.fault is not None
+    assert job.failure is not None
     content = {
-        "sentence": job.fault.sentence,
-        "remedy": job.fault.remedy,
-        "error": job.fault.error,
+        "sentence": job.failure.sentence,
+        "remedy": job.failure.remedy,
+        "error": job.failure.error,
         **_about(job),
-        "detail": job.fault.detail,
+        "detail": job.failure.detail,
         "history": asdict(entry_of(job, "failed")),
     }
     write_whole(folder / ERROR_FILE, _text(content))
@@ -62,7 +62,7 @@ def entry_of(job: Job, outcome: str, finished: Finished | None = None) -> Entry:
         seconds=round(stopped_at - last.started_at, 3) if last else 0.0,
         frames=finished.report.frames if finished else 0,
         events=len(finished.report.events) if finished else 0,
-        sentence=job.fault.sentence if job.fault else "",
+        sentence=job.failure.sentence if job.failure else "",
     )
 
 
@@ -73,8 +73,8 @@ def _about(job: Job) -> dict[str, object]:
             "started": _iso(attempt.started_at),
             "stopped": _iso(attempt.stopped_at),
             "counted": attempt.counted,
-            "error": attempt.fault.error if attempt.fault else None,
-            "sentence": attempt.fault.sentence if attempt.fault else None,
+            "error": attempt.failure.error if attempt.failure else None,
+            "sentence": attempt.failure.sentence if attempt.failure else None,
         }
         for attempt in job.attempts
     ]

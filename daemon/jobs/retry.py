@@ -54,18 +54,18 @@ def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
     return Decision(Next.FAIL)
 
 
-def given_up(fault: Failure) -> Failure:
-    """``fault`` as the reason why a job is given up: who can mend it, now that time has not.
+def given_up(failure: Failure) -> Failure:
+    """``failure`` as the reason why a job is given up: who can mend it, now that time has not.
 
     A film that never fits the memory does not stop the queue, as other faults of the host do: the
     films behind it may well fit.
     """
-    if fault.error == OutOfMemory.__name__:
-        return replace(fault, remedy=Remedy.FIX_HOST)
-    if fault.killed:
+    if failure.error == OutOfMemory.__name__:
+        return replace(failure, remedy=Remedy.FIX_HOST)
+    if failure.killed:
         sentence = (
-            f"{fault.sentence} Each attempt was made in smaller pieces; stop what else uses "
+            f"{failure.sentence} Each attempt was made in smaller pieces; stop what else uses "
             "memory, or give the machine more, and requeue the film."
         )
-        return replace(fault, remedy=Remedy.FIX_HOST, sentence=sentence)
-    return fault
+        return replace(failure, remedy=Remedy.FIX_HOST, sentence=sentence)
+    return failure

@@ -222,32 +222,32 @@ class JobStore:
         self._keep(job)
         failpoint("attempt.after_outcome")
 
-    def fail(self, job_id: str, fault: Failure, *, wall: float) -> Decision:
+    def fail(self, job_id: str, failure: Failure, *, wall: float) -> Decision:
         """Record that an attempt failed; what becomes of the job."""
         job = self.jobs[job_id]
         if self._renew_if_changed(job, wall=wall):
             return Decision(Next.REQUEUE)
         patient = retry_delay(wall - job.unchanged_since, self.config.inbox.young_seconds)
-        if patient is None and not _said_before(job, fault):
+        if patient is None and not _said_before(job, failure):
             patient = MIN_DELAY_SECONDS  # a disk that stumbled makes a film look cut off, too
-        if fault.unfinished and patient is not None:
-            return self._wait_for_sender(job, fault, patient, wall=wall)
-        decision = decide(fault.remedy, job.counted, self.config.retry)
+        if failure.unfinished and patient is not None:
+            return self._wait_for_sender(job, failure, patient, wall=wall)
+        decision = decide(failure.remedy, job.counted, self.config.retry)
         with job_bound(job_id, self.folder(job) / LOG_FILE):
-            self._log_failure(job, fault, decision)
+            self._log_failure(job, failure, decision)
         if decision.next is Next.FAIL:
-            job = rejected(job, given_up(fault), now=wall)
+            job = rejected(job, given_up(failure), now=wall)
         else:
             # A paused queue holds every job back; the job itself need not wait on top of that.
             pause = decision.next is Next.PAUSE
             delay = 0.0 if pause else decision.delay_seconds
-            job = requeued(job, fault, now=wall, delay_seconds=delay, counted=not pause)
+            job = requeued(job, failure, now=wall, delay_seconds=delay, counted=not pause)
         self._keep(job)
         failpoint("attempt.after_failure")
         return decision
 
     def _wait_for_sender(
-        self, job: Job, fault: Failure, seconds: float, *, wall: float
+        self, job: Job, failure: Failure, seconds: float, *, wall: float
     ) -> Decision:
         """Hold a film back that looks as if it were still being copied."""
         folder = self.folder(job)
@@ -255,26 +255,26 @@ class JobStore:
             log.info(
                 "job.looks_unfinished",
                 film=shown(job.name),
-                sentence=fault.sentence,
+                sentence=failure.sentence,
                 delay_seconds=round(seconds, 1),
             )
-        job = waiting(job, fault, now=wall, delay_seconds=seconds)
+        job = waiting(job, failure, now=wall, delay_seconds=seconds)
         self._keep(job)
         failpoint("attempt.after_doubt")
         return Decision(Next.REQUEUE, seconds)
 
-    def _log_failure(self, job: Job, fault: Failure, decision: Decision) -> None:
-        if fault.detail:
-            log.debug("attempt.traceback", detail=fault.detail)
+    def _log_failure(self, job: Job, failure: Failure, decision: Decision) -> None:
+        if failure.detail:
+            log.debug("attempt.traceback", detail=failure.detail)
         # Only our own faults are errors: the others are for senders and for time to mend.
-        say = log.error if fault.remedy is Remedy.FIX_CODE else log.warning
+        say = log.error if failure.remedy is Remedy.FIX_CODE else log.warning
         say(
             "attempt.failed",
             film=shown(job.name),
             attempt=job.attempts[-1].number,
-            error=fault.error,
-            remedy=fault.remedy.value,
-            sentence=fault.sentence,
+            error=failure.error,
+            remedy=failure.remedy.value,
+            sentence=failure.sentence,
             next=decision.next.value,
             delay_seconds=decision.delay_seconds,
         )
@@ -360,14 +360,14 @@ class JobStore:
             result = shown(placement.name.removesuffix(REPORT_ENDING))
             log.info("job.done", job_id=job.job_id, film=film, result=result)
         else:
-            sentence = job.fault.sentence if job.fault else ""
+            sentence = job.failure.sentence if job.failure else ""
             log.warning("job.failed", job_id=job.job_id, film=film, sentence=sentence)
 
 
-def _said_before(job: Job, fault: Failure) -> bool:
+def _said_before(job: Job, failure: Failure) -> bool:
     """Whether the attempt before the one that has just ended said the same of its film."""
-    before = job.attempts[-2].fault if len(job.attempts) > 1 else None
-    return before is not None and before.error == fault.error
+    before = job.attempts[-2].failure if len(job.attempts) > 1 else None
+    return before is not None and before.error == failure.error
 
 
 def _made_bytes(folder: Path, job: Job) -> int:

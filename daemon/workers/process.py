@@ -280,8 +280,8 @@ class Supervisor:
         job_id, state, killed = self.job_id, self.state, self._was_killed()
         self.kill()
         if state is WorkerState.BUSY:
-            fault = Failure(WorkerLost.__name__, WorkerLost.remedy, f"{sentence}.", killed=killed)
-            return Failed(job_id, fault)
+            failure = Failure(WorkerLost.__name__, WorkerLost.remedy, f"{sentence}.", killed=killed)
+            return Failed(job_id, failure)
         said = last_words(self._log)
         more = f"its last words were: {said}" if said else f"see {self._log}."
         return WorkerBroken(f"{sentence}; {more}", loaded=state is WorkerState.IDLE)

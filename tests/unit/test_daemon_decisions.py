@@ -105,10 +105,10 @@ def test_legal_moves(before: JobState, after: JobState) -> None:
 
 def test_attempts_are_counted_first() -> None:
     """An attempt counts from before it starts, unless it is handed back."""
-    fault = Failure("OutOfMemory", Remedy.RETRY, "memory ran out.")
+    failure = Failure("OutOfMemory", Remedy.RETRY, "memory ran out.")
     job = begun(replace(JOB, state=JobState.QUEUED), now=1.0)
     assert job.counted == 1
-    job = requeued(job, fault, now=2.0, delay_seconds=30.0, counted=True)
+    job = requeued(job, failure, now=2.0, delay_seconds=30.0, counted=True)
     assert (job.counted, job.not_before) == (1, 32.0)
     job = handed_back(begun(job, now=3.0), now=4.0)
     assert (job.counted, len(job.attempts)) == (1, 2)
@@ -142,6 +142,68 @@ def test_broken_job_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "job.json").write_text(text)
     with pytest.raises(BrokenJob):
         load_job(tmp_path)
+
+
+JOB_OF_VERSION_0_1 = """{
+ "job_id": "01JEXAMPLE0000000000000000", "name": "a/b/film.mp4", "source": "source.mp4",
+ "size_bytes": 1234, "mtime_ns": 5678, "claimed_at": 1764400000.0, "state": "rejected",
+ "settings": {
+  "engine": "auto", "priority": 0, "segment_seconds": 15.0, "mask": "", "srt": true,
+  "on_residual": "done",
+  "detect": {
+   "every_seconds": 0.25, "side_px": 640, "min_seconds": 0.4, "regions": [], "times": []
+  },
+  "encode": {"codec": "source", "crf": 16.0, "preset": "medium", "threads": 0},
+  "diffusion": {
+   "min_invented_share": 0.05, "min_error_levels": 4.0, "steps": 2, "seed": 20,
+   "require_gpu": false, "precision": "auto", "channels_last": false, "compile": false,
+   "allow_propagate": true
+  },
+  "limits": {
+   "max_width_px": 8192, "max_height_px": 8192, "max_streams": 100, "max_hours": 12.0,
+   "max_frames": 2600000
+  }
+ },
+ "attempts": [
+  {
+   "number": 1, "started_at": 1764400010.0, "stopped_at": 1764400020.0, "counted": true,
+   "fault": {
+    "error": "WorkerLost", "remedy": "retry", "sentence": "the worker was killed by SIGKILL.",
+    "detail": "", "killed": true, "unfinished": false
+   }
+  },
+  {
+   "number": 2, "started_at": 1764400050.0, "stopped_at": 1764400060.0, "counted": true,
+   "fault": {
+    "error": "TruncatedVideo", "remedy": "fix-input", "sentence": "film.mp4: cut short.",
+    "detail": "Traceback", "killed": false, "unfinished": true
+   }
+  },
+  {"number": 3, "started_at": 1764400070.0, "stopped_at": null, "counted": true, "fault": null}
+ ],
+ "not_before": 1764400050.0, "unchanged_since": 1764400000.0, "pixels": 0, "result": "",
+ "fault": {
+  "error": "TruncatedVideo", "remedy": "fix-input", "sentence": "film.mp4: cut short.",
+  "detail": "Traceback", "killed": false, "unfinished": true
+ },
+ "placements": [{"file": "source.mp4", "place": "failed", "name": "a/b/film.mp4"}]
+}"""
+"""A job.json as ``save_job`` of version 0.1 wrote it: failures have the key ``fault``."""
+
+
+def test_job_file_of_version_0_1(tmp_path: Path) -> None:
+    """An upgrade with films in work/ keeps each job with its failures; they are saved as now."""
+    (tmp_path / "job.json").write_text(JOB_OF_VERSION_0_1)
+    job = load_job(tmp_path)
+    killed = Failure("WorkerLost", Remedy.RETRY, "the worker was killed by SIGKILL.", killed=True)
+    cut_short = Failure(
+        "TruncatedVideo", Remedy.FIX_INPUT, "film.mp4: cut short.", "Traceback", unfinished=True
+    )
+    assert [attempt.failure for attempt in job.attempts] == [killed, cut_short, None]
+    assert (job.failure, job.rungs_down) == (cut_short, 1)
+    save_job(tmp_path, job)
+    assert '"fault"' not in (tmp_path / "job.json").read_text()
+    assert load_job(tmp_path) == job
 
 
 # --- names --------------------------------------------------------------------------------------

@@ -180,8 +180,8 @@ class Daemons(RuleBasedStateMachine):
     )
     def fail(self, number: int, trouble: Trouble, remedy: Remedy, unfinished: bool) -> None:
         """An attempt fails."""
-        fault = Failure("SomeError", remedy, "it failed", unfinished=unfinished)
-        self._step(number, trouble, lambda: self._fail(self.store[number], fault))
+        failure = Failure("SomeError", remedy, "it failed", unfinished=unfinished)
+        self._step(number, trouble, lambda: self._fail(self.store[number], failure))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def hand_back(self, number: int, trouble: Trouble) -> None:
@@ -332,10 +332,10 @@ class Daemons(RuleBasedStateMachine):
             report = Finished(job.job_id, replace(REPORT, result=result), "", "")
             store.finish(report, {}, wall=self.now)
 
-    def _fail(self, store: JobStore, fault: Failure) -> None:
+    def _fail(self, store: JobStore, failure: Failure) -> None:
         for job in store.states(JobState.RUNNING)[:1]:
             (store.folder(job) / "log").write_text(job.job_id)
-            store.fail(job.job_id, fault, wall=self.now)
+            store.fail(job.job_id, failure, wall=self.now)
 
     def _take_a_name(self, store: JobStore) -> None:
         """Somebody else takes a name that a job was about to give to one of its files."""

@@ -240,7 +240,7 @@ LOST = replace(KILLED, killed=False)
 )
 def test_rungs_down(faults: list[Failure | None], rungs_down: int) -> None:
     """Every attempt that was killed makes the next one's pieces smaller, by steps that grow."""
-    attempts = tuple(Attempt(number, 0.0, fault=one) for number, one in enumerate(faults, 1))
+    attempts = tuple(Attempt(number, 0.0, failure=one) for number, one in enumerate(faults, 1))
     job = Job("id", "film.mp4", "source.mp4", 1, 1, 1.0, attempts=attempts)
     assert job.rungs_down == rungs_down
 
