@@ -52,13 +52,17 @@ class InputError(EraseError):
     def __init__(self, path: Path, sentence: str) -> None:
         self.path = path
         self.sentence = sentence
-        super().__init__(f"{show_name(path)}: {sentence}")
+        super().__init__(f"{printable(path.name)}: {sentence}")
 
 
-def show_name(path: Path) -> str:
-    """Return the file's name with unprintable characters escaped, safe for logs and terminals."""
-    name = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+def printable(text: str) -> str:
+    r"""Return ``text`` on one line with unprintable characters escaped, for logs and terminals.
+
+    Control characters become e.g. ``\n`` or ``\x1b``, and bytes that are not UTF-8 (surrogate
+    escapes, PEP 383) become ``\xff``: the name of a file cannot forge a log line.
+    """
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 # --- the film ---------------------------------------------------------------------------------
@@ -394,8 +398,8 @@ class VerifyFailed(EraseError):
     def __init__(self, path: Path, detail: str) -> None:
         self.path = path
         super().__init__(
-            f"{show_name(path)}: the result failed its check ({detail}); it was not published. "
-            "Please report this with the job's log."
+            f"{printable(path.name)}: the result failed its check ({detail}); it was not "
+            "published. Please report this with the job's log."
         )
 
 

@@ -1,1 +1,1 @@
-"""Files that are whole or absent: atomic writes, moves, safe names. Knows no job."""
+"""Atomic writes, moves that overwrite nothing, safe names, failpoints. Knows no job."""

@@ -1,8 +1,8 @@
-"""The fault points of the whole program, and what ``FAULT_AT`` makes of one.
+"""Failpoints (injected crash points) of the whole program, and the ones that ``FAULT_AT`` arms.
 
-With ``FAULT_AT=publish.after_link`` in the environment the program ends there as a power cut would
-end it: at once, by SIGKILL, a worker together with its daemon. With ``FAULT_DOES=freeze`` it stands
-still there instead, as under SIGSTOP, until somebody sends SIGCONT.
+With ``FAULT_AT=publish.after_link`` in the environment the program is killed at that point by
+SIGKILL, as by a power cut; a worker together with its daemon. With ``FAULT_DOES=freeze`` it is
+stopped there by SIGSTOP instead, until SIGCONT.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 
 from erasecore.errors import ConfigError
-from erasecore.system import failpoints as faults
+from erasecore.system import failpoints
 from erasecore.system.failpoints import ERASE_FAILPOINTS, die, failpoint
 
 __all__ = ["DAEMON_FAILPOINTS", "FAILPOINTS", "arm", "arm_from", "failpoint"]
@@ -79,36 +79,38 @@ DAEMON_FAILPOINTS = (
     "requeue.after_film",
     "requeue.after_log",
 )
+"""Failpoints of the daemon: a kind of step and the action that has just been done in it."""
 FAILPOINTS = (*DAEMON_FAILPOINTS, *ERASE_FAILPOINTS)
+"""All failpoints. The tests that kill the program at each of them are made from this list."""
 
 
 def arm(name: str, action: Callable[[], None] = die) -> None:
-    """Make the fault point ``name`` perform ``action``; an empty name disarms.
+    """Arm the failpoint ``name``: it performs ``action`` when reached. An empty name disarms.
 
     Raises:
-        ConfigError: there is no such fault point.
+        ConfigError: there is no such failpoint.
     """
     if name and name not in FAILPOINTS:
-        raise ConfigError(f"FAULT_AT: no fault point {name}; known: {', '.join(FAILPOINTS)}")
-    faults.arm(name, action)
+        raise ConfigError(f"FAULT_AT: no failpoint {name}; known: {', '.join(FAILPOINTS)}")
+    failpoints.arm(name, action)
 
 
-def arm_from(name: str, does: str, *, parent_pid: int | None = None) -> None:
-    """Make the fault point ``name`` do what the environment asks for.
+def arm_from(name: str, action: str, *, parent_pid: int | None = None) -> None:
+    """Arm the failpoint that the environment variables name: it sends signals to processes.
 
     Args:
-        name: of the fault point; empty for none.
-        does: ``freeze``, or anything else to die.
-        parent_pid: of the daemon, in a worker: the power is cut for both.
+        name: value of ``FAULT_AT``; empty for none.
+        action: value of ``FAULT_DOES``: ``freeze`` sends SIGSTOP, anything else SIGKILL.
+        parent_pid: in a worker, the daemon's process id; the daemon gets the signal first.
 
     Raises:
-        ConfigError: there is no such fault point.
+        ConfigError: there is no such failpoint.
     """
 
-    def act() -> None:
-        number = signal.SIGSTOP if does == "freeze" else signal.SIGKILL
+    def send_signals() -> None:
+        number = signal.SIGSTOP if action == "freeze" else signal.SIGKILL
         for pid in (parent_pid, os.getpid()):
             if pid is not None:
                 os.kill(pid, number)
 
-    arm(name, act)
+    arm(name, send_signals)

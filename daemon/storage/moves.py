@@ -1,4 +1,9 @@
-"""Files under new names that nothing else has, on this filesystem or another; folders removed."""
+"""Moves that never overwrite a file, within a filesystem or across two; removal of folders.
+
+A move within a filesystem is one atomic step (``renameat2`` with RENAME_NOREPLACE), or a hard link
+and an unlink, or a reserved name and a rename. Across filesystems the file is copied, compared by
+SHA-256 and renamed; only then is the source removed.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +20,43 @@ from daemon.storage.failpoints import failpoint
 from erasecore.system.safe_open import open_plain
 
 Tick = Callable[[], None]
-"""Called every few megabytes of a long copy: a sign of life."""
+"""Callback of a long copy, called after every ``COPY_BYTES``: a heartbeat."""
 
 COPY_BYTES = 8 << 20
+"""Bytes read at once when a file is copied or hashed (guess)."""
 _RENAME_NOREPLACE = 1
+"""Flag of ``renameat2``: fail with EEXIST if the target exists (linux/fs.h)."""
 _AT_FDCWD = -100
+"""Folder handle of ``renameat2``: relative paths start at the working directory (linux/fcntl.h)."""
 _NO_LINKS = (*NOT_HERE, errno.EPERM, errno.EMLINK, errno.EACCES)
+"""Errnos of ``link`` where a rename may still work, e.g. EPERM on FAT: no hard links there."""
 
 
 def no_tick() -> None:
-    """Nothing; for copies that nobody waits for."""
+    """Do nothing; the default callback."""
 
 
 def rename_no_clobber(source: Path, target: Path) -> None:
-    """Give ``source`` the name ``target``, which nothing else may have, on one filesystem.
+    """Rename ``source`` to ``target`` on the same filesystem; never overwrite.
+
+    A second call after a crash in the middle completes the rename. The folders are not synced.
 
     Raises:
-        FileExistsError: ``target`` is there; nothing was changed.
-        OSError: as from ``os.rename``.
+        FileExistsError: another file has the name ``target``; nothing was changed.
+        OSError: as from ``os.rename``, e.g. EXDEV for a target on another filesystem.
     """
     try:
         if not _rename_noreplace(source, target):
             _link_and_unlink(source, target)
     except FileExistsError:
-        # Link and unlink may have been torn apart at an earlier try: go on with it.
+        # A crash between link and unlink leaves one file with both names: complete that rename.
         if not _same_file(source, target):
             raise
         os.unlink(source)  # noqa: PTH108 - beside os.link
 
 
 def _rename_noreplace(source: Path, target: Path) -> bool:
-    """Whether it was done; False where system or filesystem do not know how."""
+    """Call ``renameat2``; return False if the C library or the filesystem does not support it."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
@@ -59,6 +70,7 @@ def _rename_noreplace(source: Path, target: Path) -> bool:
 
 
 def _link_and_unlink(source: Path, target: Path) -> None:
+    """Hard-link ``source`` as ``target`` and unlink it, or reserve the name without hard links."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
@@ -70,79 +82,86 @@ def _link_and_unlink(source: Path, target: Path) -> None:
 
 
 def _reserve_and_rename(source: Path, target: Path) -> None:
-    """For filesystems that know neither RENAME_NOREPLACE nor links: a file of our own first.
+    """Reserve ``target`` with a placeholder (O_EXCL), then rename ``source`` over it.
 
-    It bears a mark, so that one left by a crash is known for ours.
+    For filesystems with neither RENAME_NOREPLACE nor hard links. The placeholder's content names
+    the source, so that a later try recognises one that a crash has left.
     """
     try:
         handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        if not _reserved(source, target):
+        if not _is_placeholder(target, source):
             raise
     else:
-        os.write(handle, _mark(source))
+        os.write(handle, _placeholder_content(source))
         os.fsync(handle)
         os.close(handle)
     failpoint("move.after_reserve")
     try:
         os.rename(source, target)
     except OSError:
-        if _reserved(source, target):  # else it was done, and only the answer was lost
+        # On a network filesystem the rename may have succeeded and only its reply been lost: the
+        # target is then the film itself.
+        if _is_placeholder(target, source):
             target.unlink()
         raise
 
 
-def _mark(source: Path) -> bytes:
+def _placeholder_content(source: Path) -> bytes:
+    """Content of the file that reserves a name for ``source``: its inode and size."""
     status = source.lstat()
     return b"reserved for file %d of %d bytes\n" % (status.st_ino, status.st_size)
 
 
-def _reserved(source: Path, target: Path) -> bool:
-    """Whether ``target`` is what a crash in the middle of a reservation has left."""
+def _is_placeholder(target: Path, source: Path) -> bool:
+    """Return True if ``target`` is a file that reserves the name for ``source``."""
     try:
         handle = open_plain(target)
     except OSError:
         return False
     try:
-        return os.read(handle, 100) == _mark(source)
+        return os.read(handle, 100) == _placeholder_content(source)
     finally:
         os.close(handle)
 
 
-def _same_file(one: Path, other: Path) -> bool:
-    return os.path.samestat(one.lstat(), other.lstat())
+def _same_file(first: Path, second: Path) -> bool:
+    """Return True if two names, links not followed, are one inode."""
+    return os.path.samestat(first.lstat(), second.lstat())
 
 
 def move_no_clobber(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> None:
-    """Move ``source`` to ``target``, which nothing else may have, to wherever that lies.
+    """Move ``source`` to ``target``, also to another filesystem; never overwrite. Durable.
 
-    Doing it again after a crash in the middle ends well: a target that is already our file, or on
-    another filesystem a copy of it, is kept.
+    Idempotent: called again after a crash in the middle, it completes the move. A ``target`` that
+    is already this file, or a copy with the same bytes, is kept. Both folders are synced.
 
     Args:
-        source: a file of ours.
+        source: a file that only we change.
         target: its new name; the folder exists.
-        part: how the name of a copy begins while it is being written beside ``target``; nobody
-            else's names begin like that, and copies left by a crash are removed.
-        tick: called now and then while bytes are copied.
+        part: prefix of the temporary copy beside ``target``. It must be unique to this move: other
+            files ``{part}-*.part`` are taken for leftovers of a crash and removed.
+        tick: callback for every ``COPY_BYTES`` that are copied or hashed.
 
     Raises:
-        FileExistsError: something else has the name ``target``.
+        FileExistsError: another file has the name ``target``.
+        OSError: as from the file operations; EIO if the copy reads back with other bytes.
     """
     try:
         rename_no_clobber(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_new(source, target, part, tick)
+        _move_by_copy(source, target, part, tick)
     sync_folder(target.parent)
     sync_folder(source.parent)
 
 
-def _copy_new(source: Path, target: Path, prefix: str, tick: Tick) -> None:
-    for left in target.parent.glob(f"{prefix}-*.part"):
-        left.unlink(missing_ok=True)
-    # Never a name used before: a daemon held for dead that wakes up may be at the same copy.
+def _move_by_copy(source: Path, target: Path, prefix: str, tick: Tick) -> None:
+    """Copy ``source`` beside ``target``, verify and rename the copy, then remove ``source``."""
+    for leftover in target.parent.glob(f"{prefix}-*.part"):
+        leftover.unlink(missing_ok=True)
+    # A random name: a daemon that was taken for dead may wake up and write the same copy.
     part = target.with_name(f"{prefix}-{os.urandom(4).hex()}.part")
     try:
         digest = _copy(source, part, tick)
@@ -164,6 +183,7 @@ def _copy_new(source: Path, target: Path, prefix: str, tick: Tick) -> None:
 
 
 def _copy(source: Path, part: Path, tick: Tick) -> str:
+    """Copy the bytes of ``source`` to ``part``, synced; return their SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
     reading = os.fdopen(open_plain(source), "rb")
     with reading as reader, named_errors(part), part.open("wb") as writer:
@@ -177,7 +197,7 @@ def _copy(source: Path, part: Path, tick: Tick) -> str:
 
 
 def digest_of(path: Path, tick: Tick = no_tick) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a regular file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with os.fdopen(open_plain(path), "rb") as reader:
         while block := reader.read(COPY_BYTES):
@@ -186,21 +206,21 @@ def digest_of(path: Path, tick: Tick = no_tick) -> str:
     return digest.hexdigest()
 
 
-def same_content(one: Path, other: Path, tick: Tick = no_tick) -> bool:
-    """Whether two regular files are the same file, or hold the same bytes."""
+def same_content(file: Path, other: Path, tick: Tick = no_tick) -> bool:
+    """Return True if ``other`` is the regular file ``file`` itself, or one with the same bytes."""
     if other.is_symlink() or not other.is_file():
         return False
-    if _same_file(one, other):
+    if _same_file(file, other):
         return True
-    if one.stat().st_size != other.stat().st_size:
+    if file.stat().st_size != other.stat().st_size:
         return False
-    return digest_of(one, tick) == digest_of(other, tick)
+    return digest_of(file, tick) == digest_of(other, tick)
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder of ours and all that is in it; one that is gone already is as good."""
+    """Remove a folder and its content; do nothing if there is no such folder."""
     while folder.is_dir():
         try:
             shutil.rmtree(folder)
-        except FileNotFoundError:  # somebody removes it, too
+        except FileNotFoundError:  # another process removes it at the same time
             continue

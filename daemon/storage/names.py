@@ -1,4 +1,4 @@
-"""Names: what results are called, and what of a sender's name may be shown or kept."""
+"""File names: names of results, of sources in work/, and of the files that belong to a film."""
 
 from __future__ import annotations
 
@@ -7,70 +7,88 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from erasecore.errors import printable
+
+shown = printable  # the former name of ``printable``, for callers that still import it from here
+
 FOLDER_SETTINGS = ".erase.yaml"
+"""Name of the settings file that applies to all films of its folder and of the folders below."""
 FILM_SETTINGS_SUFFIX = ".erase.yaml"
+"""Suffix appended to a film's full name (``film.mp4.erase.yaml``): settings of that film alone."""
 CUES_SUFFIX = ".srt"
+"""Suffix that replaces the film's own: a subtitle file beside the film, see ``CUES_FILE``."""
 MAX_NAME_BYTES = 255
+"""Longest name of a directory entry, in bytes (NAME_MAX of Linux filesystems)."""
 SIDECAR_ROOM_BYTES = 24
-"""What is added to a film's name at most: ``.preview.jpg``, ``.erase.yaml``, `` (99)``."""
+"""Bytes kept free in a result's name for ``.preview.jpg``, ``.erase.yaml``, `` (99)``."""
+MAX_SUFFIX_CHARACTERS = 16
+"""Longest text after the last dot, dot included, that counts as a file's suffix (guess)."""
+MAX_WORK_SUFFIX_CHARACTERS = 5
+"""Longest suffix, without its dot, that a source keeps in work/, e.g. ``m2ts`` (guess)."""
 
-
-_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f\ud800-\udfff]')
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)")
+_FORBIDDEN_ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f\ud800-\udfff]')
+_WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)")
 
 
 def output_name(relative: PurePosixPath, *, portable: bool = False) -> PurePosixPath:
-    """What a result is called, given its source's name below the inbox.
+    """Return the name of a result, given the path of its source below the inbox.
 
-    Composed Unicode (NFC), as every system can open it; cut where sidecars' names would become too
-    long for a folder entry. Bytes that are no UTF-8 stay as they are, unless it is to be portable.
+    The name is normalised to composed Unicode (NFC), which every system can open. The last part is
+    truncated so that the names of sidecar files still fit into a directory entry. Bytes that are
+    not UTF-8 are kept, except with ``portable``, which makes each part valid on Windows.
     """
     parts = [unicodedata.normalize("NFC", part) for part in relative.parts]
     if portable:
         parts = [portable_name(part) for part in parts]
-    parts[-1] = fitted(parts[-1], MAX_NAME_BYTES - SIDECAR_ROOM_BYTES)
+    parts[-1] = fitted(parts[-1], max_bytes=MAX_NAME_BYTES - SIDECAR_ROOM_BYTES)
     return PurePosixPath(*parts)
 
 
 def portable_name(name: str) -> str:
-    """``name`` with a ``_`` for all that Windows allows in no name, or not in that place.
+    """Return ``name`` made valid on Windows: ``_`` for each forbidden character.
 
-    Source: "Naming Files, Paths, and Namespaces", Microsoft: reserved characters and device names,
-    no space or full stop at the end.
+    Forbidden are the reserved and the control characters, bytes that are not UTF-8, and a space or
+    full stop at the end. A name of a device, e.g. ``con.mp4``, gets ``_`` in front. Source:
+    Microsoft, "Naming Files, Paths, and Namespaces".
     """
-    name = _NOT_ON_WINDOWS.sub("_", name)
-    bare = name.rstrip(" .")
-    name = bare + "_" * (len(name) - len(bare))
-    return f"_{name}" if _DEVICE.match(name) else name
+    name = _FORBIDDEN_ON_WINDOWS.sub("_", name)
+    stripped = name.rstrip(" .")
+    name = stripped + "_" * (len(name) - len(stripped))
+    return f"_{name}" if _WINDOWS_DEVICE.match(name) else name
 
 
 def same_on_windows(name: str) -> str:
-    """Equal for names that Windows and macOS hold to be one: by case, by composition."""
+    """Return a comparison key of ``name``: equal keys are one file on Windows and macOS.
+
+    Those systems ignore case and Unicode normalisation (composed or decomposed).
+    """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def fitted(name: str, most_bytes: int) -> str:
-    """``name``, its stem cut at a character's border so that it has at most ``most_bytes``."""
+def fitted(name: str, max_bytes: int) -> str:
+    """Return ``name`` truncated to at most ``max_bytes``, its suffix kept.
+
+    Whole characters are cut from the end of the stem. An overlong suffix counts as stem.
+    """
     path = PurePosixPath(name)
-    stem, suffix = (path.stem, path.suffix) if len(path.suffix) <= 16 else (name, "")
-    while len(os.fsencode(stem + suffix)) > most_bytes:
+    has_suffix = len(path.suffix) <= MAX_SUFFIX_CHARACTERS
+    stem, suffix = (path.stem, path.suffix) if has_suffix else (name, "")
+    while len(os.fsencode(stem + suffix)) > max_bytes:
         stem = stem[:-1]
     return stem + suffix
 
 
 def numbered(name: PurePosixPath, number: int) -> PurePosixPath:
-    """The ``number``-th choice for a name: itself, then ``film (2).mp4``, ``film (3).mp4``."""
+    """Return the ``number``-th alternative (from 1): ``film.mp4``, ``film (2).mp4``..."""
     return name if number == 1 else name.with_name(f"{name.stem} ({number}){name.suffix}")
 
 
 def work_name(relative: PurePosixPath) -> str:
-    """What a source is called in its job's folder: nothing of the sender's but a tame ending."""
-    ending = relative.suffix[1:].lower()
-    tame = ending.isascii() and ending.isalnum() and len(ending) <= 5
-    return f"source.{ending}" if tame else "source"
+    """Return the source's file name in its job's folder: ``source`` and a safe suffix.
 
-
-def shown(name: str) -> str:
-    """A name on one line, with everything unprintable escaped, for logs and terminals."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    Of the sender's name only a short suffix of ASCII letters and digits is kept, else none:
+    programs that are started on the file see no text of an untrusted user.
+    """
+    suffix = relative.suffix[1:].lower()
+    safe = suffix.isascii() and suffix.isalnum() and len(suffix) <= MAX_WORK_SUFFIX_CHARACTERS
+    return f"source.{suffix}" if safe else "source"

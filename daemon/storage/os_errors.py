@@ -1,4 +1,4 @@
-"""What the operator is told to do about a folder that the system refuses us."""
+"""Hints for the operator: advice by errno for a folder that the system does not let us use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from erasecore.errors import NO_ROOM
 
 
 def hint_for(error: OSError) -> str:
-    """What the operator should do about ``error``: the end of a sentence about a folder."""
+    """Return advice for the operator, by the errno of ``error``.
+
+    The text is the end of a sentence whose subject is a folder, e.g. "has no room left; ...".
+    """
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"cannot be written by user {os.getuid()}; give it the rights (chown or chmod)."
     if error.errno == errno.EROFS:

@@ -321,7 +321,7 @@ def test_failpoints() -> None:
     arm("")
     failpoint("publish.after_link")
     assert acted == ["here"]
-    with pytest.raises(ConfigError, match="no fault point"):
+    with pytest.raises(ConfigError, match="no failpoint"):
         arm("publish.after_lunch")
 
 
