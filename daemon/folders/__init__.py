@@ -1,1 +1,1 @@
-"""The five folders of a root: start-up checks, lost mounts, permissions. Knows no job."""
+"""The configured folders: start-up checks, lost mounts, permissions. Knows no job."""

@@ -1,4 +1,4 @@
-"""The five folders: proved before they are used, and what their filesystems can do."""
+"""Start-up checks of the folders, and facts about their filesystems (mount table, free space)."""
 
 from __future__ import annotations
 
@@ -17,46 +17,43 @@ from daemon.storage.os_errors import hint_for
 from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError
 
 NETWORK_TYPES = frozenset(
-    {"cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "afs", "ceph", "glusterfs", "davfs", "virtiofs"}
-    | {
-        "lustre",
-        "beegfs",
-        "gpfs",
-        "ocfs2",
-        "gfs2",
-        "orangefs",
-        "coda",
-        "vboxsf",
-        "vmhgfs",
-        "prl_fs",
-    }
+    (
+        *("cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "afs", "ceph", "glusterfs", "davfs"),
+        *("virtiofs", "lustre", "beegfs", "gpfs", "ocfs2", "gfs2", "orangefs", "coda"),
+        *("vboxsf", "vmhgfs", "prl_fs"),
+    )
 )
-"""Filesystems on which changes made elsewhere raise no events; so do all of FUSE."""
+"""Filesystem types, as in the mount table, that raise no inotify event for changes made by other
+machines. The same holds for every FUSE filesystem; see ``is_network``."""
 
 ROLES = ("inbox", "work", "done", "failed", "originals", "state")
+"""Keys of the section ``folders`` that name a folder."""
 
 
 def paths_of(folders: FolderSettings) -> dict[str, Path]:
-    """Each folder under its key."""
+    """Return the path of each folder by its role."""
     return {role: getattr(folders, role) for role in ROLES}
 
 
 def prove(folders: FolderSettings, *, token: str) -> None:
-    """Return only if every folder can do what will be asked of it.
+    """Check all folders by doing in them what the daemon will do; raise if one is unusable.
+
+    Checked: no folder lies in another, the group exists, a file can be written, renamed, synced
+    and removed, a rename from inbox to work succeeds, work and done have free space.
 
     Args:
-        folders: missing ones are made, except the inbox's parent.
-        token: something unique, for the names of the files that are tried out.
+        folders: missing folders are created, with their parents.
+        token: unique text for the names of the trial files.
 
     Raises:
-        ConfigError: the text names the key and says what to change.
-        FolderError: one is on a disk or a share that is full, or does not answer as it should.
+        ConfigError: the configuration must be changed; the text names the key.
+        FolderError: a disk or share is full or does not answer; it can be waited for.
     """
     refuse_overlap(folders)
-    _prove_group(folders.group)
+    _check_group(folders.group)
     for role, path in paths_of(folders).items():
-        _prove_one(f"folders.{role}", path, token)
-    _prove_claim(folders, token)
+        _check_writable(f"folders.{role}", path, token)
+    _check_claim(folders, token)
     for role in ("work", "done"):
         path = getattr(folders, role)
         if free_bytes(path) < folders.min_free_mb << 20:
@@ -68,66 +65,66 @@ def prove(folders: FolderSettings, *, token: str) -> None:
 
 
 def refuse_overlap(folders: FolderSettings) -> None:
-    """Raise if one folder is, or lies in, another.
+    """Raise if a path is relative, or one folder is the same as or inside another.
 
     Raises:
-        ConfigError: the text names both keys.
+        ConfigError: the text names the keys.
     """
     resolved = {role: path.resolve() for role, path in paths_of(folders).items()}
     for role, path in resolved.items():
         if not paths_of(folders)[role].is_absolute():
             raise ConfigError(f"folders.{role}: {paths_of(folders)[role]} must begin with '/'.")
-        for other, place in resolved.items():
-            if other != role and path.is_relative_to(place):
+        for other_role, other in resolved.items():
+            if other_role != role and path.is_relative_to(other):
                 raise ConfigError(
-                    f"folders.{role}: {path} lies in folders.{other} ({place}); "
+                    f"folders.{role}: {path} lies in folders.{other_role} ({other}); "
                     "give each its own folder, side by side."
                 )
 
 
-def _prove_group(group: str) -> None:
-    """Raise unless files can be given to ``group``."""
+def _check_group(group: str) -> None:
+    """Raise ConfigError unless this process may change a file's group to ``group``."""
     if not group:
         return
     try:
-        number = grp.getgrnam(group).gr_gid
+        group_id = grp.getgrnam(group).gr_gid
     except KeyError:
         raise ConfigError(
             f"folders.group: there is no group {group}; make it or name another."
         ) from None
-    if os.geteuid() != 0 and number not in (os.getegid(), *os.getgroups()):
+    if os.geteuid() != 0 and group_id not in (os.getegid(), *os.getgroups()):
         raise ConfigError(
             f"folders.group: user {os.geteuid()} is not in the group {group}; "
             f"usermod -aG {group} adds it, then restart."
         )
 
 
-def _prove_one(key: str, path: Path, token: str) -> None:
-    """Create, rename, sync and delete a file in a folder."""
+def _check_writable(key: str, path: Path, token: str) -> None:
+    """Create a folder if it is missing; create, sync, rename and delete a file in it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        tried, renamed = path / f".prove-{token}.tmp", path / f".prove-{token}-renamed.tmp"
-        with tried.open("xb") as file:
+        trial, renamed = path / f".prove-{token}.tmp", path / f".prove-{token}-renamed.tmp"
+        with trial.open("xb") as file:
             file.write(b"subtitle-eraser tries this folder out")
             file.flush()
             os.fsync(file.fileno())
-        tried.rename(renamed)
+        trial.rename(renamed)
         sync_folder(path)
         renamed.unlink()
     except OSError as error:
         raise _unusable(key, path, error) from error
 
 
-def _prove_claim(folders: FolderSettings, token: str) -> None:
-    """Rename a file from the inbox into work, as a claim does."""
-    tried, there = folders.inbox / f".prove-{token}.tmp", folders.work / f".prove-{token}.tmp"
+def _check_claim(folders: FolderSettings, token: str) -> None:
+    """Rename a file from the inbox into work, as a claim does: both need the same filesystem."""
+    trial, claimed = folders.inbox / f".prove-{token}.tmp", folders.work / f".prove-{token}.tmp"
     try:
-        tried.touch()
-        tried.rename(there)
-        there.unlink()
+        trial.touch()
+        trial.rename(claimed)
+        claimed.unlink()
     except OSError as error:
         with suppress(OSError):
-            tried.unlink()
+            trial.unlink()
         if error.errno != errno.EXDEV:
             raise _unusable("folders.work", folders.work, error) from error
         raise ConfigError(
@@ -137,14 +134,18 @@ def _prove_claim(folders: FolderSettings, token: str) -> None:
 
 
 def _unusable(key: str, path: Path, error: OSError) -> ConfigError | FolderError:
-    """What a folder that fails its trial is: one to be waited for, or a wrong one."""
+    """Return the error for a folder that failed a check.
+
+    FolderError, which is waited for, if the disk is full or the share away; else ConfigError. A
+    read-only filesystem is a matter of configuration.
+    """
     if error.errno in (*AWAY, *NO_ROOM) and error.errno != errno.EROFS:
         return FolderError(path, f"{key} {hint_for(error)}")
     return ConfigError(f"{key}: {path} {hint_for(error)}")
 
 
 def free_bytes(path: Path) -> int:
-    """What is free for us on the filesystem of ``path``.
+    """Return the bytes that an unprivileged user may still write on the filesystem of ``path``.
 
     Raises:
         FolderError: the folder cannot be reached.
@@ -157,48 +158,52 @@ def free_bytes(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A line of the mount table."""
+    """One mounted filesystem: a line of the mount table."""
 
-    point: str
-    filesystem: str
+    point: str  # mount point, absolute path
+    filesystem: str  # type, e.g. "ext4", "cifs", "fuse.sshfs"
 
     def __str__(self) -> str:
         return f"{self.point} ({self.filesystem})"
 
 
 def mounts(table: Path = Path("/proc/self/mountinfo")) -> tuple[Mount, ...]:
-    """The mount table, in order; empty where the system has none."""
+    """Return the mount table (proc(5), mountinfo) in order; empty if it cannot be read."""
     try:
         lines = table.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return ()
-    return tuple(_mounts_of(lines))
+    return tuple(_parse_mountinfo(lines))
 
 
-def _mounts_of(lines: Iterable[str]) -> Iterable[Mount]:
+def _parse_mountinfo(lines: Iterable[str]) -> Iterable[Mount]:
+    """Yield the mounts of the lines of ``/proc/self/mountinfo``."""
     for line in lines:
-        before, _, after = line.partition(" - ")
-        point = before.split(" ")[4]
+        mount_fields, _, filesystem_fields = line.partition(" - ")
+        point = mount_fields.split(" ")[4]
         # The kernel writes space, tab, newline and backslash of a path as three octal digits.
         point = point.encode("latin-1", "surrogateescape").decode("unicode_escape")
-        yield Mount(point, after.split(" ")[0])
+        yield Mount(point, filesystem_fields.split(" ")[0])
 
 
 def filesystem_of(path: Path, table: tuple[Mount, ...]) -> str:
-    """The type of the filesystem that ``path`` lies on; empty if unknown."""
+    """Return the type of the filesystem that holds ``path``; empty if unknown."""
     return mount_of(path, table).filesystem
 
 
 def mount_of(path: Path, table: tuple[Mount, ...]) -> Mount:
-    """The mount that ``path`` lies on; an empty one if unknown."""
-    there = path.resolve()
+    """Return the mount that holds ``path``, links resolved; ``Mount("", "")`` if unknown.
+
+    It is the mount with the longest mount point above ``path``.
+    """
+    resolved = path.resolve()
     found = Mount("", "")
     for mount in table:  # a later mount hides an earlier one at the same point
-        if there.is_relative_to(mount.point) and len(mount.point) >= len(found.point):
+        if resolved.is_relative_to(mount.point) and len(mount.point) >= len(found.point):
             found = mount
     return found
 
 
 def is_network(filesystem: str) -> bool:
-    """Whether files may change there without our kernel knowing."""
+    """Return True if files of this filesystem type may change without an inotify event here."""
     return filesystem in NETWORK_TYPES or filesystem.startswith("fuse")

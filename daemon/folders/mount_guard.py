@@ -1,7 +1,8 @@
-"""Are the folders still the ones that were proved, or has a share gone from under them?
+"""Detection of lost or exchanged mounts below the folders.
 
-Where a share is not mounted its mount point is an empty folder of the local disk: films would seem
-to be gone, and results would land where nobody looks. So it is remembered where each folder lies.
+If a share is not mounted, its mount point is an empty folder of the local disk: the films seem to
+be gone, and results would be written to the wrong disk. Therefore the mount of each folder is
+recorded, in memory and over restarts in the state folder, and verified.
 """
 
 from __future__ import annotations
@@ -21,110 +22,121 @@ from erasecore.errors import AWAY, FolderGone
 log = structlog.get_logger(__name__)
 
 MARK = ".subtitle-eraser"
-"""A file in work/, ours alone: a server may export an empty folder in place of its disk."""
+"""Name of an empty file in work/. If it is missing, the share is mounted but another disk is
+behind it, e.g. because a server exports the folder without having mounted its own disk."""
 MOUNTS_FILE = "folders.json"
-"""In the state folder: by path the mount that each folder lay on when it was first used."""
+"""Name of the file in the state folder that maps each folder's path to its mount."""
 
 
 @dataclass(frozen=True, slots=True)
 class _RecordedMount:
-    """Where a folder lies."""
+    """The mount that a folder was on when it was checked."""
 
     path: Path
     role: str
-    mount: str  # the mount's point and type of filesystem
-    device: int  # st_dev; another one after the same share is mounted anew
+    mount: str  # mount point and filesystem type, as ``str(Mount)``
+    device: int  # st_dev; changes when the same share is mounted again
 
 
 class MountGuard:
-    """Where the folders lie, remembered over restarts."""
+    """Record of each folder's mount, kept over restarts, and its verification."""
 
     def __init__(self, folders: FolderSettings) -> None:
-        """Look at where the folders lie now.
+        """Compare the folders, except state, with the record of the last run.
 
         Raises:
-            FolderGone: one of them lies on another mount than at the last start.
+            FolderGone: a folder is on another mount than then, or does not answer.
         """
-        self._record = folders.state / MOUNTS_FILE
+        self._record_file = folders.state / MOUNTS_FILE
         self._paths = {role: path for role, path in paths_of(folders).items() if role != "state"}
-        self._known = self._load()
-        self._mount_guard: tuple[_RecordedMount, ...] = ()
+        self._saved_mounts = self._load()
+        self._recorded: tuple[_RecordedMount, ...] = ()
         for role, path in self._paths.items():
-            self._check_known(role, path)
+            self._verify_folder(role, path)
 
     def record(self) -> None:
-        """Remember the folders as they are: they have been proved.
+        """Record the mounts as they are now, and put the mark into work/.
+
+        Call it only once the folders have been checked (``prove``).
 
         Raises:
             OSError: a folder cannot be reached.
         """
         table = mounts()
-        self._mount_guard = tuple(
+        self._recorded = tuple(
             _RecordedMount(path, role, str(mount_of(path, table)), path.stat().st_dev)
             for role, path in self._paths.items()
         )
         (self._paths["work"] / MARK).touch()
-        known = {str(one.path): one.mount for one in self._mount_guard}
-        if known != self._known:
-            write_whole(self._record, json.dumps(known, indent=2).encode())
-            self._known = known
+        mounts_by_path = {str(folder.path): folder.mount for folder in self._recorded}
+        if mounts_by_path != self._saved_mounts:
+            write_whole(self._record_file, json.dumps(mounts_by_path, indent=2).encode())
+            self._saved_mounts = mounts_by_path
 
     def verify(self) -> bool:
-        """Whether all is as it was; False if a share was mounted anew, and is the same one.
+        """Return True if no folder was mounted again since ``record``.
+
+        Returns:
+            False if one was, and it is the same share; its mount is recorded anew then.
 
         Raises:
-            FolderGone: a folder is not there, or is not the one that was proved.
+            FolderGone: a folder is missing, or is not the one that was recorded.
         """
         try:
-            same = all(one.path.stat().st_dev == one.device for one in self._mount_guard)
+            same = all(folder.path.stat().st_dev == folder.device for folder in self._recorded)
         except OSError:
             same = False
         if same:
             return True
-        for one in self._mount_guard:
-            self._check_known(one.role, one.path)
+        for folder in self._recorded:
+            self._verify_folder(folder.role, folder.path)
         try:
             self.record()
         except OSError as error:
-            place = Path(error.filename or self._paths["work"])
-            raise FolderGone(place, hint_for(error)) from error
+            path = Path(error.filename or self._paths["work"])
+            raise FolderGone(path, hint_for(error)) from error
         return False
 
-    def _check_known(self, role: str, path: Path) -> None:
-        known = self._known.get(str(path))
-        if known is None:
+    def _verify_folder(self, role: str, path: Path) -> None:
+        """Raise FolderGone if a folder is not on its saved mount, or work/ lacks its mark."""
+        saved_mount = self._saved_mounts.get(str(path))
+        if saved_mount is None:
             return
-        if known != str(mount_of(path, mounts())):
-            raise self._gone(role, path, known)
+        if saved_mount != str(mount_of(path, mounts())):
+            raise self._moved_mount(role, path, saved_mount)
         try:
             path.stat()
         except OSError as error:
-            if self._mount_guard or error.errno in AWAY:  # while we run nobody makes it anew
+            # A folder that is merely missing is created by ``prove``, but only at start-up.
+            if self._recorded or error.errno in AWAY:
                 raise FolderGone(path, f"folders.{role} {hint_for(error)}") from error
             return
         if role == "work" and self._lacks_mark(path):
             raise FolderGone(
                 path,
                 f"folders.{role} has lost its mark {MARK}: another disk may lie there now. Mount "
-                f"the right one; if it is a new one, remove {self._record} and restart.",
+                f"the right one; if it is a new one, remove {self._record_file} and restart.",
             )
 
     def _lacks_mark(self, work: Path) -> bool:
+        """Return True if the file ``MARK`` is not in ``work``."""
         try:
             return status_if_there(work / MARK) is None
         except OSError as error:
             raise FolderGone(work, f"folders.work {hint_for(error)}") from error
 
-    def _gone(self, role: str, path: Path, known: str) -> FolderGone:
+    def _moved_mount(self, role: str, path: Path, saved_mount: str) -> FolderGone:
+        """Return the error for a folder that is on another mount than ``saved_mount``."""
         return FolderGone(
             path,
-            f"folders.{role} lay on {known} and does not now; mount it, it goes on by itself. "
-            f"If it was moved, remove {self._record} and restart.",
+            f"folders.{role} lay on {saved_mount} and does not now; mount it, it goes on by "
+            f"itself. If it was moved, remove {self._record_file} and restart.",
         )
 
     def _load(self) -> dict[str, str]:
+        """Return the saved mounts by path; empty at the first start or if the file is damaged."""
         try:
-            raw = json.loads(self._record.read_bytes())
+            raw = json.loads(self._record_file.read_bytes())
         except (OSError, ValueError):
             return {}
         return raw if isinstance(raw, dict) else {}
