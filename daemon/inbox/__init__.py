@@ -1,1 +1,1 @@
-"""What lies in the inbox and which films may be claimed next. Never moves a file."""
+"""Scanning and watching of the inbox; the films that may be claimed next. Never moves a file."""

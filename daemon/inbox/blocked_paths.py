@@ -1,8 +1,8 @@
-"""What may not be taken out of the inbox: one folder, or one film, is left alone, and no other.
+"""Films and folders that cannot be claimed: they are left alone for a while, and only they.
 
-A claim is a rename out of the film's folder. The folder's rights may forbid it, or its mount, or
-what the film itself is. Which of them it is, a file of our own tells: where that can be taken out,
-only the film is held fast.
+A claim renames the film out of its folder. Permissions or the mount of the folder may forbid that,
+or attributes of the film alone. A trial with a file of our own tells which: if that can be renamed
+out of the folder, only the film is blocked, else the whole folder.
 """
 
 from __future__ import annotations
@@ -15,140 +15,168 @@ from pathlib import Path
 
 from daemon.inbox.settling import Candidate, prefix_of
 from daemon.runtime.host_problems import HostProblems
-from daemon.storage.names import shown
 from daemon.storage.os_errors import hint_for
-from erasecore.errors import ClaimRefused
+from erasecore.errors import ClaimRefused, printable
 
 BLOCKING_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.ETXTBSY)
-"""What a rename is told that is not allowed here, though all is well with the disk."""
+"""Errnos of a rename that is not permitted, while the disk itself works."""
 
 
 def claim_refusal(candidate: Candidate, job_folder: Path, error: OSError) -> ClaimRefused | None:
-    """Why a film may not be taken out of the inbox; nothing if ``error`` says something else.
+    """Return the error for a film, or its whole folder, that cannot be claimed.
 
     Args:
         candidate: the film, still in the inbox.
-        job_folder: where it was to go.
-        error: what the rename of it said.
+        job_folder: target folder of the failed rename.
+        error: error of the failed rename.
+
+    Returns:
+        None if ``error`` does not concern this film or folder alone, e.g. a failing disk.
     """
     folder = candidate.path.parent
-    if error.errno not in BLOCKING_ERRNOS or _whole_inbox(candidate, error):
+    if error.errno not in BLOCKING_ERRNOS or _inbox_is_read_only(candidate, error):
         return None
-    if _lets_go(folder, job_folder):
+    if _trial_file_can_leave(folder, job_folder):
         return ClaimRefused(
             candidate.path,
             f"cannot be moved by user {os.getuid()}, though other files of its folder can: it "
             "is in use, protected (lsattr), or somebody else's in a folder with the sticky bit. "
             "Other films go on.",
         )
-    what = hint_for(error)
+    hint = hint_for(error)
     if error.errno == errno.EXDEV:
-        what = (
+        hint = (
             "lies on another filesystem than folders.work, and a film is taken by a rename; "
             "unmount it, give it a service of its own, or name it in inbox.ignore."
         )
-    return ClaimRefused(folder, f"{what} Its films wait for that, those of other folders go on.")
+    return ClaimRefused(folder, f"{hint} Its films wait for that, those of other folders go on.")
 
 
 def closed_sentence(folder: Path) -> str:
-    """What to say of a folder of the inbox that we may not look into."""
+    """Return the text for the operator about a folder of the inbox that we may not read."""
     return (
         f"{folder}: cannot be looked into by user {os.getuid()}; give it the rights (chown or "
         "chmod), or name it in inbox.ignore. What is in it is not seen."
     )
 
 
-def _whole_inbox(candidate: Candidate, error: OSError) -> bool:
-    """Whether the inbox's own filesystem is read-only: that is no folder's fault."""
+def _inbox_is_read_only(candidate: Candidate, error: OSError) -> bool:
+    """Return True if the filesystem of the inbox itself is read-only, not one mounted in it."""
     folder = candidate.path.parent
     return error.errno == errno.EROFS and folder.stat().st_dev == candidate.inbox.stat().st_dev
 
 
-def _lets_go(folder: Path, job_folder: Path) -> bool:
-    """Whether a new file of ours can be taken out of ``folder``, as a film into ``job_folder``."""
-    tried = folder / f".prove-{job_folder.parent.name}.tmp"  # no two daemons try with the same one
+def _trial_file_can_leave(folder: Path, job_folder: Path) -> bool:
+    """Return True if a new file of ours can be renamed from ``folder`` into ``job_folder``."""
+    trial = folder / f".prove-{job_folder.parent.name}.tmp"  # the daemon's own name, by instance
     try:
-        tried.unlink(missing_ok=True)  # left by a crash
-        os.close(os.open(tried, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        trial.unlink(missing_ok=True)  # left by a crash
+        os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError:
         return False
     try:
-        tried.rename(job_folder / tried.name)
+        trial.rename(job_folder / trial.name)
     except OSError:
         with suppress(OSError):
-            tried.unlink()
+            trial.unlink()
         return False
     return True
 
 
 class BlockedPaths:
-    """Remembers what is left alone; each is a trouble of its own, tried again less and less often.
+    """Paths in the inbox that cannot be claimed or read; each is a host problem with a backoff.
 
-    What is remembered is a film's path below the inbox, or a folder's, which ends in a slash (the
-    inbox itself: nothing).
+    A path is a film's path below the inbox, or a folder's with a slash at its end; the inbox
+    itself is the empty string.
     """
 
     def __init__(self, problems: HostProblems) -> None:
         self._problems = problems
-        self._refused: set[str] = set()
-        self._closed: set[str] = set()
+        self._blocked: set[str] = set()  # cannot be claimed
+        self._closed: set[str] = set()  # folders that cannot be read
 
     def add(
         self, candidate: Candidate, error: ClaimRefused, *, now: float, pause_seconds: float
     ) -> None:
-        """Leave alone what ``error`` is about: the film, or its whole folder."""
+        """Block the path that ``error`` names: the film of ``candidate`` or its whole folder.
+
+        It is tried again after ``pause_seconds``, then less and less often.
+        """
         if error.path == candidate.path:
-            name = candidate.name
-            self._forget({candidate.prefix})  # lets others go
+            path = candidate.name
+            self._unblock({candidate.prefix})  # the trial file could leave the folder
         else:
-            name = candidate.prefix
-        self._refused.add(name)
-        self._report(name, str(error), now, pause_seconds)
+            path = candidate.prefix
+        self._blocked.add(path)
+        self._report(path, str(error), now, pause_seconds)
 
     def free(self, candidates: Iterable[Candidate], *, now: float) -> list[Candidate]:
-        """Those of ``candidates`` that may be tried."""
-        held = {name for name in self._refused if self._problems.until_of(_what(name)) > now}
-        if not held:
+        """Return the candidates that are not blocked now, in the same order."""
+        waiting = {
+            path for path in self._blocked if self._problems.until_of(_problem_name(path)) > now
+        }
+        if not waiting:
             return list(candidates)
-        return [one for one in candidates if one.name not in held and one.prefix not in held]
+        return [
+            film for film in candidates if film.name not in waiting and film.prefix not in waiting
+        ]
 
     def until(self, *, now: float) -> float:
-        """When something is tried again; never, if nothing is left alone."""
-        moments = (self._problems.until_of(_what(name)) for name in self._refused)
-        return min((until for until in moments if until > now), default=float("inf"))
+        """Return the next time after ``now`` that a blocked path is tried again, else infinity."""
+        retry_times = (self._problems.until_of(_problem_name(path)) for path in self._blocked)
+        return min((until for until in retry_times if until > now), default=float("inf"))
 
     def taken(self, candidate: Candidate) -> None:
-        """A film could be taken: neither it nor its folder is held fast (any more)."""
-        self._forget({candidate.name, candidate.prefix})
+        """Unblock a film that could be claimed, and its folder."""
+        self._unblock({candidate.name, candidate.prefix})
 
     def keep_only(self, present: Collection[Hashable]) -> None:
-        """Forget what holds no film any more; ``present`` are the paths of those there are."""
-        if not self._refused:
+        """Unblock films that are not ``present`` and folders that hold none of those.
+
+        Args:
+            present: paths below the inbox of the films and companions there are.
+        """
+        if not self._blocked:
             return
         prefixes = {prefix_of(str(name)) for name in present}
-        self._forget({one for one in self._refused if one not in present and one not in prefixes})
+        self._unblock(
+            {path for path in self._blocked if path not in present and path not in prefixes}
+        )
 
     def see_closed(
         self, folders: Collection[str], inbox: Path, *, now: float, pause_seconds: float
     ) -> None:
-        """Tell of folders of ``inbox`` that cannot be looked into, each once, until they can."""
-        for name in self._closed.difference(folders):
-            self._problems.clear(_what(name))
-        self._closed = set(folders)
-        for name in sorted(self._closed):
-            self._report(name, closed_sentence(inbox / name), now, pause_seconds)
+        """Report the folders that cannot be read; clear the reports of those that can be again.
 
-    def _report(self, name: str, sentence: str, now: float, pause_seconds: float) -> None:
+        Args:
+            folders: paths below the inbox, each with a slash, as the last scan found them.
+            inbox: the inbox.
+            now: our monotonic clock, in seconds.
+            pause_seconds: first interval of the reports' backoff.
+        """
+        for path in self._closed.difference(folders):
+            self._problems.clear(_problem_name(path))
+        self._closed = set(folders)
+        for path in sorted(self._closed):
+            self._report(path, closed_sentence(inbox / path), now, pause_seconds)
+
+    def _report(self, path: str, sentence: str, now: float, pause_seconds: float) -> None:
+        """Report a host problem with ``path`` that does not pause the queue."""
         self._problems.report(
-            _what(name), shown(sentence), now=now, pause_seconds=pause_seconds, pauses=False
+            _problem_name(path),
+            printable(sentence),
+            now=now,
+            pause_seconds=pause_seconds,
+            pauses=False,
         )
 
-    def _forget(self, names: set[str]) -> None:
-        for name in names & self._refused:
-            self._problems.clear(_what(name))
-        self._refused -= names
+    def _unblock(self, paths: set[str]) -> None:
+        """Unblock those of ``paths`` that are blocked, and clear their host problems."""
+        for path in paths & self._blocked:
+            self._problems.clear(_problem_name(path))
+        self._blocked -= paths
 
 
-def _what(name: str) -> str:
-    """What a trouble with ``name`` is called."""
-    return f"inbox: {shown(name) or './'}"
+def _problem_name(path: str) -> str:
+    """Return the name of the host problem with a path below the inbox."""
+    return f"inbox: {printable(path) or './'}"

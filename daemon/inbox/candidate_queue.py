@@ -1,4 +1,4 @@
-"""When the inbox is looked at, and which of the films found there goes next."""
+"""Schedule of inbox scans, and the queue of the settled films that they found."""
 
 from __future__ import annotations
 
@@ -21,163 +21,177 @@ from erasecore.settings import EraseSettings
 from erasecore.system.safe_open import read_plain
 
 HINT_SECONDS = 0.5
-"""Events come in flocks; two looks at the inbox lie at least this far apart."""
+"""Least pause between two scans, in seconds: file system events come in bursts (guess)."""
 PAUSE_PER_SCAN = 4.0
+"""Least pause after a scan, as a multiple of the time that it took. While things happen in a huge
+inbox, scans take at most a fifth of a core."""
 RESCAN_PER_SCAN = 150.0
-"""Between two looks lies a multiple of what one takes: a huge inbox keeps us a fifth of a core busy
-while things happen in it, and less than a hundredth while nothing does."""
+"""Least interval of scans without an event, as a multiple of the time that one took. While nothing
+happens, scans take less than a hundredth of a core."""
+SETTLE_MARGIN_SECONDS = 0.01
+"""How much later than the first film can be settled the next scan begins (guess)."""
 
 
 class CandidateQueue:
-    """The settled films of the inbox, kept up to date by events and by time."""
+    """Queue of the settled films of the inbox, kept up to date by events and periodic scans."""
 
     def __init__(self, config: Config, wake: Wakeup, blocked: BlockedPaths) -> None:
         self._wake = wake
         self._blocked = blocked
         self._pause_seconds = config.retry.pause_seconds
-        self.held = 0  # settled films that are left alone, since they may not be taken
+        self.held = 0  # number of settled films that are blocked: they cannot be claimed now
         self.inbox = Inbox(config.folders.inbox, config.inbox)
         self._watch = InboxWatcher(config.folders.inbox, wake.hint)
         self._priorities = Priorities(config.folders.inbox, config.erase)
         self.candidates: deque[Candidate] = deque()
-        self._look_at = self._hint_at = self._looked_at = float("-inf")
+        # On our monotonic clock: next scan without an event, and after one; time of the last scan.
+        self._scan_at = self._hinted_scan_at = self._scanned_at = float("-inf")
         if self.inbox.events and not self._watch.start():
             self.inbox.rescan_seconds = config.inbox.poll_seconds
 
     @property
     def watching(self) -> str:
-        """How changes are noticed, for the log."""
+        """Kind of watch for the log: "events" or "polling"."""
         return "events" if self._watch.alive() else "polling"
 
     @property
     def settle_seconds(self) -> float:
-        """How long a file must not change to be settled."""
+        """Seconds for which a file must not change to be settled."""
         return self.inbox.settling.settle_seconds
 
     def scan_if_due(self, clock: Callable[[], float]) -> bool:
-        """Look into the inbox if it is time to, or if an event says that it is worth while.
+        """Scan the inbox if the next scan is due; then restart a watch that has ended.
 
         Args:
-            clock: our monotonic clock.
+            clock: our monotonic clock, in seconds.
 
         Returns:
-            Whether it was looked at.
+            True if it was scanned.
 
         Raises:
-            OSError: it cannot be read; ``candidates`` is empty then.
+            OSError: the inbox cannot be read; ``candidates`` is empty then.
         """
         now = clock()
         if now < self.next_scan_at():
             return False
         self._wake.hinted = False
         self.candidates.clear()
-        self._looked_at = now
-        self._plan(now, now)
-        found = self.inbox.scan(now=now)
-        self.candidates.extend(self._priorities.sort(self._free(found, now)))
-        self._plan(now, clock())
+        self._scanned_at = now
+        self._schedule(now, now)  # in case that the scan raises
+        settled = self.inbox.scan(now=now)
+        self.candidates.extend(self._priorities.sort(self._without_blocked(settled, now)))
+        self._schedule(now, clock())
         if self.inbox.events and not self._watch.alive():
             self._watch.stop()
             self._watch.start()
         return True
 
-    def _free(self, found: list[Candidate], now: float) -> list[Candidate]:
-        """Those of the settled films that may be tried; the others are counted."""
+    def _without_blocked(self, settled: list[Candidate], now: float) -> list[Candidate]:
+        """Return the settled films that are not blocked; count the others in ``held``."""
         inbox, pause_seconds = self.inbox.folder, self._pause_seconds
         self._blocked.keep_only(self.inbox.settling.files())
         self._blocked.see_closed(self.inbox.closed, inbox, now=now, pause_seconds=pause_seconds)
-        free = self._blocked.free(found, now=now)
-        self.held = len(found) - len(free)
+        free = self._blocked.free(settled, now=now)
+        self.held = len(settled) - len(free)
         return free
 
-    def _plan(self, began: float, ended: float) -> None:
-        """Say when to look again, after a look from ``began`` to ``ended``."""
+    def _schedule(self, began: float, ended: float) -> None:
+        """Set the times of the next scan, after one that lasted from ``began`` to ``ended``."""
         took = ended - began
-        self._hint_at = ended + max(HINT_SECONDS, PAUSE_PER_SCAN * took)
-        self._look_at = began + max(self.inbox.rescan_seconds, RESCAN_PER_SCAN * took)
+        self._hinted_scan_at = ended + max(HINT_SECONDS, PAUSE_PER_SCAN * took)
+        self._scan_at = began + max(self.inbox.rescan_seconds, RESCAN_PER_SCAN * took)
         if self.inbox.settles_at is not None:
-            # Not before a film can be settled, and then soon: its writer may let go of it.
-            self._look_at = min(self._look_at, max(self.inbox.settles_at + 0.01, self._hint_at))
-        self._look_at = min(self._look_at, self._blocked.until(now=ended))
+            # As soon as a film may be settled. If its time has passed, a writer has it open and
+            # may close it any moment: then at the rate of hinted scans.
+            settles_at = self.inbox.settles_at + SETTLE_MARGIN_SECONDS
+            self._scan_at = min(self._scan_at, max(settles_at, self._hinted_scan_at))
+        self._scan_at = min(self._scan_at, self._blocked.until(now=ended))
 
     def next_scan_at(self) -> float:
-        """When ``look_if_due`` has something to do, if nothing happens."""
-        return min(self._hint_at, self._look_at) if self._wake.hinted else self._look_at
+        """Return the time at which ``scan_if_due`` will scan, if no further event comes."""
+        return min(self._hinted_scan_at, self._scan_at) if self._wake.hinted else self._scan_at
 
     def empty(self) -> bool:
-        """Whether the inbox was looked at and held nothing that is or may become a job."""
-        looked = self._looked_at > float("-inf") and not self._wake.hinted
-        return looked and not self.candidates and not self.inbox.waiting
+        """Return True if the last scan is current and found no film, settled or not.
+
+        Blocked films do not count: see ``held``.
+        """
+        current = self._scanned_at > float("-inf") and not self._wake.hinted
+        return current and not self.candidates and not self.inbox.waiting
 
     def best(self) -> Candidate | None:
-        """The film that goes next: of the highest priority the oldest."""
+        """Return the film that goes next: the oldest of those with the highest priority."""
         return self.candidates[0] if self.candidates else None
 
     def priority(self, candidate: Candidate) -> int:
-        """How urgent a film is, by the operator's settings and those beside it."""
+        """Return a film's priority, by its settings files, else by the configuration."""
         return self._priorities.of(candidate)
 
     def take(self, candidate: Candidate) -> None:
-        """Offer ``candidate`` no more."""
+        """Remove ``candidate`` from the queue, because it is about to be claimed."""
         self.candidates.remove(candidate)
 
     def taken(self, candidate: Candidate) -> None:
-        """``candidate`` could be claimed."""
+        """Note that ``candidate`` was claimed: forget its observations, unblock its folder."""
         self.inbox.settling.forget(candidate.name)
         self._blocked.taken(candidate)
 
     def refused(self, candidate: Candidate, error: ClaimRefused, *, now: float) -> None:
-        """``candidate`` may not be taken: offer it, or all of its folder, later and not before."""
+        """Note that ``candidate`` cannot be claimed: block the film or the folder in ``error``.
+
+        All films of a blocked folder leave the queue; a scan is due when they are tried again.
+        """
         self._blocked.add(candidate, error, now=now, pause_seconds=self._pause_seconds)
         free = self._blocked.free(self.candidates, now=now)
         self.held += 1 + len(self.candidates) - len(free)
         self.candidates = deque(free)
-        self._look_at = min(self._look_at, self._blocked.until(now=now))
+        self._scan_at = min(self._scan_at, self._blocked.until(now=now))
 
     def request_rescan(self) -> None:
-        """What was offered was not there any more."""
+        """Make a scan due soon: a film of the queue has vanished from the inbox."""
         self._wake.hinted = True
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop to watch for events."""
         self._watch.stop()
 
 
 class Priorities:
-    """How urgent films are; each settings file is read when it is new, not at every look."""
+    """Priorities of films, cached by settings files: each is read once, until it changes."""
 
     def __init__(self, inbox: Path, base: EraseSettings) -> None:
         self._inbox = inbox
         self._base = base
-        self._known: dict[tuple[SettingsFileRef, ...], int] = {}
+        self._cache: dict[tuple[SettingsFileRef, ...], int] = {}
 
     def sort(self, candidates: list[Candidate]) -> list[Candidate]:
-        """``candidates``, the most urgent first, else in the order they have."""
-        ordered = sorted(candidates, key=lambda one: -self.of(one))
-        used = {one.settings for one in candidates}
-        self._known = {marks: known for marks, known in self._known.items() if marks in used}
+        """Return ``candidates`` by priority, highest first, stable; drop unused cache entries."""
+        ordered = sorted(candidates, key=lambda candidate: -self.of(candidate))
+        used = {candidate.settings for candidate in candidates}
+        self._cache = {files: known for files, known in self._cache.items() if files in used}
         return ordered
 
     def of(self, candidate: Candidate) -> int:
-        """The priority of one film."""
-        marks = candidate.settings
-        if not marks:
+        """Return the priority of one film; higher goes first."""
+        files = candidate.settings
+        if not files:
             return self._base.priority
-        if marks not in self._known:
-            self._known[marks] = self._read(candidate)
-        return self._known[marks]
+        if files not in self._cache:
+            self._cache[files] = self._read(candidate)
+        return self._cache[files]
 
     def _read(self, candidate: Candidate) -> int:
+        """Return a film's priority from its settings files, without the cache."""
         own = candidate.settings[-1]
-        if own.name == candidate.name + FILM_SETTINGS_SUFFIX and not self._speaks(own):
+        if own.name == candidate.name + FILM_SETTINGS_SUFFIX and not self._mentions_priority(own):
             return self.of(replace(candidate, settings=candidate.settings[:-1]))
         try:
             return resolve_settings(candidate.path, self._inbox, self._base).settings.priority
         except BadSidecar:
-            return self._base.priority  # it is rejected for it once it is claimed
+            return self._base.priority  # the film is rejected with this error once it is claimed
 
-    def _speaks(self, own: SettingsFileRef) -> bool:
-        """Whether a film's own settings can be about priority: most are not, and need no parser."""
+    def _mentions_priority(self, own: SettingsFileRef) -> bool:
+        """Return False if a film's own settings file cannot set a priority, to save parsing it."""
         try:
             return b"priority" in read_plain(self._inbox / own.name, MAX_YAML_BYTES)
         except OSError:

@@ -1,4 +1,7 @@
-"""What lies in the inbox: names that are films, and how they look. Light, for whoever only asks."""
+"""Directory scan of the inbox: entries whose names are films, with their file signatures.
+
+It imports little, so that commands that only count films start fast.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,16 @@ from daemon.config.locations import InboxSettings
 from daemon.storage.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 
 MAX_DEPTH = 32
-_WILD = re.compile(r"[*?[]")
-_SKIPPED_KINDS = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
-"""What the system says of a thing that went while we looked, or that its sender has put out of our
-reach, by rights or so deep that no path leads there: no film beside it is to wait for that."""
+"""Levels of folders below the inbox that are scanned; deeper ones are not (guess)."""
+_GLOB_CHARACTERS = re.compile(r"[*?[]")
+_SKIPPED_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
+"""Errnos of an entry that is skipped: it vanished during the scan, we have no permission, or its
+path is too long. The films beside it are not held up by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSignature:
-    """How a file looked; the same looks later mean that nobody has touched it."""
+    """Size, times and inode of a file; equal signatures mean that the file was not changed."""
 
     size_bytes: int
     mtime_ns: int
@@ -34,48 +38,57 @@ class FileSignature:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFileRef:
-    """A settings file as it was when it was looked at."""
+    """A settings file as the scan found it."""
 
     name: str  # its path below the inbox
     signature: FileSignature
 
 
 class Rules:
-    """Which names are films, and which are never touched."""
+    """Filter by file name: film extensions and ignored glob patterns of the configuration."""
 
     def __init__(self, settings: InboxSettings) -> None:
-        self._suffixes = {one.lstrip(".").lower() for one in settings.extensions}
+        self._suffixes = {suffix.lstrip(".").lower() for suffix in settings.extensions}
         self._ignored = _matcher(settings.ignore)
-        self._ignored_film = _matcher(filter(self._about_films, settings.ignore))
+        self._ignored_film = _matcher(filter(self._may_match_film, settings.ignore))
 
-    def _about_films(self, pattern: str) -> bool:
-        """Whether a name that ends as a film's can match; with so many names it pays to ask."""
+    def _may_match_film(self, pattern: str) -> bool:
+        """Return True if the glob ``pattern`` may match a name with a film's extension.
+
+        Patterns that cannot are left out when films are matched, to save time.
+        """
         end = pattern.removeprefix("*").lower()
-        endings = [f".{one}" for one in self._suffixes]
-        either = any(end.endswith(one) or one.endswith(end) for one in endings)
-        return either or _WILD.search(end) is not None
+        endings = [f".{suffix}" for suffix in self._suffixes]
+        overlaps = any(end.endswith(ending) or ending.endswith(end) for ending in endings)
+        return overlaps or _GLOB_CHARACTERS.search(end) is not None
 
     def ignored(self, name: str) -> bool:
-        """Whether a file or folder of this name is never touched."""
+        """Return True if the name of a file or folder matches an ignored pattern."""
         return self._ignored(name) is not None
 
     def film(self, name: str) -> bool:
-        """Whether a file of this name is taken for a film."""
-        stem, _, suffix = name.rpartition(".")  # a Path for each of so many takes seconds
+        """Return True if a file of this name is a film, by its extension, and not ignored."""
+        # Not PurePath.suffix: that takes seconds for the names of a huge inbox.
+        stem, _, suffix = name.rpartition(".")
         return suffix.lower() in self._suffixes and stem != "" and self._ignored_film(name) is None
 
 
 def _matcher(patterns: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
+    """Return a function that matches a whole name against any of the glob ``patterns``."""
     return re.compile("|".join(map(translate, patterns)) or r"(?!)").match
 
 
 def signature_of(status: os.stat_result) -> FileSignature:
-    """How a file looks."""
+    """Return the signature of a file with this ``stat`` result."""
     return FileSignature(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def kind_of(mode: int) -> str:
-    """What a thing that is not a regular file is, for a sentence."""
+    """Return the name of a file type other than regular, e.g. "a symbolic link".
+
+    Args:
+        mode: ``st_mode`` of the file.
+    """
     kinds = (
         (stat.S_ISLNK, "a symbolic link"),
         (stat.S_ISDIR, "a folder"),
@@ -89,92 +102,105 @@ def kind_of(mode: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """A film-like thing in the inbox."""
+    """An entry of the inbox whose name is a film's; not necessarily a regular file."""
 
-    name: str  # its path below the inbox
-    status: os.stat_result  # by lstat, as are the next
-    beside: tuple[tuple[str, os.stat_result], ...]  # files that come along with it, as far as there
-    settings: tuple[SettingsFileRef, ...]
+    name: str  # path below the inbox
+    status: os.stat_result  # of lstat
+    # Its companions that exist: path below the inbox, and result of lstat.
+    beside: tuple[tuple[str, os.stat_result], ...]
+    settings: tuple[SettingsFileRef, ...]  # settings files that apply to it, the deepest last
 
 
 Files: TypeAlias = dict[str, os.DirEntry[str]]
-"""What lies in a folder and is no folder itself, by its name."""
+"""The entries of one folder that are not folders, by name."""
 
 
 class SkippedEntries:
-    """What a look leaves out, since it has just gone or is out of our reach."""
+    """Errors of one scan that do not end it: entries that vanished or that we may not read."""
 
     def __init__(self) -> None:
-        self.closed: set[str] = set()  # folders that we may not look into, each with its slash
+        self.closed: set[str] = set()  # paths, with a slash, of folders without read permission
 
     def note(self, error: OSError, prefix: str) -> None:
-        """Go on past what ``error`` says of a folder, or of what is in it; else raise it."""
-        if error.errno not in _SKIPPED_KINDS:
+        """Record an error of the folder ``prefix`` or of an entry in it; raise it if it counts.
+
+        Raises:
+            OSError: ``error``, unless its errno is one of ``_SKIPPED_ERRNOS``.
+        """
+        if error.errno not in _SKIPPED_ERRNOS:
             raise error
         if error.errno == errno.EACCES:
             self.closed.add(prefix)
 
 
 def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> Iterator[InboxEntry]:
-    """Every film-like thing in the inbox.
+    """Yield every entry of the inbox and its subfolders whose name is a film's.
 
-    Links are never followed. Paths stay plain text here: there may be very many.
+    Symbolic links are not followed. Paths are plain strings, for speed: there may be very many.
 
     Args:
-        inbox: the inbox.
-        rules: which names count.
-        skipped: takes in what vanishes while we look, or is out of our reach.
+        inbox: root of the scan.
+        rules: filter of names.
+        skipped: records the entries that could not be read.
 
     Raises:
-        OSError: the inbox itself, or the share that it lies on, cannot be read.
+        OSError: the inbox itself, or its share, cannot be read.
     """
     skipped = skipped or SkippedEntries()
     for prefix, files, settings in _folders(inbox, rules, skipped):
         for name, entry in files.items():
             if not rules.film(name) or (status := _status(entry, prefix, skipped)) is None:
                 continue
-            companions = [files[one] for one in _beside(name) if one in files]
+            companions = [files[other] for other in _companion_names(name) if other in files]
             beside = tuple(
-                (prefix + one.name, found)
-                for one in companions
-                if (found := _status(one, prefix, skipped))
+                (prefix + companion.name, companion_status)
+                for companion in companions
+                if (companion_status := _status(companion, prefix, skipped))
             )
-            own = _settings_files(prefix, name + FILM_SETTINGS_SUFFIX, files, skipped)
-            yield InboxEntry(prefix + name, status, beside, settings + own)
+            own_settings = _settings_ref(prefix, name + FILM_SETTINGS_SUFFIX, files, skipped)
+            yield InboxEntry(prefix + name, status, beside, settings + own_settings)
 
 
 def count_films(inbox: Path, rules: Rules) -> int:
-    """How many film-like things lie in the inbox, by their names alone.
+    """Return the number of entries of the inbox whose name is a film's.
 
     Raises:
         OSError: the inbox itself cannot be read.
     """
-    folders = _folders(inbox, rules, SkippedEntries(), marks=False)
+    folders = _folders(inbox, rules, SkippedEntries(), with_settings=False)
     return sum(sum(map(rules.film, files)) for _, files, _ in folders)
 
 
 def _folders(
-    inbox: Path, rules: Rules, skipped: SkippedEntries, *, marks: bool = True
+    inbox: Path, rules: Rules, skipped: SkippedEntries, *, with_settings: bool = True
 ) -> Iterator[tuple[str, Files, tuple[SettingsFileRef, ...]]]:
-    """Each folder: the prefix of its names, its files, and what settings files speak about it."""
+    """Yield each folder: its path with a slash, its files, the settings files that apply to it.
+
+    The path is relative to the inbox, and empty for the inbox itself. Settings files are those of
+    the folder and of the folders above it, the deepest last.
+    """
     pending: list[tuple[str, int, tuple[SettingsFileRef, ...]]] = [("", 0, ())]
     while pending:
         prefix, depth, settings = pending.pop()
-        files, folders = _listed(inbox, prefix, skipped)
-        if marks:
-            settings = settings + _settings_files(prefix, FOLDER_SETTINGS, files, skipped)
+        files, folders = _list_folder(inbox, prefix, skipped)
+        if with_settings:
+            settings = settings + _settings_ref(prefix, FOLDER_SETTINGS, files, skipped)
         yield prefix, files, settings
         if depth < MAX_DEPTH:
-            inner = (name for name in folders if not rules.ignored(name))
-            pending += [(f"{prefix}{name}/", depth + 1, settings) for name in inner]
+            subfolders = (name for name in folders if not rules.ignored(name))
+            pending += [(f"{prefix}{name}/", depth + 1, settings) for name in subfolders]
 
 
-def _listed(inbox: Path, prefix: str, skipped: SkippedEntries) -> tuple[Files, list[str]]:
-    """What lies in a folder: everything that is no folder, and the names of those that are."""
+def _list_folder(inbox: Path, prefix: str, skipped: SkippedEntries) -> tuple[Files, list[str]]:
+    """Return the entries of a folder that are not folders, and the names of its subfolders.
+
+    Raises:
+        OSError: the inbox itself (empty ``prefix``) or its share cannot be read.
+    """
     files, folders = {}, []
     try:
-        with os.scandir(inbox / prefix) as scan:
-            for entry in scan:
+        with os.scandir(inbox / prefix) as entries:
+            for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
                 else:
@@ -186,21 +212,25 @@ def _listed(inbox: Path, prefix: str, skipped: SkippedEntries) -> tuple[Files, l
     return files, folders
 
 
-def _settings_files(
+def _settings_ref(
     prefix: str, name: str, files: Files, skipped: SkippedEntries
 ) -> tuple[SettingsFileRef, ...]:
-    """How the settings file ``name`` looks, if there is one."""
+    """Return a reference to the settings file ``name`` of a folder; empty if there is none."""
     status = _status(files[name], prefix, skipped) if name in files else None
     return () if status is None else (SettingsFileRef(prefix + name, signature_of(status)),)
 
 
-def _beside(film: str) -> tuple[str, str]:
-    """What the files that come along with a film are called."""
+def _companion_names(film: str) -> tuple[str, str]:
+    """Return the names of the two companions (sidecars) a film may have: settings, subtitles."""
     return film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
 
 
 def _status(entry: os.DirEntry[str], prefix: str, skipped: SkippedEntries) -> os.stat_result | None:
-    """How a thing in the folder ``prefix`` looks, if it is there and we may know."""
+    """Return ``lstat`` of an entry of the folder ``prefix``; None if it has to be skipped.
+
+    Raises:
+        OSError: the share cannot be read.
+    """
     try:
         return entry.stat(follow_symlinks=False)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""The inbox: what lies there, what of it is a film, and whether its sender has finished.
+"""Detection of settled (stable) films: the ones that their senders have finished copying.
 
-Events are hints that a look is worth while; what counts is always a full look. A file is settled
-once its size, times and inode have not changed for some seconds of *our* clock, and no process of
-this machine has it open for writing.
+A file is settled once its size, times and inode have not changed for ``settle_seconds`` of our
+monotonic clock, and no process of this machine has it open for writing. Only full scans of the
+inbox count; file system events merely say that a scan is worth while.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from daemon.inbox.scanner import (
     scan,
     signature_of,
 )
-from daemon.storage.names import shown
+from erasecore.errors import printable
 from erasecore.system.safe_open import open_plain
 
 log = structlog.get_logger(__name__)
@@ -37,43 +37,42 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A film in the inbox that may become a job; many thousands of them may wait."""
+    """A settled film in the inbox that may become a job; many thousands may wait."""
 
     inbox: Path
-    name: str  # the film's path below the inbox
+    name: str  # path below the inbox
     signature: FileSignature
-    first_seen: float  # on our monotonic clock
-    settings: tuple[
-        SettingsFileRef, ...
-    ] = ()  # the settings files that may speak about it, the deepest last
+    first_seen: float  # seconds on our monotonic clock
+    settings: tuple[SettingsFileRef, ...] = ()  # files that apply to it, the deepest folder's last
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Absolute path of the film."""
         return self.inbox / self.name
 
     @property
     def relative(self) -> PurePosixPath:
-        """Its path below the inbox."""
+        """Path below the inbox."""
         return PurePosixPath(self.name)
 
     @property
     def prefix(self) -> str:
-        """Its folder's path below the inbox, with a slash; empty if that is the inbox itself."""
+        """Path of its folder below the inbox, with a slash; empty for the inbox itself."""
         return prefix_of(self.name)
 
 
 def prefix_of(name: str) -> str:
-    """The folder of a path below the inbox, with its slash; empty for the inbox itself."""
+    """Return the folder of a path below the inbox, with a slash; empty for the inbox itself."""
     return name[: name.rfind("/") + 1]
 
 
 def writer_has(path: Path) -> bool:
-    """Whether a process of this machine has the file open for writing, as far as we can know.
+    """Return True if a process of this machine is known to have the file open for writing.
 
-    A read lease cannot be had while one does. Where leases do not exist (network filesystems) or
-    are not ours to take (another user's file, without CAP_LEASE) the answer is no. A process that
-    is to call this must ignore SIGIO, which would tell it that somebody wants to write.
+    It tries to take a read lease (fcntl(2), F_SETLEASE), which fails while a writer has the file
+    open. False also if leases are not supported (network filesystems), not permitted (a file of
+    another user, without CAP_LEASE), or the file cannot be opened. The calling process must ignore
+    SIGIO, the kernel's signal that a lease is to be given up.
     """
     setlease = getattr(fcntl, "F_SETLEASE", None)
     if setlease is None:
@@ -94,51 +93,57 @@ def writer_has(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Sighting:
+    """The last observation of a file; times in seconds on our monotonic clock."""
+
     signature: FileSignature
     first_seen: float
-    since: float
+    since: float  # when the file was first observed with this signature
 
 
 class Settling:
-    """Remembers how long each file has looked the same."""
+    """Time since each file's last change, from repeated observations of its signature."""
 
     def __init__(self, settle_seconds: float) -> None:
         self.settle_seconds = settle_seconds
-        self._seen: dict[Hashable, _Sighting] = {}
+        self._sightings: dict[Hashable, _Sighting] = {}
 
-    def observe(self, file: Hashable, looks: FileSignature, *, now: float) -> bool:
-        """Record one look at ``file``; True once it has been still for long enough."""
-        last = self._seen.get(file)
+    def observe(self, file: Hashable, signature: FileSignature, *, now: float) -> bool:
+        """Record one observation of ``file``.
+
+        Returns:
+            True if its signature has not changed for ``settle_seconds``.
+        """
+        last = self._sightings.get(file)
         if last is None:
-            last = self._seen[file] = _Sighting(looks, now, now)
-        elif last.signature != looks:
-            last = self._seen[file] = _Sighting(looks, last.first_seen, now)
+            last = self._sightings[file] = _Sighting(signature, now, now)
+        elif last.signature != signature:
+            last = self._sightings[file] = _Sighting(signature, last.first_seen, now)
         return now - last.since >= self.settle_seconds
 
     def first_seen(self, file: Hashable) -> float:
-        """When ``file`` was first looked at."""
-        return self._seen[file].first_seen
+        """Return the time of the first observation of ``file``."""
+        return self._sightings[file].first_seen
 
     def settles_at(self, file: Hashable) -> float:
-        """When ``file`` is settled, if it does not change."""
-        return self._seen[file].since + self.settle_seconds
+        """Return the time at which ``file`` is settled, if it does not change."""
+        return self._sightings[file].since + self.settle_seconds
 
     def files(self) -> Collection[Hashable]:
-        """The files that were there at the last look."""
-        return self._seen.keys()
+        """Return the files that were present at the last scan."""
+        return self._sightings.keys()
 
     def forget(self, file: Hashable) -> None:
-        """Remember nothing of ``file``."""
-        self._seen.pop(file, None)
+        """Remove the observation of ``file``, if any."""
+        self._sightings.pop(file, None)
 
     def keep_only(self, files: set[Hashable]) -> None:
-        """Remember nothing of files that are not there any more."""
-        for file in self._seen.keys() - files:
-            del self._seen[file]
+        """Remove the observations of all other files: they are no longer present."""
+        for file in self._sightings.keys() - files:
+            del self._sightings[file]
 
 
 class Inbox:
-    """Looks into the inbox and says which films are settled."""
+    """Scans of the inbox, and the settled films that the last one found."""
 
     def __init__(self, folder: Path, settings: InboxSettings) -> None:
         self.folder = folder
@@ -151,16 +156,20 @@ class Inbox:
         self.settling = Settling(network if self.network else local)
         self.rescan_seconds = settings.rescan_seconds if self.events else settings.poll_seconds
         self._rules = Rules(settings)
-        self._complained: set[str] = set()
-        self._free: dict[
-            str, FileSignature
-        ] = {}  # settled files that nobody had open when they looked so
-        self.waiting = 0  # films that are not settled
-        self.settles_at: float | None = None  # when the first of them may be
-        self.closed: set[str] = set()  # folders that we may not look into, each with its slash
+        self._warned: set[str] = set()  # names that a warning was logged for
+        # Settled files that no writer had open, with the signature they had then.
+        self._without_writer: dict[str, FileSignature] = {}
+        self.waiting = 0  # number of films that are not settled yet
+        self.settles_at: float | None = None  # earliest time at which one of them may be
+        self.closed: set[str] = set()  # paths, with a slash, of folders without read permission
 
     def scan(self, *, now: float) -> list[Candidate]:
-        """The settled films, the oldest first; ``waiting`` says how many are not settled yet.
+        """Scan the inbox; update ``waiting``, ``settles_at`` and ``closed``.
+
+        Entries that are not regular files are skipped with a warning.
+
+        Returns:
+            The settled films, the one that was seen first coming first.
 
         Raises:
             OSError: the inbox cannot be read.
@@ -168,54 +177,62 @@ class Inbox:
         settled: list[Candidate] = []
         waiting: list[str] = []
         present: set[Hashable] = set()
-        odd = set()
+        unusual = set()
         skipped = SkippedEntries()
-        for found in scan(self.folder, self._rules, skipped):
-            if not stat.S_ISREG(found.status.st_mode):
-                odd.add(found.name)
-                self._complain(found, "inbox.refused", kind_of(found.status.st_mode))
+        for entry in scan(self.folder, self._rules, skipped):
+            if not stat.S_ISREG(entry.status.st_mode):
+                unusual.add(entry.name)
+                self._warn_once(entry, "inbox.refused", kind_of(entry.status.st_mode))
                 continue
-            if found.status.st_nlink > 1:  # it may be changed under another name
-                odd.add(found.name)
-                self._complain(found, "inbox.hard_link", "one name of several of the same file")
-            present.add(found.name)
-            present.update(name for name, _ in found.beside)
-            looks = signature_of(found.status)
-            if self._settled_with_companions(found, looks, now=now):
-                first = self.settling.first_seen(found.name)
-                settled.append(Candidate(self.folder, found.name, looks, first, found.settings))
+            if entry.status.st_nlink > 1:  # it may be changed under another name
+                unusual.add(entry.name)
+                self._warn_once(entry, "inbox.hard_link", "one name of several of the same file")
+            present.add(entry.name)
+            present.update(name for name, _ in entry.beside)
+            signature = signature_of(entry.status)
+            if self._settled_with_companions(entry, signature, now=now):
+                first = self.settling.first_seen(entry.name)
+                settled.append(Candidate(self.folder, entry.name, signature, first, entry.settings))
             else:
-                waiting.append(found.name)
+                waiting.append(entry.name)
         self.settling.keep_only(present)
-        self._free = {name: looks for name, looks in self._free.items() if name in present}
-        self._complained &= odd
+        for name in self._without_writer.keys() - present:
+            del self._without_writer[name]
+        self._warned &= unusual
         self.closed = skipped.closed
         self.waiting = len(waiting)
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
-        return sorted(settled, key=lambda one: (one.first_seen, one.signature.mtime_ns, one.name))
+        return sorted(
+            settled, key=lambda film: (film.first_seen, film.signature.mtime_ns, film.name)
+        )
 
     def _settled_with_companions(
-        self, found: InboxEntry, looks: FileSignature, *, now: float
+        self, entry: InboxEntry, signature: FileSignature, *, now: float
     ) -> bool:
-        """Whether a film is whole, and so is every file beside it that comes along."""
-        whole = self._settled(found.name, looks, now=now)
-        for name, status in found.beside:
+        """Return True if a film and all its companions are settled; observe each of them."""
+        settled = self._settled(entry.name, signature, now=now)
+        for name, status in entry.beside:
             if stat.S_ISREG(status.st_mode):
-                whole = self._settled(name, signature_of(status), now=now) and whole
-        return whole
+                settled = self._settled(name, signature_of(status), now=now) and settled
+        return settled
 
-    def _settled(self, name: str, looks: FileSignature, *, now: float) -> bool:
-        if not self.settling.observe(name, looks, now=now):
+    def _settled(self, name: str, signature: FileSignature, *, now: float) -> bool:
+        """Observe a file; return True if it is settled and no local writer has it open.
+
+        The test for a writer is not repeated while the signature stays the same: the claim tests
+        again after its rename.
+        """
+        if not self.settling.observe(name, signature, now=now):
             return False
-        if self.network or self._free.get(name) == looks:
-            return True  # what is opened after it has settled, the claim finds out
+        if self.network or self._without_writer.get(name) == signature:
+            return True
         if writer_has(self.folder / name):
             return False
-        self._free[name] = looks
+        self._without_writer[name] = signature
         return True
 
-    def _complain(self, found: InboxEntry, event: str, kind: str) -> None:
-        """Say once that a thing is odd."""
-        if found.name not in self._complained:
-            self._complained.add(found.name)
-            log.warning(event, file=shown(str(self.folder / found.name)), kind=kind)
+    def _warn_once(self, entry: InboxEntry, event: str, kind: str) -> None:
+        """Log a warning about an entry, unless one was logged for it before."""
+        if entry.name not in self._warned:
+            self._warned.add(entry.name)
+            log.warning(event, file=printable(str(self.folder / entry.name)), kind=kind)

@@ -1,4 +1,4 @@
-"""Events of the inbox: hints that a look is worth while, as long as the system grants them."""
+"""File system events (inotify) of the inbox: hints that a scan is worth while."""
 
 from __future__ import annotations
 
@@ -28,74 +28,86 @@ RELEVANT_EVENTS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileMovedEvent, FileDeletedEvent, FileClosedEvent),
     *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
 ]
-"""Each ``write`` of a sender is an event, too, and tells nothing: a file that was seen once is
-looked at again when it may be settled. Not asking for them saves a core."""
+"""Event types that cause a scan. Modifications (one event per ``write`` of a sender) are left out:
+a file that was seen once is scanned again when it may be settled, and the events would keep a
+core busy."""
+_LIMIT_REACHED = (errno.ENOSPC, errno.EMFILE)
+"""Errnos of inotify when the user's limit of watches, or of instances, is reached."""
 
 
-_USED_UP = (errno.ENOSPC, errno.EMFILE)
-
-
-class _Hint(FileSystemEventHandler):
-    """Passes on that something may have changed."""
+class _EventForwarder(FileSystemEventHandler):
+    """Handler of watchdog that calls ``hint`` for every event."""
 
     def __init__(self, hint: Callable[[], None]) -> None:
         self._hint = hint
 
     def on_any_event(self, _event: FileSystemEvent) -> None:
-        """Pass it on."""
+        """Call ``hint``; the event itself does not matter."""
         self._hint()
 
 
 class InboxWatcher:
-    """Events of the inbox, as long as the system grants them; without, rescans must do."""
+    """Watch on the inbox and its subfolders; it calls ``hint`` when something may have changed.
+
+    The system may refuse it (limits of inotify) or end it; the periodic rescans work without it.
+    """
 
     def __init__(self, folder: Path, hint: Callable[[], None]) -> None:
+        """Prepare the watch; ``hint`` is called from another thread."""
         self._folder = folder
-        self._handler = _Hint(hint)
+        self._handler = _EventForwarder(hint)
         self._observer: BaseObserver | None = None
-        self._refused = False  # whether it was said that the system grants no events
+        self._warned = False  # the refusal of the system was logged as a warning
 
     def start(self) -> bool:
-        """Begin to pass on events; False if the system has no watches left."""
+        """Start to watch; return False if the system refuses.
+
+        Raises:
+            OSError: for a reason other than a limit, or a missing or closed folder.
+        """
         try:
-            self._observer = self._observing()
+            self._observer = self._start_observer()
         except OSError as error:
-            if error.errno not in (*_USED_UP, errno.ENOENT, errno.EACCES):
+            if error.errno not in (*_LIMIT_REACHED, errno.ENOENT, errno.EACCES):
                 raise
-            self._complain(error)
+            self._log_refusal(error)
         else:
-            self._refused = False
+            self._warned = False
         return self._observer is not None
 
-    def _complain(self, error: OSError) -> None:
-        """Say it once: it is tried again at every look."""
-        say = log.debug if self._refused else log.warning
-        self._refused = True
-        used_up = "raise fs.inotify.max_user_watches and max_user_instances; "
-        remedy = (used_up if error.errno in _USED_UP else "") + "polling instead"
-        say("inbox.no_events", reason=os.strerror(error.errno or 0), remedy=remedy)
+    def _log_refusal(self, error: OSError) -> None:
+        """Log that there are no events: the first time as a warning, then at level debug.
 
-    def _observing(self) -> BaseObserver:
-        observer = Observer()  # it asks the system for an instance already
+        After each scan the watch is tried again.
+        """
+        write = log.debug if self._warned else log.warning
+        self._warned = True
+        raise_limits = "raise fs.inotify.max_user_watches and max_user_instances; "
+        remedy = (raise_limits if error.errno in _LIMIT_REACHED else "") + "polling instead"
+        write("inbox.no_events", reason=os.strerror(error.errno or 0), remedy=remedy)
+
+    def _start_observer(self) -> BaseObserver:
+        """Return a started observer of the folder; leave no thread behind on failure."""
+        observer = Observer()  # opens an inotify instance: may raise OSError
         try:
             observer.schedule(
                 self._handler, str(self._folder), recursive=True, event_filter=RELEVANT_EVENTS
             )
             observer.start()
         except OSError:
-            observer.stop()  # or a thread of its own stays
+            observer.stop()
             raise
         return observer
 
     def alive(self) -> bool:
-        """Whether events still arrive: whoever reads them ends with the folder that is watched."""
+        """Return True if events still arrive; the reading threads end when the folder is gone."""
         if self._observer is None or not self._observer.is_alive():
             return False
-        readers = self._observer.emitters
-        return all(one.is_alive() and one.should_keep_running() for one in readers)
+        emitters = self._observer.emitters
+        return all(emitter.is_alive() and emitter.should_keep_running() for emitter in emitters)
 
     def stop(self) -> None:
-        """Pass on nothing more, and leave no thread behind."""
+        """Stop to watch, and wait until the thread has ended."""
         if self._observer is not None:
             self._observer.stop()
             if self._observer.is_alive():
