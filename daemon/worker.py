@@ -1,8 +1,8 @@
-"""The child process: loads the tools once, then erases film after film.
+"""Entry point of a worker process: loads the models once, then erases one film after another.
 
-``python -m daemon.worker COMMANDS ANSWERS PARENT NICE HOST``: two inherited pipe ends, the daemon's
-process id, our niceness, and a ``HostSettings`` as JSON. The only module of the daemon that imports
-the pipeline.
+``python -m daemon.worker COMMANDS ANSWERS PARENT NICE HOST``: file descriptors of two inherited
+pipes, the daemon's process id, the increment of nice(2), and a ``HostSettings`` as JSON. The only
+module of the daemon that imports the pipeline.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from erasecore.system.versions import library_versions
 
 
 def prepare(parent_pid: int, nice: int) -> None:
-    """Make this process one that ends with its parent and yields to everybody else."""
+    """Make this process end with its parent, lower its priority, arm a failpoint if one is set."""
     die_with_parent(parent_pid)
     os.nice(nice)
     environment = read_environment()
@@ -35,26 +35,33 @@ def prepare(parent_pid: int, nice: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the daemon until it closes its end; the exit code."""
-    commands, answers, parent_pid, nice = (int(one) for one in arguments[:4])
+    """Run attempts until the daemon closes its end.
+
+    Args:
+        arguments: command line without the program; see the module's docstring.
+
+    Returns:
+        Exit code: 0, or 1 if the models cannot be loaded, which a Failed message reports.
+    """
+    commands, answers, parent_pid, nice = (int(argument) for argument in arguments[:4])
     host = read_record(HostSettings, json.loads(arguments[4]), error=MessageError)
     prepare(parent_pid, nice)
     configure_worker()
     with os.fdopen(commands, "rb") as reader, os.fdopen(answers, "wb") as writer:
         channel = Channel(reader, writer)
         try:
-            tools = ModelCache.load(host)
+            models = ModelCache.load(host)
         except EraseError as error:
             channel.send(Failed("", Failure(type(error).__name__, error.remedy, str(error))))
             return 1
 
         def erase_film(start: Start, observe: Observe) -> EraseReport:
-            tools.ladders.begin(Path(start.folder), start.rungs_down)
+            models.ladders.begin(Path(start.folder), start.rungs_down)
             return erase(
                 Path(start.source),
                 Path(start.folder),
                 start.settings,
-                models=tools,
+                models=models,
                 observe=observe,
                 companions=start.companions,
             )

@@ -29,7 +29,7 @@ RESCAN_PER_SCAN = 150.0
 """Least interval of scans without an event, as a multiple of the time that one took. While nothing
 happens, scans take less than a hundredth of a core."""
 SETTLE_MARGIN_SECONDS = 0.01
-"""How much later than the first film can be settled the next scan begins (guess)."""
+"""Delay of a scan after the time at which the first film may be settled, in seconds (guess)."""
 
 
 class CandidateQueue:

@@ -166,8 +166,6 @@ class Inbox:
     def scan(self, *, now: float) -> list[Candidate]:
         """Scan the inbox; update ``waiting``, ``settles_at`` and ``closed``.
 
-        Entries that are not regular files are skipped with a warning.
-
         Returns:
             The settled films, the one that was seen first coming first.
 
@@ -202,9 +200,8 @@ class Inbox:
         self.closed = skipped.closed
         self.waiting = len(waiting)
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
-        return sorted(
-            settled, key=lambda film: (film.first_seen, film.signature.mtime_ns, film.name)
-        )
+        settled.sort(key=lambda film: (film.first_seen, film.signature.mtime_ns, film.name))
+        return settled
 
     def _settled_with_companions(
         self, entry: InboxEntry, signature: FileSignature, *, now: float

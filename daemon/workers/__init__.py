@@ -1,1 +1,1 @@
-"""Worker processes: starting, messages, memory, supervision. Knows no folder but the job's."""
+"""Worker processes: start, messages, supervision, memory. Knows no folder but the job's."""

@@ -1,7 +1,7 @@
-"""What this machine has for us: cores, memory, GPUs. Limits of our control group count.
+"""Resources of the host: CPU cores, memory and GPUs, within the limits of our control groups.
 
-Told without loading anything heavy: GPUs come from the driver's own tool, as a process that may
-hang without hanging us.
+GPUs are listed by the driver's own tool, ``nvidia-smi``, in a process with a timeout: the daemon
+does not load CUDA, and a driver that hangs does not hang it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from pathlib import Path
 import psutil
 
 DRIVER_SECONDS = 30.0
+"""Timeout of ``nvidia-smi``, in seconds (guess)."""
 CORES_PER_FILM = 2
-"""What one film keeps busy on the CPU: one core recovers a segment, one encodes the one before."""
+"""Cores that one film keeps busy: one recovers a segment, one encodes the segment before."""
 _DRIVER_FOLDER = Path("/proc/driver/nvidia/gpus")
+"""Folder of NVIDIA's driver with an entry for each GPU."""
 _GROUPS = Path("/sys/fs/cgroup")
+"""Root of the control groups, version 2 (cgroups(7))."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostResources:
-    """What may be used."""
+    """Resources of the machine that this process may use."""
 
     cores: int
     memory_bytes: int
@@ -33,33 +36,39 @@ class HostResources:
 
 
 def inspect_host(visible_devices: str | None) -> HostResources:
-    """What this process may use; ``visible_devices`` is ``CUDA_VISIBLE_DEVICES`` if it is set."""
+    """Return the resources that this process may use.
+
+    Args:
+        visible_devices: value of ``CUDA_VISIBLE_DEVICES``, which limits the GPUs; None if unset.
+    """
     memory = memory_bytes()
     if visible_devices is not None:
-        named = [one.strip() for one in visible_devices.split(",")]
-        return HostResources(cores(), memory, tuple(one for one in named if one not in ("", "-1")))
+        names = [name.strip() for name in visible_devices.split(",")]
+        devices = tuple(name for name in names if name not in ("", "-1"))
+        return HostResources(cores(), memory, devices)
     return HostResources(cores(), memory, _devices())
 
 
 def cores() -> int:
-    """How many cores this process may run on, a quota of its control group included."""
+    """Return the number of CPU cores for this process, by its affinity and its cgroups' quotas."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min([count or 1, *core_quotas(own_cgroups())]))
 
 
 def memory_bytes() -> int:
-    """How much memory we may use at most."""
+    """Return the memory of the machine, or the smallest limit of our cgroups, in bytes."""
     groups = memory_cgroups(own_cgroups())
-    return min([_built_in_bytes(), *(group.limit for group in groups)])
+    return min([_installed_bytes(), *(group.limit for group in groups)])
 
 
 def available_bytes() -> int:
-    """How much memory can still be had, by the system and by every control group above us."""
-    rooms = [max(0, one.limit - one.used) for one in memory_cgroups(own_cgroups())]
-    return min([_free_bytes(), *rooms])
+    """Return the memory that the machine and our cgroups can still give us, in bytes."""
+    headrooms = [max(0, group.limit - group.used) for group in memory_cgroups(own_cgroups())]
+    return min([_free_bytes(), *headrooms])
 
 
-def _built_in_bytes() -> int:
+def _installed_bytes() -> int:
+    """Return the physical memory of the machine, in bytes."""
     try:
         return psutil.virtual_memory().total
     except OSError:  # a hardened unit may hide /proc/meminfo (ProcSubset=pid)
@@ -67,9 +76,10 @@ def _built_in_bytes() -> int:
 
 
 def _free_bytes() -> int:
+    """Return the memory that the machine can allocate without swapping, in bytes."""
     try:
         return psutil.virtual_memory().available
-    except OSError:  # pages of files are not counted then: too little rather than too much
+    except OSError:  # without /proc/meminfo the page cache does not count: an underestimate
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -77,12 +87,12 @@ def _free_bytes() -> int:
 
 
 def _devices() -> tuple[str, ...]:
-    """The GPUs (or the slices of them) that a worker each can have."""
+    """Return the GPUs, or their MIG slices; empty if ``nvidia-smi`` fails or does not answer."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return _devices_of_driver()
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [tool, "-L"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -91,24 +101,30 @@ def _devices() -> tuple[str, ...]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    return devices_in(done.stdout.decode("utf-8", "replace")) if done.returncode == 0 else ()
+    if completed.returncode != 0:
+        return ()
+    return devices_in(completed.stdout.decode("utf-8", "replace"))
 
 
 def devices_in(listing: str) -> tuple[str, ...]:
-    """The devices that ``nvidia-smi -L`` names: each GPU, or its slices if it is divided (MIG)."""
-    found: dict[str, list[str]] = {}
+    """Return the UUIDs in the output of ``nvidia-smi -L``.
+
+    A GPU that is divided (MIG) is replaced by its slices, which are indented below it.
+    """
+    slices_by_gpu: dict[str, list[str]] = {}
     gpu = ""
     for line in listing.splitlines():
         match = re.search(r"UUID: ((?:GPU|MIG)-[\w/-]+)\)", line)
         if match and not line.startswith((" ", "\t")):
             gpu = match[1]
-            found[gpu] = []
+            slices_by_gpu[gpu] = []
         elif match:
-            found.setdefault(gpu, []).append(match[1])
-    return tuple(one for gpu, slices in found.items() for one in slices or [gpu])
+            slices_by_gpu.setdefault(gpu, []).append(match[1])
+    return tuple(uuid for gpu, slices in slices_by_gpu.items() for uuid in slices or [gpu])
 
 
 def _devices_of_driver() -> tuple[str, ...]:
+    """Return the indices of the driver's GPUs, for systems without ``nvidia-smi``."""
     try:
         count = sum(1 for _ in _DRIVER_FOLDER.iterdir())
     except OSError:
@@ -121,14 +137,14 @@ def _devices_of_driver() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MemoryCgroup:
-    """What a control group may have of memory, in bytes."""
+    """Memory limit and use of a control group, in bytes."""
 
     limit: int
-    used: int  # without what the kernel gives back when asked: pages of files
+    used: int  # without the page cache, which the kernel reclaims when memory is short
 
 
 def own_cgroups() -> Iterator[Path]:
-    """Our control group and those above it (version 2); none where there are none."""
+    """Yield the folders of our control group and of its ancestors (version 2 only)."""
     try:
         lines = Path("/proc/self/cgroup").read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -143,18 +159,18 @@ def own_cgroups() -> Iterator[Path]:
 
 
 def memory_cgroups(folders: Iterable[Path]) -> Iterator[MemoryCgroup]:
-    """Those of the control groups ``folders`` that have a limit of memory."""
+    """Yield limit and use of those control groups in ``folders`` that have a memory limit."""
     for folder in folders:
-        # Above "high" everything in the group is slowed down until it crawls: that is a limit, too.
+        # Above memory.high the kernel throttles the group heavily: in effect that is a limit, too.
         limits = [_number(folder / name) for name in ("memory.max", "memory.high")]
-        limit = min((one for one in limits if one is not None), default=None)
+        limit = min((value for value in limits if value is not None), default=None)
         used = _number(folder / "memory.current")
         if limit is not None and used is not None:
-            yield MemoryCgroup(limit, max(0, used - _file_pages(folder)))
+            yield MemoryCgroup(limit, max(0, used - _page_cache_bytes(folder)))
 
 
 def _number(file: Path) -> int | None:
-    """What a control group's file says; nothing where there is none, or no limit."""
+    """Return the number in a control group's file; None if there is no file, or it says "max"."""
     try:
         text = file.read_text("ascii").strip()
     except OSError:
@@ -162,7 +178,8 @@ def _number(file: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _file_pages(folder: Path) -> int:
+def _page_cache_bytes(folder: Path) -> int:
+    """Return the bytes of file pages that a control group holds, from ``memory.stat``."""
     try:
         lines = (folder / "memory.stat").read_text("ascii").splitlines()
     except OSError:
@@ -172,7 +189,7 @@ def _file_pages(folder: Path) -> int:
 
 
 def core_quotas(folders: Iterable[Path]) -> Iterator[int]:
-    """How many cores each of the control groups ``folders`` lets us use, where it says so."""
+    """Yield the CPU quotas of the groups ``folders``, where set: cores, rounded, at least 1."""
     for folder in folders:
         try:
             quota, period = (folder / "cpu.max").read_text("ascii").split()

@@ -1,4 +1,4 @@
-"""The messages between the daemon and its worker: frozen records, one JSON line each."""
+"""Messages between the daemon and a worker: frozen records, one JSON line each (JSON Lines)."""
 
 from __future__ import annotations
 
@@ -15,56 +15,57 @@ from erasecore.settings import Companions, EraseSettings
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How an attempt failed."""
+    """Record of the error that ended an attempt; also kept in ``job.json``."""
 
-    error: str  # the error's class
+    error: str  # name of the error's class
     remedy: Remedy
-    sentence: str  # for the person who can mend it
-    detail: str = ""  # the traceback
-    killed: bool = False  # the worker was, as the system does when memory runs out
-    unfinished: bool = False  # so looks a film, too, that is still being copied
+    sentence: str  # for the person who can put it right
+    detail: str = ""  # traceback
+    killed: bool = False  # the worker got SIGKILL, e.g. from the kernel's OOM killer
+    unfinished: bool = False  # the film may merely be incomplete because it is still being copied
 
 
 MAX_LINE_BYTES = 64 << 20
+"""Longest message, in bytes; a report of a long film has many events (guess)."""
 
 
 class MessageError(Exception):
-    """A line that is no message."""
+    """Error for a line that is not a valid message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has loaded its tools and waits for work."""
+    """Message of a worker: its models are loaded and it waits for work."""
 
     versions: dict[str, str] = field(default_factory=dict)  # of libraries, engines, devices
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin one attempt."""
+    """Message to a worker: begin one attempt."""
 
     job_id: str
     attempt: int
     source: str  # absolute path
     folder: str  # the job's folder, absolute path
-    shown_as: str  # what the sender calls the film
+    shown_as: str  # the sender's name of the film, printable
     log: str  # the job's log file, absolute path; empty: none
     settings: EraseSettings
     companions: Companions = field(default_factory=Companions)
-    rungs_down: int = 0  # how much smaller its pieces are to be; see ``Job.rungs_down``
+    rungs_down: int = 0  # steps to go down the memory ladder; see ``Job.rungs_down``
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressUpdate:
-    """The attempt is alive, and this far."""
+    """Message of a worker: heartbeat of the attempt, with its progress."""
 
     job_id: str
-    progress: Progress | None  # none: a sign of life outside the pipeline
+    progress: Progress | None  # None: a heartbeat from outside the pipeline, e.g. while hashing
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The attempt made a verified result."""
+    """Message of a worker: the attempt has made a verified result."""
 
     job_id: str
     report: EraseReport
@@ -74,11 +75,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed; with an empty ``job_id``: the worker cannot work at all."""
+    """Message of a worker: the attempt failed; with empty ``job_id``: no model can be loaded."""
 
     job_id: str
     failure: Failure
-    last: bool = False  # the worker ends with this: its graphics card is lost to it
+    last: bool = False  # the worker exits after this message: it has lost its GPU
 
 
 Message: TypeAlias = Ready | Start | ProgressUpdate | Finished | Failed
@@ -88,16 +89,16 @@ _KINDS: dict[str, type[Message]] = {
 
 
 def encode(message: Message) -> bytes:
-    """``message`` as one line."""
+    """Return ``message`` as one line of JSON, its newline included."""
     body = {"kind": type(message).__name__, "body": asdict(message)}
     return json.dumps(body).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """The message that ``line`` holds.
+    """Return the message in ``line``.
 
     Raises:
-        WireError: it holds none.
+        MessageError: the line is not valid JSON, or not one of the known messages.
     """
     try:
         raw = json.loads(line)
@@ -112,18 +113,18 @@ def decode(line: bytes) -> Message:
 
 
 class LineBuffer:
-    """Puts the pieces that a pipe delivers together into lines."""
+    """Buffer that splits the bytes of a pipe into lines."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._incomplete = b""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The lines that ``piece`` completes.
+        """Append ``piece``; yield the lines that it completes, without their newlines.
 
         Raises:
-            WireError: a line grows beyond all measure.
+            MessageError: an incomplete line is longer than ``MAX_LINE_BYTES``.
         """
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) > MAX_LINE_BYTES:
+        *lines, self._incomplete = (self._incomplete + piece).split(b"\n")
+        if len(self._incomplete) > MAX_LINE_BYTES:
             raise MessageError(f"a line of more than {MAX_LINE_BYTES} bytes")
         yield from lines

@@ -1,8 +1,8 @@
-"""Whether it was the system that ended a process, because memory ran out.
+"""Detection of kills by the kernel's out-of-memory (OOM) killer, from its counters.
 
-The kernel counts such kills: for the control group that the victim was in, and for the whole
-machine. A count that has grown since the attempt began tells the cause of a death by SIGKILL;
-one that has not points to somebody's hand, or to a program that watches the memory in its place.
+The kernel counts OOM kills per control group (cgroup) and for the whole machine. If a count has
+grown since an attempt began, memory ran out; if not, the SIGKILL came from a person, or from a
+program that watches the memory, e.g. earlyoom or systemd-oomd.
 """
 
 from __future__ import annotations
@@ -11,20 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")  # a worker is started in the daemon's own group
+"""Root of the control groups (cgroups(7))."""
+MEMBERSHIP = Path("/proc/self/cgroup")
+"""File that names the control groups of this process; workers are started in the same ones."""
 MACHINE = Path("/proc/vmstat")
-_COUNT = "oom_kill"
+"""File with the counters of the whole machine (proc(5), vmstat)."""
+_COUNTER = "oom_kill"
+"""Name of the counter in all of these files."""
 
 
 @dataclass(frozen=True, slots=True)
 class OomKillCount:
-    """How often the kernel has ended a process for its memory; ``None``: it does not say."""
+    """Numbers of processes that the kernel's OOM killer has ended; None if it does not tell."""
 
-    in_group: int | None
-    on_machine: int | None
+    in_group: int | None  # in our control group, since that was made
+    on_machine: int | None  # on the whole machine, since it was started
 
     def cause(self, before: OomKillCount) -> str:
-        """What a death by SIGKILL since ``before`` was due to, as the end of a sentence."""
+        """Return the likely cause of a death by SIGKILL, as the end of a sentence.
+
+        Args:
+            before: the counts from before the process died; ``self`` holds those from after.
+        """
         if _grown(before.in_group, self.in_group) or _grown(before.on_machine, self.on_machine):
             return "the system ended it because memory ran out"
         if self.in_group is None and self.on_machine is None:
@@ -35,36 +43,38 @@ class OomKillCount:
 def count_oom_kills(
     groups: Path = GROUPS, membership: Path = MEMBERSHIP, machine: Path = MACHINE
 ) -> OomKillCount:
-    """The counts as they are now."""
-    return OomKillCount(_in_group(groups, membership), _count_in(machine))
+    """Return the present counts of the control group and the machine."""
+    return OomKillCount(_count_in_group(groups, membership), _count_in_file(machine))
 
 
-def _in_group(groups: Path, membership: Path) -> int | None:
-    """Both versions of control groups are looked at: the counts are named alike."""
-    for line in _text(membership).splitlines():
-        number, _, rest = line.partition(":")
+def _count_in_group(groups: Path, membership: Path) -> int | None:
+    """Return the count of our control group, of version 1 or 2; None if there is no counter."""
+    for line in _read(membership).splitlines():
+        hierarchy_id, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        below = path.lstrip("/")
-        if "memory" in controllers.split(","):
-            found = _count_in(groups / "memory" / below / "memory.oom_control")
-        elif number == "0":
-            found = _count_in(groups / below / "memory.events")
+        relative = path.lstrip("/")
+        if "memory" in controllers.split(","):  # version 1
+            count = _count_in_file(groups / "memory" / relative / "memory.oom_control")
+        elif hierarchy_id == "0":  # version 2
+            count = _count_in_file(groups / relative / "memory.events")
         else:
             continue
-        if found is not None:
-            return found
+        if count is not None:
+            return count
     return None
 
 
-def _count_in(file: Path) -> int | None:
-    for line in _text(file).splitlines():
+def _count_in_file(file: Path) -> int | None:
+    """Return the value of the OOM counter in a file of "name value" lines; None if not there."""
+    for line in _read(file).splitlines():
         name, _, count = line.partition(" ")
-        if name == _COUNT and count.strip().isdigit():
+        if name == _COUNTER and count.strip().isdigit():
             return int(count)
     return None
 
 
-def _text(file: Path) -> str:
+def _read(file: Path) -> str:
+    """Return the text of a file; empty if it cannot be read."""
     try:
         return file.read_text("utf-8", "replace")
     except OSError:
@@ -72,4 +82,5 @@ def _text(file: Path) -> str:
 
 
 def _grown(before: int | None, now: int | None) -> bool:
+    """Return True if a counter has grown; an unknown earlier value counts as 0."""
     return now is not None and now > (before or 0)

@@ -1,7 +1,7 @@
-"""The worker processes of a daemon: how many, each in a seat of its own, started when needed.
+"""Pool of the worker processes of a daemon: one per slot, started when needed.
 
-A seat is what one worker has of the machine: a GPU where there is one, and so many threads. One
-worker's end, whatever it is, concerns no other.
+A slot is one worker's share of the machine: a GPU, if there is one, and a number of threads. The
+end of a worker does not affect the others.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from erasecore.settings import HostSettings
 from erasecore.weights.layout import locate
 
 WORKER_LOG = "worker.log"
+"""Name of the log file of the single worker of a command, e.g. ``doctor``."""
 
 
 def worker_log(number: int) -> str:
-    """The name of the file for what a worker says while no film is to blame."""
+    """Return the name of the file for a worker's output outside attempts."""
     return f"worker-{number}.log"
 
 
 def works_on_gpu(config: Config) -> bool:
-    """Whether the usual film is worked on by a GPU, if there is one."""
+    """Return True if the configured engine uses a GPU, and for ``auto`` its weights are there."""
     if config.erase.engine != "auto":
         return config.erase.engine == "diffueraser"
     if find_spec("torch") is None:
         return False
     try:
         locate(config.models_folder)
-    except (WeightsMissing, FolderError):  # for the first film, and the doctor, to say
+    except (WeightsMissing, FolderError):  # reported by the first film that needs them, and doctor
         return False
     return True
 
@@ -42,12 +43,15 @@ def works_on_gpu(config: Config) -> bool:
 def slots_for(
     settings: WorkerSettings, machine: HostResources, *, on_gpu: bool
 ) -> tuple[WorkerSlot, ...]:
-    """How the machine is divided among workers.
+    """Return one slot for each worker: the machine divided among them.
+
+    ``worker.count: auto`` means a worker per GPU, or on the CPU as many as cores and memory allow.
+    With more workers than GPUs several share one.
 
     Args:
-        settings: how many are asked for.
-        machine: what there is.
-        on_gpu: whether films are worked on by a GPU, if there is one.
+        settings: number of workers and threads, memory per film.
+        machine: resources to divide.
+        on_gpu: True if films are processed by a GPU, should there be one.
     """
     count = settings.count
     if not isinstance(count, int):
@@ -55,8 +59,8 @@ def slots_for(
         by_cores = machine.cores // CORES_PER_FILM
         on_cpu = max(1, min(by_cores, by_memory))
         count = len(machine.devices) if on_gpu and machine.devices else on_cpu
-    whole = count == 1 and machine.cores == os.cpu_count()
-    threads = settings.threads or (0 if whole else max(1, machine.cores // count))
+    has_all_cores = count == 1 and machine.cores == os.cpu_count()
+    threads = settings.threads or (0 if has_all_cores else max(1, machine.cores // count))
     devices = machine.devices or ("",)
     return tuple(
         WorkerSlot(number + 1, devices[number % len(devices)], threads) for number in range(count)
@@ -64,65 +68,77 @@ def slots_for(
 
 
 class WorkerPool:
-    """All workers of one daemon, by the numbers of their seats."""
+    """All workers of one daemon, by the numbers of their slots.
+
+    A worker whose slot was changed or removed finishes its film first.
+    """
 
     def __init__(self, folder: Path, command: Sequence[str]) -> None:
+        """Make an empty pool.
+
+        Args:
+            folder: folder of the workers' log files.
+            command: command line that starts a worker process.
+        """
         self._folder = folder
         self._command = command
         self._settings, self._host = WorkerSettings(), HostSettings()
-        self._seats: dict[int, WorkerSlot] = {}
-        self._all: dict[int, Supervisor] = {}
+        self._slots: dict[int, WorkerSlot] = {}
+        self._workers: dict[int, Supervisor] = {}
 
     def __iter__(self) -> Iterator[Supervisor]:
-        return iter([self._all[number] for number in sorted(self._all)])
+        return iter([self._workers[number] for number in sorted(self._workers)])
 
     def configure(
         self, settings: WorkerSettings, host: HostSettings, slots: Sequence[WorkerSlot]
     ) -> None:
-        """Go by other settings and seats; a film that is being worked on is finished first."""
+        """Set the slots and settings; replace the workers that no longer match them.
+
+        A worker that is at a film is replaced once that is finished.
+        """
         self._settings, self._host = settings, host
-        self._seats = {slot.number: slot for slot in slots}
+        self._slots = {slot.number: slot for slot in slots}
         for worker in self:
             worker.settings = settings
-        self._rearrange()
+        self._replace_outdated()
 
-    def _stays(self, worker: Supervisor) -> bool:
-        """Whether a worker has what it should have: a seat that there is, the host's folders."""
-        slot = self._seats.get(worker.slot.number)
+    def _is_current(self, worker: Supervisor) -> bool:
+        """Return True if a worker has its slot and host settings as configured."""
+        slot = self._slots.get(worker.slot.number)
         return (worker.slot, worker.host) == (slot, self._host)
 
-    def _rearrange(self) -> None:
-        """Let those go whose seat is no more, and put somebody into every seat that is free."""
-        for number, worker in list(self._all.items()):
-            if worker.state is not WorkerState.BUSY and not self._stays(worker):
+    def _replace_outdated(self) -> None:
+        """Dismiss the outdated workers that are not busy; fill each free slot (starts nothing)."""
+        for number, worker in list(self._workers.items()):
+            if worker.state is not WorkerState.BUSY and not self._is_current(worker):
                 worker.dismiss()
-                del self._all[number]
-        for number in self._seats.keys() - self._all.keys():
+                del self._workers[number]
+        for number in self._slots.keys() - self._workers.keys():
             log = self._folder / worker_log(number)
-            self._all[number] = Supervisor(
-                self._settings, self._host, log, self._command, slot=self._seats[number]
+            self._workers[number] = Supervisor(
+                self._settings, self._host, log, self._command, slot=self._slots[number]
             )
 
     def step(self, *, now: float) -> list[tuple[Supervisor, Report]]:
-        """What each worker has told since the last time."""
-        told = [(worker, report) for worker in self for report in worker.step(now=now)]
-        self._rearrange()
-        return told
+        """Return the reports of all workers since the last call, each with its worker."""
+        reports = [(worker, report) for worker in self for report in worker.step(now=now)]
+        self._replace_outdated()
+        return reports
 
     def in_state(self, *states: WorkerState) -> list[Supervisor]:
-        """The workers in one of ``states``."""
+        """Return the workers in one of ``states``, by slot number."""
         return [worker for worker in self if worker.state in states]
 
     def free(self) -> list[Supervisor]:
-        """The workers that can be given a film at once."""
-        return [one for one in self.in_state(WorkerState.IDLE) if self._stays(one)]
+        """Return the workers that can begin a film at once: idle, and not outdated."""
+        return [worker for worker in self.in_state(WorkerState.IDLE) if self._is_current(worker)]
 
     def able(self, *, now: float) -> bool:
-        """Whether there is a worker that is not known to be unfit."""
+        """Return True if there is a worker whose backoff is over."""
         return any(worker.backoff_until <= now for worker in self)
 
     def start_one(self, *, now: float) -> bool:
-        """Start a worker that is absent and not unfit; False if there is none."""
+        """Start the first absent worker whose backoff is over; return False if there is none."""
         for worker in self.in_state(WorkerState.ABSENT):
             if worker.backoff_until <= now:
                 worker.spawn(now=now)
@@ -130,21 +146,22 @@ class WorkerPool:
         return False
 
     def next_try(self, *, now: float) -> float | None:
-        """When the first of the unfit workers is tried again."""
-        return min((one.backoff_until for one in self if one.backoff_until > now), default=None)
+        """Return the next time at which a worker's backoff ends; None without a backoff."""
+        backoffs = (worker.backoff_until for worker in self)
+        return min((until for until in backoffs if until > now), default=None)
 
     def handles(self) -> list[int]:
-        """The pipes to be watched."""
+        """Return the file descriptors that become readable when a worker reports."""
         return [handle for worker in self if (handle := worker.fileno()) is not None]
 
     def kill(self) -> None:
-        """End all of them at once."""
+        """Kill all workers and the processes that they started."""
         for worker in self:
             worker.kill()
 
     def dismiss(self) -> None:
-        """Let the idle ones end in peace, the busy ones at once."""
-        for worker in self:
+        """End all workers: idle ones in order, the others by a kill."""
+        for worker in self:  # first tell all, so that they end at the same time
             worker.hang_up()
         for worker in self:
             worker.dismiss()

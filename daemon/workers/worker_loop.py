@@ -1,6 +1,6 @@
-"""The child's side of an attempt: obey Start, show signs of life, say how it ended.
+"""Main loop of a worker process: reads Start messages, sends heartbeats and outcomes.
 
-It knows no pixel: what is done to the film is a function that ``worker.py`` passes in.
+It does not process pixels: the function that erases a film is passed in by ``daemon.worker``.
 """
 
 from __future__ import annotations
@@ -49,34 +49,43 @@ from erasecore.memory.oom_errors import GpuFailure, first_line, gpu_failure, is_
 from erasecore.reports import EraseReport, Progress
 
 Observe = Callable[[Progress], None]
+"""Callback that receives the progress of an attempt."""
 Erase = Callable[[Start, Observe], EraseReport]
+"""Function that erases one film and returns its report."""
 
 HEARTBEAT_SECONDS = 0.25
+"""Least interval of two heartbeats, in seconds (guess)."""
 MAX_DETAIL_CHARACTERS = 20_000
+"""Characters of a traceback that are kept, from its end (guess)."""
 CARD_LOST_CODE = 3
-"""The exit code of a worker that can use its graphics card no more."""
+"""Exit code of a worker process that has lost its GPU."""
 _PR_SET_PDEATHSIG = 1
+"""Option of prctl(2): the signal that this process gets when its parent ends."""
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Let the kernel end this process when the daemon ends, however it ends."""
+    """Make the kernel send this process SIGKILL when the daemon ends, for whatever reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:  # it ended before we asked
+    if os.getppid() != parent_pid:  # it ended before the call
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Channel:
-    """Our two ends of the pipes to the daemon."""
+    """Worker's ends of the two pipes to the daemon."""
 
     def __init__(self, commands: BinaryIO, answers: BinaryIO) -> None:
         self._commands = commands
         self._answers = answers
-        self._last_sign = 0.0
-        self._lock = Lock()  # signs of life may come from any thread
+        self._last_heartbeat = 0.0  # on our monotonic clock
+        self._lock = Lock()  # heartbeats may come from any thread
 
     def starts(self) -> Iterator[Start]:
-        """The attempts that the daemon asks for, until it closes its end."""
+        """Yield the attempts that the daemon sends, until it closes its end.
+
+        Raises:
+            MessageError: another message came.
+        """
         for line in self._commands:
             message = decode(line)
             if not isinstance(message, Start):
@@ -84,22 +93,25 @@ class Channel:
             yield message
 
     def send(self, message: Message) -> None:
-        """Tell the daemon."""
+        """Send a message to the daemon; may be called from any thread."""
         line = encode(message)
         with self._lock:
             self._answers.write(line)
             self._answers.flush()
 
     def heartbeat(self, job_id: str, progress: Progress | None) -> None:
-        """Tell the daemon that we are at it, not more often than it cares for."""
+        """Send the progress, unless one was sent less than ``HEARTBEAT_SECONDS`` ago."""
         now = time.monotonic()
-        if now - self._last_sign >= HEARTBEAT_SECONDS:
-            self._last_sign = now
+        if now - self._last_heartbeat >= HEARTBEAT_SECONDS:
+            self._last_heartbeat = now
             self.send(ProgressUpdate(job_id, progress))
 
 
 def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
-    """Do one attempt after the other until the daemon closes its end."""
+    """Send Ready, then run the attempts one by one until the daemon closes its end.
+
+    The process exits at once after an attempt that has lost the GPU.
+    """
     channel.send(Ready(versions))
     for start in channel.starts():
         failpoint("worker.after_start")
@@ -107,12 +119,12 @@ def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
         failpoint("worker.before_outcome")
         channel.send(outcome)
         if isinstance(outcome, Failed) and outcome.last:
-            # Not even destructors may run: they would wait for a card that answers no more.
+            # Without destructors: they could wait for ever for a GPU that does not answer.
             os._exit(CARD_LOST_CODE)
 
 
 def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
-    """How one attempt at a film ended."""
+    """Run one attempt; return its outcome. Exceptions become Failed."""
     try:
         with output_to(start.log):
             return _finish(start, erase, channel)
@@ -122,6 +134,8 @@ def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
 
 
 def _finish(start: Start, erase: Erase, channel: Channel) -> Finished:
+    """Erase the film; return its report with the SHA-256 of source and result."""
+
     def tick() -> None:
         channel.heartbeat(start.job_id, None)
 
@@ -131,28 +145,32 @@ def _finish(start: Start, erase: Erase, channel: Channel) -> Finished:
 
 
 def failure_of(error: Exception, start: Start) -> Failure:
-    """An exception as what is said about it: class, remedy, sentence, traceback."""
-    known = _known(error, start)
-    sentence = str(known)
-    if isinstance(known, InputError) and known.path == Path(start.source):
-        sentence = f"{start.shown_as}: {known.sentence}"
-    elif known is error and not isinstance(error, EraseError):
+    """Return the record of an exception that ended an attempt.
+
+    The film is named as its sender knows it. An exception that is none of ours is a bug: its
+    remedy is FIX_CODE.
+    """
+    classified = _classify(error, start)
+    sentence = str(classified)
+    if isinstance(classified, InputError) and classified.path == Path(start.source):
+        sentence = f"{start.shown_as}: {classified.sentence}"
+    elif classified is error and not isinstance(error, EraseError):
         sentence = (
             f"{start.shown_as}: an unexpected {type(error).__name__} ({error}). "
             "Please report this with the job's log."
         )
-    remedy = known.remedy if isinstance(known, EraseError) else Remedy.FIX_CODE
+    remedy = classified.remedy if isinstance(classified, EraseError) else Remedy.FIX_CODE
     detail = "".join(traceback.format_exception(error))[-MAX_DETAIL_CHARACTERS:]
-    unfinished = isinstance(known, InputError) and known.may_be_unfinished
-    return Failure(type(known).__name__, remedy, sentence, detail, unfinished=unfinished)
+    unfinished = isinstance(classified, InputError) and classified.may_be_unfinished
+    return Failure(type(classified).__name__, remedy, sentence, detail, unfinished=unfinished)
 
 
-def _known(error: Exception, start: Start) -> Exception:
-    """An exception of Python's or the system's as one of ours, where it is plain which."""
-    card = gpu_failure(error)
-    if card is not None:
-        kind = DeviceBroken if card is GpuFailure.BROKEN else DeviceLost
-        return kind(f"{start.shown_as}: {first_line(error)}")
+def _classify(error: Exception, start: Start) -> Exception:
+    """Return the EraseError for a GPU, memory or host failure; any other ``error`` itself."""
+    gpu = gpu_failure(error)
+    if gpu is not None:
+        error_class = DeviceBroken if gpu is GpuFailure.BROKEN else DeviceLost
+        return error_class(f"{start.shown_as}: {first_line(error)}")
     if is_out_of_memory(error):
         return OutOfMemory(f"{start.shown_as}: {_out_of_memory_text(error)}")
     if isinstance(error, OSError):
@@ -161,7 +179,7 @@ def _known(error: Exception, start: Start) -> Exception:
 
 
 def _out_of_memory_text(error: Exception) -> str:
-    """What to say of memory that ran out."""
+    """Return the text for the operator about memory that ran out."""
     if isinstance(error, OutOfMemory):
         return str(error)
     return (
@@ -170,23 +188,30 @@ def _out_of_memory_text(error: Exception) -> str:
 
 
 def _host_error(error: OSError, folder: Path) -> HostError | None:
-    """An error of the system that says something about the host, not about the film."""
+    """Return DiskFull or FolderGone if ``error`` comes from the disk of the job's folder.
+
+    None if the folder is still there and the error has another cause.
+    """
     if error.errno in NO_ROOM:
         return DiskFull(folder)
     try:
-        there = error.errno not in AWAY and folder.is_dir()
+        available = error.errno not in AWAY and folder.is_dir()
     except OSError:
-        there = False
-    return None if there else FolderGone(folder, hint_for(error))
+        available = False
+    return None if available else FolderGone(folder, hint_for(error))
 
 
 @contextmanager
 def output_to(log: str) -> Iterator[None]:
-    """Send whatever is printed, by us, by libraries, by their children, to the job's log."""
+    """Redirect stdout and stderr to the file ``log`` while the block lasts; empty: do nothing.
+
+    File descriptors 1 and 2 are redirected, so that output of libraries and of child processes
+    goes there too.
+    """
     if not log:
         yield
         return
-    kept = os.dup(1), os.dup(2)
+    saved = os.dup(1), os.dup(2)
     target = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _flush()
@@ -195,12 +220,13 @@ def output_to(log: str) -> Iterator[None]:
         yield
     finally:
         _flush()
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for handle in (*kept, target):
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for handle in (*saved, target):
             os.close(handle)
 
 
 def _flush() -> None:
+    """Flush Python's buffers of stdout and stderr."""
     sys.stdout.flush()
     sys.stderr.flush()
