@@ -1,87 +1,60 @@
-"""The daemon's life: build the parts, take turns, drain when asked to leave.
+"""Main loop of the daemon: build the parts, take turns, drain when asked to stop.
 
-One turn looks at everything once: what the workers say, what is to be published, what lies in the
-inbox, what the workers can be given. No turn waits; between turns the loop sleeps until something
-happens. Of the modules that decide, only this one reads the clock.
+Read this module first. In one turn every part does what is due: the heartbeat, the workers'
+reports, publication, the scan of the inbox, the assignment of films. No step waits; between turns
+the loop sleeps until a signal, a pipe, a file system event or the next due time. The parts are told
+the time; for decisions only this module reads the clock.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 
 import structlog
-from ulid import ULID
 
 from daemon.config.environment import Environment
 from daemon.config.schema import Config
-from daemon.dispatcher import Dispatcher
-from daemon.folders.checks import prove
-from daemon.folders.mount_guard import MountGuard
 from daemon.inbox.blocked_paths import BlockedPaths
 from daemon.inbox.candidate_queue import CandidateQueue
-from daemon.jobs import claims, instances
 from daemon.jobs.history import History
-from daemon.jobs.job import JobState
-from daemon.jobs.store import JobStore
+from daemon.lifecycle.drain import Drain
+from daemon.lifecycle.folder_watch import FolderState, FolderWatch
+from daemon.lifecycle.instance_keeper import InstanceKeeper
+from daemon.lifecycle.instance_parts import SharedParts
+from daemon.lifecycle.once import exit_code_of_once, without_hours
+from daemon.lifecycle.reload import reloaded
+from daemon.lifecycle.status_publisher import StatusPublisher
 from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.io_problems import io_problem
 from daemon.runtime.logs import configure
 from daemon.runtime.systemd import Notifier
 from daemon.runtime.wakeup import Wakeup
-from daemon.status.snapshot import Snapshot, WorkerView, write_snapshot
 from daemon.storage.os_errors import hint_for
 from daemon.workers.host_resources import inspect_host
-from daemon.workers.pool import WorkerPool, slots_for, works_on_gpu
-from daemon.workers.process import WORKER_COMMAND, WorkerSlot, WorkerState
-from erasecore.errors import ConfigError, FolderError, FolderGone
+from daemon.workers.process import WORKER_COMMAND
+from erasecore.errors import FolderError
 
 log = structlog.get_logger(__name__)
 
 MAX_FAILED_TURNS = 20
-BUSY_SLEEP_SECONDS = 1.0
-CLAIMED_SLEEP_SECONDS = 0.5
-MOUNT_CHECK_SECONDS = 1.0
-"""Between two looks at whether the folders are still there."""
-AWAIT_FOLDERS_SECONDS = 20.0
-"""Between two looks while we wait: the watchdog wants to hear from us."""
-
-
-def await_folders(config: Config, environment: Environment) -> bool:
-    """Return once every folder can be used; False if we were asked to leave while we waited.
-
-    Raises:
-        ConfigError: one of them never can.
-    """
-    wake = Wakeup()
-    notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
-    said = ""
-    try:
-        with wake.signals():
-            while not wake.stops:
-                try:
-                    MountGuard(config.folders)
-                    prove(config.folders, token=str(ULID()))
-                except FolderError as error:
-                    if said != str(error):
-                        said = str(error)
-                        log.error("host.trouble", what="folders", sentence=said)  # noqa: TRY400
-                    notifier.ready()  # so that nobody restarts us for waiting
-                    notifier.status(f"Paused: {said}")
-                    notifier.alive(now=time.monotonic())
-                    wake.sleep(min(config.retry.pause_seconds, AWAIT_FOLDERS_SECONDS))
-                else:
-                    return True
-    finally:
-        notifier.close()
-        wake.close()
-    return False
+"""Unexpected exceptions in a row after which the process exits, and systemd restarts it; guess."""
+FAILED_TURN_SECONDS = 1.0
+"""Sleep after an unexpected exception, in seconds; a guess."""
+MIN_SLEEP_SECONDS = 0.02
+"""Shortest sleep between two turns, in seconds: an overdue step must not make a busy loop."""
 
 
 class Service:
-    """One daemon, from its start to its end."""
+    """One daemon, from its start to its end.
+
+    Args:
+        config: the configuration.
+        environment: what the process environment says.
+        reload: returns the configuration as it is on disk now.
+        until_drained: end once the inbox is empty and every job has ended (``once``).
+        worker_command: command line of a worker process.
+    """
 
     def __init__(
         self,
@@ -89,94 +62,133 @@ class Service:
         environment: Environment,
         reload: Callable[[], Config],
         *,
+        until_drained: bool = False,
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
-        self._mount_guard = MountGuard(config.folders)
-        prove(config.folders, token=str(ULID()))
-        self._mount_guard.record()
-        self._config = config
-        self._reload = reload
-        self._worker_command = worker_command
+        self._until_drained = until_drained
+        self._load_config = (lambda: without_hours(reload())) if until_drained else reload
+        self._config = config = without_hours(config) if until_drained else config
+        self._problems = HostProblems(config.retry)
+        self._folders = FolderWatch(config, self._problems)
         self._wake = Wakeup()
-        self._problems = HostProblems()
-        self._history = History(config.folders.state)
-        if self._history.is_new:
-            self._history.rebuild(config.folders.done, config.folders.failed)
+        history = History(config.folders.state)
+        if history.is_new:
+            history.rebuild(config.folders.done, config.folders.failed)
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
-        self._me = instances.this_process(config.claims.instance)
-        self._leases = instances.Leases(config.claims.lease_seconds)
-        self._machine = inspect_host(environment.visible_devices)
-        self._blocked = BlockedPaths(self._problems)
-        self._queue = CandidateQueue(config, self._wake, self._blocked)
-        self._scheduled = True
-        self._open_instance()
-        self._drain_until: float | None = None
-        self._failed_turns = 0
-        self._anchors_at = float("-inf")
-
-    def _open_instance(self) -> None:
-        """Take a folder of our own below work/, and everything in it that goes with it."""
-        token = str(ULID())[-10:].lower()
-        self._instance = instances.open_instance(self._config.folders.work, self._me, token)
-        self._store = JobStore(self._instance, self._config, self._history)
-        self._workers = WorkerPool(self._instance, self._worker_command)
-        self._workers.configure(self._config.worker, self._config.host(), self._slots())
-        self._dispatch = Dispatcher(
-            self._config, self._store, self._workers, self._queue, self._problems
+        host = inspect_host(environment.visible_devices)
+        queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems))
+        self._shared = SharedParts(queue, self._problems, history, host, worker_command)
+        self._instance = InstanceKeeper(
+            config, self._shared, self._folders, preload=not until_drained
         )
-        self._dispatch.scheduled = self._scheduled
-        self._beat_at = self._leases_at = self._snapshot_at = float("-inf")
+        self._drain = Drain(self._wake, self._notifier, config)
+        self._status = StatusPublisher(self._notifier, self._problems, queue, self._drain, config)
+        self._failed_turns = 0
 
-    def _slots(self) -> tuple[WorkerSlot, ...]:
-        return slots_for(self._config.worker, self._machine, on_gpu=works_on_gpu(self._config))
-
-    # --- life -------------------------------------------------------------------------------
-
-    def run(self, *, until_drained: bool = False) -> int:
-        """Serve until asked to leave, or until there is nothing left to do; the exit code."""
-        self._dispatch.eager = not until_drained  # a daemon shows at its start if it can work
-        self._scheduled = self._dispatch.scheduled = not until_drained
+    def run(self) -> int:
+        """Take turns until asked to stop, or until drained; return the exit code."""
         try:
             with self._wake.signals():
                 log.info(
                     "service.started",
-                    instance=self._instance.name,
+                    instance=self._instance.lease.folder.name,
                     inbox=str(self._config.folders.inbox),
-                    filesystem=self._queue.inbox.filesystem,
-                    watch=self._queue.watching,
-                    workers=len(self._slots()),
+                    filesystem=self._shared.queue.inbox.filesystem,
+                    watch=self._shared.queue.watching,
+                    workers=len(list(self._instance.parts.workers)),
                 )
                 self._notifier.ready()
-                return self._loop(until_drained=until_drained)
+                return self._loop()
         finally:
             self._close()
 
-    def _loop(self, *, until_drained: bool) -> int:
-        while True:
-            if not self._safe_turn(time.monotonic()):
-                return 1
-            if self._drained(time.monotonic()):
-                return 0
-            if until_drained and (code := self._nothing_left()) is not None:
+    def _loop(self) -> int:
+        while self._safe_turn(time.monotonic()):
+            now, wall = time.monotonic(), time.time()
+            if (code := self._exit_code(now, wall)) is not None:
                 return code
-            self._wake.sleep(self._pause_seconds(time.monotonic()), *self._workers.handles())
+            handles = self._instance.parts.workers.handles()
+            self._wake.sleep(self._sleep_seconds(now, wall), *handles)
+        return 1
+
+    # --- one turn ---------------------------------------------------------------------------
+
+    def _turn(self, now: float) -> None:
+        wall = time.time()
+        if self._wake.take_reload():
+            self._reload_config()
+        if not self._folders_present(now):
+            self._notify_status()
+            return
+        self._instance.keep(now=now, wall=wall)
+        parts = self._instance.parts
+        parts.reports.process_reports(now=now, wall=wall)
+        if not self._problems.blocked(now=now):
+            with io_problem(self._problems, "publish", place="a folder of results", now=now):
+                parts.jobs.publisher.publish_finished(tick=self._tick)
+        self._scan_inbox(now)
+        settle_seconds = self._shared.queue.settle_seconds
+        parts.jobs.claimer.queue_settled(settle_seconds=settle_seconds, now=now, wall=wall)
+        if not self._drain.begun and not self._problems.blocked(now=now):
+            parts.dispatcher.assign(now=now, wall=wall)
+        self._status.publish(parts, now=now, wall=time.time())
+
+    def _folders_present(self, now: float) -> bool:
+        """Return True if every folder is there; watch the inbox anew if it was mounted again."""
+        state = self._folders.check(now=now)
+        if state is FolderState.RETURNED:
+            self._shared.queue.reconfigure(self._config)
+        return state is not FolderState.MISSING
+
+    def _tick(self) -> None:
+        """Show signs of life from inside a long copy."""
+        now = time.monotonic()
+        self._notifier.alive(now=now)
+        self._instance.beat_if_due(now=now)
+
+    def _scan_inbox(self, now: float) -> None:
+        try:
+            scanned = self._shared.queue.scan_if_due(time.monotonic)
+        except OSError as error:
+            sentence = f"folders.inbox: {self._config.folders.inbox} {hint_for(error)}"
+            self._problems.report("inbox", sentence, now=now)
+        else:
+            if scanned:
+                self._problems.clear("inbox")
+
+    def _notify_status(self) -> None:
+        self._status.notify(self._instance.parts, now=time.monotonic(), wall=time.time())
+
+    def _reload_config(self) -> None:
+        """Pass the new configuration to every part; keep the old one if the new one is wrong."""
+        self._notifier.reloading()
+        if (config := reloaded(self._load_config, self._config)) is not None:
+            self._config = config
+            configure(config.log)
+            self._problems.reconfigure(config.retry)
+            parts = (self._folders, self._instance, self._drain, self._status, self._shared.queue)
+            for part in parts:
+                part.reconfigure(config)
+            log.info("config.reloaded")
+        self._notifier.ready()
+
+    # --- errors of a turn -------------------------------------------------------------------
 
     def _safe_turn(self, now: float) -> bool:
-        """One turn, whatever happens in it; False if there have been too many bad ones."""
+        """Take one turn and handle every exception; return False after too many failed ones."""
         try:
             self._turn(now)
-        except OSError as error:
-            # A disk, a share, a right: the operator mends it, nothing fails for it.
+        except OSError as error:  # a disk, a mount or a permission: the operator's to mend
             log.debug("turn.hindered", exc_info=True)
             place = error.filename or self._config.folders.work
             self._on_host_error(f"{place} {hint_for(error)}", now)
-        except FolderError as error:  # between two looks
+        except FolderError as error:  # a folder went between two mount checks
             self._on_host_error(str(error), now)
         except Exception:
             log.exception("turn.failed", count=self._failed_turns + 1)
             self._failed_turns += 1
             self._recover_turn()
-            self._wake.sleep(1.0)
+            self._wake.sleep(FAILED_TURN_SECONDS)
         else:
             self._failed_turns = 0
             self._problems.clear("host")
@@ -184,249 +196,51 @@ class Service:
         return self._failed_turns < MAX_FAILED_TURNS
 
     def _on_host_error(self, sentence: str, now: float) -> None:
-        """Wait for the operator; who waits is well."""
+        """Record a host problem. Keeps the watchdog alive: waiting for the operator is no hang."""
         if self._recover_turn():
-            self._report_problem("host", sentence, now)
-        self._notifier.status(self._snapshot().sentence())
+            self._problems.report("host", sentence, now=now)
+        self._notify_status()
         self._notifier.alive(now=now)
 
     def _recover_turn(self) -> bool:
-        """Make sure that we still own our folder, and hold all that lies in it.
-
-        Returns:
-            Whether the folders are there at all.
-        """
-        self._anchors_at = float("-inf")
-        if not self._folders_there(time.monotonic()):
-            return False
-        try:
-            if instances.beat(self._instance):
-                self._kill_lost_workers(self._store.forget_lost())
-                self._store.reattach_orphans(wall=time.time())
-            else:
-                self._start_over()
-        except (OSError, FolderError):
-            log.debug("turn.not_recovered", exc_info=True)
-        return True
-
-    def _kill_lost_workers(self, lost: set[str]) -> None:
-        """End the workers whose jobs another daemon has now."""
-        for worker in self._workers:
-            if worker.job_id in lost:
-                worker.kill()
-
-    def _turn(self, now: float) -> None:
-        wall = time.time()
-        if self._wake.reload:
-            self._reload_config()
-        if not self._folders_there(now):
-            self._notifier.status(self._snapshot().sentence())
-            return
-        self._keep_claims(now, wall)
-        self._dispatch.process_reports(now=now, wall=wall)
-        if not self._problems.blocked(now=now):
-            self._publish(now)
-        self._scan_inbox(now)
-        self._store.admit(settle_seconds=self._queue.settle_seconds, now=now, wall=wall)
-        if self._drain_until is None and not self._problems.blocked(now=now):
-            self._dispatch.assign(now=now, wall=wall)
-        self._publish_status(now)
-
-    def _folders_there(self, now: float) -> bool:
-        """Whether every folder is the one that was proved; if one is not, none is touched."""
-        if now < self._anchors_at:
-            return "folders" not in self._problems
-        try:
-            same = self._mount_guard.verify()
-        except FolderGone as error:
-            pause_seconds = min(MOUNT_CHECK_SECONDS, self._config.retry.pause_seconds)
-            self._problems.report("folders", str(error), now=now, pause_seconds=pause_seconds)
-            self._anchors_at = self._problems.until_of("folders")
-            return False
-        self._anchors_at = now + MOUNT_CHECK_SECONDS
-        if "folders" in self._problems or not same:
-            self._problems.clear("folders")
-            self._renew_intake()  # what watched the share before is deaf
-        return True
-
-    # --- claims -----------------------------------------------------------------------------
-
-    def _keep_claims(self, now: float, wall: float) -> None:
-        """Show that we live; take over what the dead have left."""
-        settings = self._config.claims
-        if now - self._beat_at >= settings.heartbeat_seconds:
-            self._beat_at = now
-            if not instances.beat(self._instance):
-                self._start_over()
-        if now - self._leases_at >= settings.lease_seconds / 4:
-            self._leases_at = now
-            work = self._config.folders.work
-            for abandoned in instances.abandoned(work, self._me, self._leases, now=now):
-                taken = claims.take_over(abandoned, self._instance)
-                log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
-                self._store.adopt(taken, wall=wall)
-
-    def _start_over(self) -> None:
-        """Another daemon has held us for dead and has our jobs now: let go of all of them."""
-        self._mount_guard.verify()  # a share that is gone looks the same
-        log.warning("claims.lost", instance=self._instance.name)
-        self._workers.kill()
-        self._open_instance()
-
-    # --- the inbox --------------------------------------------------------------------------
-
-    def _scan_inbox(self, now: float) -> None:
-        try:
-            looked = self._queue.scan_if_due(time.monotonic)
-        except OSError as error:
-            inbox = self._config.folders.inbox
-            self._report_problem("inbox", f"folders.inbox: {inbox} {hint_for(error)}", now)
-        else:
-            if looked:
-                self._problems.clear("inbox")
-
-    # --- out --------------------------------------------------------------------------------
-
-    def _publish(self, now: float) -> None:
-        try:
-            self._store.publish_finished(tick=self._heartbeat)
-        except OSError as error:
-            place = error.filename2 or error.filename or "a folder of results"
-            self._report_problem("publish", f"{place} {hint_for(error)}", now)
-        else:
-            self._problems.clear("publish")
-
-    def _heartbeat(self) -> None:
-        """A sign of life from the middle of a long copy."""
+        """Make jobs, workers and disk agree after a failed turn; False if a folder is missing."""
+        self._folders.invalidate()
         now = time.monotonic()
-        self._notifier.alive(now=now)
-        if now - self._beat_at >= self._config.claims.heartbeat_seconds:
-            self._beat_at = now
-            instances.beat(self._instance)
-            self._store.shorten_logs()
-
-    def _report_problem(self, what: str, sentence: str, now: float) -> None:
-        pause_seconds = self._config.retry.pause_seconds
-        self._problems.report(what, sentence, now=now, pause_seconds=pause_seconds)
-
-    # --- what others see --------------------------------------------------------------------
-
-    def _publish_status(self, now: float) -> None:
-        snapshot = self._snapshot()
-        self._notifier.status(snapshot.sentence())
-        if now - self._snapshot_at >= min(2.0, self._config.claims.heartbeat_seconds):
-            self._snapshot_at = now
-            write_snapshot(self._instance, snapshot)
-
-    def _snapshot(self) -> Snapshot:
-        return Snapshot(
-            pid=os.getpid(),
-            workers=tuple(WorkerView.of(one, self._store.jobs) for one in self._workers),
-            trouble=self._problems.sentence(),
-            paused=self._stuck(),
-            note=self._dispatch.idle_reason,
-            leaving=self._drain_until is not None,
-            queued=len(self._store.states(JobState.CLAIMED, JobState.QUEUED)),
-            settled=len(self._queue.candidates) + self._queue.held,
-            settling=self._queue.inbox.waiting,
-            written_at=time.time(),
-        )
-
-    # --- leaving ----------------------------------------------------------------------------
-
-    def _drained(self, now: float) -> bool:
-        """Whether we were asked to leave and may: nothing runs, or it has had its time."""
-        if not self._wake.stops:
+        if not self._folders_present(now):
             return False
-        if self._drain_until is None:
-            drain_seconds = self._config.worker.drain_seconds
-            self._drain_until = now + drain_seconds
-            self._notifier.stopping()
-            self._notifier.extend(drain_seconds + 30)
-            log.info("service.draining", seconds=drain_seconds)
-        busy = self._workers.in_state(WorkerState.BUSY)
-        if busy and now < self._drain_until and self._wake.stops == 1:
-            return False
-        for worker in busy:
-            with suppress(OSError):  # then the next start sees that it was at work
-                self._dispatch.hand_back(worker, wall=time.time())
+        self._instance.recover(now=now, wall=time.time())
         return True
 
-    def _nothing_left(self) -> int | None:
-        """The exit code of ``once``, when all is done or nothing more can be."""
-        idle = not self._store.jobs and self._queue.empty()
-        if self._stuck() or (idle and (self._queue.held or self._store.orphans)):
-            log.error("service.stopped", sentence=self._problems.sentence())
-            return 1
-        if not idle:
+    # --- between turns ----------------------------------------------------------------------
+
+    def _exit_code(self, now: float, wall: float) -> int | None:
+        """Return the exit code once the daemon may end; None while it goes on."""
+        parts = self._instance.parts
+        if self._drain.is_over(parts, now=now, wall=wall):
+            return 0
+        if not self._until_drained:
             return None
-        failed = [job for job in self._store.ended if job.state is JobState.FAILED]
-        return 1 if failed else 0
+        paused = self._status.is_paused(parts, now=now)
+        return exit_code_of_once(parts, self._shared, paused=paused)
 
-    def _stuck(self) -> bool:
-        """Whether the queue waits for the operator."""
-        return self._problems.pausing() or not self._workers.able(now=time.monotonic())
-
-    def _pause_seconds(self, now: float) -> float:
-        """How long nothing needs to be looked at, if nothing happens."""
-        if "folders" in self._problems:
-            return max(0.02, self._anchors_at - now)
-        moments = [
-            self._queue.next_scan_at(),
-            self._beat_at + self._config.claims.heartbeat_seconds,
-            self._leases_at + self._config.claims.lease_seconds / 4,
-        ]
-        if (until := self._problems.until(now=now)) is not None:
-            moments.append(until)
-        if (due_in := self._store.due_in(wall=time.time())) is not None:
-            moments.append(now + due_in)
-        if (next_try := self._workers.next_try(now=now)) is not None:
-            moments.append(next_try)
-        if self._workers.in_state(WorkerState.BUSY, WorkerState.LOADING):
-            moments.append(now + BUSY_SLEEP_SECONDS)
-        if self._store.states(JobState.CLAIMED):
-            moments.append(now + CLAIMED_SLEEP_SECONDS)
-        return max(0.02, min(moments) - now)
-
-    def _reload_config(self) -> None:
-        """Go by the configuration as it is now; the old one stays if the new one is wrong."""
-        self._wake.reload = False
-        self._notifier.reloading()
-        try:
-            config = self._reload()
-        except ConfigError as error:
-            log.error("config.refused", sentence=str(error))  # noqa: TRY400 - no traceback
+    def _sleep_seconds(self, now: float, wall: float) -> float:
+        """Return the time until the next step is due, if nothing happens before."""
+        if self._folders.missing:  # then no folder may be touched
+            due_times = [self._folders.next_check_at]
         else:
-            if config.folders != self._config.folders:
-                log.warning("config.restart_needed", key="folders")
-            self._config = replace(config, folders=self._config.folders)
-            configure(self._config.log)
-            self._store.config = self._config
-            self._leases.lease_seconds = self._config.claims.lease_seconds
-            for worker in self._workers:
-                worker.backoff_until = float("-inf")
-                self._problems.clear(worker.slot.name)
-            self._workers.configure(self._config.worker, self._config.host(), self._slots())
-            self._renew_intake()
-            log.info("config.reloaded")
-        self._notifier.ready()
-
-    def _renew_intake(self) -> None:
-        """Look at the inbox as if for the first time."""
-        self._queue.stop()
-        self._queue = CandidateQueue(self._config, self._wake, self._blocked)
-        self._dispatch.config, self._dispatch.queue = self._config, self._queue
+            due_times = [
+                self._shared.queue.next_scan_at(),
+                self._instance.lease.next_due(),
+                *self._instance.parts.due_times(now=now, wall=wall),
+            ]
+        return max(MIN_SLEEP_SECONDS, min(due_times) - now)
 
     def _close(self) -> None:
-        """Leave nothing behind: no process, no thread, no handle, no empty folder."""
+        """End every process and thread, close every handle, and remove our folder if empty."""
         self._notifier.stopping()
-        self._queue.stop()
-        self._workers.dismiss()
-        try:
-            claims.release_claim(self._instance)
-        except (OSError, FolderError):
-            log.debug("service.left_folder", exc_info=True)
-        self._history.close()
+        self._shared.queue.stop()
+        self._instance.close()
+        self._shared.history.close()
         self._notifier.close()
         self._wake.close()
         log.info("service.stopped")

@@ -16,7 +16,8 @@ from daemon.cli.progress_bar import progress_bar
 from daemon.config.film_settings import ResolvedSettings, check_erase, overridden
 from daemon.jobs.history_view import ERROR_ENDING
 from daemon.jobs.publish import requeue
-from daemon.service import Service, await_folders
+from daemon.lifecycle.folder_watch import await_folders
+from daemon.service import Service
 from daemon.storage.names import shown
 from erasecore.errors import InputError
 from erasecore.settings import Companions, EraseSettings
@@ -31,7 +32,7 @@ def run(context: CommandContext) -> int:
 
 def once(context: CommandContext) -> int:
     """Process all films in the inbox, then return."""
-    return Service(context.config, context.environment, context.reload).run(until_drained=True)
+    return Service(context.config, context.environment, context.reload, until_drained=True).run()
 
 
 def erase(context: CommandContext) -> int:

@@ -38,16 +38,28 @@ class CandidateQueue:
     def __init__(self, config: Config, wake: Wakeup, blocked: BlockedPaths) -> None:
         self._wake = wake
         self._blocked = blocked
+        self._open(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Use another configuration, and watch and scan the inbox as if for the first time.
+
+        Also called with the same configuration after the inbox was mounted again: a watch from
+        before gets no events.
+        """
+        self.stop()
+        self._open(config)
+
+    def _open(self, config: Config) -> None:
         self._pause_seconds = config.retry.pause_seconds
         self.held = 0  # number of settled films that are blocked: they cannot be claimed now
         self.inbox = Inbox(config.folders.inbox, config.inbox)
-        self._watch = InboxWatcher(config.folders.inbox, wake.hint)
+        self._watch = InboxWatcher(config.folders.inbox, self._wake.hint)
         self._priorities = Priorities(config.folders.inbox, config.erase)
         self.candidates: deque[Candidate] = deque()
         # On our monotonic clock: next scan without an event, and after one; time of the last scan.
         self._scan_at = self._hinted_scan_at = self._scanned_at = float("-inf")
         if self.inbox.events and not self._watch.start():
-            self.inbox.rescan_seconds = config.inbox.poll_seconds
+            self.inbox.fall_back_to_polling(config.inbox)
 
     @property
     def watching(self) -> str:
@@ -74,7 +86,7 @@ class CandidateQueue:
         now = clock()
         if now < self.next_scan_at():
             return False
-        self._wake.hinted = False
+        self._wake.clear_hint()
         self.candidates.clear()
         self._scanned_at = now
         self._schedule(now, now)  # in case that the scan raises
@@ -149,7 +161,7 @@ class CandidateQueue:
 
     def request_rescan(self) -> None:
         """Make a scan due soon: a film of the queue has vanished from the inbox."""
-        self._wake.hinted = True
+        self._wake.note_hint()
 
     def stop(self) -> None:
         """Stop to watch for events."""

@@ -107,6 +107,10 @@ class Settling:
         self.settle_seconds = settle_seconds
         self._sightings: dict[Hashable, _Sighting] = {}
 
+    def reconfigure(self, settle_seconds: float) -> None:
+        """Require files to be unchanged for ``settle_seconds`` from now on."""
+        self.settle_seconds = settle_seconds
+
     def observe(self, file: Hashable, signature: FileSignature, *, now: float) -> bool:
         """Record one observation of ``file``.
 
@@ -162,6 +166,10 @@ class Inbox:
         self.waiting = 0  # number of films that are not settled yet
         self.settles_at: float | None = None  # earliest time at which one of them may be
         self.closed: set[str] = set()  # paths, with a slash, of folders without read permission
+
+    def fall_back_to_polling(self, settings: InboxSettings) -> None:
+        """Rescan every ``poll_seconds``: no file system events can be had after all."""
+        self.rescan_seconds = settings.poll_seconds
 
     def scan(self, *, now: float) -> list[Candidate]:
         """Scan the inbox; update ``waiting``, ``settles_at`` and ``closed``.

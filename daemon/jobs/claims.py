@@ -1,22 +1,24 @@
-"""Taking films out of the inbox, and deciding after a crash what each of them needs.
+"""Claims: atomic transfer of films from the inbox to a job folder, and recovery after a crash.
 
-A claim is one rename. Before it, the job's folder says what is meant (CLAIMING); after it, the
-folder holds the source. Whoever loses the race finds the source gone and forgets the folder.
+A claim is one rename. Before it, ``job.json`` records the intent (state CLAIMING); after it, the
+job folder contains the source. A daemon that loses the race gets FileNotFoundError and removes its
+job folder.
 
-``recover`` decides from what lies in a job's folder alone:
+``recover`` decides by the content of a job folder alone:
 
 ====================  ==========  ==============================================================
-``job.json``          source      what is done
+``job.json``          source      action
 ====================  ==========  ==============================================================
-missing, unreadable   absent      nothing was taken: the folder is removed
-missing, unreadable   there       the disk has failed us: to failed/, under the job's id
-CLAIMING              absent      nothing was taken, the film is in the inbox (or another's)
-CLAIMING              there       the claim is completed
-CLAIMED, QUEUED       there       it goes on where it was
-RUNNING               there       the attempt was counted: it tries again, or is given up
+missing, unreadable   absent      nothing was claimed: remove the folder
+missing, unreadable   present     disk error: publish the source to failed/, under the job id
+CLAIMING              absent      nothing was claimed, the film is in the inbox (or another's):
+                                  remove the folder
+CLAIMING              present     complete the claim
+CLAIMED, QUEUED       present     continue in the same state
+RUNNING               present     the attempt is counted: retry, or give up
 CLAIMED .. RUNNING    absent      somebody removed it from work/: to failed/, without the film
-FINISHED, REJECTED    any         publishing is done again; what is published already stays
-DONE, FAILED          any         it is remembered in the history and the folder removed
+FINISHED, REJECTED    any         publish again; files that are published already stay
+DONE, FAILED          any         record it in the history, remove the folder
 ====================  ==========  ==============================================================
 """
 
@@ -63,19 +65,20 @@ from erasecore.settings import EraseSettings
 log = structlog.get_logger(__name__)
 
 GONE_PREFIX = ".gone-"
+"""Prefix of a job folder that is being removed; ``sweep`` finishes an interrupted removal."""
 
 
 def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> Job | None:
-    """The job that ``candidate`` has become; nothing if another daemon, or its sender, was first.
+    """Create a job folder and move a film there by one rename; None if somebody else was first.
 
     Args:
-        candidate: a settled film.
-        instance: our own folder below work.
-        job_id: the new job's name.
+        candidate: a settled film of the inbox.
+        instance: our instance folder below ``work/``.
+        job_id: name of the new job folder.
         wall: seconds since 1970.
 
     Raises:
-        ClaimRefused: it, or any film of its folder, may not be taken; nothing was changed.
+        ClaimRefused: the film or its whole folder must not be moved; nothing was changed.
     """
     folder = instance / job_id
     folder.mkdir()
@@ -95,9 +98,9 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
     try:
         os.rename(candidate.path, folder / job.source)
     except OSError as error:
-        # A server that was asked twice, since its first answer was lost, says that it is not there.
+        # A network file system may repeat a rename, and report ENOENT although it was done.
         if status_if_there(folder / job.source) is None:
-            _not_taken(candidate, folder, error)
+            _abandon_claim(candidate, folder, error)
             return None
     sync_folder(folder)
     sync_folder(candidate.path.parent)
@@ -105,12 +108,12 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
     return complete_claim(folder, job, candidate.path)
 
 
-def _not_taken(candidate: Candidate, folder: Path, error: OSError) -> None:
-    """Forget the folder of a job that came to nothing, for another was first or it may not be.
+def _abandon_claim(candidate: Candidate, folder: Path, error: OSError) -> None:
+    """Remove the job folder of a claim whose rename failed with ``error``.
 
     Raises:
-        ClaimRefused: it may not be.
-        OSError: something else is wrong; the folder is left for ``recover``.
+        ClaimRefused: the film must not be moved.
+        OSError: ``error`` has another cause; the folder is left for ``recover``.
     """
     refused = claim_refusal(candidate, folder, error)
     if refused is None and not isinstance(error, FileNotFoundError):
@@ -121,10 +124,19 @@ def _not_taken(candidate: Candidate, folder: Path, error: OSError) -> None:
 
 
 def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
-    """The job once its source, and the source's own settings and cues, lie in ``folder``."""
+    """Move the settings and cues of a claimed film into its job folder; save it as CLAIMED.
+
+    Args:
+        folder: the job folder, which contains the source.
+        job: the job in state CLAIMING.
+        came_from: path of the film in the inbox before the rename.
+
+    Returns:
+        The job; None if the source is no regular file: it is moved back.
+    """
     status = (folder / job.source).lstat()
     if not stat.S_ISREG(status.st_mode):
-        # It was swapped for something else between our look and our rename.
+        # It was replaced between the scan and the rename.
         log.warning("claim.refused", file=shown(job.name), kind=kind_of(status.st_mode))
         with suppress(FileExistsError):
             rename_no_clobber(folder / job.source, came_from)
@@ -141,28 +153,35 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
 
 
 def untouched(folder: Path, job: Job) -> bool:
-    """Whether the source still is what was claimed, and nobody here has it open for writing."""
+    """Return True if the source is as it was claimed and no local process is writing to it."""
     source = folder / job.source
     return _matches_candidate(job, signature_of(source.lstat())) and not writer_has(source)
 
 
-def _matches_candidate(job: Job, looks: FileSignature) -> bool:
-    """Whether ``looks`` are those of the source as it was claimed."""
-    return (looks.size_bytes, looks.mtime_ns) == (job.size_bytes, job.mtime_ns)
+def _matches_candidate(job: Job, signature: FileSignature) -> bool:
+    """Return True if size and modification time are those of the source as it was claimed."""
+    return (signature.size_bytes, signature.mtime_ns) == (job.size_bytes, job.mtime_ns)
 
 
 def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: float) -> Job:
-    """The claimed ``job`` with its settings, in the queue; rejected if they cannot be used.
+    """Resolve the settings of a claimed job and save it as QUEUED, or as REJECTED if they are bad.
+
+    Args:
+        folder: the job folder.
+        job: the job in state CLAIMED, its source complete.
+        inbox: the inbox, with the settings files of the film's folders.
+        base: the operator's erase settings, which the film's settings override.
+        now: seconds since 1970.
 
     Raises:
-        OSError: its mask cannot be copied; the same call may be made again.
+        OSError: the mask cannot be copied; the call may be repeated.
     """
-    looks = signature_of((folder / job.source).lstat())
+    signature = signature_of((folder / job.source).lstat())
     film, own = inbox / job.relative, folder / SETTINGS_FILE
     try:
         check_cues(cues_beside(film))
-        there = status_if_there(own) is not None
-        resolved = resolve_settings(film, inbox, base, own=own if there else None)
+        has_own = status_if_there(own) is not None
+        resolved = resolve_settings(film, inbox, base, own=own if has_own else None)
         if resolved.mask is not None and resolved.mask_named_in is not None:
             name = resolved.mask.relative_to(inbox)
             copy_mask(inbox, name, folder, named_in=resolved.mask_named_in)
@@ -170,8 +189,9 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     except BadSidecar as error:
         job = rejected(job, Failure(type(error).__name__, error.remedy, str(error)), now=now)
     else:
-        since = job.unchanged_since if _matches_candidate(job, looks) else now
-        job = queued(job, resolved.settings, size_bytes=looks.size_bytes, mtime_ns=looks.mtime_ns)
+        since = job.unchanged_since if _matches_candidate(job, signature) else now
+        size_bytes, mtime_ns = signature.size_bytes, signature.mtime_ns
+        job = queued(job, resolved.settings, size_bytes=size_bytes, mtime_ns=mtime_ns)
         job = replace(job, unchanged_since=since, not_before=0.0)
     save_job(folder, job)
     failpoint("claim.after_queued")
@@ -179,7 +199,7 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
 
 
 def discard(folder: Path) -> None:
-    """Remove a job's folder, so that a crash in the middle leaves no half of one."""
+    """Remove a job folder; a crash meanwhile leaves it hidden, for ``sweep`` to remove."""
     gone = folder.with_name(GONE_PREFIX + folder.name)
     try:
         folder.rename(gone)
@@ -192,16 +212,19 @@ def discard(folder: Path) -> None:
 
 
 def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> Job | None:
-    """What the job in ``folder`` needs, by the table above; nothing if the folder was removed.
+    """Bring the job in ``folder`` into a consistent state, by the table above.
 
     Args:
-        folder: a job's folder, now below our own instance.
-        inbox: where its source came from.
-        retry: how many attempts it has; one that was interrupted was counted before it began.
+        folder: a job folder, now below our own instance folder.
+        inbox: folder that the source came from.
+        retry: limits; an interrupted attempt counts, since it was counted before it began.
         wall: seconds since 1970.
 
+    Returns:
+        The job as it is saved now; None if the folder was removed.
+
     Raises:
-        OSError: one cannot know what lies there; nothing was changed.
+        OSError: the folder cannot be read; nothing was changed.
     """
     try:
         job = load_job(folder)
@@ -215,19 +238,27 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
         return None
     if job.state in (JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED):
         return job
-    recovered = _go_on(job, retry, present=present, wall=wall)
+    recovered = _continued(job, retry, present=present, wall=wall)
     if recovered != job:
         save_job(folder, recovered)
         failpoint("recover.after_save")
     return recovered
 
 
-def _go_on(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job:
+def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job:
+    """Return a CLAIMED, QUEUED or RUNNING job as it continues after a crash or takeover.
+
+    Args:
+        job: the job as it was saved.
+        retry: limits and delays.
+        present: the source is in the job folder.
+        wall: seconds since 1970.
+    """
     if not present:
         sentence = f"{shown(job.name)}: its source was removed from work/ by somebody else."
         return rejected(job, Failure("SourceGone", Remedy.FIX_HOST, sentence), now=wall)
     if job.state is not JobState.RUNNING:
-        # A clock set back must not make a job wait for years.
+        # The clock may have been set back: limit the rest of the delay.
         return replace(job, not_before=min(job.not_before, wall + MAX_DELAY_SECONDS))
     lost = Failure(
         WorkerLost.__name__,
@@ -237,13 +268,13 @@ def _go_on(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job
     decision = decide(lost.remedy, job.counted, retry)
     if decision.next is Next.FAIL:
         return rejected(job, lost, now=wall)
-    # Once is an accident, and the film goes on at once; of what ends us again others come first.
+    # No delay after the first crash. If the daemon ends again, other films go before this one.
     delay_seconds = decision.delay_seconds if job.counted > 1 else 0.0
     return requeued(job, lost, now=wall, delay_seconds=delay_seconds, counted=True)
 
 
 def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
-    """A folder whose ``job.json`` cannot be read: its source, if any, is on its way to failed/."""
+    """Reject the source of a folder whose ``job.json`` is unreadable; None if it has no source."""
     source = next(iter(sorted(folder.glob("source*"))), None)
     if source is None:
         discard(folder)
@@ -268,31 +299,37 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
 
 
 def job_folders(instance: Path) -> list[Path]:
-    """The folders of the jobs that an instance holds, the oldest first."""
+    """Return the job folders of an instance, the oldest first (job ids sort by time)."""
     return sorted(
-        one for one in instance.iterdir() if one.is_dir() and not one.name.startswith(".")
+        folder
+        for folder in instance.iterdir()
+        if folder.is_dir() and not folder.name.startswith(".")
     )
 
 
 def sweep(instance: Path) -> None:
-    """Finish the removal of folders that a crash interrupted."""
+    """Remove the job folders whose removal a crash has interrupted."""
     for gone in instance.glob(f"{GONE_PREFIX}*"):
         remove_tree(gone)
 
 
 def take_over(abandoned: Path, instance: Path) -> list[Path]:
-    """The jobs of an abandoned instance that are ours now, and the rest of it gone.
+    """Move the job folders of an abandoned instance into ours; return their new paths.
 
-    Its owner is told first, by the loss of its ``owner.json``: should it still live, it finds out
-    at its next heartbeat, even if we die in the middle of this. Each job is taken by one rename: of
-    several daemons that try, one gets it.
+    ``owner.json`` is removed first: if the owner is alive after all, its next heartbeat fails, even
+    if we crash meanwhile. Each job is moved by one rename, so that of several daemons that try,
+    exactly one gets it. The rest of the abandoned folder is removed.
+
+    Args:
+        abandoned: folder of an instance whose owner is dead or whose lease has expired.
+        instance: our own instance folder.
     """
     (abandoned / OWNER_FILE).unlink(missing_ok=True)
     failpoint("takeover.after_owner")
     try:
         folders = job_folders(abandoned)
     except FileNotFoundError:
-        return []  # another daemon has been quicker with all of it
+        return []  # another daemon has taken over the whole folder
     taken = []
     for folder in folders:
         with suppress(FileNotFoundError):
@@ -301,12 +338,12 @@ def take_over(abandoned: Path, instance: Path) -> list[Path]:
             failpoint("takeover.after_job")
     sync_folder(instance)
     failpoint("takeover.after_jobs")
-    _remove_husk(abandoned)
+    release_claim(abandoned)
     return taken
 
 
-def _remove_husk(instance: Path) -> None:
-    """Remove an instance's folder that holds no job any more."""
+def release_claim(instance: Path) -> None:
+    """Remove an instance folder with its files, unless a job or a foreign file is left in it."""
     with suppress(FileNotFoundError):
         sweep(instance)
         if not job_folders(instance):
@@ -316,10 +353,5 @@ def _remove_husk(instance: Path) -> None:
             for pattern in (WORKER_LOGS, ".*.part"):
                 for file in instance.glob(pattern):
                     file.unlink(missing_ok=True)
-            with suppress(OSError):  # something of somebody's is in it: leave it
+            with suppress(OSError):  # not empty: somebody else has put a file there
                 instance.rmdir()
-
-
-def release_claim(instance: Path) -> None:
-    """Remove our own folder when we go, if no job is left in it."""
-    _remove_husk(instance)

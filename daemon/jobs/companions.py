@@ -1,8 +1,8 @@
-"""Files that come with a film: its subtitle file is taken along, the mask named for it is copied.
+"""Companion files of a film: its subtitle file (cues) is moved, the mask named for it is copied.
 
-``film.srt`` is the film's own: it moves where the film moves, so that none is left behind to be
-taken for another film's. A mask may serve every film of a folder: it stays, and each job has a
-copy, which nobody can change or take away while the film is being done.
+``film.srt`` belongs to one film and moves with it: left behind, it could be taken for another
+film's. A mask may serve every film of a folder, so it stays in the inbox. Each job gets a copy,
+which nobody can change or remove while the film is being worked on.
 """
 
 from __future__ import annotations
@@ -27,29 +27,37 @@ from erasecore.system.safe_open import open_plain
 log = structlog.get_logger(__name__)
 
 MAX_MASK_BYTES = 256 << 20
+"""Largest mask that is copied, in bytes; a guess."""
 COPY_BYTES = 1 << 20
-_NOT_INSIDE = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+"""Bytes read and written at once while copying."""
+_LINK_ERRNOS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+"""Errors of open() with O_NOFOLLOW on a symbolic link, by operating system and file system."""
 
 
 def cues_beside(film: Path) -> Path:
-    """Where a subtitle file that says when ``film`` has text would lie."""
+    """Return the path of the subtitle file that limits when ``film`` may have text."""
     return film.with_suffix(CUES_SUFFIX)
 
 
 def move_cues(beside: Path, goal: Path) -> None:
-    """Move what lies beside a film into its job's folder, if it is there and not yet moved.
+    """Move a companion file of a film into its job folder, if there is one and not moved yet.
 
-    What may not be moved, though the film could be, is copied: nothing else is to wait for it.
+    A file that must not be moved, e.g. another user's in a sticky folder, is copied instead: the
+    film does not wait for it.
+
+    Args:
+        beside: path of the companion in the inbox; anything but a regular file is left alone.
+        goal: its path in the job folder.
 
     Raises:
-        OSError: it cannot be moved, for want of room say.
+        OSError: the file can be neither moved nor copied, e.g. because the disk is full.
     """
     status = status_if_there(beside)
     if status is None or not stat.S_ISREG(status.st_mode) or status_if_there(goal) is not None:
         return
     try:
         os.rename(beside, goal)
-    except FileNotFoundError:  # its sender has taken it back just now
+    except FileNotFoundError:  # its sender has removed it just now
         return
     except OSError as error:
         if error.errno not in BLOCKING_ERRNOS:
@@ -61,7 +69,7 @@ def move_cues(beside: Path, goal: Path) -> None:
 
 
 def _copy_along(beside: Path, goal: Path) -> None:
-    """Copy what may not be moved, and say that it stays behind, or cannot even be read."""
+    """Copy a file that must not be moved; log that it stays behind, or cannot be read at all."""
     try:
         handle = open_plain(beside)
     except OSError as error:
@@ -79,10 +87,11 @@ def _copy_along(beside: Path, goal: Path) -> None:
 
 
 def check_cues(beside: Path) -> None:
-    """Nothing, unless something that is no file has the name of a subtitle file.
+    """Check that a subtitle file, if there is one, is a regular file.
 
     Raises:
-        BadSidecar: it does; whoever put it there meant it to count.
+        BadSidecar: it is a link, a folder or something else. It must not be ignored silently: its
+            sender expects it to have an effect.
     """
     status = status_if_there(beside)
     if status is not None and not stat.S_ISREG(status.st_mode):
@@ -90,19 +99,19 @@ def check_cues(beside: Path) -> None:
 
 
 def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path) -> None:
-    """Copy the mask ``name``, a path below ``inbox``, into a job's folder, whole.
+    """Copy a mask of the inbox into a job folder, atomically.
 
-    No part of the way below the inbox may be a link, at no moment.
+    Follows no symbolic link below the inbox, not even one that appears meanwhile.
 
     Args:
         inbox: the inbox.
-        name: the mask's path below it.
-        folder: the job's folder.
-        named_in: the settings file that complaints are about.
+        name: path of the mask below ``inbox``.
+        folder: the job folder.
+        named_in: settings file that names the mask, for error messages.
 
     Raises:
-        BadSidecar: it is not there, or not what it must be.
-        OSError: it cannot be read, or there is no room for it.
+        BadSidecar: the mask is missing, too large, behind a link, or no regular file.
+        OSError: the mask cannot be read, or the copy cannot be written.
     """
     shown_as = f"mask: {name.name}"
     try:
@@ -110,7 +119,7 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
     except FileNotFoundError as error:
         raise BadSidecar(named_in, f"{shown_as} is not there") from error
     except OSError as error:
-        if error.errno not in _NOT_INSIDE:
+        if error.errno not in _LINK_ERRNOS:
             raise
         raise BadSidecar(named_in, f"{shown_as} is a link, or lies behind one") from error
     try:
@@ -129,7 +138,7 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
 
 
 def _copy(handle: int, part: Path, size: int) -> None:
-    """Write ``size`` bytes of an open file to ``part``, durably; what is added later is left."""
+    """Copy the first ``size`` bytes of the open file ``handle`` to ``part``, with fsync."""
     with part.open("wb") as writer:
         while size > 0 and (block := os.read(handle, min(COPY_BYTES, size))):
             writer.write(block)
@@ -139,7 +148,7 @@ def _copy(handle: int, part: Path, size: int) -> None:
 
 
 def companions_in(folder: Path, *, mask: bool) -> Companions:
-    """What lies beside the source in a job's folder; ``mask``: whether there has to be one."""
+    """Return the companions in a job folder; ``mask``: the settings name one, so it is there."""
     cues = folder / CUES_FILE
     return Companions(
         cues=str(cues) if status_if_there(cues) is not None else "",
@@ -148,7 +157,7 @@ def companions_in(folder: Path, *, mask: bool) -> Companions:
 
 
 def _open_below(root: Path, relative: PurePosixPath) -> int:
-    """A handle on a file below ``root``, reached without following any link."""
+    """Open a file below ``root`` without following a symbolic link in any part of its path."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,6 +1,6 @@
-"""What was done: a small SQLite file for status and reports, never for decisions.
+"""History of ended jobs: an SQLite file for ``status``. No decision of the daemon depends on it.
 
-Losing it loses nothing but the view back; ``rebuild`` makes it anew from what was published.
+If it is lost, ``rebuild`` restores it from the published reports.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from daemon.storage.names import shown
 log = structlog.get_logger(__name__)
 
 KEPT_ENTRIES = 100_000
-"""What is older is in done/ and failed/ as long as somebody keeps it there."""
-
+"""Newest jobs that are kept; a guess. The reports of older ones are still in done/ and failed/."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
@@ -35,12 +34,20 @@ DELETE FROM entry WHERE stopped_at <
 
 
 class History:
-    """The list of jobs that came to an end."""
+    """Database of the jobs that were published.
+
+    Args:
+        folder: the state folder; a damaged file in it is renamed and replaced by a new one.
+        kept_entries: number of newest jobs to keep; older ones are deleted now.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
 
     def __init__(self, folder: Path, *, kept_entries: int = KEPT_ENTRIES) -> None:
         self._kept_entries = kept_entries
         self._path = folder / HISTORY_FILE
-        self.is_new = not self._path.exists()
+        self.is_new = not self._path.exists()  # True: ``rebuild`` is to be called
         try:
             self._database = self._open()
         except sqlite3.DatabaseError:
@@ -64,27 +71,32 @@ class History:
         return database
 
     def record(self, entry: Entry) -> None:
-        """Remember ``entry``; doing so twice is as good as once."""
+        """Insert or replace an entry (idempotent)."""
         marks = ", ".join("?" * len(COLUMNS))
         values = [_stored(value) for value in astuple(entry)]
         self._database.execute(f"INSERT OR REPLACE INTO entry VALUES ({marks})", values)
 
     def record_published(self, sidecar: Path, root: Path) -> None:
-        """Remember the job whose report or error was published as ``sidecar`` below ``root``."""
+        """Record a published job by its report; an unreadable report is logged and skipped.
+
+        Args:
+            sidecar: path of ``film.report.json`` or ``film.error.json``.
+            root: done/ or failed/, the folder above it that names are relative to.
+        """
         entry = _entry_in(sidecar, root)
         if entry is not None:
             self.record(entry)
 
     def rebuild(self, done: Path, failed: Path) -> None:
-        """Remember every job whose report lies in ``done`` or ``failed``."""
-        self._database.execute("BEGIN")  # one transaction: thousands would take minutes
+        """Record every job whose report is below ``done`` or ``failed``."""
+        self._database.execute("BEGIN")  # one transaction: one for each of thousands takes minutes
         for root, ending in ((done, REPORT_ENDING), (failed, ERROR_ENDING)):
             for sidecar in root.rglob(f"*{ending}"):
                 self.record_published(sidecar, root)
         self._database.execute("COMMIT")
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the database."""
         self._database.close()
 
 
@@ -94,7 +106,7 @@ def _check(database: sqlite3.Connection) -> None:
 
 
 def _stored(value: object) -> object:
-    """A value as SQLite can hold it: bytes of names that are no Unicode are escaped."""
+    """Return a value that SQLite can store: bytes of a name that are no UTF-8 are escaped."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return value

@@ -1,4 +1,4 @@
-"""What there is to say of the past, read from the history. Light, for whoever only asks."""
+"""Read-only view of the history, for ``status``; imports only the standard library."""
 
 from __future__ import annotations
 
@@ -8,40 +8,49 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 REPORT_ENDING = ".report.json"
+"""Appended to the name of a result, in done/."""
 ERROR_ENDING = ".error.json"
+"""Appended to the name of a source, in failed/."""
 HISTORY_FILE = "history.sqlite3"
+"""Name of the database in the state folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One job that came to an end."""
+    """One job that has ended."""
 
     job_id: str
     name: str  # the source's path below the inbox
-    outcome: str  # done or failed
-    published_as: str  # its path below done/ or failed/
+    outcome: str  # "done" or "failed"
+    published_as: str  # path of the film below done/ or failed/
     stopped_at: float  # seconds since 1970
     attempts: int
-    seconds: float  # of the last attempt
+    seconds: float  # duration of the last attempt
     frames: int
     events: int
-    sentence: str  # why it failed
+    sentence: str  # reason of the failure; "" for a job that is done
 
 
-COLUMNS = [one.name for one in fields(Entry)]
+COLUMNS = [column.name for column in fields(Entry)]
+"""Columns of the table ``entry``, in the order of the fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistorySummary:
-    """What there is to say of the past."""
+    """Newest jobs of the history, and totals."""
 
-    recent: tuple[Entry, ...] = ()  # the last jobs, the newest first
-    counts: dict[str, int] = field(default_factory=dict)  # how many jobs came to which end
-    complaint: str = ""  # why it cannot be read
+    recent: tuple[Entry, ...] = ()  # the newest first
+    counts: dict[str, int] = field(default_factory=dict)  # outcome -> number of jobs
+    complaint: str = ""  # reason why the history cannot be read; "" if it can
 
 
 def read_history(folder: Path, most: int) -> HistorySummary:
-    """The last jobs and the counts, for whoever only looks: nothing is made, checked or changed."""
+    """Read the newest ``most`` jobs and the totals; creates, repairs and changes nothing.
+
+    Args:
+        folder: the state folder.
+        most: maximum number of jobs in ``recent``.
+    """
     path = folder / HISTORY_FILE
     if not path.exists():
         return HistorySummary()

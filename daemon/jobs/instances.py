@@ -1,7 +1,7 @@
-"""Who owns a part of ``work/``, and whether that daemon is still alive.
+"""Instance folders: each daemon owns one below ``work/`` and shows by a heartbeat that it lives.
 
-Each daemon has a folder of its own, ``work/<instance>/``, with an ``owner.json`` that says which
-process on which boot of which host it is. Its heartbeat is that file's time of change.
+``work/<instance>/owner.json`` identifies the process, its boot and its host. The heartbeat is the
+modification time of that file.
 """
 
 from __future__ import annotations
@@ -18,42 +18,46 @@ from daemon.storage.atomic import sync_folder, write_whole
 from daemon.storage.failpoints import failpoint
 
 OWNER_FILE = "owner.json"
+"""Identity of the owner; its modification time is the heartbeat."""
 STATUS_FILE = "status.json"
+"""Snapshot for the command ``status``."""
 WORKER_LOGS = "worker*.log"
+"""Pattern of the workers' logs in the instance folder."""
 NEW_ENDING = ".new"
+"""Ending of the hidden name of an instance folder that is being created."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceId:
-    """A daemon process, unlike any other that ever was."""
+    """Globally unique identity of a daemon process, past ones included."""
 
-    host: str
-    boot_id: str
-    pid_namespace: int
+    host: str  # host name, or ``claims.instance`` of the configuration
+    boot_id: str  # random id of the boot, from the kernel; "" where there is none
+    pid_namespace: int  # inode number; differs between containers; 0 where there is none
     pid: int
-    start_time: int  # of the process, in ticks since boot
-    machine_id: str = ""  # two machines may bear one name
+    start_time: int  # of the process, in clock ticks since boot
+    machine_id: str = ""  # from /etc/machine-id: two machines may have the same host name
 
 
 class Liveness(StrEnum):
-    """What is known of an owner."""
+    """Relation of an instance's owner to this process, and whether it runs."""
 
     SELF = "self"
     ALIVE = "alive"
     DEAD = "dead"
-    FOREIGN = "foreign"  # on another host, or in another container: only its heartbeat tells
+    FOREIGN = "foreign"  # on another host or in another container: only its heartbeat is known
 
 
 class NoInstanceId(Exception):
-    """A folder without a readable ``owner.json``."""
+    """An instance folder without a readable ``owner.json``."""
 
 
 class UnownedInstance(NoInstanceId):
-    """A folder without any: somebody is taking it over, or died in the middle of that."""
+    """An instance folder without ``owner.json``: a takeover is in progress or was interrupted."""
 
 
 def this_process(host: str = "") -> InstanceId:
-    """Ourselves, on ``host`` or, without one, on the host of this name."""
+    """Return the identity of this process; an empty ``host`` means the system's host name."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     machine_id = Path("/etc/machine-id")
     namespace = Path("/proc/self/ns/pid")
@@ -68,24 +72,28 @@ def this_process(host: str = "") -> InstanceId:
 
 
 def start_time_of(pid: int) -> int | None:
-    """When the process began, in ticks since boot; nothing if there is none (or it is a zombie)."""
+    """Return the start time of a process in clock ticks since boot; None if it has ended.
+
+    A zombie has ended, too. Together with the boot id it distinguishes a process from a later one
+    with the same process id. See proc(5), ``/proc/pid/stat``, field 22.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field is the command in parentheses, which may itself hold spaces and parentheses.
-    after = text.rpartition(")")[2].split()
-    return None if after[0] in "ZX" else int(after[19])
+    # The second field is the command in parentheses, which may contain spaces and parentheses.
+    fields_from_state = text.rpartition(")")[2].split()
+    return None if fields_from_state[0] in "ZX" else int(fields_from_state[19])
 
 
 def liveness_of(owner: InstanceId, me: InstanceId) -> Liveness:
-    """What is known of ``owner``, as seen from ``me``."""
+    """Return the liveness of ``owner`` as far as the process ``me`` can know it."""
     if owner == me:
         return Liveness.SELF
     if (owner.host, owner.machine_id) != (me.host, me.machine_id):
         return Liveness.FOREIGN
     if owner.boot_id != me.boot_id:
-        # This host has been started anew since; or, where nothing else tells, another has its name.
+        # This host was rebooted; or, if there is no machine id, it may be another of that name.
         return Liveness.DEAD if me.machine_id else Liveness.FOREIGN
     if owner.pid_namespace != me.pid_namespace:
         return Liveness.FOREIGN
@@ -94,9 +102,14 @@ def liveness_of(owner: InstanceId, me: InstanceId) -> Liveness:
 
 
 def open_instance(work: Path, me: InstanceId, token: str) -> Path:
-    """A new folder below ``work``, ours alone, with our ``owner.json`` in it.
+    """Create our instance folder with its ``owner.json``, atomically; return its path.
 
-    It is made under a hidden name first: others see it with its owner, or not at all.
+    It is created under a hidden name first, so that others see it with its owner or not at all.
+
+    Args:
+        work: the work folder.
+        me: identity of this process.
+        token: makes the folder's name unique.
     """
     hidden, folder = work / f".{me.host}-{token}{NEW_ENDING}", work / f"{me.host}-{token}"
     hidden.mkdir()
@@ -109,10 +122,11 @@ def open_instance(work: Path, me: InstanceId, token: str) -> Path:
 
 
 def owner_of(instance: Path) -> InstanceId:
-    """Who owns an instance's folder.
+    """Return the owner of an instance folder.
 
     Raises:
-        NoOwner: nobody says.
+        UnownedInstance: there is no ``owner.json``.
+        NoInstanceId: ``owner.json`` cannot be read.
     """
     try:
         raw = json.loads((instance / OWNER_FILE).read_bytes())
@@ -124,7 +138,7 @@ def owner_of(instance: Path) -> InstanceId:
 
 
 def beat(instance: Path) -> bool:
-    """Show the other daemons a sign of life; False if our folder has been taken from us."""
+    """Send a heartbeat; return False if another daemon has taken our folder over."""
     try:
         os.utime(instance / OWNER_FILE)
     except FileNotFoundError:
@@ -133,23 +147,36 @@ def beat(instance: Path) -> bool:
 
 
 class Leases:
-    """Remembers when each other owner's heartbeat was last seen to change, on our own clock."""
+    """Leases of the other instances: when each heartbeat last changed, by our monotonic clock.
+
+    Clocks of other hosts are not compared with ours; only a change of the heartbeat counts.
+    """
 
     def __init__(self, lease_seconds: float) -> None:
-        self.lease_seconds = lease_seconds
+        self._lease_seconds = lease_seconds
         self._seen: dict[Path, tuple[int, float]] = {}
 
+    def reconfigure(self, lease_seconds: float) -> None:
+        """Use another lease time from now on; what was seen stays known."""
+        self._lease_seconds = lease_seconds
+
     def expired(self, instance: Path, heartbeat_ns: int, *, now: float) -> bool:
-        """Record one look at a heartbeat; True once it has been still for a whole lease."""
+        """Record a heartbeat; return True once it has not changed for ``lease_seconds``.
+
+        Args:
+            instance: the instance folder.
+            heartbeat_ns: its heartbeat now, nanoseconds on any clock.
+            now: monotonic time in seconds.
+        """
         last = self._seen.get(instance)
         if last is None or last[0] != heartbeat_ns:
             self._seen[instance] = (heartbeat_ns, now)
             return False
-        return now - last[1] >= self.lease_seconds
+        return now - last[1] >= self._lease_seconds
 
 
 def heartbeat_of(instance: Path) -> int | None:
-    """When the owner last showed a sign of life, on some clock; nothing if it has left."""
+    """Return the heartbeat in nanoseconds, by the file server's clock; None if there is none."""
     try:
         return (instance / OWNER_FILE).stat().st_mtime_ns
     except FileNotFoundError:
@@ -157,7 +184,7 @@ def heartbeat_of(instance: Path) -> int | None:
 
 
 def list_instances(work: Path, me: InstanceId) -> Iterator[tuple[Path, Liveness]]:
-    """Every daemon's folder below ``work``, and how its owner stands to us."""
+    """Yield every instance folder below ``work`` and the liveness of its owner."""
     for instance in sorted(work.iterdir()):
         if not instance.name.startswith(".") and instance.is_dir():
             yield instance, _instance_liveness(instance, me)
@@ -167,24 +194,33 @@ def _instance_liveness(instance: Path, me: InstanceId) -> Liveness:
     try:
         return liveness_of(owner_of(instance), me)
     except UnownedInstance:
-        # Being made, or being taken over: then whoever takes a job by its rename has it.
-        new = instance.name.endswith(NEW_ENDING)
-        return Liveness.FOREIGN if new else Liveness.DEAD
+        # It is being created, or taken over. In a takeover several daemons may take part: each job
+        # goes to the one whose rename succeeds.
+        being_created = instance.name.endswith(NEW_ENDING)
+        return Liveness.FOREIGN if being_created else Liveness.DEAD
     except NoInstanceId:
         return Liveness.FOREIGN
 
 
 def abandoned(work: Path, me: InstanceId, leases: Leases, *, now: float) -> list[Path]:
-    """The instances' folders below ``work`` whose owner is dead, or silent for a whole lease.
+    """Return the instance folders whose owner is dead or whose lease has expired.
 
-    Those that were never finished are among them.
+    Hidden folders whose creation was interrupted are among them.
+
+    Args:
+        work: the work folder.
+        me: identity of this process, whose own folder is left out.
+        leases: heartbeats seen so far; updated.
+        now: monotonic time in seconds.
     """
     found = []
-    unfinished = [(one, _instance_liveness(one, me)) for one in work.glob(f".*{NEW_ENDING}")]
-    for instance, what in (*list_instances(work, me), *unfinished):
-        if what is Liveness.SELF:
+    unfinished = [
+        (folder, _instance_liveness(folder, me)) for folder in work.glob(f".*{NEW_ENDING}")
+    ]
+    for instance, liveness in (*list_instances(work, me), *unfinished):
+        if liveness is Liveness.SELF:
             continue
-        heartbeat = heartbeat_of(instance) or 0
-        if leases.expired(instance, heartbeat, now=now) or what is Liveness.DEAD:
+        heartbeat_ns = heartbeat_of(instance) or 0
+        if leases.expired(instance, heartbeat_ns, now=now) or liveness is Liveness.DEAD:
             found.append(instance)
     return found

@@ -1,9 +1,9 @@
-"""A job, the states it goes through, and ``job.json``, which is the truth about it.
+"""Job, its state machine, and ``job.json``, the persistent state of a job.
 
-CLAIMING, CLAIMED, QUEUED, RUNNING, FINISHED, DONE is the way of a film that is well. RUNNING goes
-back to QUEUED (try again), to CLAIMED (the source changed), or to REJECTED and FAILED.
+A successful film goes through CLAIMING, CLAIMED, QUEUED, RUNNING, FINISHED, DONE. From RUNNING a
+job may return to QUEUED (retry) or CLAIMED (the source changed), or go to REJECTED and FAILED.
 
-Every function here returns a new job; only ``save_job`` touches the disk.
+Jobs are frozen. The functions return a new job; only ``save_job`` and ``load_job`` use the disk.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from daemon.storage.atomic import write_whole
 from daemon.workers.messages import Failure
 from erasecore.settings import EraseSettings
 
+# Names in the job folder.
 JOB_FILE = "job.json"
-LOG_FILE = "log"
-SETTINGS_FILE = "settings.yaml"
-CUES_FILE = "cues.srt"  # when text may appear, as the sender says
-MASK_FILE = "mask"  # a copy; a picture or a film
+LOG_FILE = "log"  # published with the film
+SETTINGS_FILE = "settings.yaml"  # the film's own settings, moved from the inbox
+CUES_FILE = "cues.srt"  # subtitle file of the sender: when text may appear
+MASK_FILE = "mask"  # copy of the mask that the settings name; an image or a film
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """State of a job."""
 
-    CLAIMING = "claiming"  # we mean to take the source; it may still be in the inbox
-    CLAIMED = "claimed"  # the source is in the job's folder; its sender may still be writing
+    CLAIMING = "claiming"  # the source is to be moved; it may still be in the inbox
+    CLAIMED = "claimed"  # the source is in the job folder; its sender may still be writing to it
     QUEUED = "queued"  # waits for a worker
-    RUNNING = "running"  # a worker is at it
-    FINISHED = "finished"  # the result is verified; it is being published
-    REJECTED = "rejected"  # given up; the source is on its way to failed/
-    DONE = "done"  # published
-    FAILED = "failed"  # in failed/
+    RUNNING = "running"  # a worker is working on it
+    FINISHED = "finished"  # the result is verified and is to be published
+    REJECTED = "rejected"  # given up; the source is to be published to failed/
+    DONE = "done"  # the result is published
+    FAILED = "failed"  # the source is in failed/
 
 
 LEGAL: dict[JobState, frozenset[JobState]] = {
@@ -50,29 +51,30 @@ LEGAL: dict[JobState, frozenset[JobState]] = {
     JobState.DONE: frozenset(),
     JobState.FAILED: frozenset(),
 }
+"""Allowed transitions: state -> next states."""
 
 
 class IllegalMove(Exception):
-    """A job was asked to go where it cannot; our own mistake."""
+    """A transition that is not in ``LEGAL``; a bug of ours."""
 
 
 class BrokenJob(Exception):
-    """A ``job.json`` that is missing or cannot be read."""
+    """A ``job.json`` that is missing or unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a job by a worker."""
+    """One attempt of a worker to process a job."""
 
     number: int  # from 1
     started_at: float  # seconds since 1970
-    stopped_at: float | None = None
-    counted: bool = True  # False: handed back, e.g. at a shutdown; the film is not the cause
+    stopped_at: float | None = None  # seconds since 1970; None: it is running
+    counted: bool = True  # False: handed back; does not count against ``retry.max_attempts``
     failure: Failure | None = None
 
 
 class Place(StrEnum):
-    """A folder of results."""
+    """Folder that files are published to; the name of its field in ``FolderSettings``."""
 
     DONE = "done"
     FAILED = "failed"
@@ -81,58 +83,60 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One file of a job's folder and where it is to be published."""
+    """One file of a job folder, and the path it is published under."""
 
-    file: str  # its name in the job's folder
+    file: str  # name in the job folder
     place: Place
-    name: str  # its name below that place
+    name: str  # path below the folder ``place``
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One source file and what is to become of it."""
+    """One source file and its processing state; saved as ``job.json``."""
 
     job_id: str
-    name: str  # the source's path below the inbox; odd bytes as surrogate escapes
-    source: str  # the source's file name in the job's folder
-    size_bytes: int
-    mtime_ns: int
+    name: str  # path of the source below the inbox; bytes that are no UTF-8 are surrogate escapes
+    source: str  # file name of the source in the job folder
+    size_bytes: int  # of the source
+    mtime_ns: int  # of the source, nanoseconds since 1970
     claimed_at: float  # seconds since 1970
     state: JobState = JobState.CLAIMING
     settings: EraseSettings = field(default_factory=EraseSettings)
     attempts: tuple[Attempt, ...] = ()
-    not_before: float = 0.0  # seconds since 1970; a requeued job waits until then
-    unchanged_since: float = 0.0  # seconds since 1970; when the source was first seen as it is
-    pixels: int = 0  # width x height; 0 until a worker has looked at the film
-    result: str = ""  # the result's file name in the job's folder
-    failure: Failure | None = None  # why it was rejected
-    placements: tuple[Placement, ...] = ()  # what is published under which name, result last
+    not_before: float = 0.0  # seconds since 1970; end of the delay before the next attempt
+    unchanged_since: float = 0.0  # seconds since 1970; the source was first seen in its last state
+    pixels: int = 0  # frame width x height; 0 until a worker has opened the film
+    result: str = ""  # file name of the result in the job folder
+    failure: Failure | None = None  # reason of the rejection
+    placements: tuple[Placement, ...] = ()  # files to publish in this order; () until planned
 
     @property
     def relative(self) -> PurePosixPath:
-        """The source's path below the inbox."""
+        """Path of the source below the inbox."""
         return PurePosixPath(self.name)
 
     @property
     def rungs_down(self) -> int:
-        """How much smaller the pieces of the next attempt are to be, for attempts that were killed.
+        """Rungs of the memory ladder to descend in the next attempt, after k killed ones: 2^k - 1.
 
-        Steps grow, so that the few attempts a film has come to the end of a ladder.
+        The step doubles, so that the few attempts of a film reach the end of the ladder.
         """
-        killed = sum(one.failure is not None and one.failure.killed for one in self.attempts)
+        killed = sum(
+            attempt.failure is not None and attempt.failure.killed for attempt in self.attempts
+        )
         return int(2**killed) - 1
 
     @property
     def counted(self) -> int:
-        """How many attempts count against the limit."""
+        """Number of attempts that count against ``retry.max_attempts``."""
         return sum(attempt.counted for attempt in self.attempts)
 
 
 def moved(job: Job, state: JobState) -> Job:
-    """``job`` in another state.
+    """Return ``job`` in another state.
 
     Raises:
-        IllegalMove: there is no way from its state to that one.
+        IllegalMove: ``LEGAL`` has no such transition.
     """
     if state not in LEGAL[job.state]:
         raise IllegalMove(f"{job.job_id}: {job.state} -> {state}")
@@ -140,65 +144,66 @@ def moved(job: Job, state: JobState) -> Job:
 
 
 def claimed(job: Job) -> Job:
-    """``job`` once its source lies in its folder."""
+    """Return ``job`` as CLAIMED: its source is in the job folder."""
     return replace(moved(job, JobState.CLAIMED), unchanged_since=job.claimed_at)
 
 
 def queued(job: Job, settings: EraseSettings, *, size_bytes: int, mtime_ns: int) -> Job:
-    """``job`` once its source is whole and its settings are known."""
+    """Return ``job`` as QUEUED: its source is complete and its settings are known."""
     job = replace(job, settings=settings, size_bytes=size_bytes, mtime_ns=mtime_ns)
     return moved(job, JobState.QUEUED)
 
 
 def begun(job: Job, *, now: float) -> Job:
-    """``job`` with one more attempt, counted before it starts, so that a crash counts."""
+    """Return ``job`` as RUNNING, with one more attempt; counted now, so that a crash counts."""
     attempt = Attempt(number=len(job.attempts) + 1, started_at=now)
     return replace(moved(job, JobState.RUNNING), attempts=(*job.attempts, attempt))
 
 
 def requeued(job: Job, failure: Failure, *, now: float, delay_seconds: float, counted: bool) -> Job:
-    """``job`` back in the queue after an attempt that failed with ``failure``."""
+    """Return ``job`` as QUEUED again, after an attempt that failed with ``failure``."""
     job = _stopped(job, failure, now=now, counted=counted)
     return replace(moved(job, JobState.QUEUED), not_before=now + delay_seconds)
 
 
 def waiting(job: Job, failure: Failure, *, now: float, delay_seconds: float) -> Job:
-    """``job`` waiting for its sender, since its source looks as if it were still being copied."""
+    """Return ``job`` as CLAIMED again: its source looks as if it were still being copied."""
     job = moved(_stopped(job, failure, now=now, counted=False), JobState.CLAIMED)
     return replace(job, not_before=now + delay_seconds)
 
 
 def handed_back(job: Job, *, now: float) -> Job:
-    """``job`` back in the queue because we are leaving; the attempt does not count."""
+    """Return ``job`` as QUEUED again: the daemon ended the attempt, which does not count."""
     return moved(_stopped(job, None, now=now, counted=False), JobState.QUEUED)
 
 
 def renewed(job: Job, *, now: float) -> Job:
-    """``job`` as if just claimed: its source changed while an attempt was at it."""
+    """Return ``job`` as CLAIMED again: its source changed during the attempt."""
     job = replace(job, pixels=0)
     return moved(_stopped(job, None, now=now, counted=False), JobState.CLAIMED)
 
 
 def finished(job: Job, result: str, *, now: float) -> Job:
-    """``job`` once an attempt has made a verified ``result``."""
+    """Return ``job`` as FINISHED: an attempt has made the verified file ``result``."""
     job = _stopped(job, None, now=now, counted=True)
     return replace(moved(job, JobState.FINISHED), result=result)
 
 
 def rejected(job: Job, failure: Failure, *, now: float) -> Job:
-    """``job`` given up because of ``failure``."""
+    """Return ``job`` as REJECTED: given up because of ``failure``."""
     if job.state is JobState.RUNNING:
         job = _stopped(job, failure, now=now, counted=True)
     return replace(moved(job, JobState.REJECTED), failure=failure)
 
 
 def _stopped(job: Job, failure: Failure | None, *, now: float, counted: bool) -> Job:
+    """Return ``job`` with the end of its last attempt recorded; the state stays."""
     last = replace(job.attempts[-1], stopped_at=now, counted=counted, failure=failure)
     return replace(job, attempts=(*job.attempts[:-1], last))
 
 
 def save_job(folder: Path, job: Job) -> None:
-    """Make ``job`` the truth, durably."""
+    """Write ``job.json`` atomically and durably."""
     write_whole(folder / JOB_FILE, as_json(job, indent=1).encode())
 
 
@@ -210,10 +215,11 @@ def _rename_old_keys(record: dict[str, object]) -> dict[str, object]:
 
 
 def load_job(folder: Path) -> Job:
-    """The truth about the job in ``folder``.
+    """Read ``job.json`` in a job folder.
 
     Raises:
-        BrokenJob: its file is missing or cannot be understood.
+        BrokenJob: the file is missing, no JSON, or no job.
+        OSError: the file cannot be read.
     """
     try:
         text = (folder / JOB_FILE).read_bytes()

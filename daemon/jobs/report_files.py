@@ -1,4 +1,4 @@
-"""What is written beside a film in ``done/`` and ``failed/``: ``report.json``, ``error.json``."""
+"""Reports that are published beside a film: ``report.json`` in done/, ``error.json`` in failed/."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ from daemon.storage.atomic import write_whole
 from daemon.storage.names import shown
 from daemon.workers.messages import Finished
 
+# Names in the job folder.
 REPORT_FILE = "report.json"
 ERROR_FILE = "error.json"
 PREVIEW_FILE = "preview.jpg"
-SRT_FILE = "subtitles.srt"
+SRT_FILE = "subtitles.srt"  # the erased text
+
 SRT_ENDING = ".srt"
+"""Appended to the name of a result for its erased text."""
 
 
 def write_report(folder: Path, job: Job, outcome: Finished, versions: dict[str, str]) -> None:
-    """Put everything worth knowing about a finished film into the job's folder."""
+    """Write ``report.json`` of a finished job into its folder.
+
+    Args:
+        folder: the job folder.
+        job: the job in state FINISHED.
+        outcome: the worker's message.
+        versions: versions of libraries and names of devices, by their names.
+    """
     content = {
         **_about(job),
         "source_sha256": outcome.source_sha256,
@@ -35,7 +45,7 @@ def write_report(folder: Path, job: Job, outcome: Finished, versions: dict[str, 
 
 
 def write_error(folder: Path, job: Job) -> None:
-    """Put everything worth knowing about a rejected film into the job's folder."""
+    """Write ``error.json`` of a rejected job into its folder."""
     assert job.failure is not None
     content = {
         "sentence": job.failure.sentence,
@@ -49,14 +59,20 @@ def write_error(folder: Path, job: Job) -> None:
 
 
 def entry_of(job: Job, outcome: str, finished: Finished | None = None) -> Entry:
-    """The job as the history remembers it."""
+    """Return the history entry of an ended job.
+
+    Args:
+        job: the job.
+        outcome: "done" or "failed".
+        finished: the worker's message, if the job is done.
+    """
     last = job.attempts[-1] if job.attempts else None
     stopped_at = last.stopped_at or last.started_at if last else job.claimed_at
     return Entry(
         job_id=job.job_id,
         name=shown(job.name),
         outcome=outcome,
-        published_as="",  # known once it is published
+        published_as="",  # filled in by ``History`` from the name of the published report
         stopped_at=stopped_at,
         attempts=len(job.attempts),
         seconds=round(stopped_at - last.started_at, 3) if last else 0.0,
@@ -67,6 +83,7 @@ def entry_of(job: Job, outcome: str, finished: Finished | None = None) -> Entry:
 
 
 def _about(job: Job) -> dict[str, object]:
+    """Return the entries that both reports have: source, settings, attempts."""
     attempts = [
         {
             "number": attempt.number,
@@ -93,6 +110,6 @@ def _iso(seconds: float | None) -> str | None:
 
 
 def _text(content: dict[str, object]) -> bytes:
-    """JSON that people can read; what is no Unicode in a name comes out as JSON's own escape."""
+    r"""Return indented JSON as UTF-8; surrogate escapes in names become ``\udcxx``."""
     text = json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""What becomes of a job after a failed attempt: a decision, as a value."""
+"""Retry policy: the decision about a job after a failed attempt, as a value."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from daemon.config.schema import RetrySettings
+from daemon.jobs.job import Job
 from daemon.workers.messages import Failure
 from erasecore.errors import OutOfMemory, Remedy
 
 
 class Next(StrEnum):
-    """What is done next."""
+    """Next step after a failed attempt."""
 
     REQUEUE = "requeue"  # the job tries again, after a delay
     FAIL = "fail"  # the job is given up
@@ -20,32 +21,44 @@ class Next(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done next, and after how long."""
+    """Next step after a failed attempt, and the delay before it."""
 
     next: Next
     delay_seconds: float = 0.0
 
 
 MAX_DELAY_SECONDS = 3600.0
+"""Upper limit of the exponential backoff between two attempts of a job; a guess."""
 MIN_DELAY_SECONDS = 1.0
+"""Shortest delay before a film that looks truncated is tried again; a guess."""
 
 
 def retry_delay(age_seconds: float, young_seconds: float) -> float | None:
-    """In how many seconds a film that looks unfinished is tried again; nothing once it is old.
+    """Return the delay before a film that looks unfinished is tried again; None once it is old.
 
     Args:
-        age_seconds: for how long it has not changed.
-        young_seconds: for how long it is given the benefit of the doubt.
+        age_seconds: time since the source last changed.
+        young_seconds: age up to which a source may still be being copied (``inbox.young_seconds``).
+
+    Returns:
+        Seconds: as long as the age, at least ``MIN_DELAY_SECONDS``, at most until the source is
+        ``young_seconds`` old.
     """
-    age_seconds = max(0.0, age_seconds)  # a clock may be set back
+    age_seconds = max(0.0, age_seconds)  # the system clock may be set back
     if age_seconds >= young_seconds:
         return None
-    # As long again as it has lain there: few tries, and never a long wait after the last byte.
+    # Doubling the age keeps tries few and never waits long after the sender's last byte.
     return min(max(age_seconds, MIN_DELAY_SECONDS), young_seconds - age_seconds)
 
 
 def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
-    """What becomes of a job whose ``attempt``-th counted attempt (from 1) has failed."""
+    """Decide about a job after a failed attempt, with exponential backoff for retries.
+
+    Args:
+        remedy: who can mend the failure.
+        attempt: number of attempts that count so far, this one included (from 1).
+        settings: limits and delays.
+    """
     if remedy is Remedy.FIX_HOST:
         return Decision(Next.PAUSE, settings.pause_seconds)
     if remedy is Remedy.RETRY and attempt < settings.max_attempts:
@@ -55,10 +68,10 @@ def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
 
 
 def given_up(failure: Failure) -> Failure:
-    """``failure`` as the reason why a job is given up: who can mend it, now that time has not.
+    """Return ``failure`` as the reason for giving a job up, with the remedy that is left.
 
-    A film that never fits the memory does not stop the queue, as other faults of the host do: the
-    films behind it may well fit.
+    Out of memory after the last attempt becomes FIX_HOST on this job alone: other host problems
+    pause the queue, but the films behind this one may well fit into memory.
     """
     if failure.error == OutOfMemory.__name__:
         return replace(failure, remedy=Remedy.FIX_HOST)
@@ -69,3 +82,17 @@ def given_up(failure: Failure) -> Failure:
         )
         return replace(failure, remedy=Remedy.FIX_HOST, sentence=sentence)
     return failure
+
+
+def yields_to_others(job: Job, *, wall: float) -> bool:
+    """Return True if other films of the same priority go before a job that has failed.
+
+    This holds for ``MAX_DELAY_SECONDS`` after its delay, so that no job waits forever.
+
+    Args:
+        job: a queued job.
+        wall: the current time, seconds since 1970.
+    """
+    last = job.attempts[-1] if job.attempts else None
+    was_delayed = last is not None and last.counted and job.not_before > (last.stopped_at or 0.0)
+    return was_delayed and wall - job.not_before < MAX_DELAY_SECONDS

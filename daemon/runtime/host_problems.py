@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from daemon.config.schema import RetrySettings
+
 log = structlog.get_logger(__name__)
 
 MAX_SENTENCES = 5
@@ -13,6 +15,9 @@ MAX_SENTENCES = 5
 folders may have a problem of its own."""
 MAX_BACKOFF_FACTOR = 8.0
 """Upper limit of the exponential backoff, as a multiple of the first pause. Guess."""
+
+
+_DEFAULTS = RetrySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,22 @@ class HostProblems:
     A subject is "host", "inbox", "publish", the name of a worker or a path, for example.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: RetrySettings = _DEFAULTS) -> None:
         self._problems: dict[str, HostProblem] = {}
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: RetrySettings) -> None:
+        """Use ``settings.pause_seconds`` as the first pause of later problems."""
+        self._pause_seconds = settings.pause_seconds
 
     def report(
-        self, subject: str, sentence: str, *, now: float, pause_seconds: float, pauses: bool = True
+        self,
+        subject: str,
+        sentence: str,
+        *,
+        now: float,
+        pause_seconds: float | None = None,
+        pauses: bool = True,
     ) -> None:
         """Record that ``subject`` does not work, and when to retry it (exponential backoff).
 
@@ -46,9 +62,11 @@ class HostProblems:
             subject: the affected part.
             sentence: text for the operator.
             now: monotonic clock, seconds.
-            pause_seconds: length of the first pause.
+            pause_seconds: length of the first pause; None: ``retry.pause_seconds``.
             pauses: True if the whole queue waits for it.
         """
+        if pause_seconds is None:
+            pause_seconds = self._pause_seconds
         known = self._problems.get(subject)
         if known is not None and now >= known.retry_at:  # a retry was due, and has failed
             pause_seconds = min(2 * known.pause_seconds, MAX_BACKOFF_FACTOR * pause_seconds)

@@ -46,6 +46,21 @@ class Wakeup:
         self.reload = True
         self._wake()
 
+    def note_hint(self) -> None:
+        """Note that the inbox may have changed, without ending the sleep."""
+        self.hinted = True
+
+    def clear_hint(self) -> None:
+        """Forget the hints up to now; call it just before the inbox is scanned."""
+        self.hinted = False
+
+    def take_reload(self) -> bool:
+        """Return True if SIGHUP was received since the last call."""
+        if not self.reload:
+            return False
+        self.reload = False
+        return True
+
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Handle signals within the block: SIGTERM and SIGINT ask to stop, SIGHUP to reload.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from daemon.config.schema import Config, WorkerSettings
 from daemon.workers.host_resources import CORES_PER_FILM, HostResources
+from daemon.workers.messages import Ready
 from daemon.workers.process import Report, Supervisor, WorkerSlot, WorkerState
 from erasecore.errors import FolderError, WeightsMissing
 from erasecore.settings import HostSettings
@@ -73,15 +74,17 @@ class WorkerPool:
     A worker whose slot was changed or removed finishes its film first.
     """
 
-    def __init__(self, folder: Path, command: Sequence[str]) -> None:
+    def __init__(self, folder: Path, command: Sequence[str], *, preload: bool = False) -> None:
         """Make an empty pool.
 
         Args:
             folder: folder of the workers' log files.
             command: command line that starts a worker process.
+            preload: start one worker before there is a film.
         """
         self._folder = folder
         self._command = command
+        self._preload = preload  # start one worker before there is a film
         self._settings, self._host = WorkerSettings(), HostSettings()
         self._slots: dict[int, WorkerSlot] = {}
         self._workers: dict[int, Supervisor] = {}
@@ -99,7 +102,7 @@ class WorkerPool:
         self._settings, self._host = settings, host
         self._slots = {slot.number: slot for slot in slots}
         for worker in self:
-            worker.settings = settings
+            worker.reconfigure(settings)
         self._replace_outdated()
 
     def _is_current(self, worker: Supervisor) -> bool:
@@ -122,6 +125,8 @@ class WorkerPool:
     def step(self, *, now: float) -> list[tuple[Supervisor, Report]]:
         """Return the reports of all workers since the last call, each with its worker."""
         reports = [(worker, report) for worker in self for report in worker.step(now=now)]
+        if any(isinstance(report, Ready) for _, report in reports):
+            self._preload = False
         self._replace_outdated()
         return reports
 
@@ -144,6 +149,19 @@ class WorkerPool:
                 worker.spawn(now=now)
                 return True
         return False
+
+    def end_backoff(self) -> None:
+        """Let every worker be tried again at once, e.g. after a change of the configuration."""
+        for worker in self:
+            worker.end_backoff()
+
+    def preload(self, *, now: float) -> None:
+        """Start one worker before there is a film, until one has been ready once.
+
+        So a daemon that was asked to preload shows at its start whether it can work at all.
+        """
+        if self._preload and not self.handles():
+            self.start_one(now=now)
 
     def next_try(self, *, now: float) -> float | None:
         """Return the next time at which a worker's backoff ends; None without a backoff."""

@@ -1,23 +1,17 @@
-"""Supervisor of one persistent worker process: start, attempts, deadlines, end."""
+"""Supervisor of one persistent worker process: starts, feeds, watches and replaces it."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
-
-import structlog
 
 from daemon.config.parsing import as_json
 from daemon.config.schema import WorkerSettings
-from daemon.runtime.log_limits import shorten
+from daemon.workers.child_process import ChildProcess
 from daemon.workers.messages import (
     Failed,
     Failure,
@@ -31,32 +25,16 @@ from daemon.workers.messages import (
     decode,
     encode,
 )
-from daemon.workers.oom_kills import OomKillCount, count_oom_kills
-from erasecore.errors import WorkerLost, printable
+from daemon.workers.silence import SilenceWatch
+from erasecore.errors import WorkerLost
 from erasecore.reports import Progress
 from erasecore.settings import HostSettings
 
-log = structlog.get_logger(__name__)
-
 WORKER_COMMAND = (sys.executable, "-m", "daemon.worker")
-"""Command line that starts a worker process, without its arguments."""
-KILL_SECONDS = 5.0
-"""Time to wait for a process to end after SIGKILL, in seconds (guess)."""
-DEAF_SECONDS = 2.0
-"""Longest usual interval of two calls of ``step``, in seconds (guess). After a longer one the
-daemon itself was held up, and that time does not count as the worker's silence."""
-OOM_SCORE = "500"
-"""``oom_score_adj`` of a worker (proc(5), -1000 to 1000): when memory runs out the kernel's OOM
-killer ends a worker, not the daemon (guess)."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which libraries limit their threads."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""Environment that limits NumPy's matrix products to one thread: they are small here, and a second
-thread only waits for them in a busy loop."""
-READ_BYTES = 1 << 20
-"""Most bytes read from the pipe at once (guess)."""
-LAST_BYTES = 2000
-"""Bytes at the end of a worker's log that are searched for its last line (guess)."""
+"""NumPy's: its products are small here, and a second thread only waits for them, busily."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Environment that keeps the diffusion engine's libraries from contacting model hubs."""
 
@@ -102,23 +80,11 @@ Report = Finished | Failed | WorkerBroken | ProgressUpdate | Ready
 """Results of ``Supervisor.step``."""
 
 
-def last_words(log: Path) -> str:
-    """Return the last line of a log that is not blank, printable; empty if there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LAST_BYTES))
-            lines = file.read().splitlines()
-    except OSError:
-        return ""
-    last = next((line for line in reversed(lines) if line.strip()), b"")
-    return printable(os.fsdecode(last.strip()))
-
-
 class Supervisor:
-    """Owner of one worker process: its state, its pipes and its deadlines.
+    """Supervises one worker process and knows its state.
 
-    ``step`` does not block. The caller runs it whenever ``fileno`` is readable, and regularly for
-    the deadlines; it returns the reports since the last call.
+    It never blocks: ``step`` is called when the worker's pipe is readable (``fileno``), and at
+    least once a second, and returns what has happened since.
     """
 
     def __init__(
@@ -130,115 +96,90 @@ class Supervisor:
         *,
         slot: WorkerSlot = _WHOLE_MACHINE,
     ) -> None:
-        self.settings = settings
         self.host = host
         self.slot = slot
-        self.backoff_until = float("-inf")  # on our monotonic clock: not started again before
+        self.backoff_until = float("-inf")  # monotonic seconds: not started before
         self.state = WorkerState.ABSENT
         self.versions: dict[str, str] = {}
         self.progress: Progress | None = None
         self.job_id = ""
-        self._log = log
-        self._command = tuple(command)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._commands = self._answers = -1
+        self._child = ChildProcess(command, log, number=slot.number)
         self._lines = LineBuffer()
-        self._heard_at = self._listened_at = 0.0
-        self._kills = OomKillCount(None, None)  # as of the start of the worker, or its attempt
+        self._silence = SilenceWatch()
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: WorkerSettings) -> None:
+        """Use other time limits at once, and another niceness from the next start on."""
+        self._settings = settings
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker; None without a process."""
-        return self._process.pid if self._process else None
+        """Process id of the worker; None while there is none."""
+        return self._child.pid
 
     def fileno(self) -> int | None:
-        """Return the file descriptor of the worker's messages; None without a process."""
-        return self._answers if self._process else None
+        """Return the pipe to be watched with select(); None while there is no worker."""
+        return self._child.fileno()
+
+    # --- backoff ----------------------------------------------------------------------------
+
+    def back_off(self, until: float) -> None:
+        """Do not start or use the worker before ``until``, monotonic seconds."""
+        self.backoff_until = until
+
+    def end_backoff(self) -> None:
+        """Let the worker be started again at once."""
+        self.backoff_until = float("-inf")
+
+    # --- work -------------------------------------------------------------------------------
 
     def spawn(self, *, now: float) -> None:
-        """Start a worker process in its own session and process group; state LOADING.
+        """Start a worker process.
 
         Raises:
-            OSError: the process cannot be started, e.g. for lack of memory.
+            OSError: no process can be made, e.g. for lack of memory; the call may be repeated.
         """
-        shorten(self._log)  # the log of a worker that cannot start grows at every try
-        with self._log.open("ab") as output:
-            self._spawn(output)
+        host = replace(self.host, threads=self.slot.threads)
+        arguments = (str(os.getpid()), str(self._settings.nice), as_json(host))
+        self._child.spawn(arguments, OFFLINE | self.slot.environment())
         self._lines = LineBuffer()
         self.state = WorkerState.LOADING
-        self._heard_at = self._listened_at = now
-        self._kills = count_oom_kills()
-
-    def _spawn(self, output: BinaryIO) -> None:
-        """Make the two pipes and start the process, with stdout and stderr to ``output``."""
-        command_out, self._commands = os.pipe()
-        self._answers, answer_in = os.pipe()
-        os.set_blocking(self._answers, False)
-        numbers = (command_out, answer_in, os.getpid(), self.settings.nice)
-        host = replace(self.host, threads=self.slot.threads)
-        try:
-            self._process = subprocess.Popen(
-                [*self._command, *map(str, numbers), as_json(host)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(command_out, answer_in),
-                start_new_session=True,
-                env=os.environ | OFFLINE | self.slot.environment(),  # passed on, not read
-            )
-        except OSError:  # limit of processes or of memory
-            self._forget()
-            raise
-        finally:
-            os.close(command_out)
-            os.close(answer_in)
-        with suppress(OSError):  # e.g. a system without /proc
-            Path(f"/proc/{self._process.pid}/oom_score_adj").write_text(OOM_SCORE)
+        self._silence.start(now)
 
     def begin(self, start: Start, *, now: float) -> None:
-        """Send an attempt to the idle worker; state BUSY."""
+        """Send an attempt to the idle worker."""
         self.state, self.job_id, self.progress = WorkerState.BUSY, start.job_id, None
-        self._heard_at, self._kills = now, count_oom_kills()
-        try:
-            _write_all(self._commands, encode(start))
-        except BrokenPipeError:
-            return  # it has just ended; the next ``step`` reports that
+        self._silence.heard(now)
+        self._child.note_oom_kills()
+        self._child.send(encode(start))
 
     def step(self, *, now: float) -> list[Report]:
-        """Read the worker's messages and check its deadline.
-
-        Returns:
-            The reports since the last call. If the worker ended, broke the protocol or sent no
-            heartbeat in time, it is killed, and one report says so.
-        """
-        if self._process is None:
+        """Return the messages since the last call, or the end of the worker."""
+        if self._child.pid is None:
             return []
-        self._reset_deadline(now)
+        self._silence.listen(now)
         try:
             reports = self._read(now=now)
         except MessageError as error:
             return [self._lost(f"the worker sent what is no message ({error})")]
         if reports is None:
-            return [self._lost(f"the worker {self._ending()}")]
-        if not reports and (silence := self._too_silent(now)):
-            return [self._lost(silence)]
+            return [self._lost(f"the worker {self._child.ending()}")]
+        if not reports and (sentence := self._too_silent(now)):
+            return [self._lost(sentence)]
         return reports
 
     def _read(self, *, now: float) -> list[Report] | None:
-        """Return the reports of the messages there are; None once the worker closed its pipe."""
+        """Return the messages in the pipe; None if there are none and the worker has closed it."""
         reports: list[Report] = []
-        while True:
-            try:
-                piece = os.read(self._answers, READ_BYTES)
-            except BlockingIOError:
-                return reports
+        while (piece := self._child.read()) is not None:
             if not piece:
                 return reports or None
-            self._heard_at = now
+            self._silence.heard(now)
             for line in self._lines.feed(piece):
                 reports.append(self._note_message(decode(line)))
-                if self._process is None:  # the message announced the worker's end
+                if self._child.pid is None:  # it was killed for this message: its last one
                     return reports
+        return reports
 
     def _note_message(self, message: Message) -> Report:
         """Update the state by a message of the worker; return its report.
@@ -265,57 +206,26 @@ class Supervisor:
             self.kill()
         return message
 
-    def _reset_deadline(self, now: float) -> None:
-        """Extend the deadline if this call comes late, because the daemon itself was held up.
-
-        The cause, e.g. a suspended machine, may have held up the worker too.
-        """
-        deaf_seconds, self._listened_at = now - self._listened_at, now
-        if deaf_seconds > DEAF_SECONDS:
-            self._heard_at = min(now, self._heard_at + deaf_seconds)
-
     def _too_silent(self, now: float) -> str:
-        """Return a sentence if the time without a heartbeat exceeds its limit; else empty."""
+        """Return why the worker counts as hung (stall); "" if it does not."""
         limits = {
-            WorkerState.LOADING: self.settings.start_seconds,
-            WorkerState.BUSY: self.settings.stall_seconds,
+            WorkerState.LOADING: self._settings.start_seconds,
+            WorkerState.BUSY: self._settings.stall_seconds,
         }
         limit = limits.get(self.state)
-        if limit is None or now - self._heard_at <= limit:
+        if limit is None or self._silence.seconds(now) <= limit:
             return ""
         return f"the worker gave no sign of life for {limit:g} seconds and was ended"
 
-    def _ending(self) -> str:
-        """Return how the worker ended, as the end of a sentence; wait for it up to 5 seconds."""
-        assert self._process is not None
-        try:
-            code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return "closed its pipe without a word"
-        if code >= 0:
-            return f"ended by itself with exit code {code}"
-        name = signal.Signals(-code).name
-        if code != -signal.SIGKILL:
-            return f"was killed by {name}"
-        return f"was killed by {name}: {count_oom_kills().cause(self._kills)}"
-
-    def _was_killed(self) -> bool:
-        """Return True if somebody else ended the worker by SIGKILL, e.g. the OOM killer."""
-        return self._process is not None and self._process.poll() == -signal.SIGKILL
-
     def _lost(self, sentence: str) -> Report:
-        """Kill a worker that has ended or misbehaves.
-
-        Returns:
-            Failed, with the failure ``WorkerLost``, if it was at an attempt; else WorkerBroken.
-        """
-        job_id, state, killed = self.job_id, self.state, self._was_killed()
+        """Kill a worker that has failed or ended; return the failure of its attempt, if any."""
+        job_id, state, killed = self.job_id, self.state, self._child.was_killed()
         self.kill()
         if state is WorkerState.BUSY:
             failure = Failure(WorkerLost.__name__, WorkerLost.remedy, f"{sentence}.", killed=killed)
             return Failed(job_id, failure)
-        said = last_words(self._log)
-        more = f"its last words were: {said}" if said else f"see {self._log}."
+        last_words = self._child.last_words()
+        more = f"its last words were: {last_words}" if last_words else f"see {self._child.log}."
         return WorkerBroken(f"{sentence}; {more}", loaded=state is WorkerState.IDLE)
 
     def _broken(self, sentence: str) -> WorkerBroken:
@@ -323,44 +233,22 @@ class Supervisor:
         self.kill()
         return WorkerBroken(sentence, loaded=False)
 
+    # --- the end ----------------------------------------------------------------------------
+
     def kill(self) -> None:
-        """Send SIGKILL to the worker's process group, if there is a worker; state ABSENT."""
-        if self._process is None:
-            return
-        with suppress(ProcessLookupError):  # the whole group has ended already
-            os.killpg(self._process.pid, signal.SIGKILL)
-        try:
-            self._process.wait(timeout=KILL_SECONDS)
-        except subprocess.TimeoutExpired:
-            # In uninterruptible sleep (state D), e.g. on a dead NFS mount: SIGKILL takes effect
-            # only when the mount returns.
-            log.warning("worker.not_reaped", pid=self._process.pid, worker=self.slot.number)
-        self._forget()
+        """Kill the worker and every process it has started."""
+        if self._child.pid is not None:
+            self._child.kill()
+            self.state, self.job_id, self.progress = WorkerState.ABSENT, "", None
 
     def hang_up(self) -> None:
-        """Close the command pipe of an idle worker, which makes it exit."""
-        if self.state is WorkerState.IDLE and self._commands >= 0:
-            os.close(self._commands)
-            self._commands = -1
+        """Ask an idle worker to end."""
+        if self.state is WorkerState.IDLE:
+            self._child.hang_up()
 
     def dismiss(self) -> None:
-        """End the worker: an idle one by itself within 5 seconds, any other by ``kill``."""
+        """Ask an idle worker to end and wait for it; kill a busy one at once."""
         self.hang_up()
-        if self._process is not None and self.state is WorkerState.IDLE:
-            with suppress(subprocess.TimeoutExpired):  # kill() below ends it
-                self._process.wait(timeout=5)
+        if self.state is WorkerState.IDLE:
+            self._child.wait_for_exit()
         self.kill()
-
-    def _forget(self) -> None:
-        """Close the pipes and reset the state to ABSENT."""
-        for handle in (self._commands, self._answers):
-            if handle >= 0:
-                os.close(handle)
-        self._commands = self._answers = -1
-        self._process, self.state, self.job_id, self.progress = None, WorkerState.ABSENT, "", None
-
-
-def _write_all(handle: int, content: bytes) -> None:
-    """Write all of ``content`` to a file descriptor; block while the pipe is full."""
-    while content:
-        content = content[os.write(handle, content) :]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from daemon.config.environment import read_environment
 from daemon.config.schema import load_config
+from daemon.lifecycle.folder_watch import await_folders
 from daemon.runtime.logs import configure
-from daemon.service import Service, await_folders
+from daemon.service import Service
 from daemon.storage.failpoints import arm_from
 
 QUICK_WORKER = "tests.process.quick_worker"
@@ -25,8 +26,14 @@ def main(arguments: list[str]) -> int:
     if command == "run" and not await_folders(config, environment):
         return 0
     command_line = (sys.executable, "-m", worker)
-    service = Service(config, environment, lambda: load_config(path), worker_command=command_line)
-    return service.run(until_drained=command == "once")
+    service = Service(
+        config,
+        environment,
+        lambda: load_config(path),
+        until_drained=command == "once",
+        worker_command=command_line,
+    )
+    return service.run()
 
 
 if __name__ == "__main__":

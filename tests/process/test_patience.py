@@ -11,19 +11,17 @@ from pathlib import Path
 import pytest
 
 from daemon.config.schema import load_config
-from daemon.dispatcher import MAX_OVERTAKING_SECONDS, Dispatcher
+from daemon.dispatch.selection import MAX_OVERTAKING_SECONDS
 from daemon.inbox.blocked_paths import BlockedPaths
 from daemon.inbox.candidate_queue import CandidateQueue
 from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate
 from daemon.jobs.history import History
 from daemon.jobs.job import JobState
-from daemon.jobs.store import JobStore
+from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.wakeup import Wakeup
-from daemon.workers.host_resources import available_bytes
-from daemon.workers.pool import WorkerPool
-from daemon.workers.process import WorkerSlot
+from daemon.workers.host_resources import HostResources, available_bytes
 from tests.process.house import House
 from tests.process.quick_daemon import QUICK_WORKER
 
@@ -34,34 +32,35 @@ UHD = 3840 * 2160
 
 
 class Desk:
-    """A dispatch with two real workers, whose clock is ours."""
+    """The parts of one instance with two real workers, whose clock is ours."""
 
     def __init__(self, house: House) -> None:
         self.house = house
-        config = load_config(house.config)
+        self.config = config = load_config(house.config)
         instance = house.work / "instance"
         instance.mkdir()
         self._wake, self._history = Wakeup(), History(house.state)
-        self._workers = WorkerPool(instance, (sys.executable, "-m", QUICK_WORKER))
-        self._workers.configure(config.worker, config.host(), (WorkerSlot(1), WorkerSlot(2)))
-        self._store = JobStore(instance, config, self._history)
-        problems = HostProblems()
-        self._queue = queue = CandidateQueue(config, self._wake, BlockedPaths(problems))
-        self.dispatch = Dispatcher(config, self._store, self._workers, queue, problems)
+        problems = HostProblems(config.retry)
+        self._queue = CandidateQueue(config, self._wake, BlockedPaths(problems))
+        host = HostResources(cores=2, memory_bytes=available_bytes(), devices=())
+        command = (sys.executable, "-m", QUICK_WORKER)
+        shared = SharedParts(self._queue, problems, self._history, host, command)
+        self.parts = InstanceParts.build(instance, config, shared, preload=False)
 
     def claim(self, name: str, *, pixels: int = 0) -> None:
         """Hold a film, queued, that goes on until there is a file of its name without ending."""
         path = self.house.drop(name, f"wait {Path(name).stem}\n")
         candidate = Candidate(self.house.inbox, name, signature_of(path.lstat()), 0.0)
-        job_id = f"{len(self._store.jobs):04}"
-        assert self._store.claim(candidate, job_id, now=0.0, wall=time.time())
-        self._store.learn_size(job_id, pixels)
+        jobs = self.parts.jobs
+        job_id = f"{len(jobs.store.jobs):04}"
+        assert jobs.claimer.claim(candidate, job_id, now=0.0, wall=time.time())
+        jobs.attempts.learn_size(job_id, pixels)
 
     def at_work(self, now: float) -> set[str]:
         """The films that are being worked on after a turn at ``now``."""
-        self.dispatch.process_reports(now=now, wall=time.time())
-        self.dispatch.assign(now=now, wall=time.time())
-        return {job.name for job in self._store.states(JobState.RUNNING)}
+        self.parts.reports.process_reports(now=now, wall=time.time())
+        self.parts.dispatcher.assign(now=now, wall=time.time())
+        return {job.name for job in self.parts.jobs.store.states(JobState.RUNNING)}
 
     def wait_for(self, *films: str, now: float) -> None:
         """Return once exactly these are being worked on, the clock standing still at ``now``."""
@@ -69,11 +68,11 @@ class Desk:
 
     def idle(self) -> int:
         """How many workers could begin a film this moment."""
-        return len(list(self._workers.free()))
+        return len(list(self.parts.workers.free()))
 
     def close(self) -> None:
         """End the workers."""
-        self._workers.kill()
+        self.parts.workers.kill()
         self._queue.stop()
         self._history.close()
         self._wake.close()
@@ -102,8 +101,7 @@ def test_a_large_film_is_passed_for_a_while(desk: Desk) -> None:
     desk.claim("three.mp4")
     assert desk.idle() == 1
     assert desk.at_work(over + 0.1) == {"usual.mp4"}
-    assert "of memory" in desk.dispatch.idle_reason
+    assert "of memory" in desk.parts.dispatcher.idle_reason
 
-    config = desk.dispatch.config
-    desk.dispatch.config = replace(config, worker=replace(config.worker, film_mb=1))
+    desk.parts.reconfigure(replace(desk.config, worker=replace(desk.config.worker, film_mb=1)))
     assert desk.at_work(over + 0.2) == {"usual.mp4", "large.mp4"}  # there is room: it is first

@@ -14,7 +14,7 @@ import pytest
 
 from daemon.cli.erase_file import EraseRequest, erase_file
 from daemon.config.schema import load_config
-from daemon.workers.process import OOM_SCORE
+from daemon.workers.child_process import OOM_SCORE
 from erasecore.errors import HostError
 from tests.clips import clean_film, small_film
 from tests.process.house import REPOSITORY, House

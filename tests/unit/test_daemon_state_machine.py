@@ -28,9 +28,9 @@ from daemon.jobs import claims, instances
 from daemon.jobs.history import History
 from daemon.jobs.instances import InstanceId, Leases
 from daemon.jobs.job import JobState, load_job
+from daemon.jobs.job_parts import JobParts
 from daemon.jobs.publish import requeue, target
-from daemon.jobs.store import JobStore
-from daemon.storage import failpoints as faults
+from daemon.storage import failpoints
 from daemon.storage.failpoints import DAEMON_FAILPOINTS
 from daemon.workers.messages import Failure, Finished
 from erasecore.errors import Remedy
@@ -96,17 +96,17 @@ class Daemons(RuleBasedStateMachine):
         self.dropped: list[str] = []
         self.now = 0.0
         self.owners = [self._owner(number) for number in range(HOSTS)]
-        self.store = [self._settle_in(number) for number in range(HOSTS)]
+        self.parts = [self._settle_in(number) for number in range(HOSTS)]
 
     def teardown(self) -> None:
         """In the end everything is where it belongs, exactly once."""
-        faults.arm("")
+        failpoints.arm("")
         for number in range(HOSTS):
             self._restart(number)
-        while self._films("inbox") or any(one.jobs for one in self.store):
+        while self._films("inbox") or any(one.store.jobs for one in self.parts):
             for number in range(HOSTS):
                 self._take_over_the_dead(number)
-                self._do_all(self.store[number])
+                self._do_all(self.parts[number])
         ended = self._films("originals") + self._films("failed")
         assert sorted(ended) == sorted(self.dropped)
         assert self._by_name("done") == self._by_name("originals")
@@ -115,7 +115,7 @@ class Daemons(RuleBasedStateMachine):
                 job_id = json.loads((self.root / folder / f"{name}{ending}").read_text())["job_id"]
                 assert (self.root / folder / f"{name}.log").read_text() in ("", job_id)
         for number in range(HOSTS):
-            claims.release_claim(self.store[number].instance)
+            claims.release_claim(self.parts[number].store.instance)
         assert not list((self.root / "work").iterdir())
         self.history.close()
         shutil.rmtree(self.root)
@@ -147,30 +147,30 @@ class Daemons(RuleBasedStateMachine):
         """Somebody puts a failed film back into the inbox, with a power cut if there is one."""
         failed = self.root / "failed"
         for path in sorted(failed.rglob("*.m*"))[:1]:
-            faults.arm(trouble.point, cut)
+            failpoints.arm(trouble.point, cut)
             try:
                 requeue(path, failed, self.root / "inbox")
             except (PowerCutError, FileExistsError):
                 pass  # it may be said again, or the inbox has a film of that name
             finally:
-                faults.arm("")
+                failpoints.arm("")
 
     # --- what the daemons do ------------------------------------------------------------------
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def claim(self, number: int, trouble: Trouble) -> None:
         """A daemon takes the first film."""
-        self._step(number, trouble, lambda: self._claim(self.store[number]))
+        self._step(number, trouble, lambda: self._claim(self.parts[number]))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def attempt(self, number: int, trouble: Trouble) -> None:
         """A daemon begins with a job that is due."""
-        self._step(number, trouble, lambda: self._begin(self.store[number]))
+        self._step(number, trouble, lambda: self._begin(self.parts[number]))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def finish(self, number: int, trouble: Trouble) -> None:
         """An attempt ends well."""
-        self._step(number, trouble, lambda: self._finish(self.store[number]))
+        self._step(number, trouble, lambda: self._finish(self.parts[number]))
 
     @rule(
         number=NUMBERS,
@@ -181,24 +181,24 @@ class Daemons(RuleBasedStateMachine):
     def fail(self, number: int, trouble: Trouble, remedy: Remedy, unfinished: bool) -> None:
         """An attempt fails."""
         failure = Failure("SomeError", remedy, "it failed", unfinished=unfinished)
-        self._step(number, trouble, lambda: self._fail(self.store[number], failure))
+        self._step(number, trouble, lambda: self._fail(self.parts[number], failure))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def hand_back(self, number: int, trouble: Trouble) -> None:
         """A daemon puts the job at hand back into the queue."""
 
         def act() -> None:
-            for job in self.store[number].states(JobState.RUNNING)[:1]:
-                self.store[number].hand_back(job.job_id, wall=self.now)
+            for job in self.parts[number].store.states(JobState.RUNNING)[:1]:
+                self.parts[number].attempts.hand_back(job.job_id, wall=self.now)
 
         self._step(number, trouble, act)
 
     @rule(number=NUMBERS, trouble=TROUBLES, taken=st.booleans())
     def publish(self, number: int, trouble: Trouble, taken: bool) -> None:
         """A daemon publishes what it has; perhaps somebody takes a name before it tries again."""
-        self._step(number, trouble, self.store[number].publish_finished)
+        self._step(number, trouble, self.parts[number].publisher.publish_finished)
         if taken:
-            self._take_a_name(self.store[number])
+            self._take_a_name(self.parts[number])
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def restart(self, number: int, trouble: Trouble) -> None:
@@ -209,7 +209,7 @@ class Daemons(RuleBasedStateMachine):
     def take_over(self, number: int, trouble: Trouble) -> None:
         """A daemon is silent for a lease, though it lives; the other takes over what it held."""
         other = 1 - number
-        act = lambda: self._take(self.store[other].instance, self.store[number])  # noqa: E731
+        act = lambda: self._take(self.parts[other].store.instance, self.parts[number])  # noqa: E731
         self._step(number, replace(trouble, freeze=False), act)
 
     @rule(
@@ -226,57 +226,57 @@ class Daemons(RuleBasedStateMachine):
         self.drop(name)
 
         def act() -> None:
-            store = self.store[number]
-            self._claim(store)
-            self._begin(store)
+            parts = self.parts[number]
+            self._claim(parts)
+            self._begin(parts)
             if remedy is None:
-                self._finish(store)
+                self._finish(parts)
             else:
-                self._fail(store, Failure("SomeError", remedy, "it failed"))
-            store.publish_finished()
+                self._fail(parts, Failure("SomeError", remedy, "it failed"))
+            parts.publisher.publish_finished()
 
         self._step(number, trouble, act)
         if taken:
-            self._take_a_name(self.store[number])
+            self._take_a_name(self.parts[number])
 
     # --- troubles -----------------------------------------------------------------------------
 
     def _step(self, number: int, trouble: Trouble, act: Callable[[], object]) -> None:
         """Do a step, whatever comes in between; afterwards as the service does."""
-        faults.arm(trouble.point, (lambda: self._sleep(number)) if trouble.freeze else cut)
+        failpoints.arm(trouble.point, (lambda: self._sleep(number)) if trouble.freeze else cut)
         try:
             act()
         except PowerCutError:
-            faults.arm("")
+            failpoints.arm("")
             self._restart(number)
         except OSError:
-            faults.arm("")
+            failpoints.arm("")
             self._recover(number)
         finally:
-            faults.arm("")
+            failpoints.arm("")
 
     def _sleep(self, number: int) -> None:
         """While a daemon sleeps in the middle of a step, the other does all that is to be done."""
-        faults.arm("")
-        other = self.store[1 - number]
+        failpoints.arm("")
+        other = self.parts[1 - number]
         try:
-            self._take(self.store[number].instance, other)
+            self._take(self.parts[number].store.instance, other)
             self._do_all(other)
         except OSError:
             self._recover(1 - number)
 
     def _recover(self, number: int) -> None:
         """As ``Service`` does after a turn that failed."""
-        store = self.store[number]
+        store = self.parts[number].store
         if instances.beat(store.instance):
             store.forget_lost()
             store.reattach_orphans(wall=self.now)
         else:
-            self.store[number] = self._settle_in(number)
+            self.parts[number] = self._settle_in(number)
 
     def _restart(self, number: int) -> None:
         self.owners[number] = self._owner(number)
-        self.store[number] = self._settle_in(number)
+        self.parts[number] = self._settle_in(number)
         self._take_over_the_dead(number)
 
     # --- what the steps are made of -----------------------------------------------------------
@@ -286,62 +286,63 @@ class Daemons(RuleBasedStateMachine):
         start_time = next(self.numbers)
         return InstanceId(f"host{number}", "boot", 1, NO_SUCH_PID + start_time, start_time)
 
-    def _settle_in(self, number: int) -> JobStore:
+    def _settle_in(self, number: int) -> JobParts:
         token = f"{next(self.numbers):06}"
         instance = instances.open_instance(self.root / "work", self.owners[number], token)
-        return JobStore(instance, self.config, self.history)
+        return JobParts.build(instance, self.config, self.history)
 
     def _take_over_the_dead(self, number: int) -> None:
         work, me = self.root / "work", self.owners[number]
         for instance in instances.abandoned(work, me, Leases(LONG), now=self.now):
-            self._take(instance, self.store[number])
+            self._take(instance, self.parts[number])
 
-    def _take(self, instance: Path, store: JobStore) -> None:
+    def _take(self, instance: Path, parts: JobParts) -> None:
+        store = parts.store
         store.adopt(claims.take_over(instance, store.instance), wall=self.now)
 
-    def _do_all(self, store: JobStore) -> None:
-        self._claim(store)
-        while store.jobs:
-            self._begin(store)
-            self._finish(store)
-            store.publish_finished()
+    def _do_all(self, parts: JobParts) -> None:
+        self._claim(parts)
+        while parts.store.jobs:
+            self._begin(parts)
+            self._finish(parts)
+            parts.publisher.publish_finished()
 
-    def _claim(self, store: JobStore) -> None:
+    def _claim(self, parts: JobParts) -> None:
         inbox = self.root / "inbox"
         for path in sorted(one for one in inbox.rglob("*") if one.is_file())[:1]:
             candidate = Candidate(
                 inbox, str(path.relative_to(inbox)), signature_of(path.lstat()), 0.0
             )
             job_id = f"job{next(self.numbers):06}"
-            store.claim(candidate, job_id, now=self.now, wall=self.now)
+            parts.claimer.claim(candidate, job_id, now=self.now, wall=self.now)
 
-    def _begin(self, store: JobStore) -> None:
+    def _begin(self, parts: JobParts) -> None:
         self.now += LONG
-        store.admit(settle_seconds=0.0, now=self.now, wall=self.now)
-        job = next(iter(store.due(wall=self.now)), None)
-        if job is not None and not store.states(JobState.RUNNING):
-            store.begin(job, wall=self.now)
+        parts.claimer.queue_settled(settle_seconds=0.0, now=self.now, wall=self.now)
+        job = next(iter(parts.store.due(wall=self.now)), None)
+        if job is not None and not parts.store.states(JobState.RUNNING):
+            parts.attempts.begin(job, wall=self.now)
 
-    def _finish(self, store: JobStore) -> None:
-        for job in store.states(JobState.RUNNING)[:1]:
-            folder = store.folder(job)
+    def _finish(self, parts: JobParts) -> None:
+        for job in parts.store.states(JobState.RUNNING)[:1]:
+            folder = parts.store.folder(job)
             result = f"result{Path(job.source).suffix}"
             (folder / result).write_bytes((folder / job.source).read_bytes())
             (folder / "log").write_text(job.job_id)
             (folder / "preview.jpg").write_bytes(b"a picture")
             report = Finished(job.job_id, replace(REPORT, result=result), "", "")
-            store.finish(report, {}, wall=self.now)
+            parts.attempts.finish(report, {}, wall=self.now)
 
-    def _fail(self, store: JobStore, failure: Failure) -> None:
-        for job in store.states(JobState.RUNNING)[:1]:
-            (store.folder(job) / "log").write_text(job.job_id)
-            store.fail(job.job_id, failure, wall=self.now)
+    def _fail(self, parts: JobParts, failure: Failure) -> None:
+        for job in parts.store.states(JobState.RUNNING)[:1]:
+            (parts.store.folder(job) / "log").write_text(job.job_id)
+            parts.attempts.fail(job.job_id, failure, wall=self.now)
 
-    def _take_a_name(self, store: JobStore) -> None:
+    def _take_a_name(self, parts: JobParts) -> None:
         """Somebody else takes a name that a job was about to give to one of its files."""
-        if not store.instance.is_dir():
+        if not parts.store.instance.is_dir():
             return
-        for folder in claims.job_folders(store.instance):
+        for folder in claims.job_folders(parts.store.instance):
             if not (folder / "job.json").exists():
                 continue
             free = [one for one in load_job(folder).placements if (folder / one.file).exists()]

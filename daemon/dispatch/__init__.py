@@ -1,0 +1,1 @@
+"""Scheduling: admission by memory and space, choice and assignment of films, worker reports."""

@@ -1,0 +1,132 @@
+"""Processing of the workers' reports: each is recorded in its job or as a host problem."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import structlog
+
+from daemon.dispatch.admission import MemoryAdmission
+from daemon.dispatch.worker_control import WorkerControl
+from daemon.jobs.job import JobState
+from daemon.jobs.job_parts import JobParts
+from daemon.jobs.retry import Next
+from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.io_problems import io_problem
+from daemon.storage.names import shown
+from daemon.workers.messages import Failed, Finished, ProgressUpdate, Ready
+from daemon.workers.pool import WorkerPool
+from daemon.workers.process import Report, Supervisor, WorkerBroken
+from erasecore.errors import DeviceBroken
+
+log = structlog.get_logger(__name__)
+
+
+class ReportHandler:
+    """Reads the reports of all workers and processes each of them once."""
+
+    def __init__(
+        self,
+        jobs: JobParts,
+        workers: WorkerPool,
+        memory: MemoryAdmission,
+        control: WorkerControl,
+        problems: HostProblems,
+    ) -> None:
+        self._store = jobs.store
+        self._attempts = jobs.attempts
+        self._workers = workers
+        self._memory = memory
+        self._control = control
+        self._problems = problems
+        self._unprocessed: deque[tuple[Supervisor, Report]] = deque()
+
+    def process_reports(self, *, now: float, wall: float) -> None:
+        """Process what the workers have reported since the last call.
+
+        Args:
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+
+        Raises:
+            OSError: an outcome cannot be saved, e.g. because the disk is full; the report is kept,
+                and the next call tries again.
+        """
+        self._reattach_orphans(now, wall)
+        self._attempts.shorten_logs()
+        self._unprocessed.extend(self._workers.step(now=now))
+        while self._unprocessed:
+            worker, report = self._unprocessed[0]
+            if self._is_ours(report):
+                self._process_report(worker, report, now, wall)
+            self._unprocessed.popleft()
+        self._hand_back_unattended(wall)
+
+    def _is_ours(self, report: Report) -> bool:
+        """Return False for the outcome of a job that another daemon has taken over."""
+        return not isinstance(report, Finished | Failed) or report.job_id in self._store.jobs
+
+    def _hand_back_unattended(self, wall: float) -> None:
+        """Requeue running jobs without a worker: an error came between two parts of one step."""
+        attended = {worker.job_id for worker in self._workers}
+        for job in self._store.states(JobState.RUNNING):
+            if job.job_id not in attended:
+                self._attempts.hand_back(job.job_id, wall=wall)
+
+    def _reattach_orphans(self, now: float, wall: float) -> None:
+        """Hold the orphans that a failed step has left, with backoff while that fails."""
+        if not self._store.has_orphans or self._problems.until_of("strays") > now:
+            return
+        place = self._store.instance
+        with io_problem(self._problems, "strays", place=place, now=now, pauses=False):
+            self._store.reattach_orphans(wall=wall)
+
+    # --- one report -------------------------------------------------------------------------
+
+    def _process_report(self, worker: Supervisor, report: Report, now: float, wall: float) -> None:
+        if isinstance(report, ProgressUpdate):
+            self._on_progress(worker, report, wall)
+        elif isinstance(report, Ready):
+            log.info("worker.ready", worker=worker.slot.number, pid=worker.pid)
+            self._problems.clear(worker.slot.name)
+        elif isinstance(report, WorkerBroken):
+            self._on_worker_broken(worker, report, now)
+        elif isinstance(report, Finished):
+            self._attempts.finish(report, worker.versions, wall=wall)
+            self._problems.clear("film")
+        elif isinstance(report, Failed):
+            self._on_attempt_failed(worker, report, now, wall)
+
+    def _on_progress(self, worker: Supervisor, report: ProgressUpdate, wall: float) -> None:
+        """Save a newly known frame size; hand the film back if there is no memory for it."""
+        pixels = report.progress.pixels if report.progress else 0
+        job = self._store.jobs.get(report.job_id)
+        if job is None or worker.job_id != job.job_id or pixels in (0, job.pixels):
+            return
+        self._attempts.learn_size(job.job_id, pixels)
+        lacking = self._memory.lacking_bytes(pixels, worker)
+        if lacking and self._memory.exceeds_usual(pixels):
+            log.info("memory.lacking", film=shown(job.name), lacking_mb=lacking >> 20)
+            self._control.hand_back(worker, wall=wall)
+
+    def _on_worker_broken(self, worker: Supervisor, report: WorkerBroken, now: float) -> None:
+        """Put a worker that cannot start into backoff; one that was idle is just restarted."""
+        number = worker.slot.number
+        if report.loaded:
+            log.warning("worker.lost", worker=number, sentence=report.sentence)
+            return
+        sentence = f"worker {number} cannot start: {report.sentence}"
+        self._control.back_off(worker, sentence, now=now)
+
+    def _on_attempt_failed(
+        self, worker: Supervisor, report: Failed, now: float, wall: float
+    ) -> None:
+        failure = report.failure
+        decision = self._attempts.fail(report.job_id, failure, wall=wall)
+        if decision.next is not Next.PAUSE:
+            self._problems.clear("film")
+        elif failure.error == DeviceBroken.__name__:
+            # No other worker uses this device, so the others can go on, and take the film.
+            self._control.back_off(worker, f"{worker.slot.name}: {failure.sentence}", now=now)
+        else:
+            self._problems.report("film", failure.sentence, now=now)

@@ -1,0 +1,155 @@
+"""Choice of the next film: by priority, then age, as far as memory and space allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+from ulid import ULID
+
+from daemon.config.schema import Config
+from daemon.dispatch.admission import MemoryAdmission, Shortage, space_shortage
+from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.inbox.settling import Candidate
+from daemon.jobs.job import Job
+from daemon.jobs.job_parts import JobParts
+from daemon.jobs.retry import yields_to_others
+from daemon.runtime.host_problems import HostProblems
+from daemon.storage.names import shown
+from daemon.workers.process import Supervisor
+from erasecore.errors import ClaimRefused
+
+log = structlog.get_logger(__name__)
+
+MAX_OVERTAKING_SECONDS = 600.0
+"""Time during which smaller films may overtake one that waits for memory, in seconds; a guess.
+After that no film begins before it."""
+
+
+class FilmSelection:
+    """Merges the queued jobs and the candidates of the inbox into one order of films.
+
+    A candidate is claimed only when it is the next film and a worker is free for it. Until then it
+    stays in the inbox, where other daemons may claim it.
+    """
+
+    def __init__(
+        self,
+        jobs: JobParts,
+        queue: CandidateQueue,
+        memory: MemoryAdmission,
+        problems: HostProblems,
+        config: Config,
+    ) -> None:
+        self._jobs = jobs
+        self._queue = queue
+        self._memory = memory
+        self._problems = problems
+        self.shortage = ""  # sentence: the memory or space that the next film waits for
+        self._waits_since: dict[str, float] = {}  # job id -> first refused for lack of memory
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Use the space limits of ``config`` from now on."""
+        self._folders = config.folders
+
+    def reset_shortage(self) -> None:
+        """Forget the shortage of the turn before."""
+        self.shortage = ""
+
+    def waiting(self, *, wall: float) -> int:
+        """Return how many films could begin now if there were workers for all of them."""
+        return len(self._jobs.store.due(wall=wall)) + len(self._queue.candidates)
+
+    def next_job(self, worker: Supervisor, *, now: float, wall: float) -> Job | None:
+        """Return the job that goes next, claimed from the inbox if necessary; None if none can.
+
+        Args:
+            worker: idle worker that is to have the film.
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+
+        Raises:
+            OSError: a claim failed half-way, or free space cannot be read.
+        """
+        while (film := self._first_that_fits(worker, now, wall)) is not None:
+            if isinstance(film, Job):
+                self._waits_since.pop(film.job_id, None)
+                return film
+            if not self._has_space(film, now):
+                return None
+            self._claim(film, now, wall)
+        return None
+
+    def fits_new_worker(self, *, now: float, wall: float) -> bool:
+        """Return True if there is a film for one more worker, and memory for it."""
+        return self._first_that_fits(None, now, wall) is not None
+
+    def _in_order(self, wall: float) -> Iterator[Job | Candidate]:
+        """Yield the due jobs and the best candidate, the one that goes first first.
+
+        Priority counts first. At equal priority jobs come before the candidate, except those that
+        have failed before and yield to other films.
+        """
+        candidate = self._queue.best()
+        candidate_priority = self._queue.priority(candidate) if candidate else 0
+        for job in self._jobs.store.due(wall=wall):
+            priority = job.settings.priority
+            yields = candidate_priority == priority and yields_to_others(job, wall=wall)
+            if candidate is not None and (candidate_priority > priority or yields):
+                yield candidate
+                candidate = None
+            yield job
+        if candidate is not None:
+            yield candidate
+
+    def _first_that_fits(
+        self, worker: Supervisor | None, now: float, wall: float
+    ) -> Job | Candidate | None:
+        """Return the first film for which there is memory; None if there is none.
+
+        A smaller film may overtake one that does not fit, for ``MAX_OVERTAKING_SECONDS``.
+        """
+        for film in self._in_order(wall):
+            pixels = film.pixels if isinstance(film, Job) else 0
+            lacking = self._memory.lacking_bytes(pixels, worker)
+            if not lacking:
+                self._problems.clear("memory")
+                return film
+            self._report_shortage("memory", self._memory.shortage(lacking), now)
+            if isinstance(film, Candidate):
+                return None  # the size is unknown, so the films behind it are taken to be as large
+            if now - self._waits_since.setdefault(film.job_id, now) > MAX_OVERTAKING_SECONDS:
+                return None
+        return None
+
+    def _has_space(self, candidate: Candidate, now: float) -> bool:
+        """Return True if there is disk space for the film; if not, report the shortage."""
+        outstanding_bytes = self._jobs.attempts.outstanding_bytes(self._folders.free_factor)
+        shortage = space_shortage(candidate, self._folders, outstanding_bytes)
+        if shortage is not None:
+            self._report_shortage("space", shortage, now)
+            return False
+        self._problems.clear("space")
+        return True
+
+    def _report_shortage(self, subject: str, shortage: Shortage, now: float) -> None:
+        if shortage.passes:
+            self.shortage = shortage.sentence
+        else:
+            self._problems.report(subject, shortage.sentence, now=now)
+
+    def _claim(self, candidate: Candidate, now: float, wall: float) -> None:
+        """Claim a film of the inbox; if that is refused, the other films do not wait for it."""
+        self._queue.take(candidate)
+        job_id = str(ULID()).lower()
+        try:
+            job = self._jobs.claimer.claim(candidate, job_id, now=now, wall=wall)
+        except ClaimRefused as error:
+            log.debug("claim.put_off", film=shown(candidate.name), sentence=str(error))
+            self._queue.refused(candidate, error, now=now)
+            return
+        if job is None:
+            self._queue.request_rescan()
+        else:
+            self._queue.taken(candidate)

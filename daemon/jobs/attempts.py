@@ -1,0 +1,244 @@
+"""Attempts of the held jobs: their start, and how each of their outcomes changes the job.
+
+Starts no process: the caller sends the returned ``Start`` to a worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from daemon.config.film_settings import up_to_date
+from daemon.config.schema import Config
+from daemon.jobs import claims
+from daemon.jobs.companions import companions_in
+from daemon.jobs.job import (
+    CUES_FILE,
+    JOB_FILE,
+    LOG_FILE,
+    MASK_FILE,
+    SETTINGS_FILE,
+    Job,
+    JobState,
+    begun,
+    finished,
+    handed_back,
+    rejected,
+    renewed,
+    requeued,
+    waiting,
+)
+from daemon.jobs.report_files import write_report
+from daemon.jobs.retry import (
+    MIN_DELAY_SECONDS,
+    Decision,
+    Next,
+    decide,
+    given_up,
+    retry_delay,
+)
+from daemon.jobs.store import JobStore
+from daemon.runtime.log_limits import shorten_if_we_may
+from daemon.runtime.logs import job_bound
+from daemon.storage.atomic import status_if_there
+from daemon.storage.failpoints import failpoint
+from daemon.storage.moves import remove_tree
+from daemon.storage.names import shown
+from daemon.workers.messages import Failure, Finished, Start
+from erasecore.errors import Remedy
+
+log = structlog.get_logger(__name__)
+
+
+class AttemptRecorder:
+    """Records in the job store that attempts begin, finish, fail or are handed back."""
+
+    def __init__(self, store: JobStore, config: Config) -> None:
+        self._store = store
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Use the retry limits and the default erase settings of ``config`` from now on."""
+        self._retry = config.retry
+        self._young_seconds = config.inbox.young_seconds
+        self._erase_defaults = config.erase
+
+    def begin(self, job: Job, *, wall: float) -> Start:
+        """Count one more attempt of ``job``; return the message that starts it on a worker."""
+        folder = self._store.folder(job)
+        companions = companions_in(folder, mask=bool(job.settings.mask))
+        settings = up_to_date(job.settings, self._erase_defaults)
+        job = begun(replace(job, settings=settings), now=wall)
+        self._store.save(job)
+        failpoint("attempt.after_begin")
+        attempt = job.attempts[-1].number
+        with job_bound(job.job_id, folder / LOG_FILE):
+            log.info("attempt.started", film=shown(job.name), attempt=attempt)
+        return Start(
+            job_id=job.job_id,
+            attempt=attempt,
+            source=str(folder / job.source),
+            folder=str(folder),
+            shown_as=shown(job.relative.name),
+            log=str(folder / LOG_FILE),
+            settings=job.settings,
+            companions=companions,
+            rungs_down=job.rungs_down,
+        )
+
+    # --- outcomes ---------------------------------------------------------------------------
+
+    def finish(self, outcome: Finished, versions: dict[str, str], *, wall: float) -> None:
+        """Record that an attempt made a verified result, and write its report.
+
+        Args:
+            outcome: the worker's message.
+            versions: libraries and devices of the worker, by name, for the report.
+            wall: seconds since 1970.
+        """
+        job = self._store.jobs[outcome.job_id]
+        folder = self._store.folder(job)
+        if self._renew_if_changed(job, wall=wall):
+            return
+        job = finished(job, outcome.report.result, now=wall)
+        with job_bound(job.job_id, folder / LOG_FILE):
+            report = outcome.report
+            log.info(
+                "attempt.finished",
+                film=shown(job.name),
+                events=len(report.events),
+                untouched=report.untouched,
+                seconds=round(wall - job.attempts[-1].started_at, 1),
+            )
+        write_report(folder, job, outcome, versions)
+        failpoint("attempt.after_report")
+        self._store.save(job)
+        failpoint("attempt.after_outcome")
+
+    def fail(self, job_id: str, failure: Failure, *, wall: float) -> Decision:
+        """Record that an attempt failed; return the decision about the job."""
+        job = self._store.jobs[job_id]
+        if self._renew_if_changed(job, wall=wall):
+            return Decision(Next.REQUEUE)
+        delay_seconds = retry_delay(wall - job.unchanged_since, self._young_seconds)
+        if delay_seconds is None and not _failed_the_same_before(job, failure):
+            delay_seconds = MIN_DELAY_SECONDS  # a disk error, too, makes a film look truncated
+        if failure.unfinished and delay_seconds is not None:
+            return self._wait_for_sender(job, failure, delay_seconds, wall=wall)
+        decision = decide(failure.remedy, job.counted, self._retry)
+        with job_bound(job_id, self._store.folder(job) / LOG_FILE):
+            _log_failure(job, failure, decision)
+        if decision.next is Next.FAIL:
+            job = rejected(job, given_up(failure), now=wall)
+        else:
+            # A pause holds back the whole queue; the job needs no delay of its own on top.
+            pause = decision.next is Next.PAUSE
+            delay = 0.0 if pause else decision.delay_seconds
+            job = requeued(job, failure, now=wall, delay_seconds=delay, counted=not pause)
+        self._store.save(job)
+        failpoint("attempt.after_failure")
+        return decision
+
+    def _wait_for_sender(
+        self, job: Job, failure: Failure, delay_seconds: float, *, wall: float
+    ) -> Decision:
+        """Delay a job whose source looks as if it were still being copied; not counted."""
+        with job_bound(job.job_id, self._store.folder(job) / LOG_FILE):
+            log.info(
+                "job.looks_unfinished",
+                film=shown(job.name),
+                sentence=failure.sentence,
+                delay_seconds=round(delay_seconds, 1),
+            )
+        self._store.save(waiting(job, failure, now=wall, delay_seconds=delay_seconds))
+        failpoint("attempt.after_doubt")
+        return Decision(Next.REQUEUE, delay_seconds)
+
+    def hand_back(self, job_id: str, *, wall: float) -> None:
+        """Requeue a running job whose attempt was interrupted by us; the attempt does not count."""
+        job = handed_back(self._store.jobs[job_id], now=wall)
+        with job_bound(job_id, self._store.folder(job) / LOG_FILE):
+            log.info("attempt.handed_back", film=shown(job.name))
+        self._store.save(job)
+        failpoint("attempt.after_hand_back")
+
+    def _renew_if_changed(self, job: Job, *, wall: float) -> bool:
+        """Return True if the source changed during the attempt; the job is CLAIMED again then.
+
+        The outcome of such an attempt is about a file that no longer exists, so it is discarded.
+        """
+        folder = self._store.folder(job)
+        if claims.untouched(folder, job):
+            return False
+        with job_bound(job.job_id, folder / LOG_FILE):
+            log.info("job.source_changed", film=shown(job.name))
+        remove_products(folder, job)
+        failpoint("attempt.after_products")
+        self._store.save(renewed(job, now=wall))
+        failpoint("attempt.after_renewal")
+        return True
+
+    # --- while attempts run -----------------------------------------------------------------
+
+    def learn_size(self, job_id: str, pixels: int) -> None:
+        """Save the frame size of a film, ``pixels`` = width x height, in its job."""
+        self._store.save(replace(self._store.jobs[job_id], pixels=pixels))
+
+    def outstanding_bytes(self, free_factor: float) -> int:
+        """Return the disk space that running attempts will still use, in bytes.
+
+        Args:
+            free_factor: space that one film needs, as a multiple of its source's size.
+        """
+        return sum(
+            max(0, int(free_factor * job.size_bytes) - _product_bytes(self._store.folder(job), job))
+            for job in self._store.states(JobState.RUNNING)
+        )
+
+    def shorten_logs(self) -> None:
+        """Limit the size of the log files that running attempts append to."""
+        for job in self._store.states(JobState.RUNNING):
+            shorten_if_we_may(self._store.folder(job) / LOG_FILE)
+
+
+def _log_failure(job: Job, failure: Failure, decision: Decision) -> None:
+    if failure.detail:
+        log.debug("attempt.traceback", detail=failure.detail)
+    # ERROR is for our own bugs; the sender, the operator or time can mend the others.
+    write_line = log.error if failure.remedy is Remedy.FIX_CODE else log.warning
+    write_line(
+        "attempt.failed",
+        film=shown(job.name),
+        attempt=job.attempts[-1].number,
+        error=failure.error,
+        remedy=failure.remedy.value,
+        sentence=failure.sentence,
+        next=decision.next.value,
+        delay_seconds=decision.delay_seconds,
+    )
+
+
+def _failed_the_same_before(job: Job, failure: Failure) -> bool:
+    """Return True if the attempt before the current one failed with the same error class."""
+    before = job.attempts[-2].failure if len(job.attempts) > 1 else None
+    return before is not None and before.error == failure.error
+
+
+def _product_bytes(folder: Path, job: Job) -> int:
+    """Return the size in bytes of all files in the job's folder except its source."""
+    found = (status_if_there(path) for path in folder.rglob("*") if path.name != job.source)
+    return sum(status.st_size for status in found if status is not None)
+
+
+def remove_products(folder: Path, job: Job) -> None:
+    """Remove the files that attempts have made of a source that has changed since."""
+    kept = (job.source, JOB_FILE, LOG_FILE, SETTINGS_FILE, CUES_FILE, MASK_FILE)
+    for path in folder.iterdir():
+        if path.name in kept:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            remove_tree(path)
+        else:
+            path.unlink()

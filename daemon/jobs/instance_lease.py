@@ -1,0 +1,70 @@
+"""Our own instance folder below ``work/``: acquired, kept by a heartbeat, released at the end.
+
+The same object watches the heartbeats of the other instances and tells whose lease has expired.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daemon.config.schema import Config
+from daemon.jobs import claims, instances
+from daemon.jobs.instances import Leases
+
+CHECKS_PER_LEASE = 4
+"""Checks of the other instances during one lease; a guess."""
+
+
+class InstanceLease:
+    """Lease on our instance folder; another daemon takes the folder if the heartbeat stops."""
+
+    folder: Path  # our instance folder; unset before the first ``acquire``
+
+    def __init__(self, config: Config) -> None:
+        self._work = config.folders.work
+        self._settings = config.claims
+        self._me = instances.this_process(config.claims.instance)
+        self._leases = Leases(config.claims.lease_seconds)
+        self._renewed_at = self._checked_at = float("-inf")  # monotonic seconds
+
+    def reconfigure(self, config: Config) -> None:
+        """Use the heartbeat and lease times of ``config``; the folder stays where it is."""
+        self._settings = config.claims
+        self._leases.reconfigure(config.claims.lease_seconds)
+
+    def acquire(self, token: str) -> Path:
+        """Create and return a new instance folder; ``token`` makes its name unique."""
+        self.folder = instances.open_instance(self._work, self._me, token)
+        self._renewed_at = self._checked_at = float("-inf")
+        return self.folder
+
+    def renewal_due(self, *, now: float) -> bool:
+        """Return True if the last heartbeat is ``heartbeat_seconds`` old."""
+        return now - self._renewed_at >= self._settings.heartbeat_seconds
+
+    def renew(self, *, now: float) -> bool:
+        """Send a heartbeat; False if another daemon has taken our folder over."""
+        self._renewed_at = now
+        return instances.beat(self.folder)
+
+    def abandoned_if_due(self, *, now: float) -> list[Path]:
+        """Return the abandoned instance folders; an empty list between two checks."""
+        if now - self._checked_at < self._settings.lease_seconds / CHECKS_PER_LEASE:
+            return []
+        self._checked_at = now
+        return instances.abandoned(self._work, self._me, self._leases, now=now)
+
+    def next_due(self) -> float:
+        """Return the monotonic time of the next heartbeat or check, whichever is first."""
+        return min(
+            self._renewed_at + self._settings.heartbeat_seconds,
+            self._checked_at + self._settings.lease_seconds / CHECKS_PER_LEASE,
+        )
+
+    def release(self) -> None:
+        """Remove our instance folder if no job is left in it.
+
+        Raises:
+            OSError: the folder cannot be read; it is left as it is.
+        """
+        claims.release_claim(self.folder)

@@ -1,0 +1,119 @@
+"""Mount check: the folders of the configuration are still the ones that were proved at start-up."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+
+import structlog
+from ulid import ULID
+
+from daemon.config.environment import Environment
+from daemon.config.schema import Config
+from daemon.folders.checks import prove
+from daemon.folders.mount_guard import MountGuard
+from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.systemd import Notifier
+from daemon.runtime.wakeup import Wakeup
+from erasecore.errors import FolderError, FolderGone
+
+log = structlog.get_logger(__name__)
+
+CHECK_SECONDS = 1.0
+"""Time between two mount checks, in seconds; a guess."""
+AWAIT_SECONDS = 20.0
+"""Longest time between two tries at start-up, in seconds; below the watchdog's interval."""
+
+
+class FolderState(StrEnum):
+    """State of the configured folders."""
+
+    PRESENT = "present"  # unchanged since the last check
+    RETURNED = "returned"  # present, but mounted again: watches on them are dead
+    MISSING = "missing"  # at least one is unmounted or another one; none may be touched
+
+
+class FolderWatch:
+    """Checks the mounts at most once a second; missing folders pause the queue."""
+
+    def __init__(self, config: Config, problems: HostProblems) -> None:
+        """Prove every folder and record its mount.
+
+        Raises:
+            FolderError: a folder cannot be used; the text says what to change.
+        """
+        self._guard = MountGuard(config.folders)
+        prove(config.folders, token=str(ULID()))
+        self._guard.record()
+        self._problems = problems
+        self.next_check_at = float("-inf")  # monotonic seconds
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Use ``retry.pause_seconds`` of ``config``; the folders stay as they are."""
+        self._pause_seconds = min(CHECK_SECONDS, config.retry.pause_seconds)
+
+    def check(self, *, now: float) -> FolderState:
+        """Return the state of the folders, checked now or less than a second ago."""
+        if now < self.next_check_at:
+            return FolderState.MISSING if self.missing else FolderState.PRESENT
+        try:
+            unchanged = self._guard.verify()
+        except FolderGone as error:
+            pause_seconds = self._pause_seconds
+            self._problems.report("folders", str(error), now=now, pause_seconds=pause_seconds)
+            self.next_check_at = self._problems.until_of("folders")
+            return FolderState.MISSING
+        self.next_check_at = now + CHECK_SECONDS
+        if self.missing or not unchanged:
+            self._problems.clear("folders")
+            return FolderState.RETURNED
+        return FolderState.PRESENT
+
+    @property
+    def missing(self) -> bool:
+        """True if a folder was missing at the last check."""
+        return "folders" in self._problems
+
+    def invalidate(self) -> None:
+        """Make the next ``check`` look at the mounts, e.g. after an I/O error."""
+        self.next_check_at = float("-inf")
+
+    def verify(self) -> None:
+        """Check at once.
+
+        Raises:
+            FolderGone: a folder is missing.
+        """
+        self._guard.verify()
+
+
+def await_folders(config: Config, environment: Environment) -> bool:
+    """Wait until every folder can be used; return False if asked to stop meanwhile.
+
+    Raises:
+        ConfigError: a folder can never be used.
+    """
+    wake = Wakeup()
+    notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
+    sentence = ""
+    try:
+        with wake.signals():
+            while not wake.stops:
+                try:
+                    MountGuard(config.folders)
+                    prove(config.folders, token=str(ULID()))
+                except FolderError as error:
+                    if sentence != str(error):
+                        sentence = str(error)
+                        log.error("host.trouble", what="folders", sentence=sentence)  # noqa: TRY400
+                    notifier.ready()  # else systemd restarts a daemon that only waits
+                    notifier.status(f"Paused: {sentence}")
+                    notifier.alive(now=time.monotonic())
+                    wake.sleep(min(config.retry.pause_seconds, AWAIT_SECONDS))
+                else:
+                    return True
+    finally:
+        notifier.close()
+        wake.close()
+    return False

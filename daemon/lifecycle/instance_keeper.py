@@ -1,0 +1,94 @@
+"""Keeping our instance folder: heartbeat, takeover of abandoned ones, new start when it is lost."""
+
+from __future__ import annotations
+
+import structlog
+from ulid import ULID
+
+from daemon.config.schema import Config
+from daemon.jobs import claims
+from daemon.jobs.instance_lease import InstanceLease
+from daemon.lifecycle.folder_watch import FolderWatch
+from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
+from erasecore.errors import FolderError
+
+log = structlog.get_logger(__name__)
+
+
+class InstanceKeeper:
+    """Owns the instance folder and its parts; replaces both if another daemon takes it over."""
+
+    def __init__(
+        self, config: Config, shared: SharedParts, folders: FolderWatch, *, preload: bool
+    ) -> None:
+        self._config = config
+        self._shared = shared
+        self._folders = folders
+        self.lease = InstanceLease(config)
+        self.parts = self._acquire(preload=preload)
+
+    def _acquire(self, *, preload: bool) -> InstanceParts:
+        """Create an instance folder of our own, and the parts that belong to it."""
+        instance = self.lease.acquire(str(ULID())[-10:].lower())
+        return InstanceParts.build(instance, self._config, self._shared, preload=preload)
+
+    def reconfigure(self, config: Config) -> None:
+        """Pass a new configuration to the lease and to the parts."""
+        self._config = config
+        self.lease.reconfigure(config)
+        self.parts.reconfigure(config)
+
+    def keep(self, *, now: float, wall: float) -> None:
+        """Send the heartbeat when it is due; take over the jobs of dead daemons.
+
+        Args:
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+
+        Raises:
+            OSError: a folder cannot be read or written; the call may be repeated.
+            FolderGone: the heartbeat failed because the share is gone.
+        """
+        if self.lease.renewal_due(now=now) and not self.lease.renew(now=now):
+            self._start_over()
+        for abandoned in self.lease.abandoned_if_due(now=now):
+            taken = claims.take_over(abandoned, self.lease.folder)
+            log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
+            self.parts.jobs.store.adopt(taken, wall=wall)
+
+    def beat_if_due(self, *, now: float) -> None:
+        """Send the heartbeat from inside a long step; a lost folder is noticed after the step."""
+        if self.lease.renewal_due(now=now):
+            self.lease.renew(now=now)
+            self.parts.jobs.attempts.shorten_logs()
+
+    def recover(self, *, now: float, wall: float) -> None:
+        """Make memory and disk agree again after a failed turn.
+
+        Forgets the jobs that were taken over, kills their workers, and holds orphans; or starts
+        over if the whole folder was taken over. A failure of this is only logged.
+        """
+        try:
+            if self.lease.renew(now=now):
+                store = self.parts.jobs.store
+                self.parts.kill_workers_of(store.forget_lost())
+                store.reattach_orphans(wall=wall)
+            else:
+                self._start_over()
+        except (OSError, FolderError):
+            log.debug("turn.not_recovered", exc_info=True)
+
+    def _start_over(self) -> None:
+        """Give up every job, since another daemon believed us dead and has taken them over."""
+        self._folders.verify()  # an unmounted share looks the same, but loses nothing
+        log.warning("claims.lost", instance=self.lease.folder.name)
+        self.parts.workers.kill()
+        self.parts = self._acquire(preload=False)
+
+    def close(self) -> None:
+        """End the workers and release the folder."""
+        self.parts.workers.dismiss()
+        try:
+            self.lease.release()
+        except (OSError, FolderError):
+            log.debug("service.left_folder", exc_info=True)

@@ -1,0 +1,120 @@
+"""Parts that belong to one instance folder: its jobs, its workers and the dispatch between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.config.schema import Config
+from daemon.dispatch.admission import MemoryAdmission
+from daemon.dispatch.dispatcher import Dispatcher
+from daemon.dispatch.reports import ReportHandler
+from daemon.dispatch.selection import FilmSelection
+from daemon.dispatch.worker_control import WorkerControl
+from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.jobs.history import History
+from daemon.jobs.job import JobState
+from daemon.jobs.job_parts import JobParts
+from daemon.runtime.host_problems import HostProblems
+from daemon.workers.host_resources import HostResources
+from daemon.workers.pool import WorkerPool, slots_for, works_on_gpu
+from daemon.workers.process import WorkerState
+
+BUSY_SLEEP_SECONDS = 1.0
+"""Longest sleep while a worker is busy: a stall has to be noticed. A guess."""
+CLAIMED_SLEEP_SECONDS = 0.5
+"""Longest sleep while a claimed job waits for its sender. A guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """Parts that live as long as the process, and are used by those of each instance folder."""
+
+    queue: CandidateQueue
+    problems: HostProblems
+    history: History
+    host: HostResources
+    worker_command: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceParts:
+    """One value with every part of an instance folder; a new folder gets new parts."""
+
+    jobs: JobParts
+    workers: WorkerPool
+    memory: MemoryAdmission
+    selection: FilmSelection
+    control: WorkerControl
+    reports: ReportHandler
+    dispatcher: Dispatcher
+    shared: SharedParts
+
+    @classmethod
+    def build(
+        cls, instance: Path, config: Config, shared: SharedParts, *, preload: bool
+    ) -> InstanceParts:
+        """Build the parts for the folder ``instance``; no job is held and no process started.
+
+        Args:
+            instance: our instance folder.
+            config: the configuration.
+            shared: parts that outlive the folder.
+            preload: start a worker before there is a film.
+        """
+        jobs = JobParts.build(instance, config, shared.history)
+        workers = WorkerPool(instance, shared.worker_command, preload=preload)
+        memory = MemoryAdmission(jobs.store, workers, config)
+        control = WorkerControl(jobs.attempts, shared.problems, config)
+        selection = FilmSelection(jobs, shared.queue, memory, shared.problems, config)
+        parts = cls(
+            jobs=jobs,
+            workers=workers,
+            memory=memory,
+            selection=selection,
+            control=control,
+            reports=ReportHandler(jobs, workers, memory, control, shared.problems),
+            dispatcher=Dispatcher(jobs.attempts, workers, selection, control, config),
+            shared=shared,
+        )
+        parts._arrange_workers(config)
+        return parts
+
+    def reconfigure(self, config: Config) -> None:
+        """Pass a new configuration to every part, and let every worker be tried again."""
+        for part in (self.jobs, self.memory, self.selection, self.control, self.dispatcher):
+            part.reconfigure(config)
+        self.workers.end_backoff()
+        for worker in self.workers:
+            self.shared.problems.clear(worker.slot.name)
+        self._arrange_workers(config)
+
+    def _arrange_workers(self, config: Config) -> None:
+        """Divide the machine into worker slots as ``config`` says."""
+        slots = slots_for(config.worker, self.shared.host, on_gpu=works_on_gpu(config))
+        self.workers.configure(config.worker, config.host(), slots)
+
+    def kill_workers_of(self, job_ids: set[str]) -> None:
+        """Kill the workers that work on jobs which another daemon has taken over."""
+        for worker in self.workers:
+            if worker.job_id in job_ids:
+                worker.kill()
+
+    def due_times(self, *, now: float, wall: float) -> Iterator[float]:
+        """Yield the monotonic times at which one of the parts has something to do.
+
+        Args:
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
+        if (retry_at := self.shared.problems.until(now=now)) is not None:
+            yield retry_at
+        if (due_in := self.jobs.store.due_in(wall=wall)) is not None:
+            yield now + due_in
+        if (next_try := self.workers.next_try(now=now)) is not None:
+            yield next_try
+        if self.workers.in_state(WorkerState.BUSY, WorkerState.LOADING):
+            yield now + BUSY_SLEEP_SECONDS
+        if self.jobs.store.states(JobState.CLAIMED):
+            yield now + CLAIMED_SLEEP_SECONDS

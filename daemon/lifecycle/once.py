@@ -1,0 +1,38 @@
+"""Rules of the command ``once``: no working hours; an end when all is done, or nothing can be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from daemon.config.schedule import ScheduleSettings
+from daemon.config.schema import Config
+from daemon.jobs.job import JobState
+from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
+
+log = structlog.get_logger(__name__)
+
+
+def without_hours(config: Config) -> Config:
+    """Return ``config`` without working hours, which ``once`` ignores."""
+    return replace(config, schedule=ScheduleSettings())
+
+
+def exit_code_of_once(parts: InstanceParts, shared: SharedParts, *, paused: bool) -> int | None:
+    """Return the exit code of ``once``: 0 or 1 if it is to end now, None if it goes on.
+
+    Args:
+        parts: the parts of our instance folder.
+        shared: the inbox queue and the host problems.
+        paused: the queue waits for the operator, so nothing more can be done.
+    """
+    store, queue = parts.jobs.store, shared.queue
+    idle = not store.jobs and queue.empty()
+    if paused or (idle and (queue.held or store.has_orphans)):
+        log.error("service.stopped", sentence=shared.problems.sentence())
+        return 1
+    if not idle:
+        return None
+    failed = any(job.state is JobState.FAILED for job in parts.jobs.publisher.ended)
+    return 1 if failed else 0

@@ -1,0 +1,113 @@
+"""Small parts of the daemon, each alone, with times that are told."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.config.schema import Config, RetrySettings, load_config
+from daemon.jobs.instance_lease import InstanceLease
+from daemon.jobs.instances import OWNER_FILE
+from daemon.lifecycle.reload import reloaded
+from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.io_problems import io_problem
+from daemon.runtime.wakeup import Wakeup
+from daemon.workers.silence import SilenceWatch
+from erasecore.errors import ConfigError
+
+
+@pytest.fixture
+def wake() -> Iterator[Wakeup]:
+    """A wakeup that is closed after the test."""
+    wake = Wakeup()
+    yield wake
+    wake.close()
+
+
+def test_silence_is_counted_only_while_we_listen() -> None:
+    """A gap between two reads delays the deadline by as much; a message ends the silence."""
+    silence = SilenceWatch()
+    silence.start(100.0)
+    silence.listen(101.0)
+    assert silence.seconds(101.0) == 1.0
+    silence.listen(161.0)  # a minute of our own
+    assert silence.seconds(161.0) == 1.0
+    silence.listen(162.0)
+    assert silence.seconds(162.0) == 2.0
+    silence.heard(162.0)
+    assert silence.seconds(162.5) == 0.5
+
+
+def fail(error: Exception) -> None:
+    """Raise ``error``."""
+    raise error
+
+
+@pytest.mark.errors_logged
+def test_an_error_is_a_problem_until_the_step_succeeds() -> None:
+    """The first pause is the configured one; other errors pass."""
+    problems = HostProblems(RetrySettings(pause_seconds=7.0))
+    with io_problem(problems, "publish", place="done", now=1.0):
+        fail(OSError(errno.ENOSPC, "No space left on device"))
+    assert problems.until_of("publish") == 8.0
+    assert "done" in problems.sentence()
+    with pytest.raises(KeyError), io_problem(problems, "publish", place="done", now=2.0):
+        fail(KeyError())
+    assert "publish" in problems
+    with io_problem(problems, "publish", place="done", now=9.0):
+        pass
+    assert "publish" not in problems
+
+
+def test_requests_are_taken_once(wake: Wakeup) -> None:
+    """A reload that was asked for twice is one; a hint lasts until it is cleared."""
+    with wake.signals():
+        assert not wake.take_reload()
+        for _ in range(2):
+            signal.raise_signal(signal.SIGHUP)
+        assert wake.take_reload()
+        assert not wake.take_reload()
+    wake.note_hint()
+    assert wake.hinted
+    wake.clear_hint()
+    assert not wake.hinted
+
+
+@pytest.mark.errors_logged
+def test_a_wrong_configuration_is_refused() -> None:
+    """The old one stays; of a good one all but the folders is used."""
+
+    def wrong() -> Config:
+        raise ConfigError("worker.count: is 0, must be at least 1, or auto.")
+
+    current = Config()
+    assert reloaded(wrong, current) is None
+    changed = Config(retry=RetrySettings(max_attempts=9))
+    assert reloaded(lambda: changed, current) == changed
+
+
+def test_a_lease_is_renewed_in_time_and_can_be_lost(tmp_path: Path) -> None:
+    """The heartbeat is due at once, then every few seconds; without owner.json it fails."""
+    config = load_config(None, tmp_path)
+    config.folders.work.mkdir()
+    lease = InstanceLease(config)
+    folder = lease.acquire("token")
+    heartbeat_seconds = config.claims.heartbeat_seconds
+    assert lease.renewal_due(now=0.0)
+    assert lease.renew(now=0.0)
+    assert not lease.renewal_due(now=heartbeat_seconds - 0.1)
+    assert lease.renewal_due(now=heartbeat_seconds)
+    assert lease.abandoned_if_due(now=0.0) == []
+    assert lease.next_due() == min(heartbeat_seconds, config.claims.lease_seconds / 4)
+    (folder / OWNER_FILE).unlink()
+    assert not lease.renew(now=heartbeat_seconds)
+    other = lease.acquire("another")
+    assert other != folder
+    assert lease.renewal_due(now=0.0)
+    assert lease.abandoned_if_due(now=0.0) == [folder]
+    lease.release()
+    assert not other.exists()
