@@ -1,1 +1,1 @@
-"""What was drawn over the picture, and how to undo it."""
+"""Ink that was drawn over the picture: its mask, plates behind it, and unblending."""

@@ -1,8 +1,9 @@
-"""Letters that fade in or out: what is behind them, solved for while they are translucent.
+"""Unblending of letters that fade in or out: the background behind them is solved for.
 
 At opacity ``a`` a pixel that is ``full`` once the letters are opaque obeys
-``seen = a * full + (1 - a) * background``. The opacity of a frame is the share of the opaque
-letters' fine structure that it shows; the background's own structure knows nothing of theirs.
+``seen = a * full + (1 - a) * background`` (alpha compositing). The opacity of a frame is the
+projection of its fine structure onto that of the opaque letters; the background's own structure is
+uncorrelated with theirs.
 """
 
 from __future__ import annotations
@@ -17,21 +18,25 @@ from erasecore.model.crop_stacks import CropStack
 from erasecore.model.inpaint_input import Bools, Floats, UnblendedPixels, reduce_mask
 from erasecore.video.color import as_plane
 
-_FULL_FRAMES = 5  # opaque ones next to a fade, whose median is the opaque letters
-_MOST_OPAQUE = 0.75  # above it too little of the background shows
-_COARSE_LINES = 0.5  # of a letter's height: what is coarser is no structure of letters
-_LEAST_PX = 60  # of ink, for its structure to tell anything
-_ERROR_LEVELS = 2.5  # of a solved pixel at no opacity: coding noise, and an opacity that is off
+_FULL_FRAMES = 5  # opaque frames next to a fade, whose median is the opaque letters; guess
+_MAX_OPACITY = 0.75  # 0 to 1; above it too little of the background shows; guess
+_COARSE_LINES = 0.5  # letter heights; coarser structure is not the letters'; guess
+_MIN_INK_PX = 60  # pixels of ink that the opacity needs; guess
+_ERROR_LEVELS = 2.5  # levels; error at opacity 0, of coding noise and a wrong opacity; guess
 
 
 def see_through(crop: CropStack, inks: Iterable[Ink]) -> dict[int, UnblendedPixels]:
-    """The background behind fading letters, by the cutout's own frame numbers.
+    """Return the background behind fading letters, by frame number within the crop.
 
-    Letters on a plate are left out: what fades there is both.
+    Letters on a plate are left out, since both fade there.
+
+    Args:
+        crop: the pixels; not modified.
+        inks: the ink of the events in sight.
     """
     seen: dict[int, UnblendedPixels] = {}
     for ink in inks:
-        if ink.plate is not None or int(ink.mask.sum()) < _LEAST_PX:
+        if ink.plate is not None or int(ink.mask.sum()) < _MIN_INK_PX:
             continue
         for number, opacity, full in _translucent(crop, ink):
             seen[number] = _solve(crop, number, ink.mask, full, opacity, seen.get(number))
@@ -39,7 +44,7 @@ def see_through(crop: CropStack, inks: Iterable[Ink]) -> dict[int, UnblendedPixe
 
 
 def _translucent(crop: CropStack, ink: Ink) -> Iterator[tuple[int, float, tuple[Floats, ...]]]:
-    """The frames in which the letters are translucent, how opaque, and what they are when full."""
+    """Yield frame number within the crop, opacity, and opaque planes of each translucent frame."""
     event = ink.event
     opaque = range(max(event.full_start, crop.start), min(event.full_stop, crop.stop))
     for fade, nearest in (
@@ -52,13 +57,13 @@ def _translucent(crop: CropStack, ink: Ink) -> Iterator[tuple[int, float, tuple[
         full = _median(crop, nearest)
         structure = _Structure(full[0] / np.float32(crop.layout.scale), ink)
         for frame in frames:
-            opacity = structure.share_in(crop.luma(frame))
-            if opacity < _MOST_OPAQUE:
+            opacity = structure.opacity_in(crop.luma(frame))
+            if opacity < _MAX_OPACITY:
                 yield frame - crop.start, max(0.0, opacity), full
 
 
 class _Structure:
-    """The fine structure of opaque letters, and how much of it a frame shows."""
+    """Fine structure (luma minus its box blur) of opaque letters, to measure opacity with."""
 
     def __init__(self, full: Floats, ink: Ink) -> None:
         rows, columns = np.nonzero(ink.mask)
@@ -68,21 +73,22 @@ class _Structure:
             max(0, columns.min() - side) : columns.max() + side + 1,
         ]
         self._mask = ink.mask[self._view]
-        self._fine = self._of(full)
+        self._fine = self._high_pass(full)
         self._power = max(1e-6, float(self._fine @ self._fine))
 
-    def share_in(self, luma: Floats) -> float:
-        """The opacity of the letters in ``luma``: 1 as opaque as ever, 0 not there."""
-        return float(self._of(luma) @ self._fine) / self._power
+    def opacity_in(self, luma: Floats) -> float:
+        """Opacity of the letters in ``luma``: 1 is fully opaque, 0 absent; noise goes beyond."""
+        return float(self._high_pass(luma) @ self._fine) / self._power
 
-    def _of(self, luma: Floats) -> Floats:
+    def _high_pass(self, luma: Floats) -> Floats:
+        """Fine structure of the ink's pixels: float32 ``(N,)``, in levels."""
         part = np.ascontiguousarray(luma[self._view])
         fine = part - cv2.blur(part, (self._side, self._side), borderType=cv2.BORDER_REPLICATE)
         return np.asarray(fine[self._mask], np.float32)
 
 
 def _median(crop: CropStack, frames: range) -> tuple[Floats, ...]:
-    """Each plane's median over film frames ``frames``, in the planes' own levels."""
+    """Median of each plane over film frames ``frames``, in the planes' own levels."""
     numbers = [frame - crop.start for frame in frames]
     return tuple(np.median(stack[numbers], axis=0).astype(np.float32) for stack in crop.planes)
 
@@ -95,7 +101,7 @@ def _solve(
     opacity: float,
     known: UnblendedPixels | None,
 ) -> UnblendedPixels:
-    """The background behind ``mask`` in one frame, put beside what is ``known`` of it already."""
+    """Background behind ``mask`` in one frame, merged with what is ``known`` of other lines."""
     planes = tuple(stack[number].copy() for stack in crop.planes) if known is None else known.planes
     for index, (plane, stack, ink) in enumerate(zip(planes, crop.planes, full, strict=True)):
         where = reduce_mask(mask, crop.layout) if index else mask

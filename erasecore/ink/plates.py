@@ -1,8 +1,9 @@
-"""Translucent plates: the flat rectangle some subtitles are drawn on, and how it is undone.
+"""Translucent plates (opaque boxes in ASS): flat rectangles behind text, and their unblending.
 
 Under a plate of colour ``ink`` and opacity ``alpha`` every plane obeys
 ``seen = scale * background + offset`` with ``scale = 1 - alpha`` and ``offset = alpha * ink``,
-so the background is solved for instead of invented.
+so the background is solved for instead of invented. While a plate fades each frame has an opacity
+of its own, measured against the frame without it, which is aligned to the camera's motion first.
 """
 
 from __future__ import annotations
@@ -13,14 +14,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.ink.statistics import Transition
+from erasecore.ink.transitions import Transition, aligned
+from erasecore.model.boxes import inside
+from erasecore.model.crop_stacks import CropStack
+from erasecore.model.events import Event
 from erasecore.video.color import Box, Plane, PlaneLayout, Stack, as_plane
 
 EDGE_PX = 2
-"""On both sides of a plate's border: where it is neither full nor absent."""
+"""Pixels on both sides of a plate's border on which it is neither full nor absent."""
 
-_OPAQUE_SCALE = 0.15
-_SMOOTH_PX, _MOST_LEVELS = 9, 40.0  # for telling where another line's plate lies over this one
+_OPAQUE_SCALE = 0.15  # 0 to 1; with less of the background showing, a plate is opaque; guess
+_OVERLAP_WINDOW_PX = 9  # pixels; window in which "one plate" and "two" are compared; guess
+_MAX_ERROR_LEVELS = 40.0  # levels; cap on one pixel's error in it; guess
+_SAME_SCALE = 0.08  # 0 to 1; scales of two borders of one plate differ by no more; guess
+_SAME_OFFSET_LEVELS = 8.0  # levels; their offsets differ by no more; guess
+_MIN_OPACITY_PX = 200  # pixels plainly changed by the plate that an opacity needs; guess
+_MAX_RESIDUAL_LEVELS = 20.0  # levels; cap on what one pixel's change leaves unexplained; guess
+_MAX_RESIDUAL_SHARE = 0.6  # of the plate's whole change; with more, the opacity is refused; guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +38,10 @@ class Plate:
     """A translucent rectangle.
 
     Attributes:
-        scale: how much of the background shows, between 0 and 1.
-        offsets: what each plane gets added, in 8-bit levels.
-        box: where it lies in the cutout.
-        adds_up: where it meets another line's plate, both darken the picture.
+        scale: share of the background that shows, 0 to 1; one minus the opacity.
+        offsets: levels added to each plane, 8-bit.
+        box: its place in the crop: left, top, right, bottom in pixels.
+        adds_up: True if both plates darken the picture where it overlaps another line's.
     """
 
     scale: float
@@ -41,11 +51,18 @@ class Plate:
 
     @property
     def opaque(self) -> bool:
-        """Too little shows through for the background to be solved for."""
+        """True if too little shows through for the background to be solved for."""
         return self.scale <= _OPAQUE_SCALE
 
     def hidden(self, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Where the background is not to be had: its border, or all of an opaque one."""
+        """Pixels that can not be unblended: its border, or all of an opaque plate.
+
+        Args:
+            size: height and width of the crop.
+
+        Returns:
+            bool ``(H, W)``.
+        """
         left, top, right, bottom = self.box
         hidden = np.zeros(size, bool)
         grow = EDGE_PX
@@ -55,40 +72,46 @@ class Plate:
         return hidden
 
     def fainter(self, share: float) -> Plate:
-        """The same with ``share`` of its opacity, 0 to 1."""
+        """Return the plate with ``share`` of its opacity, 0 to 1."""
         if share >= 1:
             return self
         scale = 1 - share * (1 - self.scale)
         return replace(self, scale=scale, offsets=tuple(share * add for add in self.offsets))
 
-    def take_away(self, change: Transition) -> Transition:
-        """``change`` as it would be if only the letters had been drawn."""
+    def take_away(self, transition: Transition) -> Transition:
+        """Return the pair as if only the letters had been drawn: ``with_ink`` is unblended."""
         left, top, right, bottom = self.box
-        without = change.without[:, top:bottom, left:right]
-        with_ink = change.with_ink.copy()
+        without = transition.without[:, top:bottom, left:right]
+        with_ink = transition.with_ink.copy()
         window = with_ink[:, top:bottom, left:right]
         offsets = np.array(self.offsets, np.float32)[:, None, None]
         once = (window - offsets) / np.float32(self.scale)
         window[:] = once
         if self.adds_up:
             twice = (once - offsets) / np.float32(self.scale)
-            size = (_SMOOTH_PX, _SMOOTH_PX)
+            size = (_OVERLAP_WINDOW_PX, _OVERLAP_WINDOW_PX)
             errors = [
-                cv2.blur(np.minimum(np.abs(guess[0] - without[0]), _MOST_LEVELS), size)
+                cv2.blur(np.minimum(np.abs(guess[0] - without[0]), _MAX_ERROR_LEVELS), size)
                 for guess in (once, twice)
             ]
             window[:] = np.where(errors[1] < errors[0], twice, once)
-        return Transition(change.without, with_ink)
+        return Transition(transition.without, with_ink)
 
     def undo(self, plane: Plane, index: int, layout: PlaneLayout) -> Plane:
-        """``plane`` number ``index`` with the plate's arithmetic undone everywhere in it."""
+        """Return samples of plane number ``index`` with the plate unblended in all of them.
+
+        Args:
+            plane: samples in the plane's own levels, any shape.
+            index: 0 for luma.
+            layout: of the film's planes.
+        """
         values = np.arange(layout.peak + 1, dtype=np.float32)
         offset = self.offsets[index] * layout.scale
         return as_plane((values - offset) / self.scale, layout)[plane]
 
 
 def share_style(plates: list[Plate]) -> Plate | None:
-    """One opacity and colour for all plates of a clip: their medians."""
+    """Return a plate with the median opacity and colour of a clip's plates, if there are any."""
     if not plates:
         return None
     scale = float(np.median([plate.scale for plate in plates]))
@@ -98,12 +121,33 @@ def share_style(plates: list[Plate]) -> Plate | None:
     )
 
 
+def same_style(one: Plate, other: Plate) -> bool:
+    """Return True if two plates differ little in opacity and colour."""
+    apart = [abs(a - b) for a, b in zip(one.offsets, other.offsets, strict=True)]
+    return abs(one.scale - other.scale) <= _SAME_SCALE and max(apart) <= _SAME_OFFSET_LEVELS
+
+
+def mean_style(one: Plate, other: Plate) -> Plate:
+    """Return the plate ``one`` with the mean opacity and colour of both."""
+    offsets = tuple((a + b) / 2 for a, b in zip(one.offsets, other.offsets, strict=True))
+    return replace(one, scale=(one.scale + other.scale) / 2, offsets=offsets)
+
+
 def undo_plates(
     stacks: tuple[Stack, ...], frame: int, plates: list[Plate], layout: PlaneLayout
 ) -> NDArray[np.bool_]:
-    """Undo ``plates`` in one frame of ``stacks``, in place; gives where, bool ``(H, W)``.
+    """Unblend ``plates`` in one frame of ``stacks``, in place.
 
-    Where two lines' plates overlap, the place is undone once, or twice if both darkened it.
+    An overlap of two lines' plates is undone once, or twice if any plate `adds_up`.
+
+    Args:
+        stacks: the planes, ``(T, H, W)`` each, native depth; changed in place.
+        frame: index into them.
+        plates: translucent plates at the opacity that the frame shows.
+        layout: of the planes.
+
+    Returns:
+        bool ``(H, W)``; luma pixels that were changed.
     """
     height, width = stacks[0].shape[1:]
     done = np.zeros((height, width), bool)
@@ -121,3 +165,60 @@ def undo_plates(
             window[here] = plate.undo(window[here], index, layout)
         done[top:bottom, left:right] = True
     return done
+
+
+def opacities(
+    crop: CropStack,
+    event: Event,
+    plate: Plate,
+    clear: NDArray[np.bool_],
+    around: NDArray[np.bool_],
+) -> dict[int, float]:
+    """Return the plate's opacity, as a share of its full one, on each frame on which it fades.
+
+    Linear over the fade where it can not be measured.
+
+    Args:
+        crop: the pixels.
+        event: the subtitle; the frames of it outside ``full_start`` to ``full_stop`` are measured.
+        plate: at its full opacity.
+        clear: bool ``(H, W)``; pixels without letters.
+        around: bool ``(H, W)``; pixels without any text.
+
+    Returns:
+        Shares, 0 to 1, by film frame.
+    """
+    here = clear & inside(plate.box, clear.shape)
+    found: dict[int, float] = {}
+    for frames, outside in (
+        (range(event.start, event.full_start), event.start - 1),
+        (range(event.stop - 1, event.full_stop - 1, -1), event.stop),
+    ):
+        for order, frame in enumerate(frames, start=1):
+            if not crop.start <= frame < crop.stop:
+                continue
+            linear = order / (len(frames) + 1)
+            measured = None
+            if crop.start <= outside < crop.stop:
+                transition = Transition(crop.levels(outside), crop.levels(frame))
+                measured = _opacity(aligned(transition, around), plate, here)
+            found[frame] = linear if measured is None else measured
+    return found
+
+
+def _opacity(transition: Transition, plate: Plate, here: NDArray[np.bool_]) -> float | None:
+    """Median share of the plate's change that the pair shows, 0 to 1; ``None`` if it does not fit.
+
+    Measured on the luma of the pixels ``here`` that the full plate changes by more than 4 levels.
+    """
+    without, with_ink = transition.without[0][here], transition.with_ink[0][here]
+    full = plate.scale * without + plate.offsets[0] - without
+    seen = with_ink - without
+    strong = np.abs(full) > 4
+    if strong.sum() < _MIN_OPACITY_PX:
+        return None
+    ratio = float(np.median(seen[strong] / full[strong]))
+    left = float(np.minimum(np.abs(seen - ratio * full), _MAX_RESIDUAL_LEVELS).sum())
+    if left > _MAX_RESIDUAL_SHARE * float(np.minimum(np.abs(full), _MAX_RESIDUAL_LEVELS).sum()):
+        return None
+    return float(np.clip(ratio, 0, 1))

@@ -1,8 +1,8 @@
-"""Stroke masks: fill, outline, shadow and coding halo of a subtitle, as tight as can be told.
+"""Ink of one event: a tight stroke mask, and the plate behind the letters.
 
-Letters are strokes that are brighter (or darker, or of another colour) than their surroundings in
-nearly every sampled frame of the event. They are grown by what was drawn around them, as far as the
-moments tell at which the text comes and goes, and trimmed of what is plainly picture.
+The letters (strokes that stand out in nearly every sampled frame) are grown by outline, shadow and
+coding halo, as measured at the transitions at which the text comes and goes, and trimmed of what is
+picture; see `stroke_mask`.
 """
 
 from __future__ import annotations
@@ -13,35 +13,38 @@ from functools import partial
 import cv2
 import numpy as np
 
-from erasecore.ink.glyph_seed import find_letters
-from erasecore.ink.line_plates import LineContext, search_plate
-from erasecore.ink.mask_growth import grow_mask
-from erasecore.ink.mask_refine import trim_mask
-from erasecore.ink.plate_opacity import opacities
-from erasecore.ink.plates import Plate
-from erasecore.ink.statistics import InkStatistics, Transition
-from erasecore.ink.transitions import find_transitions, meets
+from erasecore.ink.plate_search import LineContext, search_plate
+from erasecore.ink.plates import Plate, opacities
+from erasecore.ink.stroke_mask import (
+    DEFAULT_GROWTH,
+    MaskGrowthTuning,
+    find_letters,
+    grow_mask,
+    trim_mask,
+)
+from erasecore.ink.transitions import InkStatistics, Transition, find_transitions, meets
 from erasecore.model.boxes import bounds, inside
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
 from erasecore.model.inpaint_input import Bools, Floats
 from erasecore.video.color import Box
 
-_TRIM_SAMPLES = 40  # frames of an event over which a border pixel is seen to live
-_SAMPLES = 9  # frames of an event that are looked at
-_SETTLE_FRAMES = 2  # of a fade's seeming end, on which the text may still be a little faint
-_END_AIR = 0.4  # letter heights before and behind a detected box that may hold letters
+_SPREAD_SAMPLES = 40  # frames of an event over which a pixel's temporal spread is taken; guess
+_LETTER_SAMPLES = 9  # frames of an event in which letters are searched; guess
+_SETTLE_FRAMES = 2  # frames next to a fade on which the text may still be a little faint; guess
+_ALONG_MARGIN_LINES = 0.4  # letter heights before and behind a detected box; guess
+_ACROSS_MARGIN_LINES = 0.12  # letter heights above and below it; guess
 
 
 @dataclass(frozen=True, slots=True)
 class Ink:
-    """What one event drew over the picture, in a cutout's coordinates.
+    """Ink that one event drew over the picture, in a crop's coordinates.
 
     Attributes:
-        event: when and where.
+        event: the subtitle: its span of frames and its box.
         mask: bool ``(H, W)``; pixels of which nothing of the background is left.
         plate: the translucent rectangle behind them, if there is one.
-        fading: how much of the plate's opacity a frame shows, where it is not all; by film frame.
+        fading: share of the plate's opacity, 0 to 1, on the frames where it fades; by film frame.
     """
 
     event: Event
@@ -50,7 +53,7 @@ class Ink:
     fading: dict[int, float] = field(default_factory=dict)
 
     def plate_at(self, frame: int) -> Plate | None:
-        """The plate as film frame ``frame`` shows it."""
+        """Plate at the opacity it has on film frame ``frame``; ``None`` where there is none."""
         if self.plate is None or not self.event.shows_at(frame):
             return None
         return self.plate.fainter(self.fading.get(frame, 1.0))
@@ -63,43 +66,41 @@ def find_ink(
     *,
     style: Plate | None = None,
     cuts: tuple[int, ...] = (),
+    growth: MaskGrowthTuning = DEFAULT_GROWTH,
 ) -> Ink:
-    """The ink of ``event``, estimated over its whole time.
+    """Return the ink of ``event``, estimated over its whole time.
 
     Args:
         crop: pixels of the event and, where the film has them, a frame before and after.
         event: the subtitle.
-        others: the other events of the film that may reach into the cutout.
-        style: the plate that the clip's other subtitles have.
-        cuts: of the film; frames on both sides of one are not compared.
+        others: the other events of the film that may reach into the crop.
+        style: a plate with the opacity and colour of the clip's other subtitles.
+        cuts: first frames of the film's shots; frames on both sides of one are not compared.
+        growth: thresholds of mask growth.
     """
     left, top, right, bottom = region_of(event, crop)
     view = np.s_[top:bottom, left:right]
     text_box = _text_box(event, crop, left, top)
-    letters = find_letters(_samples(crop, event, view), text_box, event.text_height_px)
+    letters = find_letters(_letter_samples(crop, event, view), text_box, event.text_height_px)
     mask = np.zeros(crop.size, bool)
     if not letters.any():
         return Ink(event, mask, None)
     distance = _distance(letters)
     around = ~_text_zone(crop, event, others)
-    far = _everywhere(distance, view, crop)
-    ground = LineContext(_detected_box(event, crop), far, _is_stacked(event, others))
-    moments_of = partial(find_transitions, crop, others=others, around=around, cuts=cuts)
-    everything, quiet = moments_of(event)
-    settled = quiet if (full := _settled(event)) == event else moments_of(full)[1]
-    plate = search_plate(crop, event, settled, ground, style)
-    transitions, quiet = (
-        [_of_letters(change, plate).cropped(view) for change in changes]
-        for changes in (everything, quiet)
-    )
+    context = _line_context(crop, event, others, distance=distance, view=view)
+    transitions_of = partial(find_transitions, crop, others=others, around=around, cuts=cuts)
+    everything, quiet = transitions_of(event)
+    settled = quiet if (full := _settled(event)) == event else transitions_of(full)[1]
+    plate = search_plate(crop, event, settled, context, style)
+    everything, quiet = (_of_letters(pairs, plate, view) for pairs in (everything, quiet))
     stats = InkStatistics(_luma_samples(crop, event, view), quiet, around[view])
-    wide = grow_mask(distance, quiet or transitions, stats, _line_px(letters, event))
+    wide = grow_mask(distance, quiet or everything, stats, _line_px(letters, event), tuning=growth)
     mask[view] = trim_mask(wide, letters, stats)
-    return _on_plate(Ink(event, mask, plate), crop, around)
+    return _with_plate_mask(Ink(event, mask, plate), crop, around)
 
 
-def _on_plate(ink: Ink, crop: CropStack, around: Bools) -> Ink:
-    """``ink`` with what its plate does over time; an opaque one is all mask, and no plate."""
+def _with_plate_mask(ink: Ink, crop: CropStack, around: Bools) -> Ink:
+    """Return ``ink`` with its plate's fade; an opaque plate becomes part of the mask instead."""
     if ink.plate is None:
         return ink
     mask = ink.mask | ink.plate.hidden(crop.size)
@@ -108,27 +109,37 @@ def _on_plate(ink: Ink, crop: CropStack, around: Bools) -> Ink:
     return replace(ink, mask=mask, fading=opacities(crop, ink.event, ink.plate, ~mask, around))
 
 
-def _everywhere(distance: Floats, view: tuple[slice, slice], crop: CropStack) -> Floats:
-    """The distance to the letters in all of the cutout; infinite out of ``view``."""
-    far = np.full(crop.size, np.inf, np.float32)
-    far[view] = distance
-    return far
+def _line_context(
+    crop: CropStack,
+    event: Event,
+    others: tuple[Event, ...],
+    *,
+    distance: Floats,
+    view: tuple[slice, slice],
+) -> LineContext:
+    """Return the line's place in the crop; letter distances are infinite out of ``view``."""
+    whole = np.full(crop.size, np.inf, np.float32)
+    whole[view] = distance
+    return LineContext(_detected_box(event, crop), whole, _is_stacked(event, others))
 
 
 def _distance(letters: Bools) -> Floats:
-    """How far each pixel is from the nearest letter."""
+    """Distance of each pixel to the nearest letter: float32 ``(H, W)``, in pixels."""
     apart = cv2.distanceTransform((~letters).astype(np.uint8), cv2.DIST_L2, 5)
     return np.asarray(apart, np.float32)
 
 
 def _line_px(letters: Bools, event: Event) -> float:
-    """The letters' height, as far as it agrees with the event's."""
+    """Height of the letters' bounding box, clipped to half to all of the event's text height."""
     _, top, _, bottom = bounds(letters)
     return float(np.clip(bottom - top, 0.5 * event.text_height_px, event.text_height_px))
 
 
 def region_of(event: Event, crop: CropStack) -> Box:
-    """Where an event's ink may lie in the cutout: its box and almost a line around it."""
+    """Rectangle of the crop in which an event's ink may lie: its box and almost a line around it.
+
+    Left and top lie on whole colour samples.
+    """
     pad = event.reach_px
     x, y = 1 << crop.layout.shift_x, 1 << crop.layout.shift_y
     height, width = crop.size
@@ -140,25 +151,26 @@ def region_of(event: Event, crop: CropStack) -> Box:
 
 
 def _text_box(event: Event, crop: CropStack, left: int, top: int) -> Box:
-    """The detected box with a little air, in the region's coordinates.
+    """Detected box with a margin, relative to (``left``, ``top``) in the crop.
 
-    There is more of it along the line: a full stop behind a spaced last word is easily overlooked.
+    The margin is wider along the line: detectors miss a full stop behind a spaced last word.
     """
     line = event.text_height_px
     x0, y0, x1, y1 = event.box_xyxy
     dx, dy = crop.box[0] + left, crop.box[1] + top
     upright = y1 - y0 > 1.5 * (x1 - x0)
-    air_x, air_y = (0.12, _END_AIR) if upright else (_END_AIR, 0.12)
+    along, across = _ALONG_MARGIN_LINES, _ACROSS_MARGIN_LINES
+    margin_x, margin_y = (across, along) if upright else (along, across)
     return (
-        max(0, int(x0 - dx - air_x * line)),
-        max(0, int(y0 - dy - air_y * line)),
-        int(x1 - dx + air_x * line),
-        int(y1 - dy + air_y * line),
+        max(0, int(x0 - dx - margin_x * line)),
+        max(0, int(y0 - dy - margin_y * line)),
+        int(x1 - dx + margin_x * line),
+        int(y1 - dy + margin_y * line),
     )
 
 
 def _text_zone(crop: CropStack, event: Event, others: tuple[Event, ...]) -> Bools:
-    """Where any text is during ``event`` or a frame off: bool of the cutout's size."""
+    """Pixels of any text that is shown during ``event`` or a frame off: bool of the crop's size."""
     zone = np.zeros(crop.size, bool)
     for each in (event, *others):
         if each.start <= event.stop and each.stop >= event.start:
@@ -167,13 +179,13 @@ def _text_zone(crop: CropStack, event: Event, others: tuple[Event, ...]) -> Bool
 
 
 def _is_stacked(event: Event, others: tuple[Event, ...]) -> bool:
-    """Whether another line is shown beside ``event`` at the same time."""
+    """Return True if another line is shown near ``event`` in the middle of its time."""
     middle = (event.start + event.stop) // 2
     return any(meets(other, event, middle) for other in others if other != event)
 
 
 def _settled(event: Event) -> Event:
-    """``event`` without the ends of its full time, where it fades: they may be a little faint."""
+    """Return ``event`` with its opaque time cut by two frames at each end that fades."""
     lead = min(_SETTLE_FRAMES, (event.full_stop - event.full_start) // 3)
     return replace(
         event,
@@ -182,30 +194,36 @@ def _settled(event: Event) -> Event:
     )
 
 
-def _of_letters(change: Transition, plate: Plate | None) -> Transition:
-    return change if plate is None or plate.opaque else plate.take_away(change)
+def _of_letters(
+    pairs: list[Transition], plate: Plate | None, view: tuple[slice, slice]
+) -> list[Transition]:
+    """Return the pairs cropped to ``view``, a translucent plate unblended: letters remain."""
+    if plate is not None and not plate.opaque:
+        pairs = [plate.take_away(pair) for pair in pairs]
+    return [pair.cropped(view) for pair in pairs]
 
 
 def _detected_box(event: Event, crop: CropStack) -> Box:
-    """The detected box in the cutout's coordinates."""
+    """Detected box in the crop's coordinates, rounded to pixels."""
     left, top, right, bottom = (round(side) for side in event.box_xyxy)
     dx, dy = crop.box[:2]
     return left - dx, top - dy, right - dx, bottom - dy
 
 
-def _samples(crop: CropStack, event: Event, view: tuple[slice, slice]) -> Floats:
-    """Frames spread over the event while it is opaque: ``(N, P, H, W)`` of the region."""
-    frames = _opaque_frames(crop, event, _SAMPLES)
+def _letter_samples(crop: CropStack, event: Event, view: tuple[slice, slice]) -> Floats:
+    """Frames spread over the event's opaque time: ``(N, P, H, W)`` of the region, in levels."""
+    frames = _opaque_frames(crop, event, _LETTER_SAMPLES)
     return np.stack([crop.levels(frame)[:, view[0], view[1]] for frame in frames])
 
 
 def _luma_samples(crop: CropStack, event: Event, view: tuple[slice, slice]) -> Floats:
-    """The luma of more of such frames: ``(N, H, W)`` of the region."""
-    frames = _opaque_frames(crop, event, _TRIM_SAMPLES)
+    """Luma of more of such frames: ``(N, H, W)`` of the region, in levels."""
+    frames = _opaque_frames(crop, event, _SPREAD_SAMPLES)
     return np.stack([crop.luma(frame)[view] for frame in frames])
 
 
 def _opaque_frames(crop: CropStack, event: Event, most: int) -> list[int]:
+    """At most ``most`` film frames, evenly spread over the event's opaque time in the crop."""
     start = max(crop.start, min(event.full_start, event.full_stop - 1))
     stop = min(crop.stop, max(event.full_start + 1, event.full_stop))
     return [int(frame) for frame in np.unique(np.linspace(start, stop - 1, most).astype(int))]

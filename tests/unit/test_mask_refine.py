@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.ink.mask_growth import grow_mask
-from erasecore.ink.mask_refine import trim_mask
-from erasecore.ink.statistics import InkStatistics, Transition
+from erasecore.ink.stroke_mask import grow_mask, trim_mask
+from erasecore.ink.transitions import InkStatistics, Transition
 
 SIZE = (60, 200)
 LETTERS = np.zeros(SIZE, bool)

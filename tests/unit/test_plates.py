@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from erasecore.ink.plate_search import find_plate
 from erasecore.ink.plates import Plate, share_style, undo_plates
-from erasecore.ink.statistics import Transition
+from erasecore.ink.transitions import Transition
 from erasecore.video.color import Box, PlaneLayout, as_plane
 
 LAYOUTS = (

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.ink.line_plates import LineContext, search_plate
-from erasecore.ink.plate_opacity import opacities
-from erasecore.ink.plates import Plate, undo_plates
-from erasecore.ink.statistics import Transition
-from erasecore.ink.transitions import aligned
+from erasecore.ink.plate_search import LineContext, search_plate
+from erasecore.ink.plates import Plate, opacities, undo_plates
+from erasecore.ink.transitions import Transition, aligned
 from erasecore.model.boxes import inside
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
