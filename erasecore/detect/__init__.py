@@ -1,1 +1,1 @@
-"""Where and when text is drawn over the picture."""
+"""Detection of text that is drawn over the picture: its place and its frames."""

@@ -1,4 +1,4 @@
-"""Text boxes in one picture: the protocol, and RapidOCR's PP-OCR detector behind it."""
+"""Text detection in one picture: the protocol, and RapidOCR's PP-OCR detector (a DB network)."""
 
 from __future__ import annotations
 
@@ -13,33 +13,40 @@ import onnxruntime
 from numpy.typing import NDArray
 
 Bgr: TypeAlias = NDArray[np.uint8]
-"""A picture as OpenCV has it: ``(H, W, 3)``, blue first."""
+"""A picture as OpenCV stores it: uint8 ``(H, W, 3)``, blue first."""
 
 LETTERS_SHARE = 0.7
-"""What letters take of a box's height: the detector leaves air around them."""
+"""Share of a box's height that letters take, as the detector leaves a margin; guess."""
 
 _MODEL = "PP-OCRv6_det_small.onnx"
-_MULTIPLE = 32  # the network halves its picture five times
-_INK_LEVEL = 0.3  # a pixel of the network's map above it is text
-_SCORE_LEVEL = 0.45  # a box whose mean is above it is a text box
-_GROWTH = 1.6  # the network is taught shrunken boxes; area * growth / perimeter undoes it
-_MIN_SIDE_PX = 3.0
+_MULTIPLE = 32  # pixels; the network halves its picture five times
+_TEXT_PROBABILITY = 0.3  # 0 to 1; a pixel of the network's map above it is text (PP-OCR's default)
+_MIN_SCORE = 0.45  # 0 to 1; mean probability of a text box, at least; guess
+_UNCLIP_RATIO = 1.6  # the network learns shrunken boxes; area * ratio / perimeter grows them back
+_MIN_SIDE_PX = 3.0  # pixels of the network's map; least shorter side (PP-OCR's default)
+_STUMP_RATIO = 2.5  # of long to short side; a box that is less long has no direction; guess
 
 
 @dataclass(frozen=True, slots=True)
 class TextBox:
-    """One detection in one picture: its upright hull in pixels, how sure, how tilted."""
+    """One detection in one picture.
+
+    Attributes:
+        box_xyxy: axis-aligned bounding box: left, top, right, bottom in pixels.
+        score: mean probability of its pixels, 0 to 1.
+        tilt_degrees: of its long side against the nearer axis, 0 to 45; 0 for square boxes.
+    """
 
     box_xyxy: tuple[float, float, float, float]
     score: float
-    tilt_degrees: float = 0.0  # of its long side against the nearer axis; 0 for square boxes
+    tilt_degrees: float = 0.0
 
 
 class Detector(Protocol):
-    """Finds lines of text in a picture."""
+    """Detects lines of text in a picture."""
 
     def detect(self, bgr: Bgr) -> list[TextBox]:
-        """The lines of text in ``bgr``, uint8 ``(H, W, 3)``, of any size; not modified."""
+        """Return the lines of text in ``bgr``, uint8 ``(H, W, 3)``, of any size; not modified."""
         ...
 
 
@@ -47,7 +54,7 @@ class RapidOcrDetector:
     """PP-OCRv6 (small) from the rapidocr wheel, on the CPU; the model is inside the wheel.
 
     Args:
-        threads: how many the network may use.
+        threads: number that the network may use.
     """
 
     def __init__(self, *, threads: int = 2) -> None:
@@ -55,7 +62,7 @@ class RapidOcrDetector:
         self._input = self._session.get_inputs()[0].name
 
     def detect(self, bgr: Bgr) -> list[TextBox]:
-        """The lines of text in ``bgr``, in no particular order."""
+        """Return the lines of text in ``bgr``, uint8 ``(H, W, 3)``, in no particular order."""
         height, width = bgr.shape[:2]
         if min(height, width) < 2:
             return []
@@ -67,7 +74,12 @@ class RapidOcrDetector:
 
 
 def open_session(model: str, threads: int) -> onnxruntime.InferenceSession:
-    """A network of the rapidocr wheel, on the CPU, its threads asleep while they wait."""
+    """Open a network of the rapidocr wheel on the CPU; its threads sleep while they wait.
+
+    Args:
+        model: file name in the wheel.
+        threads: number that one run may use.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -81,15 +93,22 @@ def open_session(model: str, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _fit(side: int) -> int:
-    """The network's own size nearest to ``side``."""
+    """Size nearest to ``side`` that the network takes: a multiple of 32."""
     return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
 
 
 def _boxes(
     ink: NDArray[np.float32], scale_x: float, scale_y: float, size: tuple[int, int]
 ) -> list[TextBox]:
-    """The boxes in the network's map, put back to the picture's scale."""
-    solid = cv2.dilate((ink > _INK_LEVEL).astype(np.uint8), np.ones((2, 2), np.uint8))
+    """Return the boxes in the network's map, scaled back to the picture.
+
+    Args:
+        ink: float32 ``(H, W)``; probability of text, 0 to 1.
+        scale_x: pixels of the picture in one of the map.
+        scale_y: the same for rows.
+        size: width and height of the picture.
+    """
+    solid = cv2.dilate((ink > _TEXT_PROBABILITY).astype(np.uint8), np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     scale = (scale_x, scale_y)
     found = (_box(ink, np.asarray(outline, np.int32), scale, size) for outline in outlines)
@@ -102,15 +121,15 @@ def _box(
     scale: tuple[float, float],
     size: tuple[int, int],
 ) -> TextBox | None:
-    """The box of one outlined blob, grown to the letters' size; nothing if it is no text."""
+    """Return the box of one contour, grown to the letters' size; ``None`` if it is no text."""
     centre, (wide, high), angle = cv2.minAreaRect(outline)
     sides = (wide, high)
     if min(sides) < _MIN_SIDE_PX:
         return None
     score = _score(ink, np.asarray(cv2.boxPoints((centre, sides, angle)), np.float32))
-    if score < _SCORE_LEVEL:
+    if score < _MIN_SCORE:
         return None
-    grow = 2 * sides[0] * sides[1] * _GROWTH / (2 * (sides[0] + sides[1]))
+    grow = 2 * sides[0] * sides[1] * _UNCLIP_RATIO / (2 * (sides[0] + sides[1]))
     corners = cv2.boxPoints((centre, (sides[0] + grow, sides[1] + grow), angle))
     low, high = corners.min(axis=0), corners.max(axis=0)
     hull = (
@@ -123,7 +142,7 @@ def _box(
 
 
 def _score(ink: NDArray[np.float32], corners: NDArray[np.float32]) -> float:
-    """How sure the network is, on average, of the pixels between four corners."""
+    """Mean probability of the pixels inside four corners, 0 to 1."""
     left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
     right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 1
     part = ink[top:bottom, left:right]
@@ -133,7 +152,7 @@ def _score(ink: NDArray[np.float32], corners: NDArray[np.float32]) -> float:
 
 
 def _tilt(sides: tuple[float, float], angle: float) -> float:
-    """Degrees between a box's sides and the picture's, 0 to 45."""
-    if max(sides) < 2.5 * min(sides):  # a stump has no direction
+    """Angle between a box's sides and the picture's, 0 to 45 degrees."""
+    if max(sides) < _STUMP_RATIO * min(sides):  # a stump has no direction
         return 0.0
     return abs(math.remainder(angle, 90.0))

@@ -1,7 +1,7 @@
-"""Subtitles of a film in one pass: ``add`` every frame, then ``finish``.
+"""Detection of a film's subtitles in one pass: ``add`` every frame, then ``finish``.
 
-Sampled frames are searched for text; between them the lines found are followed on small
-pieces of luma. Nothing is kept of a frame but its working luma, for about a second and a half.
+Sampled frames are searched for text; between them the lines found are tracked on small crops of
+luma. Nothing is kept of a frame but its working luma, for a few seconds.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from erasecore.detect.detector import LETTERS_SHARE, Detector
+from erasecore.detect.line_window import TrackTiming, WorkBox
 from erasecore.detect.merging import attach, merge
-from erasecore.detect.oversize import Oversize
 from erasecore.detect.scaling import Luma, LumaRing, Scaler
-from erasecore.detect.searching import Pictured, Sighting, TextSearch, same_place
+from erasecore.detect.searching import Oversize, Pictured, Sighting, TextSearch, same_place
 from erasecore.detect.shots import ShotFinder
 from erasecore.detect.spans import measure_span
-from erasecore.detect.tracks import Pace, Track, WorkBox
+from erasecore.detect.tracks import Track
 from erasecore.detect.verdict import (
     SHORT,
     FilmFacts,
@@ -32,21 +32,75 @@ from erasecore.model.events import Detection, Event
 from erasecore.settings import DetectSettings
 from erasecore.video.color import PlaneLayout
 
-_RING_BYTES = 96_000_000
-_LOOK_BACK_SECONDS = 2.8
-_GONE_SECONDS = 0.4
 TOO_LARGE = "larger than subtitles are"
-_RAMP_SECONDS = 1.2  # the longest fade
+"""Reason for which text is left alone, as the log and the report say it."""
+
+_RING_BYTES = 96_000_000  # bytes of working luma that are kept; guess
+_BACK_SECONDS = 2.8  # seconds of working luma that are kept; guess
+_MIN_BACK_FRAMES = 12  # frames of it in films of few frames a second; guess
+_AFTER_SECONDS = 1.0  # seconds after a line's first sighting of which crops are kept; guess
+_MIN_AFTER_FRAMES = 6  # frames of it in films of few frames a second; guess
+_GONE_SECONDS = 0.4  # seconds without the text after which a track is over; guess
+_MIN_GONE_FRAMES = 3  # frames of it in films of few frames a second; guess
+_BRIEF_SHARE = 0.4  # of the least duration; a line seen once for less is dropped unmeasured; guess
+_RAMP_SECONDS = 1.2  # seconds that the longest fade lasts; guess
+_LATE_RATIO = 1.25  # of the sampling interval; after so long a frame is sampled early; guess
+_MAX_PAST = 12  # finished tracks whose boxes are kept, as neighbours of later ones; guess
+
+
+class SampleClock:
+    """Times of the frames so far, and which of them are sampled (searched for text).
+
+    Args:
+        rate: frames a second.
+        every_seconds: interval from one sample to the next.
+
+    Attributes:
+        step: frames from one sample to the next.
+    """
+
+    def __init__(self, rate: float, every_seconds: float) -> None:
+        self._rate = rate
+        self._every_seconds = every_seconds
+        self._seconds = array("d")
+        self.step = max(1, round(every_seconds * rate))
+        self._last_sample = -self.step + self.step // 2
+
+    @property
+    def frames(self) -> int:
+        """Number of frames so far."""
+        return len(self._seconds)
+
+    def add(self, seconds: float | None) -> int:
+        """Note the time of the next frame, or pace it evenly; return its index."""
+        index = len(self._seconds)
+        self._seconds.append(index / self._rate if seconds is None else seconds)
+        return index
+
+    def take_sample(self, index: int) -> bool:
+        """Return True if frame ``index`` is sampled: by its number, or its time in slow films."""
+        late_seconds = _LATE_RATIO * self._every_seconds
+        since = self._seconds[index] - self._seconds[max(0, self._last_sample)]
+        due = index - self._last_sample >= self.step or since > late_seconds
+        if due:
+            self._last_sample = index
+        return due
+
+    def times(self) -> tuple[float, ...]:
+        """Start of each frame and end of the last one, in seconds."""
+        if not self._seconds:
+            return (0.0,)
+        return (*self._seconds, self._seconds[-1] + 1 / self._rate)
 
 
 class EventFinder:
-    """Finds the subtitles of one film, frame by frame.
+    """Detects the subtitles of one film, frame by frame.
 
     Args:
         layout: how the frames' planes lie.
         size: width and height of the stored picture.
         rate: frames a second.
-        settings: where and how to look; when is the caller's to say, frame by frame.
+        settings: where and how text is searched; the caller decides when, frame by frame.
         detector: finds text in one picture.
     """
 
@@ -60,56 +114,45 @@ class EventFinder:
         detector: Detector,
     ) -> None:
         self._scaler = Scaler(*size, layout)
-        self._rate = float(rate)
         self._settings = settings
-        look_back = round(_LOOK_BACK_SECONDS * self._rate)
-        self._ring = LumaRing(frames=max(12, look_back), max_bytes=_RING_BYTES)
-        self._pace = Pace(
-            gone=max(3, round(_GONE_SECONDS * self._rate)),
-            look_back=max(12, look_back),
-            look_on=max(6, round(self._rate)),
+        per_second = float(rate)
+        back = max(_MIN_BACK_FRAMES, round(_BACK_SECONDS * per_second))
+        self._ring = LumaRing(frames=back, max_bytes=_RING_BYTES)
+        self._timing = TrackTiming(
+            gone_frames=max(_MIN_GONE_FRAMES, round(_GONE_SECONDS * per_second)),
+            frames_before=back,
+            frames_after=max(_MIN_AFTER_FRAMES, round(_AFTER_SECONDS * per_second)),
         )
-        self._brief = max(2, round(0.4 * settings.min_seconds * self._rate))
-        self._step = max(1, round(settings.every_seconds * self._rate))
+        self._brief_frames = max(2, round(_BRIEF_SHARE * settings.min_seconds * per_second))
+        self._ramp_frames = round(_RAMP_SECONDS * per_second)
         self._shots = ShotFinder()
         self._live: list[Track] = []
         self._lines: list[TextLine] = []
-        self._past: list[tuple[int, int, WorkBox]] = []  # start, stop, box of tracks lately ended
+        self._past: list[tuple[int, int, WorkBox]] = []  # start, stop, box of finished tracks
+        self._clock = SampleClock(per_second, settings.every_seconds)
         self._search = TextSearch(
-            self._scaler, detector, settings, rate=self._rate, step=self._step
+            self._scaler, detector, settings, rate=per_second, step=self._clock.step
         )
-        self._clock = array("d")
-        self._last_sample = -self._step + self._step // 2
-        self._frames = 0
 
     def add(self, frame: Pictured, *, search: bool = True, seconds: float | None = None) -> None:
-        """Look at the next frame; frames come in order, from the first.
+        """Take the next frame; frames come in order, from the first.
 
         Args:
             frame: the film's next.
-            search: without it no new lines are looked for; known ones are followed all the same.
-            seconds: when it is shown; without it frames are evenly paced.
+            search: if False, no new lines are searched; known ones are tracked all the same.
+            seconds: time at which it is shown; without it frames are evenly paced.
         """
         luma = self._scaler.luma(frame.planes)
-        index = self._frames
-        self._frames += 1
-        self._clock.append(index / self._rate if seconds is None else seconds)
+        index = self._clock.add(seconds)
         self._shots.add(luma)
         self._ring.add(index, luma)
         for track in self._live:
             track.add(index, luma)
-        if self._is_due(index):
-            self._last_sample = index
+        if self._clock.take_sample(index):
             self._sample(index, luma, frame if search else None)
 
-    def _is_due(self, index: int) -> bool:
-        """Whether a frame is searched for text: by its number, sooner where frames last longer."""
-        late = 1.25 * self._settings.every_seconds
-        since = self._clock[index] - self._clock[max(0, self._last_sample)]
-        return index - self._last_sample >= self._step or since > late
-
     def finish(self) -> Detection:
-        """What was found, once every frame has been added."""
+        """Return all that was found, once every frame has been added."""
         for track in self._live:
             self._close(track)
         self._live = []
@@ -117,8 +160,8 @@ class EventFinder:
         film = FilmFacts(
             width=self._scaler.work_width,
             height=self._scaler.work_height,
-            frames=self._frames,
-            clock=(*self._clock, self._clock[-1] + 1 / self._rate) if self._clock else (0.0,),
+            frames=self._clock.frames,
+            clock=self._clock.times(),
             cuts=cuts,
             flash_candidates=self._shots.flash_candidates,
             min_seconds=self._settings.min_seconds,
@@ -126,15 +169,15 @@ class EventFinder:
         )
         accepted, refused = _judged(self._lines, film)
         events = sorted((self._event(line) for line in accepted), key=_order)
-        left = [(self._event(line), why) for line, why in refused]
+        left = [(self._event(line), reason) for line, reason in refused]
         left += [
-            (self._oversize_event(seen), TOO_LARGE) for seen in self._search.oversize.lasting()
+            (self._oversize_event(text), TOO_LARGE) for text in self._search.oversize.lasting()
         ]
-        rejected = sorted(left, key=lambda one: _order(one[0]))
-        return Detection(tuple(events), tuple(rejected), cuts, self._frames)
+        rejected = sorted(left, key=lambda entry: _order(entry[0]))
+        return Detection(tuple(events), tuple(rejected), cuts, self._clock.frames)
 
     def _sample(self, index: int, luma: Luma, frame: Pictured | None) -> None:
-        """See which lines are over, and search ``frame``, if it is given, for more."""
+        """Close tracks that are over, and search ``frame``, if it is given, for new lines."""
         alive = []
         for track in self._live:
             if track.check():
@@ -149,12 +192,12 @@ class EventFinder:
                 self._assign(index, sighting)
 
     def _assign(self, index: int, sighting: Sighting) -> None:
-        """Give a sighting to the track it belongs to, or begin one with it."""
+        """Add a sighting to the track it belongs to, or begin a track with it."""
         for track in self._live:
             if not same_place(track.box, sighting.box):
                 continue
             if not track.doubtful or (
-                len(track.samples) < 4 and _same_extent(track.box, sighting.box) and track.resume()
+                track.sample_count < 4 and _same_bounds(track.box, sighting.box) and track.resume()
             ):
                 track.sighted(sighting.box, sighting.score, sighting.tilt)
                 return
@@ -163,27 +206,27 @@ class EventFinder:
             sighting.box,
             seen=(sighting.score, sighting.tilt),
             held=self._ring,
-            pace=self._pace,
+            timing=self._timing,
             averaged=sighting.averaged,
         )
         self._live.append(track)
 
     def _close(self, track: Track) -> None:
-        """Keep what there is to say of a line that is over."""
-        if track.last_there == track.birth and track.is_brief(self._brief):
+        """Measure a line that is over, and keep its record."""
+        if track.last_there == track.birth and track.is_brief(self._brief_frames):
             return  # the most frequent end by far: scene text that has moved on
         track.close()
-        span = measure_span(track, self._frames, round(_RAMP_SECONDS * self._rate))
+        span = measure_span(track, self._clock.frames, self._ramp_frames)
         others = [other.box for other in self._live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
-        self._past = [*self._past[-11:], (span.start, span.stop, track.box)]
+        self._past = [*self._past[-(_MAX_PAST - 1) :], (span.start, span.stop, track.box)]
         line = line_of(track, span, others)
         self._lines.append(line)
         if line.keeps_still:
             self._search.learn(line.box)
 
     def _oversize_event(self, seen: Oversize) -> Event:
-        """The event of text that is too large to be followed: no longer than it was seen."""
+        """Event of text that is too large to be tracked; from its first to its last sample."""
         left, top, right, bottom = (float(side) * self._scaler.factor for side in seen.box)
         height = min(right - left, bottom - top)
         start, stop = seen.first, seen.last + 1
@@ -191,7 +234,7 @@ class EventFinder:
         return Event(start, stop, start, stop, box, LETTERS_SHARE * height, seen.score)
 
     def _event(self, line: TextLine) -> Event:
-        """The event of one line, in pixels of the film."""
+        """Event of one line, in pixels of the film."""
         factor = self._scaler.factor
         left, top, right, bottom = (float(side) * factor for side in line.box)
         return Event(
@@ -206,7 +249,7 @@ class EventFinder:
 
 
 def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
-    """What ``finder`` finds in all of ``frames``."""
+    """Return what ``finder`` finds in all of ``frames``."""
     for frame in frames:
         finder.add(frame)
     return finder.finish()
@@ -215,22 +258,24 @@ def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
 def _judged(
     lines: Sequence[TextLine], film: FilmFacts
 ) -> tuple[list[TextLine], list[tuple[TextLine, str]]]:
-    """The subtitles among the lines, and of every other one why it is left alone."""
+    """Return the subtitles among the lines, and every other line with the reason of its refusal."""
     first = [(line, refusal(line, film)) for line in lines]
-    brief = [line for line, why in first if why == SHORT]
-    whole = attach(merge([line for line, why in first if not why]), brief)
+    brief = [line for line, reason in first if reason == SHORT]
+    whole = attach(merge([line for line, reason in first if not reason]), brief)
     second = list(zip(whole, reconsider(whole, film), strict=True))
-    accepted = [line for line, why in second if not why]
-    refused = [(line, why) for line, why in (*first, *second) if why]
+    accepted = [line for line, reason in second if not reason]
+    refused = [(line, reason) for line, reason in (*first, *second) if reason]
     paired = [has_paired_line(line, accepted) for line, _ in refused]
-    accepted += [one[0] for one, pair in zip(refused, paired, strict=True) if pair]
-    return merge(accepted), [one for one, pair in zip(refused, paired, strict=True) if not pair]
+    accepted += [line for (line, _), pair in zip(refused, paired, strict=True) if pair]
+    left = [entry for entry, pair in zip(refused, paired, strict=True) if not pair]
+    return merge(accepted), left
 
 
-def _same_extent(one: WorkBox, other: WorkBox) -> bool:
+def _same_bounds(one: WorkBox, other: WorkBox) -> bool:
+    """Return True if two boxes share most of the larger one's area."""
     return shared_area(one, other) > 0.8 * max(area(one), area(other))
 
 
 def _order(event: Event) -> tuple[int, float, float]:
-    """By time, then as one reads: from top to bottom, from left to right."""
+    """Sort key: by time, then from top to bottom, then from left to right."""
     return event.start, event.box_xyxy[1], event.box_xyxy[0]

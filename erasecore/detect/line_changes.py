@@ -1,80 +1,82 @@
-"""The frames at which a line of text is exchanged for another, or comes or goes at once.
+"""Frames at which a line of text is exchanged for another, or comes or goes at once.
 
-Two texts of one look over one background share most of what a frame shows: thin letters over grass
+Two texts of one style over one background share most of what a frame shows: thin letters over grass
 are mostly grass. From one frame to the next, though, the grass hardly changes and the letters do,
-all along the line, and only in that one step.
+all along the line, and only in that one step (docs/decisions.md, 22 and 87).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.detect.line_window import Piece
 from erasecore.detect.patterns import Template
-from erasecore.detect.scaling import Luma
 
-_LEAST_SHARE = 0.6  # of the line's cells that change: words that are recoloured are fewer
-_LEAST_CHANGE = 0.35  # of the text's contrast
-_LEAST_LEVELS = 4.0
-_PEAK = 2.2  # of the change to that of the steps before and after
-_ALONE = 1.6  # of the change to that of the surroundings in the same step
-_CALM = 2.0  # of the surroundings' change to that in the steps before and after: no cut
-_CALM_LEVELS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A track's window of one frame's working luma."""
-
-    index: int
-    luma: Luma
-    averaged: int = 1  # so many frames up to that one, their mean
+_MIN_CELL_SHARE = 0.6  # of the line's cells that change; words that are recoloured are fewer; guess
+_MIN_CONTRAST_SHARE = 0.35  # of the text's contrast; least change of a cell; guess
+_MIN_CELL_LEVELS = 4.0  # levels; least change of a cell; guess
+_PEAK_RATIO = 2.2  # of the change to that of the steps before and after; guess
+_ALONE_RATIO = 1.6  # of the change to that of the surroundings in the same step; guess
+_CALM_RATIO = 2.0  # of the surroundings' change to that in adjacent steps; more is a cut; guess
+_CALM_LEVELS = 3.0  # levels; change of the surroundings that is allowed beyond that; guess
 
 
 def line_changes(
     pieces: Sequence[Piece], template: Template, around: NDArray[np.bool_]
 ) -> list[int]:
-    """The first frame after each switch in a run of consecutive frames.
+    """Return the first frame after each change of the text in a run of consecutive frames.
 
     Args:
-        pieces: the frames; at neither end can a switch be told from motion.
+        pieces: crops of the frames; at neither end can a change be told from motion.
         template: of the line that is there before or after.
-        around: the window's pixels away from any line.
+        around: bool, of a crop's shape; pixels away from any line.
+
+    Returns:
+        Frame indices, in order.
     """
     if len(pieces) < 2 or not around.any():
         return []
-    least = _least(template.contrast)
+    least = _min_levels(template.contrast)
     mask = around.astype(np.uint8)
     steps = [
-        (template.cell_changes(one.luma, other.luma), _outside(one, other, mask))
+        (template.cell_changes(one.luma, other.luma), _mean_change(one, other, mask))
         for one, other in pairwise(pieces)
     ]
     found = []
     for k, (cells, outside) in enumerate(steps):
         beside = [steps[j] for j in (k - 1, k + 1) if 0 <= j < len(steps)]
-        if outside > _CALM_LEVELS + _CALM * max((calm for _, calm in beside), default=outside):
+        calm = max((calm for _, calm in beside), default=outside)
+        if outside > _CALM_LEVELS + _CALM_RATIO * calm:
             continue
-        usual = np.max([_PEAK * other for other, _ in beside] or [np.zeros_like(cells)], axis=0)
-        floor = np.maximum(max(least, _ALONE * outside), usual)
-        if float((cells > floor).mean()) >= _LEAST_SHARE:
+        usual = np.max(
+            [_PEAK_RATIO * other for other, _ in beside] or [np.zeros_like(cells)], axis=0
+        )
+        floor = np.maximum(max(least, _ALONE_RATIO * outside), usual)
+        if float((cells > floor).mean()) >= _MIN_CELL_SHARE:
             found.append(pieces[k + 1].index)
     return found
 
 
 def line_changed(cells: NDArray[np.float64], contrast: float) -> bool:
-    """Whether a line whose cells change by so many levels changes all along, and not in a word."""
-    return float((cells > _least(contrast)).mean()) >= _LEAST_SHARE
+    """Return True if a line changes all along, not in a word.
+
+    Args:
+        cells: float64 ``(N,)``; mean change of each cell of the line, in levels.
+        contrast: of the text, in levels.
+    """
+    return float((cells > _min_levels(contrast)).mean()) >= _MIN_CELL_SHARE
 
 
-def _least(contrast: float) -> float:
-    """The levels that a cell changes by, at least, when its text of that contrast is another."""
-    return max(_LEAST_LEVELS, _LEAST_CHANGE * contrast)
+def _min_levels(contrast: float) -> float:
+    """Least change of a cell whose text, of that contrast, is exchanged; in levels."""
+    return max(_MIN_CELL_LEVELS, _MIN_CONTRAST_SHARE * contrast)
 
 
-def _outside(one: Piece, other: Piece, mask: NDArray[np.uint8]) -> float:
+def _mean_change(one: Piece, other: Piece, mask: NDArray[np.uint8]) -> float:
+    """Mean absolute difference of two crops where ``mask`` is set, in levels."""
     return float(cv2.mean(cv2.absdiff(one.luma, other.luma), mask)[0])

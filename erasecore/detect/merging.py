@@ -1,4 +1,4 @@
-"""Pieces of one line of text, put together again."""
+"""Merging of detected pieces of one line of text."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from erasecore.detect.line_window import WorkBox
 from erasecore.detect.spans import Span
-from erasecore.detect.tracks import WorkBox
 from erasecore.detect.verdict import TextLine
 
 
 def merge(lines: Sequence[TextLine]) -> list[TextLine]:
-    """The lines, with those that are the same line seen twice, or its parts, made one."""
+    """Return the lines by start; parts of one line, and one line seen twice, become one."""
     merged: list[TextLine] = []
-    for line in sorted(lines, key=lambda one: one.span.start):
+    for line in sorted(lines, key=lambda each: each.span.start):
         for k, other in enumerate(merged):
             if _belong(other, line):
                 merged[k] = _union(other, line)
@@ -26,15 +26,15 @@ def merge(lines: Sequence[TextLine]) -> list[TextLine]:
 
 
 def attach(lines: Sequence[TextLine], brief: Sequence[TextLine]) -> list[TextLine]:
-    """The lines, longer by brief ones that go over into them: text that is typed bit by bit."""
+    """Return the lines, extended by brief ones that lead into them: text typed bit by bit."""
     grown = list(lines)
-    for part in sorted(brief, key=lambda one: -one.span.start):
-        grown = [_union(line, part) if _goes_over(part, line) else line for line in grown]
+    for part in sorted(brief, key=lambda each: -each.span.start):
+        grown = [_union(line, part) if _leads_into(part, line) else line for line in grown]
     return grown
 
 
-def _goes_over(part: TextLine, line: TextLine) -> bool:
-    """Whether the brief ``part`` ends as ``line`` begins, in its rows and within its length."""
+def _leads_into(part: TextLine, line: TextLine) -> bool:
+    """Return True if ``part`` ends as ``line`` begins, in its rows and within its length."""
     if part.vertical != line.vertical or not -2 <= line.span.start - part.span.stop <= 1:
         return False
     across = 0 if line.vertical else 1
@@ -44,16 +44,16 @@ def _goes_over(part: TextLine, line: TextLine) -> bool:
 
 
 def _belong(one: TextLine, other: TextLine) -> bool:
-    """Whether two lines are parts of one: at the same time, in the same rows, side by side."""
+    """Return True if two lines are one: at the same time, in the same rows, side by side."""
     shared = min(one.span.stop, other.span.stop) - max(one.span.start, other.span.start)
-    shorter, longer = sorted(t.span.stop - t.span.start for t in (one, other))
+    shorter, longer = sorted(line.span.stop - line.span.start for line in (one, other))
     if shared < 0.6 * shorter or one.vertical != other.vertical:
         return False
     across = 0 if one.vertical else 1
     if _overlap(one.box, other.box, across) < 0.6:
         return False
     heights = sorted((one.text_height, other.text_height))
-    if _across(one, other, across) > 1.35 * heights[1] or heights[1] > 1.6 * heights[0]:
+    if _joint_thickness(one, other, across) > 1.35 * heights[1] or heights[1] > 1.6 * heights[0]:
         return False
     gap = _gap(one.box, other.box, 1 - across)
     if gap < -0.3 * min(one.text_height, other.text_height):
@@ -63,26 +63,26 @@ def _belong(one: TextLine, other: TextLine) -> bool:
 
 
 def _overlap(one: WorkBox, other: WorkBox, axis: int) -> float:
-    """How much of the shorter side the boxes share along ``axis``; negative: they lie apart."""
+    """Share of the shorter side that the boxes have in common along ``axis``; < 0 if apart."""
     shared = min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
     return float(shared / max(1e-6, min(b[axis + 2] - b[axis] for b in (one, other))))
 
 
-def _across(one: TextLine, other: TextLine, axis: int) -> float:
-    """How thick the line would be if both were one."""
+def _joint_thickness(one: TextLine, other: TextLine, axis: int) -> float:
+    """Thickness along ``axis`` of the bounding box of both lines, in working pixels."""
     low, high = min(one.box[axis], other.box[axis]), max(one.box[axis + 2], other.box[axis + 2])
     return float(high - low)
 
 
 def _gap(one: WorkBox, other: WorkBox, axis: int) -> float:
-    """How far apart the boxes lie along ``axis``; negative: they overlap."""
+    """Distance of the boxes along ``axis``, in working pixels; negative if they overlap."""
     return float(max(one[axis], other[axis]) - min(one[axis + 2], other[axis + 2]))
 
 
 def _union(one: TextLine, other: TextLine) -> TextLine:
-    """Both lines as one; what the longer one shows of its surroundings counts."""
+    """Return both lines as one; most fields are of the longer and clearer one."""
     first, second = one.span, other.span
-    main = max((one, other), key=lambda t: (t.span.stop - t.span.start) * t.contrast)
+    main = max((one, other), key=lambda line: (line.span.stop - line.span.start) * line.contrast)
     span = Span(
         start=min(first.start, second.start),
         stop=max(first.stop, second.stop),

@@ -1,9 +1,9 @@
-"""The stroke pattern of a line of text, and how much of it a frame shows.
+"""Stroke pattern (band-pass) of a line of text, and template matching of frames with it.
 
-Burned text adds the same strokes to every frame at the same pixels, whatever lies behind. A
-difference of Gaussians keeps strokes and drops the picture's slow parts; the mean over the
-line's length is taken away too, since every text of one size shares it (strokes in the middle
-rows, none above and below), and two texts would look alike by it.
+Burned text adds the same strokes to every frame at the same pixels, whatever is behind. A
+difference of Gaussians keeps strokes and drops the picture's low frequencies; the mean along the
+line is subtracted too, since all texts of one size share it (strokes in the middle rows, none above
+and below), and two texts would match by it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from numpy.typing import NDArray
 from erasecore.detect.scaling import Luma
 
 Pattern = NDArray[np.float32]
+"""Stroke pattern of a crop: float32 ``(H, W)``, signed, in levels."""
 
-_SHIFT_PX = 4  # how far around its place a pattern is looked for
-_NEAR_PX, _NEAR_SHARE = 2.5, 0.08  # (of the height): farther off, strokes no longer overlap
-_AS_GOOD = 0.7  # of the best fit
-_LASTING_PATTERNS = 4  # from which on what lasts can be told from what does not
-_LASTING_SPREAD = 0.5  # of a pixel's median: mean deviation of one that lasts, at most
-_LASTING_SHARE = 0.2  # of the strong pixels, below which nothing can be said
-_ALIKE_CELL = 0.5  # cosine from which a cell of the line shows the template's strokes
+_SHIFT_PX = 4  # pixels around its place within which a template is searched; guess
+_NEAR_PX = 2.5  # pixels; strokes shifted farther no longer overlap; guess
+_NEAR_LINES = 0.08  # of the line's height; the same; guess
+_AS_GOOD_RATIO = 0.7  # of the best fit: a fit at the place itself that is as good wins; guess
+_LASTING_PATTERNS = 4  # patterns from which on lasting pixels can be told from others; guess
+_LASTING_SPREAD = 0.5  # of a pixel's median: largest mean deviation of one that lasts; guess
+_LASTING_SHARE = 0.2  # of the strong pixels: with fewer lasting ones all are kept; guess
+_CELL_COSINE = 0.5  # least cosine of a cell of the line that shows the template's strokes; guess
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """How much of a template one frame shows."""
+    """Match of one frame with a template."""
 
     gain: float  # opacity: 1 as in the template, 0 none
     likeness: float  # cosine over all strokes, -1 to 1
@@ -39,7 +41,7 @@ class Presence:
 
     @property
     def there(self) -> bool:
-        """Whether this is the template's text, over whatever background."""
+        """True if the frame shows the template's text, over whatever background."""
         if self.gain < 0.3:
             return False
         return self.likeness > 0.62 or (self.likeness > 0.4 and self.cells > 0.4)
@@ -47,7 +49,7 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Where a template fits best near its place, in pixels, and how well (-1 to 1)."""
+    """Best match near a template's place: offset in pixels, and correlation (-1 to 1)."""
 
     dx: float
     dy: float
@@ -55,12 +57,20 @@ class Shift:
 
     @property
     def length(self) -> float:
-        """Pixels away from the template's place."""
+        """Distance from the template's place, in pixels."""
         return float(np.hypot(self.dx, self.dy))
 
 
 def strokes(luma: Luma, text_height: float) -> Pattern:
-    """The stroke pattern of a piece of luma, float32, same shape, in levels."""
+    """Return the stroke pattern (difference of Gaussians) of a crop.
+
+    Args:
+        luma: uint8 ``(H, W)``.
+        text_height: working pixels across the line; sets both scales.
+
+    Returns:
+        float32 ``(H, W)``, signed, in levels.
+    """
     values = luma.astype(np.float32)
     fine = cv2.GaussianBlur(values, (0, 0), max(0.6, 0.03 * text_height))
     side = 2 * round(max(2.0, 0.2 * text_height)) + 1  # two box blurs stand for a slow Gaussian
@@ -69,12 +79,15 @@ def strokes(luma: Luma, text_height: float) -> Pattern:
 
 
 class Template:
-    """The strokes of one line of text, from several frames that show it.
+    """Strokes of one line of text, from several frames that show it.
 
     Args:
-        patterns: stroke patterns of the same window, one per frame.
-        inner: the line's place in the window (left, top, right, bottom).
-        vertical: whether the line runs downwards.
+        patterns: stroke patterns of the same window, one per frame, float32 ``(H, W)``.
+        inner: place of the line in the window: left, top, right, bottom in pixels.
+        vertical: True if the line runs downwards.
+
+    Attributes:
+        contrast: 98th percentile of the absolute strokes, in levels.
     """
 
     def __init__(
@@ -84,7 +97,7 @@ class Template:
         self._axis = 0 if vertical else 1
         left, top, right, bottom = inner
         stack = np.stack([pattern[top:bottom, left:right] for pattern in patterns])
-        strong = self._own(np.asarray(np.median(stack, axis=0), np.float32))
+        strong = self._detrended(np.asarray(np.median(stack, axis=0), np.float32))
         level = float(np.percentile(np.abs(strong), 98))
         self.contrast = level
         self._whole = np.where(_lasting(stack, strong, level), strong, 0.0).astype(np.float32)
@@ -96,9 +109,13 @@ class Template:
         self._energy = self._cells(self._strokes * self._strokes)
 
     def presence_in(self, pattern: Pattern) -> Presence:
-        """How much of the template a frame's window shows at its very place."""
+        """Compare a frame's window with the template, unshifted.
+
+        Args:
+            pattern: of the window, float32 ``(H, W)``, in levels.
+        """
         left, top, right, bottom = self._inner
-        seen = np.where(self._strokes != 0, self._own(pattern[top:bottom, left:right]), 0)
+        seen = np.where(self._strokes != 0, self._detrended(pattern[top:bottom, left:right]), 0)
         product = self._cells(seen * self._strokes)
         power = self._cells(seen * seen)
         energy = float(self._energy.sum()) + 1e-6
@@ -106,17 +123,30 @@ class Template:
         likeness = float(product.sum()) / np.sqrt(energy * (float(power.sum()) + 1e-6))
         cosine = product / np.sqrt(self._energy * power + 1e-6)
         used = self._energy > 0.2 * float(np.median(self._energy))
-        cells = float((cosine[used] > _ALIKE_CELL).mean()) if used.any() else 0.0
+        cells = float((cosine[used] > _CELL_COSINE).mean()) if used.any() else 0.0
         return Presence(gain, float(likeness), cells)
 
     def change(self, one: Luma, other: Luma) -> float:
-        """How far the strokes' pixels that differ most do so between two pieces, in levels."""
+        """Change of the strokes between two crops: 90th percentile over their pixels, in levels.
+
+        Args:
+            one: uint8 ``(H, W)``; the window in one frame.
+            other: the same in another.
+        """
         left, top, right, bottom = self._inner
         apart = cv2.absdiff(one[top:bottom, left:right], other[top:bottom, left:right])
         return float(np.percentile(apart[self._strokes != 0], 90))
 
     def cell_changes(self, one: Luma, other: Luma) -> NDArray[np.float64]:
-        """Mean difference, in levels, of the strokes' pixels between two pieces, cell by cell."""
+        """Mean absolute change of the strokes' pixels between two crops, cell by cell.
+
+        Args:
+            one: uint8 ``(H, W)``; the window in one frame.
+            other: the same in another.
+
+        Returns:
+            float64 ``(cells with strokes,)``, in levels.
+        """
         left, top, right, bottom = self._inner
         apart = cv2.absdiff(one[top:bottom, left:right], other[top:bottom, left:right])
         inked = self._strokes != 0
@@ -124,38 +154,49 @@ class Template:
         return self._cells(np.where(inked, apart, 0))[pixels > 0] / pixels[pixels > 0]
 
     def shift(self, pattern: Pattern, *, reach: int = _SHIFT_PX) -> Shift:
-        """Where the template fits best within ``reach`` pixels of its place.
+        """Find the best match of the template within ``reach`` pixels of its place.
 
-        A far place counts only if it fits far better than the place itself: the picture behind
-        thin letters may fit somewhere else, too, but letters that moved would not fit here.
+        A far place counts only if it matches far better than the place itself: the picture behind
+        thin letters may match elsewhere too, but letters that moved would not match here.
+
+        Args:
+            pattern: of the window, float32 ``(H, W)``, in levels.
+            reach: pixels to each side.
         """
         left, top, right, bottom = self._inner
         height, width = pattern.shape
         x0, y0 = max(0, left - reach), max(0, top - reach)
         x1, y1 = min(width, right + reach), min(height, bottom + reach)
-        around = np.ascontiguousarray(self._own(pattern[y0:y1, x0:x1]))
+        around = np.ascontiguousarray(self._detrended(pattern[y0:y1, x0:x1]))
         fits = np.asarray(cv2.matchTemplate(around, self._whole, cv2.TM_CCOEFF_NORMED), np.float32)
         here = (top - y0, left - x0)
         best = _peak(fits, here)
-        near = max(_NEAR_PX, _NEAR_SHARE * (bottom - top))
-        if best.length > near and fits[here] > _AS_GOOD * best.fit:
+        near = max(_NEAR_PX, _NEAR_LINES * (bottom - top))
+        if best.length > near and fits[here] > _AS_GOOD_RATIO * best.fit:
             low = np.maximum(np.array(here) - 2, 0)
             part = fits[low[0] : here[0] + 3, low[1] : here[1] + 3]
             return _peak(part, (here[0] - int(low[0]), here[1] - int(low[1])))
         return best
 
-    def _own(self, pattern: Pattern) -> Pattern:
-        """What is not the same along the whole line: streaks are, strokes are not."""
-        own: Pattern = pattern - pattern.mean(axis=self._axis, keepdims=True)
-        return own
+    def _detrended(self, pattern: Pattern) -> Pattern:
+        """Return ``pattern`` minus its mean along the line, which streaks have and strokes lack."""
+        detrended: Pattern = pattern - pattern.mean(axis=self._axis, keepdims=True)
+        return detrended
 
     def _cells(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Sums of ``values`` over each cell of the line: float64 ``(cells,)``."""
         sums = values.sum(axis=1 - self._axis, dtype=np.float64)
         return np.asarray(np.add.reduceat(sums, self._borders), np.float64)
 
 
 def _lasting(stack: Pattern, median: Pattern, level: float) -> NDArray[np.bool_]:
-    """Where the strokes are the same in all patterns: what changes is the picture behind them."""
+    """Pixels whose strokes are the same in all patterns; where others change it is the picture.
+
+    Args:
+        stack: float32 ``(N, H, W)``; patterns.
+        median: float32 ``(H, W)``; their median.
+        level: contrast of the text, in levels.
+    """
     everywhere = np.ones(median.shape, np.bool_)
     if len(stack) < _LASTING_PATTERNS:
         return everywhere
@@ -167,15 +208,15 @@ def _lasting(stack: Pattern, median: Pattern, level: float) -> NDArray[np.bool_]
 
 
 def _peak(fits: NDArray[np.float32], here: tuple[int, int]) -> Shift:
-    """The best fit's place to a fraction of a pixel, counted from ``here``."""
+    """Offset of the best match from ``here`` (row, column), to a fraction of a pixel."""
     row, column = np.unravel_index(int(np.argmax(fits)), fits.shape)
-    dx = column - here[1] + _between(fits[row, :], int(column))
-    dy = row - here[0] + _between(fits[:, column], int(row))
+    dx = column - here[1] + _parabola_peak(fits[row, :], int(column))
+    dy = row - here[0] + _parabola_peak(fits[:, column], int(row))
     return Shift(float(dx), float(dy), float(fits[row, column]))
 
 
-def _between(fits: NDArray[np.float32], peak: int) -> float:
-    """The parabola's top around ``peak``, as an offset from it, -0.5 to 0.5."""
+def _parabola_peak(fits: NDArray[np.float32], peak: int) -> float:
+    """Offset of the vertex of the parabola through ``peak`` and its neighbours, -0.5 to 0.5."""
     if not 0 < peak < len(fits) - 1:
         return 0.0
     before, here, after = (float(value) for value in fits[peak - 1 : peak + 2])

@@ -1,9 +1,9 @@
-"""Which part of a sampled frame is searched for text: searching costs more than all the rest.
+"""Search plan: the parts of a sampled frame in which text is searched, the most costly step.
 
-The whole picture is searched once a second; in between only the rows where captions stand, as
-the film has shown so far, and only if anything there has changed since they were searched last.
-While a caption stands and is known to stand, half of all that is enough: its end is noticed without
-a search, and what comes then is searched for at once.
+The whole picture is searched once a second; in between only the rows where captions have stood so
+far in the film, and only if anything there has changed since they were searched last. While a known
+caption is on screen half as many searches are enough: its end is noticed by tracking, and what
+follows is then searched at once.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from erasecore.detect.scaling import Luma
 from erasecore.settings import Region
 
 Rows: TypeAlias = tuple[float, float]
-"""Top and bottom of some rows, in fractions of the picture's height."""
+"""Top and bottom of a band of rows, in fractions of the picture's height."""
 
-_WHOLE_EVERY = 4  # samples
-_LOOK_AGAIN = 16  # samples after which a still picture is searched once more
-_SETTLED_LINES = 3  # lines in the same rows after which the usual rows need no search
-_ROOM_LINES = 2.2  # searched above and below known rows: the next caption may have one line more
-_LOOK_SIDE_PX = 8  # of a block that is compared
-_CHANGED_LEVELS = 3.0
-_USUAL_ROWS = (0.64, 1.0)  # of a picture's height, where captions are expected
-_USUAL_ROWS_PORTRAIT = (0.42, 0.92)
-_OTHER_ROWS = (0.0, 0.24)  # where they stand now and then: searched half-way to the next whole
-_OTHER_ROWS_PORTRAIT = (0.0, 0.42)
+_WHOLE_EVERY = 4  # samples from one search of the whole picture to the next; guess
+_RENEW_EVERY = 16  # samples after which an unchanged part is searched once more; guess
+_SETTLED_LINES = 3  # lines in the same rows after which the usual rows need no search; guess
+_MARGIN_LINES = 2.2  # lines searched above and below known rows: one line may be added; guess
+_MAX_MARGIN = 0.25  # of the picture's height; cap on that margin; guess
+_BLOCK_PX = 8  # pixels; side of a block whose mean is compared; guess
+_CHANGED_LEVELS = 3.0  # levels; a part with a block that differs by more has changed; guess
+_MAX_KNOWN = 4  # bands of known rows that are kept; guess
+_USUAL_ROWS: Rows = (0.64, 1.0)  # fractions of the height; captions are expected here; guess
+_USUAL_ROWS_PORTRAIT: Rows = (0.42, 0.92)  # the same in pictures that are taller than wide; guess
+_OTHER_ROWS: Rows = (0.0, 0.24)  # rows of rarer captions, searched in every other sample; guess
+_OTHER_ROWS_PORTRAIT: Rows = (0.0, 0.42)  # the same in pictures that are taller than wide; guess
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A rectangle of the picture, in fractions of it, and a name to remember it by."""
+    """A rectangle of the picture, in fractions of it, and the name under which it is cached."""
 
     name: str
     region: Region
@@ -53,11 +55,11 @@ class _KnownRows:
 
 
 class SearchPlan:
-    """Says for each sampled frame which parts of it to search.
+    """Selects the parts of each sampled frame that are searched.
 
     Args:
-        regions: where text may be at all; empty for everywhere.
-        portrait: whether the picture is taller than wide.
+        regions: parts of the picture that may hold text; empty for all of it.
+        portrait: True if the picture is taller than wide.
     """
 
     def __init__(self, regions: Sequence[Region], *, portrait: bool) -> None:
@@ -78,34 +80,34 @@ class SearchPlan:
                 rows.line = max(rows.line, bottom - top)
                 rows.lines += 1
                 return
-        self._known = [*self._known[-3:], _KnownRows(top, bottom, bottom - top)]
+        self._known = [*self._known[-(_MAX_KNOWN - 1) :], _KnownRows(top, bottom, bottom - top)]
 
     def widen(self) -> None:
         """Note that text was cut off by a part's edge: the whole picture comes sooner."""
         self._widened = True
 
     def parts(self, luma: Luma, held: Sequence[Rows] = ()) -> list[Part]:
-        """The parts of the next sampled frame that are worth a search.
+        """Return the parts of the next sampled frame that are searched.
 
         Args:
-            luma: the frame's own.
-            held: rows (fractions) in which a caption is known to stand in this very frame.
+            luma: the frame's working luma, uint8 ``(H, W)``.
+            held: rows (fractions) in which a tracked caption stands in this frame.
         """
         self._sample += 1
         return [part for part in self._due(held) if self._changed(part, luma)]
 
     def _due(self, held: Sequence[Rows]) -> list[Part]:
-        """The parts whose turn it is, whether or not something has changed in them."""
+        """Return the parts whose turn it is, changed or not."""
         if self._regions:
             return [Part(f"region {k}", region) for k, region in enumerate(self._regions)]
-        if self._sample - self._last_whole >= self._patience(held):
+        if self._sample - self._last_whole >= self._whole_interval(held):
             self._last_whole, self._widened = self._sample, False
             return [Part("whole", Region(0.0, 0.0, 1.0, 1.0))]
         spans = [] if self._settled() else [self._usual]
         if self._sample % 2 == 0:
             spans.append(self._other)
         for rows in self._known:
-            pad = min(0.25, _ROOM_LINES * rows.line)
+            pad = min(_MAX_MARGIN, _MARGIN_LINES * rows.line)
             spans.append((max(0.0, rows.top - pad), min(1.0, rows.bottom + pad)))
         return [
             Part(f"rows {top:.2f}", Region(0.0, top, 1.0, bottom))
@@ -113,14 +115,14 @@ class SearchPlan:
             if self._sample % 2 == 0 or not any(_overlap(rows, (top, bottom)) for rows in held)
         ]
 
-    def _patience(self, held: Sequence[Rows]) -> int:
+    def _whole_interval(self, held: Sequence[Rows]) -> int:
         """Samples from one search of the whole picture to the next."""
         if self._widened:
             return _WHOLE_EVERY // 2
         return 2 * _WHOLE_EVERY if held else _WHOLE_EVERY
 
     def _settled(self) -> bool:
-        """Whether enough captions have stood in the usual rows to know where to look there."""
+        """Return True if enough captions have stood in the usual rows to know their rows."""
         low, high = self._usual
         return any(
             rows.lines >= _SETTLED_LINES and low < rows.bottom and rows.top < high
@@ -128,23 +130,22 @@ class SearchPlan:
         )
 
     def _changed(self, part: Part, luma: Luma) -> bool:
-        """Whether the part looks other than when it was last searched, or that was long ago."""
+        """Return True if the part differs from its last search, or that was long ago."""
         left, top, right, bottom = in_pixels(part.region, luma.shape[1], luma.shape[0])
-        look = _blocks(luma[top:bottom, left:right])
+        blocks = _blocks(luma[top:bottom, left:right])
         seen = self._seen.get(part.name)
         if seen is not None:
-            at, before = seen
-            still = look.shape == before.shape and float(np.abs(look - before).max()) < (
-                _CHANGED_LEVELS
-            )
-            if still and self._sample - at < _LOOK_AGAIN:
+            sample, before = seen
+            same_shape = blocks.shape == before.shape
+            still = same_shape and float(np.abs(blocks - before).max()) < _CHANGED_LEVELS
+            if still and self._sample - sample < _RENEW_EVERY:
                 return False
-        self._seen[part.name] = (self._sample, look)
+        self._seen[part.name] = (self._sample, blocks)
         return True
 
 
 def in_pixels(region: Region, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of a region of a picture, at least one pixel each way."""
+    """Left, top, right, bottom of a region in pixels, at least one pixel each way."""
     left, right = int(region.left * width), round(region.right * width)
     top, bottom = int(region.top * height), round(region.bottom * height)
     left, top = min(left, width - 1), min(top, height - 1)
@@ -152,11 +153,12 @@ def in_pixels(region: Region, width: int, height: int) -> tuple[int, int, int, i
 
 
 def _overlap(one: Rows, other: Rows) -> bool:
+    """Return True if two bands share rows."""
     return min(one[1], other[1]) > max(one[0], other[0])
 
 
 def _join(spans: Sequence[Rows]) -> list[Rows]:
-    """The spans with those that touch made one, from top to bottom."""
+    """Return the bands from top to bottom, merged where they touch."""
     joined: list[Rows] = []
     for top, bottom in sorted(spans):
         if joined and top <= joined[-1][1]:
@@ -167,7 +169,7 @@ def _join(spans: Sequence[Rows]) -> list[Rows]:
 
 
 def _blocks(luma: Luma) -> NDArray[np.float32]:
-    """A small copy, for comparison."""
+    """Return the means of blocks of 8 by 8 pixels: float32 ``(rows, columns)``, in levels."""
     height, width = luma.shape
-    size = (max(1, width // _LOOK_SIDE_PX), max(1, height // _LOOK_SIDE_PX))
+    size = (max(1, width // _BLOCK_PX), max(1, height // _BLOCK_PX))
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -1,4 +1,4 @@
-"""What detection looks at: small 8-bit pictures made from a frame's native planes."""
+"""Working pictures of detection: small 8-bit pictures made from a frame's native planes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from erasecore.detect.detector import Bgr
 from erasecore.video.color import Plane, PlaneLayout, Planes
 
 Luma = NDArray[np.uint8]
+"""Working luma: uint8 ``(H, W)``."""
 
-_WORK_SIDE_PX = 1280  # strokes keep their shape at this size; 4K costs no more than 720p
+_WORK_SIDE_PX = 1280  # working pixels; longer side at which strokes keep their shape; guess
 
 
 class Scaler:
-    """Makes the two pictures detection works on.
+    """Makes the working luma and the searched colour pictures of a film's frames.
 
     Args:
-        width: of the stored picture.
+        width: of the stored picture, in pixels.
         height: of the stored picture.
-        layout: how its planes lie.
+        layout: of its planes.
+
+    Attributes:
+        factor: pixels of the film in a working pixel, each way.
+        work_width: of the working luma.
+        work_height: of the working luma.
     """
 
     def __init__(self, width: int, height: int, layout: PlaneLayout) -> None:
@@ -35,7 +41,14 @@ class Scaler:
         self.work_height = max(1, height // self.factor)
 
     def luma(self, planes: Planes) -> Luma:
-        """The working luma: 8 bits, a whole number of times smaller; never a view."""
+        """Return the working luma, reduced by a whole factor (area average); never a view.
+
+        Args:
+            planes: of the frame, native depth, luma first.
+
+        Returns:
+            uint8 ``(work_height, work_width)``.
+        """
         plane = planes[0]
         if self.factor > 1:
             size = (self.work_width, self.work_height)
@@ -46,9 +59,18 @@ class Scaler:
         )
 
     def bgr(self, planes: Planes, part: tuple[int, int, int, int], scale: float) -> Bgr:
-        """The rectangle ``part`` (left, top, right, bottom; luma pixels) in colour, scaled.
+        """Return a rectangle of the frame in colour, scaled.
 
-        The colours are near enough for a text detector; no result is made from them.
+        Colours are converted as BT.601, which is near enough for a text detector; no result is made
+        from them.
+
+        Args:
+            planes: of the frame, native depth, luma first.
+            part: left, top, right, bottom in luma pixels.
+            scale: size of the result in that of ``part``.
+
+        Returns:
+            uint8 ``(H, W, 3)``, blue first.
         """
         left, top, right, bottom = part
         size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
@@ -62,7 +84,7 @@ class Scaler:
         return np.asarray(cv2.cvtColor(merged, cv2.COLOR_YCrCb2BGR), np.uint8)
 
     def _part(self, planes: Planes, index: int, part: tuple[int, int, int, int]) -> Plane:
-        """The rectangle in one plane, its borders outwards to whole samples."""
+        """Return the rectangle in one plane, its borders rounded outwards to whole samples."""
         left, top, right, bottom = part
         shift_x, shift_y = (self._layout.shift_x, self._layout.shift_y) if index else (0, 0)
         rows = slice(top >> shift_y, -(-bottom >> shift_y))
@@ -70,19 +92,25 @@ class Scaler:
         return planes[index][rows, columns]
 
     def _eight_bits(self, plane: Plane) -> Luma:
+        """Return the plane's upper 8 bits; the same array if it has no more."""
         if plane.dtype == np.uint8:
             return plane  # type: ignore[return-value]
         return (plane >> (self._layout.bits - 8)).astype(np.uint8)
 
 
 def _resize(plane: Plane, size: tuple[int, int]) -> Plane:
+    """Return ``plane`` at ``size`` (width, height): area average, or bilinear if it grows."""
     shrinks = size[0] < plane.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cast(Plane, cv2.resize(plane, size, interpolation=interpolation))
 
 
 def average(pieces: Sequence[Luma]) -> Luma:
-    """The mean of pictures of one size: what moves is blurred in it, what stands still is not."""
+    """Return the mean of pictures of one size, in which motion is blurred and text is not.
+
+    Args:
+        pieces: uint8 ``(H, W)`` each, at least one.
+    """
     total = np.zeros(pieces[0].shape, np.float32)
     for piece in pieces:
         cv2.accumulate(piece, total)
@@ -90,7 +118,12 @@ def average(pieces: Sequence[Luma]) -> Luma:
 
 
 class LumaRing:
-    """The last frames' working luma, at most so many frames and so many bytes of them."""
+    """Ring buffer of the last frames' working luma, with their indices; oldest first.
+
+    Args:
+        frames: most frames that are kept.
+        max_bytes: most bytes that are kept; two frames always are.
+    """
 
     def __init__(self, *, frames: int, max_bytes: int) -> None:
         self._frames = max(2, frames)

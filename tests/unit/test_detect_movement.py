@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from erasecore.detect.line_changes import Piece, line_changes
+from erasecore.detect.line_changes import line_changes
+from erasecore.detect.line_window import Piece, TrackTiming
+from erasecore.detect.movement import edges_are_static
 from erasecore.detect.patterns import Template, strokes
 from erasecore.detect.scaling import Luma
-from erasecore.detect.static_edges import edges_are_static
-from erasecore.detect.tracks import Pace, Track
+from erasecore.detect.tracks import Track
 from tests.clips import U8, Caption, draw
 from tests.detectors import BrightTextDetector, find_in
 
@@ -151,9 +152,10 @@ def test_a_line_in_doubt_is_known_again(text: str, same: bool) -> None:
     lumas = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.uint8) for p in (*before, *behind)]
     box = np.array([INNER[0], TOP + INNER[1], INNER[2], TOP + INNER[3]], np.float64)
     held = list(enumerate(lumas[:6]))
-    track = Track(5, box, seen=(0.9, 0.0), held=held, pace=Pace(10, 60, 25))
+    track = Track(5, box, seen=(0.9, 0.0), held=held, timing=TrackTiming(10, 60, 25))
     for index in range(6, 12):
         track.add(index, lumas[index])
-    track.doubtful = True
+    assert track.check()
+    assert track.doubtful
     assert track.resume() == same
     assert track.doubtful != same

@@ -29,7 +29,7 @@ MODULES = {
     "durable": "storage/atomic", "plainfile": "system/safe_open",
     "maskedink": "recovery/ink_from_mask", "areas": "selection/connected_components",
     "summary": "report_builder", "fidelity": "review/outside_mask_psnr",
-    "swallowed": "detect/box_split", "stillness": "detect/static_edges",
+    "swallowed": "detect/searching", "stillness": "detect/movement",
     "switches": "detect/line_changes", "chains": "propagate/trajectories",
     "trust": "propagate/confidence", "averaging": "propagate/fusion",
     "trail": "propagate/temporal_prior", "recent": "motion/lru_cache",
@@ -37,10 +37,10 @@ MODULES = {
     "inlay": "diffueraser/seamless_blend", "refill": "diffueraser/merge_fill",
     "taps": "diffueraser/brushnet_residuals", "painter": "diffueraser/pipeline",
     "networks": "diffueraser/components", "bands": "diffueraser/vae_tiling",
-    "walk": "diffueraser/forward", "moments": "ink/transitions", "evidence": "ink/statistics",
-    "behind": "ink/line_plates", "ground": "ink/line_plates", "extents": "ink/plate_bounds",
-    "platefit": "ink/alpha_fit", "growing": "ink/mask_growth", "trimming": "ink/mask_refine",
-    "letters": "ink/glyph_seed",
+    "walk": "diffueraser/forward", "moments": "ink/transitions", "evidence": "ink/transitions",
+    "behind": "ink/plate_search", "ground": "ink/plate_search", "extents": "ink/plate_fit",
+    "platefit": "ink/plate_fit", "growing": "ink/stroke_mask", "trimming": "ink/stroke_mask",
+    "letters": "ink/stroke_mask",
 }  # fmt: skip
 """Old names of modules, and where their subject lives now."""
 
