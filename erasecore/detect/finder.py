@@ -167,7 +167,7 @@ class EventFinder:
             min_seconds=self._settings.min_seconds,
             any_place=bool(self._settings.regions),
         )
-        accepted, refused = _judged(self._lines, film)
+        accepted, refused = _classified(self._lines, film)
         events = sorted((self._event(line) for line in accepted), key=_order)
         left = [(self._event(line), reason) for line, reason in refused]
         left += [
@@ -255,7 +255,7 @@ def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
     return finder.finish()
 
 
-def _judged(
+def _classified(
     lines: Sequence[TextLine], film: FilmFacts
 ) -> tuple[list[TextLine], list[tuple[TextLine, str]]]:
     """Return the subtitles among the lines, and every other line with the reason of its refusal."""

@@ -66,7 +66,7 @@ class ShotFinder:
             changed = float((change > _CHANGED_LEVELS).mean())
         self._samples.append(_FrameSample(self._next, blocks, difference, changed))
         self._next += 1
-        self._judge(self._next - 1 - _FRAMES_AFTER)
+        self._classify(self._next - 1 - _FRAMES_AFTER)
 
     @property
     def flash_candidates(self) -> frozenset[int]:
@@ -76,10 +76,10 @@ class ShotFinder:
     def finish(self) -> tuple[int, ...]:
         """Return the cuts: for each, the index of the first frame after it."""
         for index in range(max(1, self._next - _FRAMES_AFTER), self._next):
-            self._judge(index)
+            self._classify(index)
         return tuple(self._cuts)
 
-    def _judge(self, index: int) -> None:
+    def _classify(self, index: int) -> None:
         """Note frame ``index`` if it is a flash candidate or a cut; later frames must be known."""
         if index < 1:
             return

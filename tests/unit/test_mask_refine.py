@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.ink.stroke_mask import grow_mask, trim_mask
+from erasecore.ink.stroke_mask import MaskGrowthTuning, grow_mask, trim_mask
 from erasecore.ink.transitions import InkStatistics, Transition
 
 SIZE = (60, 200)
@@ -99,6 +99,22 @@ def test_a_soft_glow_is_found_as_far_as_it_shows() -> None:
     left = np.abs(seen - frames).mean(axis=0)[~mask]
     assert float(left.max()) < 12
     assert not mask[distance > 21].any()
+
+
+def test_growth_is_steered_by_the_tuning_passed_in() -> None:
+    """A shadow of four pixels is found whole with as many layers, and in part with one."""
+    frames = scene(40, pan_px=2, noise=0.7)
+    shadow = np.roll(wide(1), (4, 4), (0, 1)) & ~LETTERS
+    seen = drawn(frames, LETTERS)
+    seen[:, shadow] = 0.75 * 16 + 0.25 * seen[:, shadow]
+    apart = cv2.distanceTransform((~LETTERS).astype(np.uint8), cv2.DIST_L2, 5)
+    stats = InkStatistics(seen, [], FREE)
+    missed = []
+    for layers in (1, 4):
+        tuning = MaskGrowthTuning(shadow_layers=layers)
+        mask = grow_mask(np.asarray(apart, np.float32), [], stats, 28, tuning=tuning)
+        missed.append(int((shadow & ~mask).sum()))
+    assert missed[0] > missed[1]
 
 
 def test_a_text_that_follows_at_once_does_not_widen_the_mask() -> None:
