@@ -12,6 +12,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 EXEMPT = frozenset({-1, 0, 1, 2})
 """Numbers that need no name, as integers or floats."""
@@ -28,13 +29,16 @@ def unnamed_literals(source: str) -> Iterator[tuple[int, float]]:
     return _in_node(ast.parse(source), in_function=False)
 
 
+def _needs_name(value: object) -> TypeGuard[float]:
+    """Return True for a number that is not exempt."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and value not in EXEMPT
+
+
 def _in_node(node: ast.AST, *, in_function: bool) -> Iterator[tuple[int, float]]:
     """Yield the numbers at or below ``node``."""
-    if isinstance(node, ast.Constant):
-        value = node.value
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if in_function and is_number and value not in EXEMPT:
-            yield node.lineno, value
+    if in_function and isinstance(node, ast.Constant) and _needs_name(node.value):
+        yield node.lineno, node.value
     body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
     for child in ast.iter_child_nodes(node):
         inside = child in body if body else in_function
