@@ -18,8 +18,7 @@ from daemon.jobs.history_view import ERROR_ENDING
 from daemon.jobs.publish import requeue
 from daemon.lifecycle.folder_watch import await_folders
 from daemon.service import Service
-from daemon.storage.names import shown
-from erasecore.errors import InputError
+from erasecore.errors import InputError, printable
 from erasecore.settings import Companions, EraseSettings
 
 
@@ -46,7 +45,7 @@ def erase(context: CommandContext) -> int:
     request = EraseRequest(options.source, result, force=options.force, companions=companions)
     config = replace(context.config, erase=settings)
     try:
-        with progress_bar(console, shown(options.source.name)) as observe:
+        with progress_bar(console, printable(options.source.name)) as observe:
             report = erase_file(request, config, observe)
     except Stopped:
         console.print("stopped; nothing was written")
@@ -54,7 +53,7 @@ def erase(context: CommandContext) -> int:
     count = len(report.events)
     summary = "no subtitles found; copied" if report.untouched else _counted(count, "subtitle")
     seconds = sum(report.seconds.values())
-    console.print(f"{shown(str(result))}: {summary}, {report.frames} frames in {seconds:.1f} s")
+    console.print(f"{printable(str(result))}: {summary}, {report.frames} frames in {seconds:.1f} s")
     for warning in report.warnings:
         console.print(f"  {warning}")
     return 0
@@ -104,13 +103,13 @@ def requeue_films(context: CommandContext) -> int:
         try:
             target = requeue(film, folders.failed, folders.inbox)
         except FileExistsError:
-            console.print(f"{shown(name)}: the inbox has another film of that name; rename one")
+            console.print(f"{printable(name)}: the inbox has another film of that name; rename one")
             code = 1
         except (FileNotFoundError, ValueError):
-            console.print(f"{shown(name)}: no such film in {folders.failed}")
+            console.print(f"{printable(name)}: no such film in {folders.failed}")
             code = 1
         else:
-            console.print(shown(str(target)))
+            console.print(printable(str(target)))
     return code
 
 
@@ -149,6 +148,6 @@ def doctor(context: CommandContext) -> int:
     devices = context.environment.visible_devices
     for finding in examine(context.config, source, visible_devices=devices):
         mark = Text("ok ", "green") if finding.well else Text("BAD", "red")
-        console.print(mark, f"{finding.what}:", shown(finding.sentence), soft_wrap=True)
+        console.print(mark, f"{finding.what}:", printable(finding.sentence), soft_wrap=True)
         code = code if finding.well else 1
     return code

@@ -19,11 +19,11 @@ from daemon.jobs.retry import Next, decide, given_up
 from daemon.runtime.wakeup import Wakeup
 from daemon.storage.atomic import sync_folder
 from daemon.storage.moves import rename_no_clobber
-from daemon.storage.names import MAX_NAME_BYTES, fitted, shown
+from daemon.storage.names import MAX_NAME_BYTES, fitted
 from daemon.workers.messages import Failed, Failure, Finished, Ready, Start
 from daemon.workers.pool import WORKER_LOG
 from daemon.workers.process import WORKER_COMMAND, Report, Supervisor, WorkerBroken
-from erasecore.errors import EraseError, FolderError, HostError, InputError, UnsafeFile
+from erasecore.errors import EraseError, FolderError, HostError, InputError, UnsafeFile, printable
 from erasecore.reports import EraseReport, Progress
 from erasecore.settings import Companions
 
@@ -90,7 +90,8 @@ def erase_file(
                 supervisor.dismiss()
         warnings = [*report.warnings, *_suffix_warnings(report.result, request.result)]
         if not _publish_srt(folder / SRT_FILE, request.srt):
-            warnings.append(f"{shown(request.srt.name)} was there already and is left as it was")
+            name = printable(request.srt.name)
+            warnings.append(f"{name} was there already and is left as it was")
         _publish_result(folder / report.result, request)
     except OSError as error:
         sentence = f"{error.strerror or error}; choose another place or mend it."
@@ -153,7 +154,7 @@ def _run_attempts(
             attempt=attempt,
             source=str(request.source.resolve()),
             folder=str(folder.resolve()),
-            shown_as=shown(request.source.name),
+            shown_as=printable(request.source.name),
             log="",
             settings=config.erase,
             companions=request.companions,
@@ -209,7 +210,7 @@ def _suffix_warnings(work_name: str, result: Path) -> Iterator[str]:
     """
     suffix = Path(work_name).suffix
     if suffix.lower() != result.suffix.lower():
-        name = shown(result.with_suffix(suffix).name)
+        name = printable(result.with_suffix(suffix).name)
         yield f"films keep their container: what is in it is a {suffix} file; {name} would fit"
 
 

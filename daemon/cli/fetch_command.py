@@ -13,7 +13,7 @@ from daemon.cli.download_progress import download_progress
 from daemon.models.fetching import FetchContext, FetchOutput, fetch
 from daemon.models.hubs import make_hub, requests_from
 from daemon.models.inventory import overview
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 
 def fetch_weights(context: CommandContext) -> int:
@@ -24,7 +24,7 @@ def fetch_weights(context: CommandContext) -> int:
     console = Console(stderr=True, highlight=False, markup=False)
     try:
         with download_progress(console) as bar:
-            output = FetchOutput(lambda sentence: bar.print(shown(sentence)), bar.move)
+            output = FetchOutput(lambda sentence: bar.print(printable(sentence)), bar.move)
             fetched = fetch(
                 fetch_context, requests_from(config), hub_of, output, update=context.options.update
             )

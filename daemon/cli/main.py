@@ -17,9 +17,8 @@ from typing import TypeAlias
 from daemon.config.environment import Environment, find_config, read_environment
 from daemon.config.locations import load_locations
 from daemon.storage.failpoints import arm_from
-from daemon.storage.names import shown
 from erasecore import __version__
-from erasecore.errors import ConfigError, EraseError
+from erasecore.errors import ConfigError, EraseError, printable
 
 EXIT_FAILED = 1  # a job or the command failed
 EXIT_USAGE = 2  # wrong usage; also the code of argparse
@@ -279,5 +278,5 @@ def _run_command(path: Path | None, environment: Environment, options: argparse.
 
 def _print_error(error: Exception, code: int) -> int:
     """Print ``error`` on standard error and return ``code``."""
-    print(f"subtitle-eraser: {shown(str(error))}", file=sys.stderr)
+    print(f"subtitle-eraser: {printable(str(error))}", file=sys.stderr)
     return code

@@ -15,8 +15,7 @@ from rich.console import Console
 from daemon.cli.context import CommandContext
 from daemon.cli.download_progress import download_progress
 from daemon.models.inventory import MISSING, RepositoryView, adopt, overview, size_bytes, verify
-from daemon.storage.names import shown
-from erasecore.errors import HostError
+from erasecore.errors import HostError, printable
 
 GIGABYTE = 1e9  # bytes, as disks are sold
 
@@ -115,7 +114,7 @@ def _folders(context: CommandContext) -> tuple[Path, Path]:
 
 
 def _say(sentence: str) -> None:
-    Console(highlight=False, markup=False).print(shown(sentence), soft_wrap=True)
+    Console(highlight=False, markup=False).print(printable(sentence), soft_wrap=True)
 
 
 _ACTIONS: dict[str, Callable[[CommandContext], int]] = {

@@ -13,11 +13,10 @@ from daemon.jobs.job_parts import JobParts
 from daemon.jobs.retry import Next
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.io_problems import io_problem
-from daemon.storage.names import shown
 from daemon.workers.messages import Failed, Finished, ProgressUpdate, Ready
 from daemon.workers.pool import WorkerPool
 from daemon.workers.process import Report, Supervisor, WorkerBroken
-from erasecore.errors import DeviceBroken
+from erasecore.errors import DeviceBroken, printable
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +105,7 @@ class ReportHandler:
         self._attempts.learn_size(job.job_id, pixels)
         lacking = self._memory.lacking_bytes(pixels, worker)
         if lacking and self._memory.exceeds_usual(pixels):
-            log.info("memory.lacking", film=shown(job.name), lacking_mb=lacking >> 20)
+            log.info("memory.lacking", film=printable(job.name), lacking_mb=lacking >> 20)
             self._control.hand_back(worker, wall=wall)
 
     def _on_worker_broken(self, worker: Supervisor, report: WorkerBroken, now: float) -> None:

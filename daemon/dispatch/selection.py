@@ -15,9 +15,8 @@ from daemon.jobs.job import Job
 from daemon.jobs.job_parts import JobParts
 from daemon.jobs.retry import yields_to_others
 from daemon.runtime.host_problems import HostProblems
-from daemon.storage.names import shown
 from daemon.workers.process import Supervisor
-from erasecore.errors import ClaimRefused
+from erasecore.errors import ClaimRefused, printable
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +145,7 @@ class FilmSelection:
         try:
             job = self._jobs.claimer.claim(candidate, job_id, now=now, wall=wall)
         except ClaimRefused as error:
-            log.debug("claim.put_off", film=shown(candidate.name), sentence=str(error))
+            log.debug("claim.put_off", film=printable(candidate.name), sentence=str(error))
             self._queue.refused(candidate, error, now=now)
             return
         if job is None:

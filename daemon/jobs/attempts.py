@@ -45,9 +45,8 @@ from daemon.runtime.logs import job_bound
 from daemon.storage.atomic import status_if_there
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import remove_tree
-from daemon.storage.names import shown
 from daemon.workers.messages import Failure, Finished, Start
-from erasecore.errors import Remedy
+from erasecore.errors import Remedy, printable
 
 log = structlog.get_logger(__name__)
 
@@ -75,13 +74,13 @@ class AttemptRecorder:
         failpoint("attempt.after_begin")
         attempt = job.attempts[-1].number
         with job_bound(job.job_id, folder / LOG_FILE):
-            log.info("attempt.started", film=shown(job.name), attempt=attempt)
+            log.info("attempt.started", film=printable(job.name), attempt=attempt)
         return Start(
             job_id=job.job_id,
             attempt=attempt,
             source=str(folder / job.source),
             folder=str(folder),
-            shown_as=shown(job.relative.name),
+            shown_as=printable(job.relative.name),
             log=str(folder / LOG_FILE),
             settings=job.settings,
             companions=companions,
@@ -107,7 +106,7 @@ class AttemptRecorder:
             report = outcome.report
             log.info(
                 "attempt.finished",
-                film=shown(job.name),
+                film=printable(job.name),
                 events=len(report.events),
                 untouched=report.untouched,
                 seconds=round(wall - job.attempts[-1].started_at, 1),
@@ -148,7 +147,7 @@ class AttemptRecorder:
         with job_bound(job.job_id, self._store.folder(job) / LOG_FILE):
             log.info(
                 "job.looks_unfinished",
-                film=shown(job.name),
+                film=printable(job.name),
                 sentence=failure.sentence,
                 delay_seconds=round(delay_seconds, 1),
             )
@@ -160,7 +159,7 @@ class AttemptRecorder:
         """Requeue a running job whose attempt was interrupted by us; the attempt does not count."""
         job = handed_back(self._store.jobs[job_id], now=wall)
         with job_bound(job_id, self._store.folder(job) / LOG_FILE):
-            log.info("attempt.handed_back", film=shown(job.name))
+            log.info("attempt.handed_back", film=printable(job.name))
         self._store.save(job)
         failpoint("attempt.after_hand_back")
 
@@ -173,7 +172,7 @@ class AttemptRecorder:
         if claims.untouched(folder, job):
             return False
         with job_bound(job.job_id, folder / LOG_FILE):
-            log.info("job.source_changed", film=shown(job.name))
+            log.info("job.source_changed", film=printable(job.name))
         remove_products(folder, job)
         failpoint("attempt.after_products")
         self._store.save(renewed(job, now=wall))
@@ -210,7 +209,7 @@ def _log_failure(job: Job, failure: Failure, decision: Decision) -> None:
     write_line = log.error if failure.remedy is Remedy.FIX_CODE else log.warning
     write_line(
         "attempt.failed",
-        film=shown(job.name),
+        film=printable(job.name),
         attempt=job.attempts[-1].number,
         error=failure.error,
         remedy=failure.remedy.value,

@@ -12,7 +12,7 @@ from daemon.jobs.attempts import remove_products
 from daemon.jobs.job import LOG_FILE, Job, JobState
 from daemon.jobs.store import JobStore
 from daemon.runtime.logs import job_bound
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class Claimer:
             return None
         self._store.hold(job)
         with job_bound(job_id, self._store.folder(job) / LOG_FILE):
-            log.info("job.claimed", film=shown(job.name), size_bytes=job.size_bytes)
+            log.info("job.claimed", film=printable(job.name), size_bytes=job.size_bytes)
         self.queue_settled(settle_seconds=self._settling.settle_seconds, now=now, wall=wall)
         return self._store.jobs[job_id]
 

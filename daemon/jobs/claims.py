@@ -57,9 +57,9 @@ from daemon.jobs.retry import MAX_DELAY_SECONDS, Next, decide
 from daemon.storage.atomic import status_if_there, sync_folder
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import remove_tree, rename_no_clobber
-from daemon.storage.names import shown, work_name
+from daemon.storage.names import work_name
 from daemon.workers.messages import Failure
-from erasecore.errors import BadSidecar, Remedy, WorkerLost
+from erasecore.errors import BadSidecar, Remedy, WorkerLost, printable
 from erasecore.settings import EraseSettings
 
 log = structlog.get_logger(__name__)
@@ -137,7 +137,7 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
     status = (folder / job.source).lstat()
     if not stat.S_ISREG(status.st_mode):
         # It was replaced between the scan and the rename.
-        log.warning("claim.refused", file=shown(job.name), kind=kind_of(status.st_mode))
+        log.warning("claim.refused", file=printable(job.name), kind=kind_of(status.st_mode))
         with suppress(FileExistsError):
             rename_no_clobber(folder / job.source, came_from)
             discard(folder)
@@ -255,7 +255,7 @@ def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) ->
         wall: seconds since 1970.
     """
     if not present:
-        sentence = f"{shown(job.name)}: its source was removed from work/ by somebody else."
+        sentence = f"{printable(job.name)}: its source was removed from work/ by somebody else."
         return rejected(job, Failure("SourceGone", Remedy.FIX_HOST, sentence), now=wall)
     if job.state is not JobState.RUNNING:
         # The clock may have been set back: limit the rest of the delay.
@@ -263,7 +263,7 @@ def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) ->
     lost = Failure(
         WorkerLost.__name__,
         WorkerLost.remedy,
-        f"{shown(job.name)}: the daemon ended in the middle of an attempt.",
+        f"{printable(job.name)}: the daemon ended in the middle of an attempt.",
     )
     decision = decide(lost.remedy, job.counted, retry)
     if decision.next is Next.FAIL:

@@ -18,9 +18,9 @@ from daemon.inbox.blocked_paths import BLOCKING_ERRNOS
 from daemon.inbox.scanner import kind_of
 from daemon.jobs.job import CUES_FILE, MASK_FILE
 from daemon.storage.atomic import status_if_there, sync_folder
-from daemon.storage.names import CUES_SUFFIX, shown
+from daemon.storage.names import CUES_SUFFIX
 from daemon.storage.os_errors import hint_for
-from erasecore.errors import BadSidecar
+from erasecore.errors import BadSidecar, printable
 from erasecore.settings import Companions
 from erasecore.system.safe_open import open_plain
 
@@ -75,7 +75,7 @@ def _copy_along(beside: Path, goal: Path) -> None:
     except OSError as error:
         if error.errno not in (*BLOCKING_ERRNOS, errno.ENOENT):
             raise
-        log.warning("companion.ignored", file=shown(str(beside)), reason=hint_for(error))
+        log.warning("companion.ignored", file=printable(str(beside)), reason=hint_for(error))
         return
     try:
         part = goal.with_name(f".{goal.name}.part")
@@ -83,7 +83,7 @@ def _copy_along(beside: Path, goal: Path) -> None:
     finally:
         os.close(handle)
     os.replace(part, goal)
-    log.warning("companion.left_behind", file=shown(str(beside)))
+    log.warning("companion.left_behind", file=printable(str(beside)))
 
 
 def check_cues(beside: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from daemon.jobs.history_view import COLUMNS, ERROR_ENDING, HISTORY_FILE, REPORT_ENDING, Entry
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 log = structlog.get_logger(__name__)
 
@@ -119,5 +119,5 @@ def _entry_in(sidecar: Path, root: Path) -> Entry | None:
         raw = json.loads(sidecar.read_bytes())
         return Entry(**{**raw["history"], "published_as": name})
     except (OSError, ValueError, KeyError, TypeError):
-        log.warning("history.unreadable", file=shown(str(sidecar)))
+        log.warning("history.unreadable", file=printable(str(sidecar)))
         return None

@@ -17,7 +17,7 @@ from daemon.jobs.store import JobStore
 from daemon.runtime.log_limits import shorten_if_we_may
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import Tick, no_tick
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 log = structlog.get_logger(__name__)
 
@@ -78,9 +78,9 @@ class Publisher:
             return
         root: Path = getattr(self._folders, sidecar.place.value)
         self._history.record_published(target(self._folders, sidecar), root)
-        film = shown(job.name)
+        film = printable(job.name)
         if job.state is JobState.DONE:
-            result = shown(sidecar.name.removesuffix(REPORT_ENDING))
+            result = printable(sidecar.name.removesuffix(REPORT_ENDING))
             log.info("job.done", job_id=job.job_id, film=film, result=result)
         else:
             sentence = job.failure.sentence if job.failure else ""

@@ -10,8 +10,8 @@ from pathlib import Path
 from daemon.jobs.history_view import Entry
 from daemon.jobs.job import Job
 from daemon.storage.atomic import write_whole
-from daemon.storage.names import shown
 from daemon.workers.messages import Finished
+from erasecore.errors import printable
 
 # Names in the job folder.
 REPORT_FILE = "report.json"
@@ -70,7 +70,7 @@ def entry_of(job: Job, outcome: str, finished: Finished | None = None) -> Entry:
     stopped_at = last.stopped_at or last.started_at if last else job.claimed_at
     return Entry(
         job_id=job.job_id,
-        name=shown(job.name),
+        name=printable(job.name),
         outcome=outcome,
         published_as="",  # filled in by ``History`` from the name of the published report
         stopped_at=stopped_at,
@@ -97,7 +97,7 @@ def _about(job: Job) -> dict[str, object]:
     ]
     return {
         "job_id": job.job_id,
-        "source": shown(job.name),
+        "source": printable(job.name),
         "size_bytes": job.size_bytes,
         "claimed": _iso(job.claimed_at),
         "attempts": attempts,

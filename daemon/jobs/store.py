@@ -16,7 +16,7 @@ from daemon.jobs import claims
 from daemon.jobs.job import LOG_FILE, Job, JobState, save_job
 from daemon.jobs.retry import yields_to_others
 from daemon.runtime.logs import job_bound
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class JobStore:
         """Forget the jobs that another daemon has taken over; return their ids."""
         lost = {job_id for job_id in self.jobs if not (self.instance / job_id).is_dir()}
         for job_id in lost:
-            log.warning("job.lost", job_id=job_id, film=shown(self.jobs.pop(job_id).name))
+            log.warning("job.lost", job_id=job_id, film=printable(self.jobs.pop(job_id).name))
         return lost
 
     # --- recovery ---------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class JobStore:
         if job is not None:
             self.hold(job)
             with job_bound(job.job_id, folder / LOG_FILE):
-                log.info("job.recovered", film=shown(job.name), state=job.state.value)
+                log.info("job.recovered", film=printable(job.name), state=job.state.value)
 
     def expect_orphans(self) -> None:
         """Note that a step failed half-way and may have left a job that is not held."""

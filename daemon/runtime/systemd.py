@@ -6,7 +6,7 @@ import time
 
 from sdnotify import SystemdNotifier
 
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 SOCKET_TIMEOUT_SECONDS = 0.2
 """Longest wait of one send while the listener's queue is full. Guess."""
@@ -45,7 +45,7 @@ class Notifier:
     def status(self, sentence: str) -> None:
         """Set the status line that ``systemctl status`` shows; sent only when it has changed."""
         # The library encodes as Latin-1; all that is not ASCII is sent escaped.
-        line = shown(sentence).encode("ascii", "backslashreplace").decode("ascii")
+        line = printable(sentence).encode("ascii", "backslashreplace").decode("ascii")
         if sentence != self._status and self._send(f"STATUS={line}"):
             self._status = sentence
 

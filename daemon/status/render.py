@@ -7,7 +7,7 @@ from datetime import datetime
 
 from daemon.jobs.history_view import Entry
 from daemon.status.snapshot import DaemonView, StatusReport
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 
 def text_of(report: StatusReport) -> str:
@@ -30,18 +30,18 @@ def _lines(report: StatusReport) -> Iterator[str]:
         heading = ("when", "outcome", "attempts", "seconds", "subtitles", "film")
         yield from _columns(heading, map(_recent_row, history.recent))
     sentences = [entry.sentence for entry in history.recent]
-    yield from filter(None, [*sentences, history.complaint, shown(report.complaint)])
+    yield from filter(None, [*sentences, history.complaint, printable(report.complaint)])
 
 
 def _daemon_rows(views: Sequence[DaemonView]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each daemon, and one for each of its workers if it has several."""
     for view in views:
         sentence = view.snapshot.sentence() if view.snapshot else ""
-        yield shown(view.instance), view.standing.value, shown(sentence)
+        yield printable(view.instance), view.standing.value, printable(sentence)
         workers = view.snapshot.workers if view.snapshot else ()
         for worker in workers if len(workers) > 1 else ():
             process = f"process {worker.pid}" if worker.pid else ""
-            yield f"  worker {worker.number}", process, shown(worker.sentence())
+            yield f"  worker {worker.number}", process, printable(worker.sentence())
 
 
 def _recent_row(entry: Entry) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def _recent_row(entry: Entry) -> tuple[str, ...]:
         str(entry.attempts),
         f"{entry.seconds:.1f}",
         str(entry.events),
-        shown(entry.name),
+        printable(entry.name),
     )
 
 

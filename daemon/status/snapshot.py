@@ -12,7 +12,7 @@ from daemon.config.parsing import as_json, read_record
 from daemon.jobs.history_view import HistorySummary
 from daemon.jobs.instances import STATUS_FILE, InstanceId, Liveness, list_instances
 from daemon.storage.atomic import write_whole
-from daemon.storage.names import shown
+from erasecore.errors import printable
 
 if TYPE_CHECKING:  # keeps the daemon's own modules out of the start-up time of ``status``
     from daemon.jobs.job import Job
@@ -37,7 +37,7 @@ class Current:
     def of(cls, job: Job, progress: Progress | None) -> Current:
         """Return the view of a running job; ``progress`` is ``None`` before the first report."""
         attempt = job.attempts[-1]
-        fresh = cls(job.job_id, shown(job.name), attempt.number, attempt.started_at)
+        fresh = cls(job.job_id, printable(job.name), attempt.number, attempt.started_at)
         if progress is None:
             return fresh
         return cls(

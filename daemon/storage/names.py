@@ -7,10 +7,6 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-from erasecore.errors import printable
-
-shown = printable  # the former name of ``printable``, for callers that still import it from here
-
 FOLDER_SETTINGS = ".erase.yaml"
 """Name of the settings file that applies to all films of its folder and of the folders below."""
 FILM_SETTINGS_SUFFIX = ".erase.yaml"

@@ -12,8 +12,8 @@ from pathlib import Path
 import structlog
 
 from daemon.runtime.log_limits import shorten
-from daemon.storage.names import shown
 from daemon.workers.oom_kills import OomKillCount, count_oom_kills
+from erasecore.errors import printable
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,7 @@ class ChildProcess:
         except OSError:
             return ""
         last = next((line for line in reversed(lines) if line.strip()), b"")
-        return shown(os.fsdecode(last.strip()))
+        return printable(os.fsdecode(last.strip()))
 
     def hang_up(self) -> None:
         """Close the command pipe, which asks an idle worker to end."""

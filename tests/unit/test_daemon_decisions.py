@@ -45,7 +45,7 @@ from daemon.jobs.job import (
 )
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Decision, Next, decide, retry_delay
 from daemon.runtime.host_problems import HostProblems
-from daemon.storage.names import MAX_NAME_BYTES, fitted, numbered, output_name, shown, work_name
+from daemon.storage.names import MAX_NAME_BYTES, fitted, numbered, output_name, work_name
 from daemon.workers.messages import (
     MAX_LINE_BYTES,
     Failure,
@@ -58,7 +58,7 @@ from daemon.workers.messages import (
     decode,
     encode,
 )
-from erasecore.errors import Remedy
+from erasecore.errors import Remedy, printable
 from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EraseSettings, Region
 
@@ -255,7 +255,7 @@ def test_fitted_cuts_at_characters() -> None:
 
 def test_shown() -> None:
     """Nothing that a terminal would obey is printed."""
-    assert shown(os.fsdecode(b"a\x1b[31m\n\xff")) == r"a\x1b[31m\n\xff"
+    assert printable(os.fsdecode(b"a\x1b[31m\n\xff")) == r"a\x1b[31m\n\xff"
 
 
 # --- the inbox ----------------------------------------------------------------------------------
