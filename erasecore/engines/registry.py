@@ -1,4 +1,4 @@
-"""From an engine's name in the settings to the engine."""
+"""Engine factory: creates the engine that the settings name, resolves ``auto``, loads plug-ins."""
 
 from __future__ import annotations
 
@@ -24,73 +24,78 @@ from erasecore.weights.manifest import MANIFEST, proven
 log = structlog.get_logger(__name__)
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "accelerate")
+"""Packages that the diffusion engine imports."""
 _INSTALL = "install subtitle-eraser[diffusion]"
+"""Advice in error messages when one of them is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """What engines are made with, besides their name."""
+    """Arguments of engine factories."""
 
     host: HostSettings = field(default_factory=HostSettings)
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
     ladders: Ladders = field(default_factory=Ladders)
-    threads: int = 1  # for networks that are worked on by the CPU
-    tick: Callable[[], object] = lambda: None  # a sign of life, while large files are read
+    threads: int = 1  # CPU threads for torch
+    tick: Callable[[], object] = lambda: None  # heartbeat, called while large files are read
 
 
 @dataclass(frozen=True, slots=True)
 class AutoChoice:
-    """What ``auto`` stands for on this machine, and why."""
+    """Engine that ``auto`` resolves to on this machine, with the reason."""
 
     engine: str
     reason: str
 
 
-def make_engine(name: str, means: EngineContext | None = None) -> Engine:
-    """The engine called ``name``; ``module:factory`` makes one that is not ours.
+def make_engine(name: str, context: EngineContext | None = None) -> Engine:
+    """Create the engine called ``name``: a built-in one, ``auto`` or a plug-in ``module:factory``.
 
-    A factory that takes an argument is given ``means``.
+    Plug-ins run arbitrary code: the caller must make sure that the name of a module comes from the
+    operator, never from the sender of a film.
 
-    The caller sees to it that only an operator, never a sender, names a module.
+    Args:
+        name: name of the engine, as in the settings.
+        context: passed to built-in engines, and to plug-in factories that take an argument.
 
     Raises:
-        EngineMissing: there is none of that name, or this machine lacks what it needs.
-        WeightsMissing: the diffusion engine's weights are not all there.
-        WeightsDamaged: they are not what was fetched.
-        DeviceBroken: there is no GPU, and one is required.
+        EngineMissing: the name is unknown, or this machine lacks a package or folder it needs.
+        WeightsMissing: files of the diffusion model are missing.
+        WeightsDamaged: files of the diffusion model differ from what was downloaded.
+        DeviceBroken: there is no GPU, and ``diffusion.require_gpu`` is set.
     """
-    means = means or EngineContext()
+    context = context or EngineContext()
     if name == "auto":
-        choice = choose_auto(means.host)
+        choice = choose_auto(context.host)
         log.info("engine.chosen", engine=choice.engine, reason=choice.reason)
         name = choice.engine
     if name == "propagate":
         return PropagateEngine()
     if name == "diffueraser":
-        return _diffueraser(means)
+        return _make_diffueraser(context)
     if ":" in name:
-        return _plugged_in(name, means)
+        return _load_plugin(name, context)
     raise EngineMissing(name, f"no such engine; there are {', '.join(BUILT_IN_ENGINES)}.")
 
 
 def choose_auto(host: HostSettings, has_driver: Callable[[], bool] = nvidia_driver) -> AutoChoice:
-    """Which engine ``auto`` stands for: diffueraser where weights and a CUDA device are there.
+    """Resolve ``auto``: diffueraser if its weights and a CUDA device are present, else propagate.
 
-    Torch is asked only where everything else is there: whoever has no use for it never loads it.
+    torch is imported only after all cheaper checks have passed, since that takes seconds.
 
     Raises:
-        WeightsMissing: weights were fetched for the driver that is there, and some are gone. Films
-            are not to be done worse from one day to the next without anybody noticing.
+        WeightsMissing: the manifest shows that weights were downloaded, the driver is present, but
+            some files are gone. Falling back silently would lower the quality unnoticed.
     """
     driver = has_driver()
     try:
-        lacking = _lacking(host)
+        missing = _missing_requirement(host)
     except WeightsMissing:
         if driver and Path(host.models, MANIFEST).exists():
             raise
-        lacking = "the weights are not all there (`subtitle-eraser models fetch`)."
-    if lacking is not None:
-        return AutoChoice("propagate", lacking)
+        missing = "the weights are not all there (`subtitle-eraser models fetch`)."
+    if missing is not None:
+        return AutoChoice("propagate", missing)
     if not driver:
         return AutoChoice("propagate", "the weights are there, but no NVIDIA driver is.")
     gpu = _cuda_device()
@@ -99,43 +104,48 @@ def choose_auto(host: HostSettings, has_driver: Callable[[], bool] = nvidia_driv
     return AutoChoice("diffueraser", f"the weights are there, and so is a CUDA device ({gpu}).")
 
 
-def _lacking(host: HostSettings) -> str | None:
-    """What the diffusion engine lacks here, the device aside; ``None`` if it is all there.
+def _missing_requirement(host: HostSettings) -> str | None:
+    """Return the first requirement of the diffusion engine that is not met, apart from the GPU.
+
+    Returns:
+        A sentence for people; ``None`` if folder, weights and packages are all present.
 
     Raises:
-        WeightsMissing: not all weights are there.
+        WeightsMissing: some weight files are missing.
     """
     if not host.models:
         return "there is no models folder; set models.folder."
     locate(Path(host.models))
-    missing = [name for name in _LIBRARIES if find_spec(name) is None]
-    return f"the package {missing[0]} is not there; {_INSTALL}." if missing else None
+    packages = [name for name in _LIBRARIES if find_spec(name) is None]
+    return f"the package {packages[0]} is not there; {_INSTALL}." if packages else None
 
 
 def _cuda_device() -> str | None:
+    """Return the name of the GPU that torch would use, or ``None``; imports torch."""
     pipeline = importlib.import_module("erasecore.engines.diffueraser.pipeline")
     name: str | None = pipeline.cuda_device()
     return name
 
 
-def _diffueraser(means: EngineContext) -> Engine:
-    """The diffusion engine, its weights proven; networks are loaded when first needed."""
-    weights = proven(means.host, now=time.time(), tick=means.tick) if means.host.models else None
-    if (lacking := _lacking(means.host)) is not None:
-        raise EngineMissing("diffueraser", lacking)
-    # Imported here: they load torch, which takes seconds and hundreds of megabytes.
+def _make_diffueraser(context: EngineContext) -> Engine:
+    """Create the diffusion engine; weight files are checked now, models loaded at first use."""
+    host, diffusion = context.host, context.diffusion
+    weights = proven(host, now=time.time(), tick=context.tick) if host.models else None
+    if (missing := _missing_requirement(host)) is not None:
+        raise EngineMissing("diffueraser", missing)
+    # Imported here: they import torch, which takes seconds and hundreds of megabytes.
     engines = importlib.import_module("erasecore.engines.diffueraser.engine")
-    painters = importlib.import_module("erasecore.engines.diffueraser.pipeline")
-    if means.diffusion.require_gpu and painters.cuda_device() is None:
+    pipelines = importlib.import_module("erasecore.engines.diffueraser.pipeline")
+    if diffusion.require_gpu and pipelines.cuda_device() is None:
         raise DeviceBroken("diffusion.require_gpu is set, and torch finds no CUDA device")
-    state = Path(means.host.state) if means.host.state else None
-    pipeline = painters.NetworkPainter(weights, means.diffusion, state, threads=means.threads)
-    engine: Engine = engines.DiffuEraser(means.diffusion, pipeline, means.ladders)
+    state = Path(host.state) if host.state else None
+    pipeline = pipelines.DiffusionPipeline(weights, diffusion, state, threads=context.threads)
+    engine: Engine = engines.DiffuEraser(diffusion, pipeline, context.ladders)
     return engine
 
 
-def _plugged_in(name: str, means: EngineContext) -> Engine:
-    """An engine of the operator's own, from ``module:factory``."""
+def _load_plugin(name: str, context: EngineContext) -> Engine:
+    """Create an engine of the operator's own from a plug-in ``module:factory``."""
     module_name, _, factory_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -144,5 +154,5 @@ def _plugged_in(name: str, means: EngineContext) -> Engine:
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise EngineMissing(name, f"{module_name} has no {factory_name}.")
-    engine: Engine = factory(means) if signature(factory).parameters else factory()
+    engine: Engine = factory(context) if signature(factory).parameters else factory()
     return engine
