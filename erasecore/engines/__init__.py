@@ -1,1 +1,1 @@
-"""What fills the hole: one protocol, several engines."""
+"""Inpainting engines: one protocol (`base.Engine`) and its implementations."""

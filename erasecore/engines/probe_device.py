@@ -1,7 +1,8 @@
-"""What the diffusion engine would find on this machine, told by a process of its own.
+"""GPU and library probe for the diffusion engine, run as a separate process.
 
-``python -m erasecore.survey HOST``, a ``HostSettings`` as JSON, answers with a ``Survey`` as JSON.
-It loads torch, seconds and hundreds of megabytes: nothing that stays does that only to ask.
+``python -m erasecore.engines.probe_device HOST`` takes a `HostSettings` as JSON and prints a
+`DeviceReport` as JSON. A separate process, since importing torch takes seconds and hundreds of
+megabytes that no long-lived process should spend on a question.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from erasecore.settings import HostSettings
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU that torch can compute on."""
+    """CUDA device that torch can use."""
 
     name: str
     total_bytes: int
@@ -29,17 +30,17 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class DeviceReport:
-    """What was found."""
+    """Result of the probe."""
 
-    engine: str  # that ``auto`` stands for; empty: none, films wait until the reason is gone
-    reason: str
-    torch: str  # its version; empty: it is not installed
-    cuda: str  # that torch was built for; empty: for none
+    engine: str  # engine that ``auto`` resolves to; empty: none, films wait until it is fixed
+    reason: str  # explanation of ``engine``, for people
+    torch: str  # version of torch; empty: not installed
+    cuda: str  # CUDA version that torch was built for; empty: a build without CUDA
     devices: tuple[Device, ...] = ()
 
 
 def probe_device(host: HostSettings) -> DeviceReport:
-    """What there is for the diffusion engine, and what ``auto`` makes of it."""
+    """Return the engine that ``auto`` resolves to, the torch build and the CUDA devices."""
     try:
         choice = choose_auto(host)
     except HostError as error:
@@ -50,20 +51,21 @@ def probe_device(host: HostSettings) -> DeviceReport:
         return DeviceReport(choice.engine, choice.reason, torch="", cuda="")
     torch: Any = importlib.import_module("torch")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    devices = tuple(_device(torch, number) for number in range(count))
+    devices = tuple(_device(torch, index) for index in range(count))
     cuda = torch.version.cuda or ""
     return DeviceReport(choice.engine, choice.reason, torch.__version__, cuda, devices)
 
 
-def _device(torch: Any, number: int) -> Device:  # noqa: ANN401 - a module without a type
-    free, total = torch.cuda.mem_get_info(number)
-    return Device(torch.cuda.get_device_name(number), total, free)
+def _device(torch: Any, index: int) -> Device:  # noqa: ANN401 - a module without a type
+    """Return name and memory of the CUDA device ``index``."""
+    free, total = torch.cuda.mem_get_info(index)
+    return Device(torch.cuda.get_device_name(index), total, free)
 
 
 def main(arguments: list[str]) -> None:
-    """Answer."""
-    found = probe_device(HostSettings(**json.loads(arguments[0])))
-    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    """Print the `DeviceReport` for the host settings in ``arguments[0]``, both as JSON."""
+    report = probe_device(HostSettings(**json.loads(arguments[0])))
+    sys.stdout.write(json.dumps(asdict(report)) + "\n")
 
 
 if __name__ == "__main__":

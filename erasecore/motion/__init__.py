@@ -1,1 +1,1 @@
-"""How the picture moves: optical flow, affine motion, resampling, spatial inpainting."""
+"""Motion between frames: optical flow, affine registration, resampling, spatial inpainting."""

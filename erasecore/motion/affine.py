@@ -1,9 +1,9 @@
-"""A robust affine model of the motion between two frames, fitted straight to their luma.
+"""Robust affine registration of two frames, directly on their luma.
 
 Gauss-Newton with iteratively reweighted least squares on visible textured pixels, coarse to fine
 (Baker and Matthews, "Lucas-Kanade 20 Years On", 2004; Odobez and Bouthemy, "Robust
-Multiresolution Estimation of Parametric Motion Models", 1995). It is exact to a few hundredths of
-a pixel on still shots, pans and zooms and costs a few milliseconds.
+Multiresolution Estimation of Parametric Motion Models", 1995). Accurate to a few hundredths of a
+pixel on still shots, pans and zooms, at a few milliseconds per fit.
 """
 
 from __future__ import annotations
@@ -20,58 +20,62 @@ from erasecore.model.inpaint_input import Bools, Floats
 from erasecore.motion.lru_cache import LruCache
 
 Model: TypeAlias = NDArray[np.float64]
-"""Six numbers: a point ``(X, Y)`` moves by ``(m0 X + m1 Y + m2, m3 X + m4 Y + m5)`` pixels, where
-X and Y count hundreds of pixels from the picture's middle, so that all six are of one size."""
+"""Affine motion model, six numbers ``m0``..``m5``, float64.
+
+A point ``(X, Y)`` moves by ``(m0 X + m1 Y + m2, m3 X + m4 Y + m5)`` pixels, where X and Y count
+hundreds of pixels from the picture's centre, so that all six have similar magnitude.
+"""
 
 Matrix: TypeAlias = NDArray[np.float64]
-"""``(2, 3)``: the pixel ``(x, y)`` of one picture lies at ``matrix @ (x, y, 1)`` of the other."""
+"""Affine matrix ``(2, 3)``: pixel ``(x, y)`` of one frame lies at ``matrix @ (x, y, 1)`` of the
+other."""
 
-_COARSE = 4  # how far the picture is reduced for the first steps
-_FROM_SCRATCH = ((_COARSE, 6), (1, 4))  # reduction, and steps at it
-_POLISH = ((1, 2),)
-_POINTS = {_COARSE: 2000, 1: 3000}
-_FEWEST_POINTS = 60
-_COST_POINTS = 500  # that a guess is judged by
-_NO_IDEA_LEVELS = 99.0  # the error of a guess that cannot be judged
-_UNIT_PX = 100.0
-_KERNEL = np.ones((3, 3), np.uint8)
-_PICTURES = 12  # frames whose pictures are kept: a long hop, and what is read between its ends
+_COARSE = 4  # factor by which the picture is reduced for the first steps (guess)
+_COARSE_TO_FINE = ((_COARSE, 6), (1, 4))  # (reduction, most Gauss-Newton steps) per level (guess)
+_REFINE = ((1, 2),)  # likewise, from a model that is nearly right (guess)
+_POINTS = {_COARSE: 2000, 1: 3000}  # most pixels used for a fit, by reduction (guess)
+_FEWEST_POINTS = 60  # pixels; a fit needs at least so many (guess)
+_COST_POINTS = 500  # pixels; enough to compare initial models (guess)
+_UNKNOWN_COST_LEVELS = 99.0  # 8-bit levels; cost of a model that cannot be evaluated
+_UNIT_PX = 100.0  # px; unit of X and Y in a model
+_KERNEL = np.ones((3, 3), np.uint8)  # erosion by 1 px
+_PICTURES = 12  # frames whose pictures are kept: both ends of an 8-frame step and those between
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """One frame at one size, ready for fitting; ``N`` textured visible pixels were chosen.
+    """One frame at one pyramid level, with ``N`` textured visible pixels chosen for fitting.
 
     Attributes:
-        visible: 1 where the picture can be trusted, and away from its border.
-        places: columns and rows of the chosen pixels, ``(2, N)``.
-        basis: what the model's numbers are multiplied by there, ``(3, N)``.
-        values: the picture there, ``(3, N)``.
+        visible: uint8 ``(H, W)``; 1 where the picture is visible, away from its border.
+        points: float32 ``(2, N)``; columns and rows of the chosen pixels.
+        basis: float32 ``(3, N)``; X, Y and 1 there, the factors of the model's numbers.
+        values: float32 ``(3, N)``; luma and its two derivatives there.
     """
 
     visible: NDArray[np.uint8]
-    places: Floats
+    points: Floats
     basis: Floats
     values: Floats
 
     @property
-    def points(self) -> int:
-        """How many pixels were chosen."""
-        return len(self.places[0])
+    def count(self) -> int:
+        """Number of chosen pixels."""
+        return len(self.points[0])
 
 
 class AffineFitter:
-    """Fits models between frames of one strip, remembering what it needs of recent frames."""
+    """Fits affine models between frames of one strip; caches pyramid levels of recent frames."""
 
     def __init__(
         self, luma: Callable[[int], NDArray[np.uint8]], hidden: Bools, mask_of: NDArray[np.intp]
     ) -> None:
-        """Take where to get a frame's luma, and the pixels that are not to be trusted.
+        """Create a fitter.
 
         Args:
-            luma: gives a frame's.
-            hidden: bool ``(K, H, W)``.
-            mask_of: which of ``hidden`` each frame has.
+            luma: returns the luma of a frame, uint8 ``(H, W)``.
+            hidden: bool ``(K, H, W)``; the distinct masks of pixels to be ignored.
+            mask_of: int ``(T,)``; index into ``hidden`` for each frame.
         """
         self._luma, self._hidden, self._mask_of = luma, hidden, mask_of
         self._levels: dict[int, LruCache[int, _Level]] = {
@@ -86,59 +90,73 @@ class AffineFitter:
         self._random = np.random.default_rng(1)
 
     def cost(self, frame: int, other: int, model: Model) -> float:
-        """Median error of a guess at the coarse size, in levels."""
+        """Median absolute luma error of ``model`` at the coarse level, in 8-bit levels."""
         here, there = self._levels[_COARSE][frame], self._levels[_COARSE][other]
-        if here.points < _FEWEST_POINTS // 2:  # there may be none, in a flat picture
-            return _NO_IDEA_LEVELS
-        few = np.s_[:, :: max(1, here.points // _COST_POINTS)]
-        x, y = here.places[few] + _moves(model, _COARSE) @ here.basis[few]
-        seen = _nearest(there.visible, x, y) > 0
+        if here.count < _FEWEST_POINTS // 2:  # there may be none, in a flat picture
+            return _UNKNOWN_COST_LEVELS
+        few = np.s_[:, :: max(1, here.count // _COST_POINTS)]
+        x, y = here.points[few] + _displacement_matrix(model, _COARSE) @ here.basis[few]
+        seen = _sample_nearest(there.visible, x, y) > 0
         if seen.sum() < _FEWEST_POINTS // 2:
-            return _NO_IDEA_LEVELS
-        error = _read(self._pictures[_COARSE][other], x, y)[0] - here.values[0][few[1]]
+            return _UNKNOWN_COST_LEVELS
+        error = _sample_channels(self._pictures[_COARSE][other], x, y)[0] - here.values[0][few[1]]
         return _median(np.abs(error[seen]))
 
     def fit(self, frame: int, other: int, start: Model) -> tuple[Model, float]:
-        """The model from ``frame`` to ``other``, and the share of points that it explains."""
-        return self._improve(frame, other, start, _FROM_SCRATCH)
+        """Fit the model from ``frame`` to ``other``, coarse to fine, beginning at ``start``.
 
-    def polish(self, frame: int, other: int, model: Model) -> Model:
-        """A model that is nearly right, made right."""
-        return self._improve(frame, other, model, _POLISH)[0]
+        Returns:
+            The model, and its share of inliers, 0 to 1 (0: too little of the picture is common).
+        """
+        return self._run_levels(frame, other, start, _COARSE_TO_FINE)
 
-    def _improve(
-        self, frame: int, other: int, start: Model, plan: tuple[tuple[int, int], ...]
+    def refine(self, frame: int, other: int, model: Model) -> Model:
+        """Improve a model that is nearly right, at full size only."""
+        return self._run_levels(frame, other, model, _REFINE)[0]
+
+    def _run_levels(
+        self, frame: int, other: int, start: Model, schedule: tuple[tuple[int, int], ...]
     ) -> tuple[Model, float]:
-        """The model after the steps of ``plan`` (reduction, steps), and its share of points."""
+        """Run Gauss-Newton at each level of ``schedule``: pairs of reduction and most steps.
+
+        Returns:
+            The model and its share of inliers at the last level, 0 to 1.
+        """
         model, inliers = start.copy(), 0.0
-        for scale, steps in plan:
-            if self._levels[scale][frame].points < _FEWEST_POINTS:
+        for scale, steps in schedule:
+            if self._levels[scale][frame].count < _FEWEST_POINTS:
                 continue
-            found = self._descend(frame, other, model, scale=scale, steps=steps)
+            found = self._gauss_newton(frame, other, model, scale=scale, steps=steps)
             if found is None:
                 return model, 0.0
             model, inliers = found
         return model, inliers
 
-    def _descend(
+    def _gauss_newton(
         self, frame: int, other: int, model: Model, *, scale: int, steps: int
     ) -> tuple[Model, float] | None:
-        """Gauss-Newton steps at one size; ``None`` where too little of the picture is common."""
+        """Take up to ``steps`` robust Gauss-Newton steps at one pyramid level.
+
+        Returns:
+            Model and share of inliers; ``None`` if too few points are visible in both frames.
+        """
         here, there = self._levels[scale][frame], self._levels[scale][other]
         picture = self._pictures[scale][other]
-        jacobian = np.empty((6, here.points), np.float32)
+        jacobian = np.empty((6, here.count), np.float32)
         inliers = 0.0
         for _ in range(steps):
-            x, y = here.places + _moves(model, scale) @ here.basis
-            seen = _nearest(there.visible, x, y) > 0
+            x, y = here.points + _displacement_matrix(model, scale) @ here.basis
+            seen = _sample_nearest(there.visible, x, y) > 0
             if np.count_nonzero(seen) < _FEWEST_POINTS * 2 // 3:
                 return None
-            values = _read(picture, x, y)
+            values = _sample_channels(picture, x, y)
             error = values[0] - here.values[0]
-            some = error[seen][::3]  # enough for a median
-            offset = _median(some)  # a change of brightness is no motion
+            subset = error[seen][::3]  # enough for a median
+            offset = _median(subset)  # a change of brightness is not motion
             error -= np.float32(offset)
-            spread = float(np.clip(1.4826 * _median(np.abs(some - offset)), 1.0, 10.0))
+            # 1.4826: from median absolute deviation to standard deviation (normal distribution)
+            spread = float(np.clip(1.4826 * _median(np.abs(subset - offset)), 1.0, 10.0))
+            # Geman-McClure weights, scale 2 standard deviations
             weight = seen / (1 + np.square(error * np.float32(0.5 / spread))) ** 2
             slopes = (here.values[1:] + values[1:]) * np.float32(0.5 / scale)
             np.multiply(here.basis, slopes[0], out=jacobian[:3])
@@ -152,19 +170,19 @@ class AffineFitter:
         return model, inliers
 
     def _make_level(self, frame: int, scale: int) -> _Level:
-        """One frame at one size, its points chosen."""
+        """Build one pyramid level of a frame and choose its points."""
         picture, visible = self._pictures[scale][frame], self._visible_at(frame, scale)
         height, width = visible.shape
-        rows, columns = self._choose(picture, visible, _POINTS[scale])
+        rows, columns = self._choose_points(picture, visible, _POINTS[scale])
         values = np.ascontiguousarray(picture[rows, columns].T)
-        places = np.stack([columns, rows]).astype(np.float32)
-        middle = np.array([[width], [height]], np.float32) / 2 - np.float32(0.5)
+        points = np.stack([columns, rows]).astype(np.float32)
+        centre = np.array([[width], [height]], np.float32) / 2 - np.float32(0.5)
         basis = np.ones((3, rows.size), np.float32)
-        basis[:2] = (places - middle) * np.float32(scale / _UNIT_PX)
-        return _Level(visible, places, basis, values)
+        basis[:2] = (points - centre) * np.float32(scale / _UNIT_PX)
+        return _Level(visible, points, basis, values)
 
     def _make_picture(self, frame: int, scale: int) -> Floats:
-        """Luma at one size and its slopes along the row and along the column, ``(H, W, 3)``."""
+        """Smoothed luma at one level, with its derivatives along x and y, float32 ``(H, W, 3)``."""
         luma = self._luma(frame)
         if scale > 1:
             height, width = self._visible_at(frame, scale).shape
@@ -174,11 +192,11 @@ class AffineFitter:
         return np.asarray(cv2.merge((smooth, *slopes)), np.float32)
 
     def _visible_at(self, frame: int, scale: int) -> NDArray[np.uint8]:
-        """Where a frame can be trusted, at one size."""
+        """Visibility mask of a frame at one level, uint8 ``(H, W)``, 1 where visible."""
         return self._visible[int(self._mask_of[frame]), scale]
 
     def _make_visible(self, key: tuple[int, int]) -> NDArray[np.uint8]:
-        """Where frames with one of the holes can be trusted, at one size."""
+        """Build the visibility mask for ``key``: index of the hidden mask, and reduction."""
         index, scale = key
         visible = cv2.erode((~self._hidden[index]).astype(np.uint8), _KERNEL)
         if scale > 1:
@@ -190,15 +208,19 @@ class AffineFitter:
         visible[:, :2] = visible[:, -2:] = 0
         return np.asarray(visible, np.uint8)
 
-    def _choose(
+    def _choose_points(
         self, picture: Floats, visible: NDArray[np.uint8], most: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Textured visible pixels, ``most`` at most, drawn at random all over the picture."""
+        """Draw up to ``most`` visible pixels with a large gradient, spread over the picture.
+
+        Returns:
+            Rows and columns, ``(N,)`` each; stratified random, from a fixed seed.
+        """
         slope_x, slope_y = (cv2.extractChannel(picture, channel) for channel in (1, 2))
         strength = (np.abs(slope_x) + np.abs(slope_y)) * visible
-        few = np.sort(strength[::5, ::5], axis=None)  # enough to tell what is usual
-        usual = float(few[int(0.55 * few.size)])
-        textured = np.flatnonzero(strength > max(1.0, usual))
+        subset = np.sort(strength[::5, ::5], axis=None)  # enough for a percentile
+        typical = float(subset[int(0.55 * subset.size)])
+        textured = np.flatnonzero(strength > max(1.0, typical))
         if textured.size > most:
             draws = np.arange(most) + self._random.random(most)
             textured = textured[(draws * (textured.size / most)).astype(np.intp)]
@@ -206,18 +228,18 @@ class AffineFitter:
         return rows, columns
 
 
-def still() -> Model:
-    """Nothing moves."""
+def identity_model() -> Model:
+    """Return the model of no motion."""
     return np.zeros(6)
 
 
-def shifted(x_px: float, y_px: float) -> Model:
-    """Everything moves by the same."""
+def translation_model(x_px: float, y_px: float) -> Model:
+    """Return the model of a translation by ``x_px, y_px`` pixels."""
     return np.array([0, 0, x_px, 0, 0, y_px], np.float64)
 
 
-def inverse(model: Model) -> Model:
-    """The model of the way back."""
+def invert_model(model: Model) -> Model:
+    """Return the model of the inverse motion."""
     linear = np.eye(2) + model.reshape(2, 3)[:, :2] / _UNIT_PX
     back = np.linalg.inv(linear)
     offset = -back @ model.reshape(2, 3)[:, 2]
@@ -225,43 +247,49 @@ def inverse(model: Model) -> Model:
 
 
 def to_matrix(model: Model, size: tuple[int, int], *, still_px: float) -> Matrix:
-    """The model as a matrix on pixels of a picture of ``size`` (height, width).
+    """Return the model as an affine matrix in pixels, float64 ``(2, 3)``.
 
-    Exactly the identity where nothing in the picture moves by ``still_px``.
+    Exactly the identity if no pixel moves by ``still_px`` or more, so that still pictures are
+    copied, not resampled.
+
+    Args:
+        model: the motion.
+        size: height and width of the picture, in pixels.
+        still_px: displacement below which motion counts as noise, in pixels.
     """
     height, width = size
-    middle = np.array([width / 2 - 0.5, height / 2 - 0.5])
+    centre = np.array([width / 2 - 0.5, height / 2 - 0.5])
     linear, offset = model.reshape(2, 3)[:, :2] / _UNIT_PX, model.reshape(2, 3)[:, 2]
-    if (np.abs(linear) @ middle + np.abs(offset)).max() < still_px:
+    if (np.abs(linear) @ centre + np.abs(offset)).max() < still_px:
         return np.eye(2, 3)
-    return np.column_stack([np.eye(2) + linear, offset - linear @ middle])
+    return np.column_stack([np.eye(2) + linear, offset - linear @ centre])
 
 
-def _moves(model: Model, scale: int) -> Floats:
-    """The model as ``(2, 3)``, for pixels of a picture reduced by ``scale``."""
+def _displacement_matrix(model: Model, scale: int) -> Floats:
+    """Return the model as float32 ``(2, 3)``: times `_Level.basis` it gives pixels of a level."""
     return np.asarray(model.reshape(2, 3) / scale, np.float32)
 
 
-def _read(picture: Floats, x: Floats, y: Floats) -> Floats:
-    """All channels of ``picture`` ``(H, W, C)`` at the points ``x, y``, bicubic, ``(C, N)``."""
+def _sample_channels(picture: Floats, x: Floats, y: Floats) -> Floats:
+    """Sample all channels of ``picture`` ``(H, W, C)`` at ``x, y``, bicubic: ``(C, N)``."""
     values = cv2.remap(picture, x[None], y[None], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(np.asarray(values, np.float32)[0].T)
 
 
-def _nearest(picture: NDArray[np.uint8], x: Floats, y: Floats) -> NDArray[np.uint8]:
-    """``picture`` at the pixels nearest to the points ``x, y``, 0 outside of it."""
+def _sample_nearest(picture: NDArray[np.uint8], x: Floats, y: Floats) -> NDArray[np.uint8]:
+    """Sample ``picture`` at the pixels nearest to ``x, y``; 0 outside of it."""
     edge = cv2.BORDER_CONSTANT
     values = cv2.remap(picture, x[None], y[None], cv2.INTER_NEAREST, borderMode=edge, borderValue=0)
     return np.asarray(values, np.uint8).ravel()
 
 
 def _median(values: Floats) -> float:
-    """The (upper) median, without NumPy's care for what does not occur here."""
+    """Upper median; faster than ``np.median``, which also handles NaN and even counts."""
     return float(np.partition(values, values.size // 2)[values.size // 2])
 
 
 def _solve(jacobian: Floats, weight: Floats, error: Floats) -> Model:
-    """One damped Gauss-Newton step; the damping keeps a flat picture's model at rest."""
+    """Solve the damped normal equations for one step; damping keeps flat pictures at rest."""
     weighted = jacobian * weight
     normal = (weighted @ jacobian.T).astype(np.float64)
     for offset in (2, 5):

@@ -1,8 +1,8 @@
-"""The background's motion between two frames of a strip, the hole's pixels left out.
+"""Optical flow of the background between two frames of a strip, ignoring the hole's pixels.
 
-An affine model explains most shots. Only where it leaves a visible residual near the hole is
-dense flow computed (DIS: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", 2016) and
-continued under the hole from its trustworthy neighbours.
+An affine model explains most shots. Dense flow (DIS: Kroeger et al., "Fast Optical Flow using
+Dense Inverse Search", 2016) is computed only where the model leaves a visible residual near the
+hole; it is completed under the hole by a confidence-weighted average of its neighbours.
 """
 
 from __future__ import annotations
@@ -14,30 +14,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.model.inpaint_input import Bools, Floats, InpaintInput
-from erasecore.motion.affine import AffineFitter, Matrix, Model, inverse, shifted, still, to_matrix
+from erasecore.motion.affine import (
+    AffineFitter,
+    Matrix,
+    Model,
+    identity_model,
+    invert_model,
+    to_matrix,
+    translation_model,
+)
 from erasecore.motion.inpaint_spatial import membrane
 from erasecore.motion.lru_cache import LruCache
-from erasecore.motion.resample import sample_grid, soft
+from erasecore.motion.resample import double_box_blur, sample_grid
 
-_CUT_LEVELS = 22.0  # mean residual above which two frames show different things
-_GOOD_LEVELS = 1.5  # median error of a guess from which a better one need not be looked for
-_NEAR_PX = 15  # what counts as near the hole
-_AROUND_PX = 32  # of the picture around a hole that its motion is judged and refined by
-_MISSED_LEVELS, _MISSED_SHARE = 7.0, 0.02  # where the model misses more often, it does not do
-_FINE_PX, _WIDE_PX = 5, 15  # boxes that errors are smoothed with
-_TRUST = (1 / (1 + (np.arange(256) / 4) ** 2)).astype(np.float32)  # by a pixel's error in levels
-_STILL_PX, _STILL_FAR_PX = 0.03, 0.06  # motion below it is noise: between neighbours, further
+# Levels are 8-bit luma levels. All values are guesses, checked only by the bench as a whole.
+_CUT_LEVELS = 22.0  # levels; mean residual above which two frames show different content
+_GOOD_LEVELS = 1.5  # levels; median error below which an initial model needs no alternative
+_NEAR_PX = 15  # px; distance from the hole in which the model is tested
+_AROUND_PX = 32  # px of picture around a hole in which its motion is computed
+_MISSED_LEVELS = 7.0  # levels; smoothed error above which the affine model misses a pixel
+_MISSED_SHARE = 0.02  # of the pixels near the hole; if the model misses more, dense flow is used
+_FINE_PX = 5  # px; box that errors are smoothed with to find missed pixels
+_WIDE_PX = 15  # px; box that residuals and dense flow are smoothed with
+_TRUST = (1 / (1 + (np.arange(256) / 4) ** 2)).astype(np.float32)  # confidence, 0 to 1, by levels
+_STILL_PX = 0.03  # px; motion between neighbouring frames below which it counts as noise
+_STILL_FAR_PX = 0.06  # px; the same between frames further apart
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Motion from one frame to another: where each pixel near the hole lies in the second.
+    """Flow field from one frame to another, for the pixels near the hole of the first.
 
     Attributes:
-        affine: from the first frame to the second.
+        affine: float64 ``(2, 3)``; pixel coordinates of the first frame to those of the second.
         corner: row and column of the strip at which ``dense`` and ``residual`` begin.
-        dense: ``(h, w, 2)`` float32 displacements where the model does not do, else ``None``.
-        residual: float32 ``(h, w)``; smoothed luma error of the motion, in 8-bit levels.
+        dense: float32 ``(h, w, 2)``; displacements (dx, dy) in pixels, which replace ``affine``;
+            ``None`` if the affine model is sufficient.
+        residual: float32 ``(h, w)``; smoothed absolute luma error of the flow, in 8-bit levels.
     """
 
     affine: Matrix
@@ -45,160 +58,194 @@ class Flow:
     dense: Floats | None
     residual: Floats
 
-    def follow(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """Where the hidden pixels at ``rows, columns`` lie in the other frame: ``x, y``."""
+    def warp_points(
+        self, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> tuple[Floats, Floats]:
+        """Map pixels to the other frame: float32 columns ``x`` and rows ``y`` there, ``(n,)`` each.
+
+        Args:
+            rows: int ``(n,)``; rows of hidden pixels, counted in the strip.
+            columns: int ``(n,)``; their columns.
+        """
         x, y = columns.astype(np.float32), rows.astype(np.float32)
         if self.dense is not None:
-            shift = self.dense.reshape(-1, 2).take(self._places(rows, columns), axis=0)
+            shift = self.dense.reshape(-1, 2).take(self._flat_index(rows, columns), axis=0)
             return x + shift[:, 0], y + shift[:, 1]
         (a, b, c), (d, e, f) = self.affine.astype(np.float32)
         return a * x + b * y + c, d * x + e * y + f
 
     def residual_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
-        """The residual of the hidden pixels at ``rows, columns``."""
-        return self.residual.take(self._places(rows, columns))
+        """Residual at pixels of the strip, float32 ``(n,)``, in 8-bit levels."""
+        return self.residual.take(self._flat_index(rows, columns))
 
-    def _places(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The pixels' places among the window's, counted along its rows."""
+    def _flat_index(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Flat (row-major) indices of pixels in the window of ``dense`` and ``residual``."""
         top, left = self.corner
         width = self.residual.shape[1]
-        places: NDArray[np.intp] = rows * width + columns - (top * width + left)
-        return places
+        index: NDArray[np.intp] = rows * width + columns - (top * width + left)
+        return index
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The part of the picture that matters to one hole's motion.
+    """Rectangle of the strip in which the motion of one hole is computed.
 
     Attributes:
-        place: its rows and columns.
-        near: bool ``(h, w)``; the pixels near the hole.
+        slices: its rows and columns.
+        near: bool ``(h, w)``; visible pixels within `_NEAR_PX` of the hole.
         grid: float32 ``(h, w, 2)``; column and row of each pixel, counted in the strip.
     """
 
-    place: tuple[slice, slice]
+    slices: tuple[slice, slice]
     near: Bools
     grid: Floats
 
     @property
     def corner(self) -> tuple[int, int]:
-        """Its first row and column."""
-        return self.place[0].start, self.place[1].start
+        """First row and column."""
+        return self.slices[0].start, self.slices[1].start
 
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """One frame against another brought to its place, ``(h, w)`` each, near the hole."""
+    """Difference of one frame and another warped onto it, ``(h, w)`` each, in the window."""
 
-    visible: NDArray[np.uint8]  # 1 where both can be seen
-    error: NDArray[np.uint8]  # absolute luma difference there, 8-bit levels
-    smooth: Floats  # the error's mean over what can be seen around
+    visible: NDArray[np.uint8]  # 1 where both frames are visible
+    error: NDArray[np.uint8]  # absolute luma difference there, 8-bit levels; 0 elsewhere
+    smooth: Floats  # mean of the error over the visible neighbourhood, 8-bit levels
 
 
 class Motion:
-    """Gives the flow between frames of one strip, remembering what it needs of recent frames."""
+    """Estimates the flow between frames of one strip; caches luma, flows and models."""
 
     def __init__(self, strip: InpaintInput, hidden: Bools) -> None:
-        """Take a strip and its holes ``(K, H, W)``, grown by the pixels not to be trusted."""
+        """Create an estimator.
+
+        Args:
+            strip: the frames.
+            hidden: bool ``(K, H, W)``; for each of ``strip.masks`` the hole, dilated by the pixels
+                whose values are unreliable.
+        """
         self._strip, self._hidden = strip, hidden.astype(np.uint8)
         self._size = hidden.shape[1], hidden.shape[2]
         self._luma = LruCache(self._make_luma)
         self._filled = LruCache(self._make_filled, 4)
-        self._flows = LruCache(self._make_flow, 2)  # a frame's chain and its trail want the same
+        self._flows = LruCache(self._make_flow, 2)  # chaining and the temporal prior use the same
         self._fitter = AffineFitter(self._luma.__getitem__, hidden, strip.mask_of)
         self._windows = [_window(mask) for mask in self._hidden]
         self._models: dict[tuple[int, int], Model] = {}
-        self._last: dict[int, Model] = {}  # by stride
+        self._last: dict[int, Model] = {}  # by distance in frames, signed
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         thumb_height, thumb_width = strip.thumbnails.shape[1:]
         self._thumb_window = cv2.createHanningWindow((thumb_width, thumb_height), cv2.CV_32F)
 
     def flow(self, frame: int, other: int) -> Flow | None:
-        """The motion of a frame's hole; ``None`` where the two show different things."""
+        """Flow from ``frame`` to ``other`` near the hole of ``frame``.
+
+        ``None`` if the two show different content (mean residual above `_CUT_LEVELS`).
+        """
         return self._flows[frame, other]
 
     def _make_flow(self, frames: tuple[int, int]) -> Flow | None:
-        """The model's motion if that explains what is near the hole, else dense flow."""
+        """Compute the flow for a pair: the affine model's if it fits near the hole, else dense."""
         frame, other = frames
         still_px = _STILL_PX if abs(other - frame) == 1 else _STILL_FAR_PX
         affine = to_matrix(self._model(frame, other), self._size, still_px=still_px)
-        seen = self._compare(frame, other, affine, None)
+        by_model = self._compare(frame, other, affine, None)
         window = self._window(frame)
-        near = window.near & (seen.visible > 0)
+        near = window.near & (by_model.visible > 0)
         count = np.count_nonzero(near)
-        missed = soft(seen.error.astype(np.float32), _FINE_PX)[near] > _MISSED_LEVELS
+        missed = double_box_blur(by_model.error.astype(np.float32), _FINE_PX)[near] > _MISSED_LEVELS
         if count and np.count_nonzero(missed) < _MISSED_SHARE * count:
-            return Flow(affine, window.corner, None, seen.smooth)
-        return self._dense_flow(frame, other, affine, seen)
+            return Flow(affine, window.corner, None, by_model.smooth)
+        return self._dense_flow(frame, other, affine, by_model)
 
-    # -- the model ---------------------------------------------------------------------------
+    # -- affine model ------------------------------------------------------------------------
 
     def _model(self, frame: int, other: int) -> Model:
+        """Fit the affine model of a pair, or refine the inverse of the opposite pair's."""
         back = self._models.get((other, frame))
-        if back is not None:  # fitted the other way round already
-            return self._fitter.polish(frame, other, inverse(back))
-        model, inliers = self._fitter.fit(frame, other, self._start(frame, other))
+        if back is not None:
+            return self._fitter.refine(frame, other, invert_model(back))
+        model, inliers = self._fitter.fit(frame, other, self._initial_model(frame, other))
         if inliers > 0.5:
             self._last[other - frame] = self._models[frame, other] = model
         return model
 
-    def _start(self, frame: int, other: int) -> Model:
-        """Where to start: stillness, the last model of this stride, or the camera's motion."""
-        guesses = [still()]
+    def _initial_model(self, frame: int, other: int) -> Model:
+        """Choose the best start for a fit: no motion, the last model, or a phase correlation.
+
+        The phase correlation of the thumbnails gives the camera's translation; it is computed only
+        if the other two are poor.
+        """
+        guesses = [identity_model()]
         if other - frame in self._last:
             guesses.append(self._last[other - frame])
         costs = [self._fitter.cost(frame, other, guess) for guess in guesses]
         if min(costs) > _GOOD_LEVELS:
             thumbnails, scale = self._strip.thumbnails, self._strip.thumbnail_scale
             (x, y), _ = cv2.phaseCorrelate(thumbnails[frame], thumbnails[other], self._thumb_window)
-            guesses.append(shifted(x * scale, y * scale))
+            guesses.append(translation_model(x * scale, y * scale))
             costs.append(self._fitter.cost(frame, other, guesses[-1]))
         return guesses[int(np.argmin(costs))]
 
     # -- dense flow --------------------------------------------------------------------------
 
-    def _dense_flow(self, frame: int, other: int, affine: Matrix, seen: _Comparison) -> Flow | None:
-        """DIS's flow where it explains more than the model (``seen``), the model's elsewhere."""
+    def _dense_flow(
+        self, frame: int, other: int, affine: Matrix, by_model: _Comparison
+    ) -> Flow | None:
+        """Combine DIS flow, where its error is clearly smaller, with the affine model elsewhere.
+
+        Args:
+            frame: first frame.
+            other: second frame.
+            affine: the affine model of the pair.
+            by_model: comparison of the frames under that model.
+
+        Returns:
+            The flow; ``None`` if neither explains the second frame.
+        """
         window = self._window(frame)
-        model = _shifts(affine, window)
-        raw = self._raw_flow(frame, other, affine, window)
+        model = _affine_displacement(affine, window)
+        raw = self._dis_flow(frame, other, affine, window)
         dense = self._compare(frame, other, affine, raw)
-        both = (seen.visible & dense.visible) > 0
-        least = np.minimum(seen.error, dense.error)
+        both = (by_model.visible & dense.visible) > 0
+        least = np.minimum(by_model.error, dense.error)
         if float(least[both].sum()) / (np.count_nonzero(both) + 1) > _CUT_LEVELS:
             return None
-        levels = np.asarray(cv2.LUT(dense.error, _TRUST), np.float32)
-        trust = levels * dense.visible.astype(np.float32)
-        better = dense.smooth < 0.8 * seen.smooth - 0.3
-        residual = np.where(better, dense.smooth, seen.smooth)
-        better &= soft(trust, _WIDE_PX) >= 0.02
+        confidence = np.asarray(cv2.LUT(dense.error, _TRUST), np.float32)
+        trust = confidence * dense.visible.astype(np.float32)
+        better = dense.smooth < 0.8 * by_model.smooth - 0.3
+        residual = np.where(better, dense.smooth, by_model.smooth)
+        better &= double_box_blur(trust, _WIDE_PX) >= 0.02
         flow = cv2.copyTo(_mean_flow(raw, trust), better.astype(np.uint8), model)
         return Flow(affine, window.corner, np.asarray(flow, np.float32), residual)
 
-    def _raw_flow(self, frame: int, other: int, affine: Matrix, window: _Window) -> Floats:
-        """What DIS finds in a window, starting from the model."""
-        around = _around(affine, window, self._size)
-        here, there = (np.ascontiguousarray(self._filled[k][around.place]) for k in (frame, other))
-        found = np.asarray(self._dis.calc(here, there, _shifts(affine, around)), np.float32)
+    def _dis_flow(self, frame: int, other: int, affine: Matrix, window: _Window) -> Floats:
+        """DIS optical flow in a window, initialised with the model: ``(h, w, 2)``, pixels."""
+        joint = _joint_window(affine, window, self._size)
+        here, there = (np.ascontiguousarray(self._filled[k][joint.slices]) for k in (frame, other))
+        flow = self._dis.calc(here, there, _affine_displacement(affine, joint))
+        found = np.asarray(flow, np.float32)
         (top, left), (height, width) = window.corner, window.near.shape
-        top, left = top - around.corner[0], left - around.corner[1]
+        top, left = top - joint.corner[0], left - joint.corner[1]
         return found[top : top + height, left : left + width]
 
     def _compare(self, frame: int, other: int, affine: Matrix, dense: Floats | None) -> _Comparison:
-        """``frame`` against ``other`` brought to its place, near the hole of ``frame``."""
+        """Compare ``frame`` with ``other`` warped onto it by ``dense``, or else by ``affine``."""
         window = self._window(frame)
         if dense is None:
             warped = self._warp(self._luma[other], affine, window, border=None)
             covered = self._warp(self._hidden_in(other), affine, window, border=1)
         else:
-            where = window.grid + dense
+            points = window.grid + dense
             edge = cv2.BORDER_REPLICATE
-            warped = sample_grid(self._luma[other], where, cv2.INTER_LINEAR, edge, 0)
+            warped = sample_grid(self._luma[other], points, cv2.INTER_LINEAR, edge, 0)
             edge = cv2.BORDER_CONSTANT
-            covered = sample_grid(self._hidden_in(other), where, cv2.INTER_NEAREST, edge, 1)
-        visible = 1 - (self._hidden_in(frame)[window.place] | covered)
-        error = cv2.absdiff(self._luma[frame][window.place], warped) * visible
-        return _Comparison(visible, error, _smooth(error, visible))
+            covered = sample_grid(self._hidden_in(other), points, cv2.INTER_NEAREST, edge, 1)
+        visible = 1 - (self._hidden_in(frame)[window.slices] | covered)
+        error = cv2.absdiff(self._luma[frame][window.slices], warped) * visible
+        return _Comparison(visible, error, _mean_visible_error(error, visible))
 
     def _warp(
         self,
@@ -208,11 +255,15 @@ class Motion:
         *,
         border: int | None,
     ) -> NDArray[np.uint8]:
-        """``picture`` brought to the first frame's place; linear, or nearest with a border."""
-        how = cv2.INTER_LINEAR if border is None else cv2.INTER_NEAREST
+        """Warp ``picture`` onto the window by backward mapping, uint8 ``(h, w)``.
+
+        Bilinear with a replicated border; or nearest neighbour, with ``border`` as the value
+        outside.
+        """
+        interpolation = cv2.INTER_LINEAR if border is None else cv2.INTER_NEAREST
         edge = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
         if np.array_equal(affine, np.eye(2, 3)):
-            return np.ascontiguousarray(picture[window.place])
+            return np.ascontiguousarray(picture[window.slices])
         (top, left), (height, width) = window.corner, window.near.shape
         moved = affine.copy()
         moved[:, 2] += affine[:, :2] @ (left, top)
@@ -220,27 +271,30 @@ class Motion:
             picture,
             moved,
             (width, height),
-            flags=how | cv2.WARP_INVERSE_MAP,
+            flags=interpolation | cv2.WARP_INVERSE_MAP,
             borderMode=edge,
             borderValue=border or 0,
         )
         return np.asarray(warped, np.uint8)
 
-    # -- what is remembered of a frame -------------------------------------------------------
+    # -- data per frame ----------------------------------------------------------------------
 
     def _window(self, frame: int) -> _Window:
+        """Window of the frame's hole."""
         return self._windows[int(self._strip.mask_of[frame])]
 
     def _hidden_in(self, frame: int) -> NDArray[np.uint8]:
+        """Hidden mask of a frame, uint8 ``(H, W)``, 1 where hidden."""
         hidden: NDArray[np.uint8] = self._hidden[self._strip.mask_of[frame]]
         return hidden
 
     def _make_luma(self, frame: int) -> NDArray[np.uint8]:
+        """Luma of a frame, truncated to 8 bits, uint8 ``(H, W)``."""
         shift = self._strip.layout.bits - 8
         return np.asarray(self._strip.planes[0][frame] >> shift, np.uint8)
 
     def _make_filled(self, frame: int) -> NDArray[np.uint8]:
-        """A frame's luma with its hole smoothly closed, so that dense flow sees no letters."""
+        """Luma of a frame, its hole filled by a membrane so that dense flow sees no letters."""
         hidden, luma = self._hidden_in(frame) > 0, self._luma[frame]
         if not hidden.any():
             return luma
@@ -248,21 +302,22 @@ class Motion:
 
 
 def _window(hidden: NDArray[np.uint8]) -> _Window:
-    """The window of a hole; all of the picture where there is none."""
+    """Return the window of a hole, uint8 ``(H, W)``; the whole picture for an empty one."""
     size = 2 * _NEAR_PX + 1
     near = (np.asarray(cv2.dilate(hidden, np.ones((size, size), np.uint8))) > 0) & (hidden == 0)
     rows, columns = (np.flatnonzero(hidden.any(axis=axis)) for axis in (1, 0))
-    place = tuple(
-        _span(found, length) for found, length in zip((rows, columns), hidden.shape, strict=True)
+    slices = tuple(
+        _padded_slice(found, length)
+        for found, length in zip((rows, columns), hidden.shape, strict=True)
     )
-    return _Window((place[0], place[1]), near[place], _grid(place[0], place[1]))
+    return _Window((slices[0], slices[1]), near[slices], _grid(slices[0], slices[1]))
 
 
-def _around(affine: Matrix, window: _Window, size: tuple[int, int]) -> _Window:
-    """The window and where it lies in the other frame, as one."""
+def _joint_window(affine: Matrix, window: _Window, size: tuple[int, int]) -> _Window:
+    """Return the bounding box of the window and its image under ``affine``, within ``size``."""
     corners = window.grid[:: window.near.shape[0] - 1, :: window.near.shape[1] - 1].reshape(-1, 2)
     there = corners @ affine[:, :2].T + affine[:, 2]
-    (top, left), (bottom, right) = window.corner, (window.place[0].stop, window.place[1].stop)
+    (top, left), (bottom, right) = window.corner, (window.slices[0].stop, window.slices[1].stop)
     low, high = np.floor(there.min(axis=0)), np.ceil(there.max(axis=0)) + 1
     rows = slice(int(max(0, min(top, low[1]))), int(min(size[0], max(bottom, high[1]))))
     columns = slice(int(max(0, min(left, low[0]))), int(min(size[1], max(right, high[0]))))
@@ -271,14 +326,18 @@ def _around(affine: Matrix, window: _Window, size: tuple[int, int]) -> _Window:
 
 
 def _grid(rows: slice, columns: slice) -> Floats:
+    """Return column and row of each pixel of a window, float32 ``(h, w, 2)``."""
     grid = np.empty((rows.stop - rows.start, columns.stop - columns.start, 2), np.float32)
     grid[..., 0] = np.arange(columns.start, columns.stop)
     grid[..., 1] = np.arange(rows.start, rows.stop)[:, None]
     return grid
 
 
-def _span(found: NDArray[np.intp], length: int) -> slice:
-    """What is around the places found, an even number where there is room."""
+def _padded_slice(found: NDArray[np.intp], length: int) -> slice:
+    """Slice covering ``found`` ± 32 px, clipped to ``[0, length)``.
+
+    Start and length are even (unless clipped), since dense flow is averaged at half size.
+    """
     if not found.size:
         return slice(0, length)
     first = max(0, int(found[0]) - _AROUND_PX)
@@ -286,28 +345,31 @@ def _span(found: NDArray[np.intp], length: int) -> slice:
     return slice(first - (first % 2), min(length, last + last % 2))
 
 
-def _shifts(affine: Matrix, window: _Window) -> Floats:
-    """How far the model moves each pixel of a window, ``(h, w, 2)``."""
+def _affine_displacement(affine: Matrix, window: _Window) -> Floats:
+    """Return the displacement of each pixel of a window under ``affine``, ``(h, w, 2)``, pixels."""
     return np.asarray(cv2.transform(window.grid, affine - np.eye(2, 3)), np.float32)
 
 
 def _mean_flow(raw: Floats, trust: Floats) -> Floats:
-    """``raw``, each pixel's the mean of those around, weighted; made at half the size."""
+    """Average a flow field over its neighbourhood, weighted by confidence (normalised convolution).
+
+    Computed at half size; also extends the flow into the hole, where ``trust`` is 0.
+    """
     height, width = trust.shape
     size = (max(1, width // 2), max(1, height // 2))
     small_raw, small_trust = (
-        np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
-        for one in (raw, trust)
+        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_AREA), np.float32)
+        for field in (raw, trust)
     )
-    sums = soft(small_raw * small_trust[..., None], _WIDE_PX // 2)
-    known = soft(small_trust, _WIDE_PX // 2) + np.float32(1e-6)
+    sums = double_box_blur(small_raw * small_trust[..., None], _WIDE_PX // 2)
+    known = double_box_blur(small_trust, _WIDE_PX // 2) + np.float32(1e-6)
     mean = cv2.resize(sums / known[..., None], (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(mean, np.float32)
 
 
-def _smooth(error: NDArray[np.uint8], visible: NDArray[np.uint8]) -> Floats:
-    """The mean error over what can be seen around, in levels."""
-    known = soft(visible.astype(np.float32), _WIDE_PX)
-    smooth = soft(error.astype(np.float32), _WIDE_PX) / (known + np.float32(1e-3))
-    smooth[known < 0.02] = 6.0  # nothing to compare with: distrust it a little
+def _mean_visible_error(error: NDArray[np.uint8], visible: NDArray[np.uint8]) -> Floats:
+    """Return the mean error over the visible neighbourhood of each pixel, in 8-bit levels."""
+    known = double_box_blur(visible.astype(np.float32), _WIDE_PX)
+    smooth = double_box_blur(error.astype(np.float32), _WIDE_PX) / (known + np.float32(1e-3))
+    smooth[known < 0.02] = 6.0  # nothing visible to compare: assume a moderate error
     return np.asarray(smooth, np.float32)

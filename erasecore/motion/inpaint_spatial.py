@@ -1,9 +1,11 @@
-"""Filling a hole from its surroundings in the same frame, where no other frame shows it.
+"""Spatial inpainting of a hole from its surroundings in the same frame.
 
-A soap film is smooth in all directions. Streaks, edges and blurred motion go on behind text in one,
-and there the film is pulled along them: by diffusion that a tensor directs (Weickert, "Coherence-
-Enhancing Diffusion Filtering", 1999), the tensor being that of the slopes around the hole (Bigun
-and Granlund, "Optimal Orientation Detection of Linear Symmetry", 1987).
+Without weights: membrane interpolation, i.e. Laplace's equation with the surroundings as boundary
+values (as in Perez et al., "Poisson Image Editing", 2003, with zero guidance), which is smooth in
+all directions. With `coherence_weights` it is anisotropic and continues streaks and edges:
+coherence-enhancing diffusion (Weickert, "Coherence-Enhancing Diffusion Filtering", 1999), directed
+by the structure tensor of the surroundings (Bigun and Granlund, "Optimal Orientation Detection of
+Linear Symmetry", 1987).
 """
 
 from __future__ import annotations
@@ -16,49 +18,66 @@ from numpy.typing import NDArray
 
 from erasecore.model.inpaint_input import Bools, Floats
 
-_SMALLEST_PX = 3  # where the pyramid ends
-_AROUND_PX = 4  # of the picture around a hole that a soap film is stretched over
-_SEEN = 0.1  # share of a reduced pixel that must be visible for it to count as known
-_COARSE = 4  # pixels of the picture for one of the tensor
-_TENSOR_PX = (4, 8, 16)  # of the tensor, over which it is smoothed: near what is seen, and farther
-_ALONG = 40.0  # how much less neighbours pull across a clean edge than along it
-_NOISE = 1.0  # squared slope of what has no direction
-_PAIRS = (  # of neighbours: in a row, in a column, and on the two diagonals
+_SMALLEST_PX = 3  # px; shorter side of the coarsest pyramid level (guess)
+_AROUND_PX = 4  # px of known picture around the hole that the solver sees (guess)
+_VISIBLE_SHARE = 0.1  # share of a reduced pixel that must be visible to count as known (guess)
+_COARSE = 4  # px of the picture per cell of the structure tensor (guess)
+_TENSOR_CELLS = (4, 8, 16)  # cells; box radii the tensor is averaged with, near to far (guess)
+_EDGE_CONTRAST = 40.0  # largest factor by which weights across an edge are reduced (guess)
+_NOISE = 1.0  # (levels/px)^2; squared gradient treated as noise without direction (guess)
+_NEIGHBOUR_PAIRS = (  # in a row, in a column, on the two diagonals
     [[0, 0, 0], [1, 0, 1], [0, 0, 0]],
     [[0, 1, 0], [0, 0, 0], [0, 1, 0]],
     [[1, 0, 0], [0, 0, 0], [0, 0, 1]],
     [[0, 0, 1], [0, 0, 0], [1, 0, 0]],
 )
-_KERNELS = tuple(np.array(pair, np.float32) / 2 for pair in _PAIRS)
-_NEARNESS = (1.0, 1.0, 0.5, 0.5)  # of the neighbours in each pair
+_KERNELS = tuple(np.array(pair, np.float32) / 2 for pair in _NEIGHBOUR_PAIRS)  # mean of each pair
+_NEARNESS = (1.0, 1.0, 0.5, 0.5)  # weight of each pair: inverse of its squared distance
 
-Pulls: TypeAlias = tuple[Floats, ...]
-"""For each pair of neighbours how strongly they pull at a pixel, ``(H, W)``; they sum to 1."""
+NeighbourWeights: TypeAlias = tuple[Floats, ...]
+"""Weights of the four pairs of opposite neighbours at each pixel, float32 ``(H, W)`` each.
+
+In the order of `_NEIGHBOUR_PAIRS`; they sum to 1 at each pixel.
+"""
 
 
-def membrane(picture: Floats, hole: Bools, rounds: int = 4, pulls: Pulls | None = None) -> Floats:
-    """``picture`` with its hole closed by a soap film that meets the border without a step.
+def membrane(
+    picture: Floats, hole: Bools, iterations: int = 4, weights: NeighbourWeights | None = None
+) -> Floats:
+    """Inpaint a hole by membrane interpolation: a smooth surface without a step at the border.
 
-    Laplace's equation by cascadic multigrid (Bornemann and Deuflhard, "The cascadic multigrid
-    method for elliptic problems", 1996): solved on a reduced copy first, then relaxed at this size
-    by ``rounds`` of averaging; where neighbours pull differently, by as many of weighted averaging.
+    Solves Laplace's equation by cascadic multigrid (Bornemann and Deuflhard, "The cascadic
+    multigrid method for elliptic problems", 1996): first on a reduced copy, then by ``iterations``
+    of relaxation at each size.
+
+    Args:
+        picture: float32 ``(H, W)``; values in the hole are ignored. Not modified.
+        hole: bool ``(H, W)``; pixels to be filled.
+        iterations: relaxation steps at each pyramid level.
+        weights: from `coherence_weights`, for anisotropic diffusion; ``None``: isotropic.
+
+    Returns:
+        A copy of ``picture`` with the hole filled.
     """
     filled = picture.copy()
     rows, columns = np.nonzero(hole)
     if rows.size:
         top, left = max(0, rows.min() - _AROUND_PX), max(0, columns.min() - _AROUND_PX)
         window = np.s_[top : rows.max() + 1 + _AROUND_PX, left : columns.max() + 1 + _AROUND_PX]
-        here = None if pulls is None else tuple(pull[window] for pull in pulls)
-        filled[window] = _stretch(picture[window], hole[window].astype(np.uint8), rounds, here)
+        cut = None if weights is None else tuple(weight[window] for weight in weights)
+        filled[window] = _solve(picture[window], hole[window].astype(np.uint8), iterations, cut)
     return filled
 
 
-def pulls_along(picture: Floats, hole: Bools) -> Pulls:
-    """How neighbours pull so that what is seen around the hole goes on in it.
+def coherence_weights(picture: Floats, hole: Bools) -> NeighbourWeights:
+    """Return anisotropic diffusion weights that continue edges and streaks into the hole.
+
+    The structure tensor of the visible surroundings is averaged and extended into the hole;
+    neighbours across the dominant edge direction get less weight than neighbours along it.
 
     Args:
         picture: float32 ``(H, W)``, 8-bit levels.
-        hole: bool ``(H, W)``; the picture there is not looked at.
+        hole: bool ``(H, W)``; pixels in it are ignored.
     """
     height, width = hole.shape
     seen = cv2.erode((~hole).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
@@ -68,40 +87,58 @@ def pulls_along(picture: Floats, hole: Bools) -> Pulls:
     )
     size = (-(-width // _COARSE), -(-height // _COARSE))
     share, *tensor = (
-        np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32)
-        for one in (seen, x * x, y * y, x * y)
+        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_AREA), np.float32)
+        for field in (seen, x * x, y * y, x * y)
     )
-    across_x, across_y, mixed = _spread(share, tensor)
-    scale = _ALONG / (across_x + across_y + _NOISE)
+    across_x, across_y, mixed = _extend_tensor(share, tensor)
+    scale = _EDGE_CONTRAST / (across_x + across_y + _NOISE)
     diagonal = (across_x + across_y) / 2
     edges = np.stack((across_x, across_y, diagonal + mixed, diagonal - mixed))
     nearness = np.array(_NEARNESS, np.float32)[:, None, None]
-    ties = nearness / (1 + scale * np.maximum(edges, 0))
-    return tuple(_resized(tie, hole.shape) for tie in ties / ties.sum(axis=0))
+    weights = nearness / (1 + scale * np.maximum(edges, 0))
+    return tuple(_resize(weight, hole.shape) for weight in weights / weights.sum(axis=0))
 
 
-def _spread(share: Floats, sums: list[Floats]) -> list[Floats]:
-    """Means of what is seen, from where most of it is near to where it is far."""
+def _extend_tensor(share: Floats, tensor: list[Floats]) -> list[Floats]:
+    """Average the tensor over visible cells, with the smallest box that contains enough of them.
+
+    Args:
+        share: float32 ``(h, w)``; visible share of each cell, 0 to 1.
+        tensor: its components, summed over the visible part of each cell, ``(h, w)`` each.
+    """
     means: list[Floats] = []
-    for window in reversed(_TENSOR_PX):
-        size = (2 * window + 1, 2 * window + 1)
+    for radius in reversed(_TENSOR_CELLS):
+        size = (2 * radius + 1, 2 * radius + 1)
         known = np.asarray(cv2.blur(share, size), np.float32)
-        near = known > _SEEN / 2
-        here = [
-            np.asarray(cv2.blur(one, size) / np.maximum(known, np.float32(1e-4)), np.float32)
-            for one in sums
+        near = known > _VISIBLE_SHARE / 2
+        averages = [
+            np.asarray(cv2.blur(field, size) / np.maximum(known, np.float32(1e-4)), np.float32)
+            for field in tensor
         ]
-        means = [np.where(near, one, far) for one, far in zip(here, means or here, strict=True)]
+        means = [
+            np.where(near, average, far)
+            for average, far in zip(averages, means or averages, strict=True)
+        ]
     return means
 
 
-def _resized(pull: Floats, shape: tuple[int, ...]) -> Floats:
+def _resize(weight: Floats, shape: tuple[int, ...]) -> Floats:
+    """Resize a weight map to ``shape`` (rows, columns) by bilinear interpolation."""
     size = (shape[1], shape[0])
-    return np.asarray(cv2.resize(pull, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _stretch(picture: Floats, hole: NDArray[np.uint8], rounds: int, pulls: Pulls | None) -> Floats:
-    """``picture`` with the membrane over ``hole`` (1 inside, 0 where the picture is known)."""
+def _solve(
+    picture: Floats, hole: NDArray[np.uint8], iterations: int, weights: NeighbourWeights | None
+) -> Floats:
+    """Solve one multigrid level, recursively starting from the solution at half size.
+
+    Args:
+        picture: float32 ``(H, W)``.
+        hole: uint8 ``(H, W)``; 1 inside, 0 where the picture is known.
+        iterations: relaxation steps.
+        weights: as for `membrane`.
+    """
     height, width = hole.shape
     known = (1 - hole).astype(np.float32)
     if min(height, width) <= _SMALLEST_PX:
@@ -111,25 +148,25 @@ def _stretch(picture: Floats, hole: NDArray[np.uint8], rounds: int, pulls: Pulls
     share = np.asarray(cv2.resize(known, size, interpolation=cv2.INTER_AREA), np.float32)
     sums = np.asarray(cv2.resize(picture * known, size, interpolation=cv2.INTER_AREA), np.float32)
     coarse = np.asarray(sums / np.maximum(share, np.float32(1e-6)), np.float32)
-    unseen = (share < _SEEN).astype(np.uint8)
+    unseen = (share < _VISIBLE_SHARE).astype(np.uint8)
     if unseen.any():
-        less = None if pulls is None else tuple(_resized(pull, unseen.shape) for pull in pulls)
-        coarse = _stretch(coarse, unseen, rounds, less)
-    sheet = np.asarray(
+        halved = None if weights is None else tuple(_resize(w, unseen.shape) for w in weights)
+        coarse = _solve(coarse, unseen, iterations, halved)
+    surface = np.asarray(
         cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
     )
-    cv2.copyTo(picture, 1 - hole, sheet)
-    for _ in range(rounds):
-        cv2.copyTo(_averaged(sheet, pulls), hole, sheet)
-    return sheet
+    cv2.copyTo(picture, 1 - hole, surface)
+    for _ in range(iterations):
+        cv2.copyTo(_relax(surface, weights), hole, surface)
+    return surface
 
 
-def _averaged(sheet: Floats, pulls: Pulls | None) -> Floats:
-    """Each pixel the mean of its neighbours."""
-    if pulls is None:
-        return np.asarray(cv2.blur(sheet, (3, 3)), np.float32)
-    mean = np.zeros_like(sheet)
-    for pull, kernel in zip(pulls, _KERNELS, strict=True):
-        pair = cv2.filter2D(sheet, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-        cv2.accumulateProduct(pair, pull, mean)
+def _relax(surface: Floats, weights: NeighbourWeights | None) -> Floats:
+    """Replace each pixel by the (weighted) mean of its neighbours: one Jacobi relaxation step."""
+    if weights is None:
+        return np.asarray(cv2.blur(surface, (3, 3)), np.float32)
+    mean = np.zeros_like(surface)
+    for weight, kernel in zip(weights, _KERNELS, strict=True):
+        pair = cv2.filter2D(surface, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        cv2.accumulateProduct(pair, weight, mean)
     return mean

@@ -1,4 +1,4 @@
-"""What was worked out for the frames used last, kept while it is likely to be asked for again."""
+"""Least-recently-used cache that computes missing values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Value = TypeVar("Value")
 
 
 class LruCache(Generic[Key, Value]):
-    """Values of the frames (or pairs of frames) used last, made when asked for.
+    """Least-recently-used (LRU) cache of values per frame or pair of frames, computed on access.
 
     Args:
-        make: gives the value for a key.
-        size: how many values are kept; the one unused for longest goes first.
+        make: computes the value of a key.
+        size: largest number of values kept; the least recently used one is dropped first.
     """
 
     def __init__(self, make: Callable[[Key], Value], size: int = 20) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from erasecore.engines.base import Origin
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.model.inpaint_input import InpaintInput, UnblendedPixels
-from erasecore.motion.inpaint_spatial import membrane, pulls_along
+from erasecore.motion.inpaint_spatial import membrane, coherence_weights
 from erasecore.video.color import PlaneLayout
 
 LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)
@@ -167,7 +167,7 @@ def test_a_film_over_a_slope_is_the_slope(
     hole = random.uniform(size=size) < 0.3
     hole[[0, -1]] = hole[:, [0, -1]] = False
     spoiled = np.where(hole, np.float32(255), picture)
-    film = membrane(spoiled, hole, pulls=pulls_along(spoiled, hole) if along else None)
+    film = membrane(spoiled, hole, weights=coherence_weights(spoiled, hole) if along else None)
     assert np.array_equal(film[~hole], picture[~hole])
     assert float(np.abs(film - picture).max()) < 1.0
 
@@ -176,7 +176,7 @@ def test_a_film_without_anything_around_it_is_finite() -> None:
     """A hole as large as the picture leaves nothing to go by, and is no reason to fail."""
     picture, hole = np.full((9, 30), 90, np.float32), np.ones((9, 30), bool)
     assert np.isfinite(membrane(picture, hole)).all()
-    assert np.isfinite(membrane(picture, hole, pulls=pulls_along(picture, hole))).all()
+    assert np.isfinite(membrane(picture, hole, weights=coherence_weights(picture, hole))).all()
 
 
 @pytest.mark.parametrize("degrees", [0, 20, 45, 70, 90, 135])
@@ -195,7 +195,7 @@ def test_streaks_go_on_behind_a_hole(degrees: int) -> None:
     def error(film: NDArray[np.float32]) -> float:
         return float(np.abs(film - picture)[hole].mean())
 
-    along = membrane(spoiled, hole, 6, pulls_along(spoiled, hole))
+    along = membrane(spoiled, hole, 6, coherence_weights(spoiled, hole))
     assert error(along) < 0.85 * error(membrane(spoiled, hole, 6))
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from erasecore.model.inpaint_input import InpaintInput
-from erasecore.motion.affine import inverse, shifted, to_matrix
+from erasecore.motion.affine import invert_model, to_matrix, translation_model
 from erasecore.motion.flow import Motion
 from erasecore.video.color import PlaneLayout
 
@@ -60,7 +60,7 @@ def test_a_pan_is_found_to_a_tenth_of_a_pixel(dx: float, dy: float) -> None:
     flow = Motion(strip, strip.masks).flow(0, 1)
     assert flow is not None
     rows, columns = np.nonzero(strip.masks[1])
-    x, y = flow.follow(rows, columns)
+    x, y = flow.warp_points(rows, columns)
     assert np.abs(x - columns - dx).max() < 0.1
     assert np.abs(y - rows - dy).max() < 0.1
     if dx == dy == 0:
@@ -80,11 +80,11 @@ def test_a_zoom_with_rotation_is_found_and_the_way_back_too() -> None:
     expected = np.linalg.inv(turn) @ (here @ points - there[:, 2:])
     flow = motion.flow(0, 1)
     assert flow is not None
-    assert np.abs(np.stack(flow.follow(rows, columns)) - expected).max() < 0.15
+    assert np.abs(np.stack(flow.warp_points(rows, columns)) - expected).max() < 0.15
     back = motion.flow(1, 0)
     assert back is not None
     returned = turn @ np.stack([columns, rows]) + there[:, 2:] - here[:, 2:]
-    assert np.abs(np.stack(back.follow(rows, columns)) - returned).max() < 0.15
+    assert np.abs(np.stack(back.warp_points(rows, columns)) - returned).max() < 0.15
 
 
 def test_frames_of_two_scenes_have_no_flow() -> None:
@@ -98,8 +98,8 @@ def test_a_model_and_its_inverse_cancel() -> None:
     """Going there and back ends where it began."""
     model = np.array([0.4, -0.2, 5.0, 0.1, 0.3, -2.0])
     size = (HEIGHT, WIDTH)
-    there, back = (to_matrix(m, size, still_px=0.0) for m in (model, inverse(model)))
+    there, back = (to_matrix(m, size, still_px=0.0) for m in (model, invert_model(model)))
     point = np.array([20.0, 70.0, 1.0])
     again = back @ np.append(there @ point, 1.0)
     assert np.allclose(again, point[:2], atol=1e-6)
-    assert np.array_equal(to_matrix(shifted(0.02, 0), size, still_px=0.03), np.eye(2, 3))
+    assert np.array_equal(to_matrix(translation_model(0.02, 0), size, still_px=0.03), np.eye(2, 3))
