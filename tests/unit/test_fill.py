@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from erasecore.engines.base import Origin
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.model.inpaint_input import InpaintInput, UnblendedPixels
-from erasecore.motion.inpaint_spatial import membrane, coherence_weights
+from erasecore.motion.inpaint_spatial import coherence_weights, membrane
 from erasecore.video.color import PlaneLayout
 
 LAYOUT = PlaneLayout("gray", 8, 0, 0, 1, full_range=True)

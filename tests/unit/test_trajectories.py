@@ -65,11 +65,11 @@ def test_no_source_lies_in_ink() -> None:
     strip = strip_of(swaying(noise=6))
     holes = find_holes(strip)
     motion = Motion(strip, np.stack([hole.hidden for hole in holes]))
-    walker = FlowChainer(strip, holes, motion, Aligner(strip, holes), step=1)
+    chainer = FlowChainer(strip, holes, motion, Aligner(strip, holes), step=1)
     known = 0
     for frame in range(FRAMES - 1, -1, -1):
-        views = walker.views_of(frame)
-        known += int((views.best.frame >= 0).sum())
-        for sources, share in views.alternatives:
+        weighted = chainer.sources_of(frame)
+        known += int((weighted.best.frame >= 0).sum())
+        for sources, share in weighted.alternatives:
             assert in_ink(strip, sources) == 0 or not share.any()
     assert known > 10_000

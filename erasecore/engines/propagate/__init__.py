@@ -1,1 +1,1 @@
-"""The CPU engine: background recovered along trajectories, the rest inpainted."""
+"""CPU engine: flow-guided propagation of real pixels, spatial inpainting where none is visible."""

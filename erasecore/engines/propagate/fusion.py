@@ -1,4 +1,4 @@
-"""The candidates for a frame's hidden pixels made one: their mean, weighted by expected error."""
+"""Fusion (blending) of a frame's candidates: their mean, weighted by expected error."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from erasecore.engines.propagate.confidence import Candidate
 from erasecore.engines.propagate.holes import Hole
 from erasecore.model.inpaint_input import Floats
 
-_LEAST_WEIGHT = np.float32(1e-9)
+_LEAST_WEIGHT = np.float32(1e-9)  # avoids division by zero where no candidate has a value
 
 
 @dataclass(frozen=True, slots=True)
 class FusedCandidates:
-    """The weighted mean of a frame's candidates, in the order of the hole's lists.
+    """Weighted mean of a frame's candidates, in the order of the hole's lists.
 
     Attributes:
         planes: float32 samples, luma ``(n,)`` and colour ``(m,)``, 8-bit levels.
-        real: float32 ``(n,)``; how much of each luma sample comes from other frames' pixels.
-        error: float32 ``(n,)``; the candidates' expected errors, weighted alike, in levels.
+        real: float32 ``(n,)``; fraction of each luma sample that comes from other frames, 0 to 1.
+        error: float32 ``(n,)``; the candidates' expected errors, averaged with the same weights, in
+            levels.
     """
 
     planes: tuple[Floats, ...]
@@ -30,11 +31,15 @@ class FusedCandidates:
 
 
 def fuse(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> FusedCandidates:
-    """The candidates' mean, those expected to err less weighing more.
+    """Average candidates with weights that fall with their expected error e: (1 + e^2)^(-3/2).
 
-    The weight falls with the third power of the error, between the square that is right for
-    candidates that err independently and the choice of the best, which is right for those that err
-    together.
+    Similar to inverse-variance weighting, which is optimal for independent errors; the exponent 3
+    instead of 2 lies between it and choosing the best, which is right for errors that agree.
+
+    Args:
+        hole: the hole of the frame.
+        candidates: in the order of the lists of ``hole``; unknown samples get no weight.
+        planes: number of planes of the strip.
     """
     count, colour_count = hole.inside.size, hole.colour_inside.size
     colours = planes - 1
@@ -42,9 +47,9 @@ def fuse(hole: Hole, candidates: Sequence[Candidate], *, planes: int) -> FusedCa
     sums += [np.zeros(colour_count, np.float32) for _ in range(colours)]
     weight, real, error = (np.zeros(count, np.float32) for _ in range(3))
     for candidate in candidates:
-        votes = candidate.known * candidate.prior_weight
+        prior = candidate.known * candidate.prior_weight
         power = 1 + np.square(candidate.error)
-        share = np.asarray(votes / (power * np.sqrt(power)), np.float32)
+        share = np.asarray(prior / (power * np.sqrt(power)), np.float32)
         weight += share
         real += share * candidate.real
         error += share * candidate.error

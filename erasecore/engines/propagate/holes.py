@@ -1,4 +1,8 @@
-"""The holes of a strip, with everything about them that is the same in every frame."""
+"""Hole geometry: masks, ring and sample indices of each distinct hole of a strip.
+
+Luma samples that are hidden (the hole and its ring) form a list of ``n`` samples, hidden chroma
+("colour") samples one of ``m``; all arrays of this engine use the row-major order of these lists.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,19 @@ from erasecore.model.inpaint_input import Bools, Floats, InpaintInput, reduce_ma
 from erasecore.video.color import Box, PlaneLayout, plane_window
 
 RING_PX = 3
-"""Width of the ring of visible pixels around a hole whose values judge every candidate."""
+"""Width of the ring of visible pixels around a hole that candidates are calibrated on, in pixels."""
 
-_ZONE_PX = 8
+_ZONE_PX = 8  # px of picture around the hidden pixels in the zone; covers the narrow blurs
 
 
 @dataclass(frozen=True)
 class Hole:
-    """One hole and the ring around it.
+    """One distinct hole and the ring around it.
 
     Attributes:
         mask: bool ``(H, W)``; the hole.
-        hidden: bool ``(H, W)``; the hole and its ring, in whole colour samples.
-        layout: how the colour planes are reduced.
+        hidden: bool ``(H, W)``; the hole and its ring, rounded out to whole chroma samples.
+        layout: chroma subsampling.
     """
 
     mask: Bools
@@ -34,7 +38,10 @@ class Hole:
 
     @cached_property
     def zone(self) -> Box:
-        """The rectangle that matters to the hole: its hidden pixels and some around them."""
+        """Bounding box (left, top, right, bottom) of the hidden pixels with a margin, in luma pixels.
+
+        Aligned to chroma samples; empty for an empty hole.
+        """
         rows, columns = self.rows_columns
         if not rows.size:
             return 0, 0, 0, 0
@@ -47,10 +54,10 @@ class Hole:
         return left, top, right, bottom
 
     @cached_property
-    def in_zone(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where the hidden luma and colour samples lie in the zone, counted along its rows.
+    def zone_index(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Flat indices of the hidden luma ``(n,)`` and colour ``(m,)`` samples within the zone.
 
-        With ``take`` such places are read five times as fast as by row and column.
+        ``take`` with flat indices is five times as fast as indexing by row and column.
         """
         found = []
         for plane, (rows, columns) in enumerate((self.rows_columns, self.colour_rows_columns)):
@@ -60,67 +67,75 @@ class Hole:
 
     @cached_property
     def flat_index(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where the hidden luma and colour samples lie in their planes, counted along the rows."""
+        """Flat indices of the hidden luma ``(n,)`` and colour ``(m,)`` samples in their planes."""
         luma = np.flatnonzero(self.hidden)
         return luma, np.flatnonzero(reduce_mask(self.hidden, self.layout))
 
-    def flat_index_in(self, planes: int) -> list[NDArray[np.intp]]:
-        """The same for each of so many planes, luma first."""
+    def flat_index_per_plane(self, planes: int) -> list[NDArray[np.intp]]:
+        """Return `flat_index` for each of ``planes`` planes, luma first."""
         luma, colour = self.flat_index
         return [luma, *[colour] * (planes - 1)]
 
     @cached_property
     def rows_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where the hidden luma samples lie, ``(n,)`` each."""
+        """Rows and columns of the hidden luma samples, ``(n,)`` each."""
         rows, columns = np.nonzero(self.hidden)
         return rows, columns
 
     @cached_property
     def inside(self) -> Bools:
-        """Which of the hidden luma samples belong to the hole itself, ``(n,)``."""
+        """Flag for each hidden luma sample: True in the hole, False on the ring, ``(n,)``."""
         inside: Bools = self.mask[self.rows_columns]
         return inside
 
     @cached_property
     def depth_px(self) -> Floats:
-        """How far each hidden luma sample is from the hole's border, 0 on the ring, ``(n,)``."""
+        """Distance of each hidden luma sample from the hole's border, 0 on the ring, ``(n,)``."""
         deep = cv2.distanceTransform(self.mask.astype(np.uint8), cv2.DIST_L2, 5)
         return np.asarray(deep[self.rows_columns], np.float32)
 
     @cached_property
-    def touched(self) -> Bools:
-        """The hole and the pixels that touch it, ``(H, W)``."""
+    def dilated(self) -> Bools:
+        """Hole dilated by one pixel, bool ``(H, W)``."""
         touching = np.ones((3, 3), np.uint8)
         return np.asarray(cv2.dilate(self.mask.astype(np.uint8), touching)) > 0
 
     @cached_property
     def colour_mask(self) -> Bools:
-        """The colour samples that the hole touches, ``(h, w)``."""
+        """Colour samples that the hole touches, bool ``(h, w)``."""
         return reduce_mask(self.mask, self.layout)
 
     @cached_property
     def colour_rows_columns(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where the hidden colour samples lie, ``(m,)`` each."""
+        """Rows and columns of the hidden colour samples, ``(m,)`` each."""
         rows, columns = np.nonzero(reduce_mask(self.hidden, self.layout))
         return rows, columns
 
     @cached_property
     def colour_inside(self) -> Bools:
-        """Which of the hidden colour samples belong to the hole itself, ``(m,)``."""
+        """Flag for each hidden colour sample: True in the hole, False on the ring, ``(m,)``."""
         inside: Bools = self.colour_mask[self.colour_rows_columns]
         return inside
 
     @cached_property
     def colour_to_luma(self) -> NDArray[np.intp]:
-        """For each hidden colour sample the place of its first luma sample in the luma list."""
-        place = np.full(self.hidden.shape, -1, np.intp)
-        place[self.rows_columns] = np.arange(self.rows_columns[0].size)
+        """Index of each hidden colour sample's first luma sample in the luma list, ``(m,)``."""
+        index = np.full(self.hidden.shape, -1, np.intp)
+        index[self.rows_columns] = np.arange(self.rows_columns[0].size)
         rows, columns = self.colour_rows_columns
-        found: NDArray[np.intp] = place[rows << self.layout.shift_y, columns << self.layout.shift_x]
+        found: NDArray[np.intp] = index[rows << self.layout.shift_y, columns << self.layout.shift_x]
         return found
 
-    def colour_flat_index(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Where the hidden colour samples lie in a frame in which the luma ones lie at ``x, y``."""
+    def colour_points(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Convert luma positions in another frame to the positions of the colour samples there.
+
+        Args:
+            x: float32 ``(n,)``; columns of the hidden luma samples in the other frame, in pixels.
+            y: float32 ``(n,)``; their rows.
+
+        Returns:
+            Columns and rows of the hidden colour samples, float32 ``(m,)`` each, in colour samples.
+        """
         rows, columns = self.rows_columns
         colour_rows, colour_columns = self.colour_rows_columns
         first = self.colour_to_luma
@@ -133,11 +148,12 @@ class Hole:
 
 
 def find_holes(strip: InpaintInput) -> list[Hole]:
-    """The holes of ``strip.masks``, in their order."""
-    return [Hole(mask, _hide(mask, strip.layout), strip.layout) for mask in strip.masks]
+    """Return a `Hole` for each of ``strip.masks``, in the same order."""
+    return [Hole(mask, _dilate_by_ring(mask, strip.layout), strip.layout) for mask in strip.masks]
 
 
-def _hide(mask: Bools, layout: PlaneLayout) -> Bools:
+def _dilate_by_ring(mask: Bools, layout: PlaneLayout) -> Bools:
+    """Dilate a mask ``(H, W)`` by `RING_PX` and round it out to whole chroma samples."""
     size = 2 * RING_PX + 1
     ring = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     reduced = reduce_mask(cv2.dilate(mask.astype(np.uint8), ring) > 0, layout)

@@ -1,8 +1,11 @@
-"""Where each hidden pixel can be seen: coordinates chained along the motion, sampled once.
+"""Flow chaining (accumulation): trajectories from hidden pixels to frames where they are visible.
 
-For each hidden pixel a place in another frame is followed from frame to frame until the hole no
-longer covers it. Only coordinates are chained; the picture is read a single time at their end, so
-nothing is blurred by repeated resampling. Long hops keep chains short and free of drift.
+One direction of bidirectional flow-guided propagation, as in ProPainter and E2FGVI, but of pixel
+coordinates instead of colours or features: each hidden pixel is followed along the flow from frame to frame
+until the hole no longer covers it. Only coordinates are accumulated; the picture is sampled once,
+at the end of the trajectory, so repeated resampling does not blur it. Steps over 8 frames keep
+trajectories short, which limits drift. There is no forward-backward check: a step counts by its
+residual, and by the error on the ring after alignment.
 """
 
 from __future__ import annotations
@@ -19,23 +22,23 @@ from erasecore.model.inpaint_input import Floats, InpaintInput
 from erasecore.motion.flow import Flow, Motion
 from erasecore.motion.resample import sample_nearest, sample_stack
 
-LONG_STEP = 8  # frames
-_FAR_EVERY = 2  # frames from which long hops are tried
-_SHORT_TOO = 0.7  # of its error, above which the long way is no better than the short one
-_OUTSIDE = -2.0  # of the picture, among the places of hidden pixels; visible ones have -1
-_STEP_COST = 0.03  # levels of expected error for each hop
-_RESIDUAL_COST = 0.15  # and for each level of the flow's residual
+LONG_STEP = 8  # frames; length of the long chain step (guess)
+_FAR_EVERY = 2  # frames; long steps are taken from every second frame, to save half their time
+_LONG_ERROR_FACTOR = 0.7  # applied to a long step's ring error when compared to a short one's (guess)
+_OUTSIDE = -2.0  # value outside the picture in maps of hidden pixels; visible pixels have -1
+_STEP_COST = 0.03  # 8-bit levels of expected error added by each step (guess)
+_RESIDUAL_COST = 0.15  # levels of expected error per level of the flow's residual (guess)
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """For the hidden pixels of one frame: where each can be seen.
+    """End points of the trajectories of one frame's hidden pixels: the positions to copy from.
 
     Attributes:
-        frame: int ``(n,)``; the frame that shows it, -1 where none does.
-        x: float32 ``(n,)``; column there.
-        y: float32 ``(n,)``; row there.
-        cost: float32 ``(n,)``; what the way there adds to its expected error, in levels.
+        frame: int ``(n,)``; frame in which the pixel is visible, -1 if none was found.
+        x: float32 ``(n,)``; column there, in pixels.
+        y: float32 ``(n,)``; row there, in pixels.
+        cost: float32 ``(n,)``; expected error accumulated along the trajectory, in 8-bit levels.
     """
 
     frame: NDArray[np.intp]
@@ -45,38 +48,38 @@ class Sources:
 
     @staticmethod
     def none(count: int) -> Sources:
-        """Nothing is seen anywhere."""
+        """Return sources for ``count`` pixels of which none is visible anywhere."""
         zeros = np.zeros(count, np.float32)
         return Sources(np.full(count, -1, np.intp), zeros, zeros, zeros)
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
-    """All that is read for the hidden pixels of one frame.
+class WeightedSources:
+    """Alternative sources of one frame's hidden pixels in one direction, with blending weights.
 
     Attributes:
-        best: where each pixel is seen best.
-        ways: sources and, float32 ``(n,)``, their shares, which add up to 1 where ``best`` shows
-            anything; to be read one by one.
+        best: the best source of each pixel.
+        alternatives: pairs of sources and float32 ``(n,)`` weights; the weights sum to 1 where
+            ``best`` has a source.
     """
 
     best: Sources
     alternatives: tuple[tuple[Sources, Floats], ...]
 
     @staticmethod
-    def of(sources: Sources) -> Views:
-        """One way alone."""
-        return Views(sources, ((sources, np.ones(sources.frame.size, np.float32)),))
+    def single(sources: Sources) -> WeightedSources:
+        """Return one set of sources with weight 1."""
+        return WeightedSources(sources, ((sources, np.ones(sources.frame.size, np.float32)),))
 
 
 @dataclass(frozen=True, slots=True)
 class _ChainStep:
-    """Where one step of the walk, to another frame and on from there, shows the hidden pixels.
+    """Sources reached by one chain step: to another frame, and on along that frame's trajectories.
 
     Attributes:
-        sources: where that is.
-        chained: bool ``(n,)``; the way goes on from a pixel that is hidden there too.
-        error: float32 ``(n,)``, on the ring nearby, in levels; ``None`` where nothing tells.
+        sources: end points of the trajectories.
+        chained: bool ``(n,)``; True if the pixel is hidden there too, so the trajectory goes on.
+        error: float32 ``(n,)``; RMS error on the ring nearby, in 8-bit levels; ``None`` if unknown.
     """
 
     sources: Sources
@@ -85,55 +88,72 @@ class _ChainStep:
 
 
 class FlowChainer:
-    """Walks a strip in one direction and gives each frame's sources on that side."""
+    """Chains flow through a strip in one direction: the sources of each frame on that side."""
 
     def __init__(
         self, strip: InpaintInput, holes: list[Hole], motion: Motion, aligner: Aligner, *, step: int
     ) -> None:
-        """Take the direction the sources lie in: ``step`` -1 for the past, 1 for the future."""
+        """Create a chainer for the sources in one direction.
+
+        Args:
+            strip: the frames.
+            holes: from `find_holes`.
+            motion: flow between the frames.
+            aligner: subpixel alignment on the ring.
+            step: direction in which sources are searched: -1 for the past, 1 for the future.
+        """
         self._strip, self._holes, self._motion, self._step = strip, holes, motion, step
         self._aligner = aligner
-        # Of the frames walked last, newest first: what was found, and the places in that list.
-        self._behind: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_STEP)
-        self._places = [_flat_index_map(hole) for hole in holes]
-        self._inked = np.stack([hole.touched for hole in holes])
+        # Results of the last frames, newest first: sources, and map from pixel to index in them.
+        self._recent: deque[tuple[Sources, Floats]] = deque(maxlen=LONG_STEP)
+        self._index_maps = [_index_map(hole) for hole in holes]
+        self._inked = np.stack([hole.dilated for hole in holes])
 
-    def views_of(self, frame: int) -> Views:
-        """The sources of ``frame``; must be asked for every frame in order of the direction."""
-        index = int(self._strip.mask_of[frame])
-        hole = self._holes[index]
+    def sources_of(self, frame: int) -> WeightedSources:
+        """Return the sources of ``frame``, in the order of its list of hidden pixels.
+
+        Must be called for every frame, in order against the direction of ``step``.
+        """
+        mask_index = int(self._strip.mask_of[frame])
+        hole = self._holes[mask_index]
         rows, columns = hole.rows_columns
-        views = Views.of(Sources.none(rows.size))
+        weighted = WeightedSources.single(Sources.none(rows.size))
         if rows.size:
             near = self._aligned(frame, self._chain_step(frame, 1, rows, columns))
             far = None
-            if frame % _FAR_EVERY == 0:  # the frames between reach one of these in a short hop
+            if frame % _FAR_EVERY == 0:  # the frames between reach one of these in one short step
                 far = self._aligned(frame, self._chain_step(frame, LONG_STEP, rows, columns))
-            views = _together(near, far) or views
-        self._behind.appendleft((views.best, self._places[index]))
-        return views
+            weighted = _blend_steps(near, far) or weighted
+        self._recent.appendleft((weighted.best, self._index_maps[mask_index]))
+        return weighted
 
-    def _aligned(self, frame: int, hop: _ChainStep | None) -> _ChainStep | None:
-        """A hop whose places are moved to where its ring fits best."""
-        if hop is None:
+    def _aligned(self, frame: int, chain: _ChainStep | None) -> _ChainStep | None:
+        """Return a chain step with its positions shifted to where the ring fits best."""
+        if chain is None:
             return None
-        sources, ring = hop.sources, self._aligner.ring(frame)
+        sources, ring = chain.sources, self._aligner.ring(frame)
         seen = sources.frame.take(ring)
         known = seen >= 0
         at = np.where(known, seen, frame)
         luma = sample_stack(self._strip.planes[0], at, sources.x.take(ring), sources.y.take(ring))
         offset = self._aligner.offset(frame, luma / np.float32(self._strip.layout.scale), known)
         if offset is None:
-            # Nor is it checked for ink: a place is one only where nothing is hidden, ring included,
-            # in the frame that it is read from. Being moved is what could bring it nearer; unmoved
-            # it stays there, but for half a pixel at most that each hop of a chain rounds.
-            return hop
+            # No check for ink either: a position becomes a source only where no pixel is hidden,
+            # ring included, in its frame. Only a shift could bring it nearer to the ink; without
+            # one it stays, apart from rounding by at most half a pixel per chain step.
+            return chain
         x, y = sources.x + offset.x, sources.y + offset.y
         frames = np.where(self._is_inked(sources.frame, x, y), -1, sources.frame)
-        return _ChainStep(replace(sources, frame=frames, x=x, y=y), hop.chained, offset.error)
+        return _ChainStep(replace(sources, frame=frames, x=x, y=y), chain.chained, offset.error)
 
     def _is_inked(self, frame: NDArray[np.intp], x: Floats, y: Floats) -> NDArray[np.bool_]:
-        """Whether places in frames touch the hole there: they have drifted too far to be seen."""
+        """Return True for positions that touch the hole of their frame, i.e. have drifted into ink.
+
+        Args:
+            frame: int ``(n,)``; frame of each position.
+            x: float32 ``(n,)``; columns in pixels.
+            y: float32 ``(n,)``; rows in pixels.
+        """
         _holes, height, width = self._inked.shape
         rows = np.clip(np.rint(y), 0, height - 1).astype(np.intp)
         columns = np.clip(np.rint(x), 0, width - 1).astype(np.intp)
@@ -146,30 +166,42 @@ class FlowChainer:
     def _chain_step(
         self, frame: int, length: int, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> _ChainStep | None:
-        """What a hop over ``length`` frames shows; ``None`` where there is no way."""
+        """Chain a step over ``length`` frames with the trajectories that continue there.
+
+        Args:
+            frame: frame whose hidden pixels are followed.
+            length: length of the step in frames.
+            rows: rows of the hidden pixels, ``(n,)``.
+            columns: their columns.
+
+        Returns:
+            The sources; ``None`` if there is a cut, no such frame, or no flow between the two.
+        """
         other = frame + self._step * length
-        if not self._reachable(frame, other) or len(self._behind) < length:
+        if not self._reachable(frame, other) or len(self._recent) < length:
             return None
         flow = self._motion.flow(frame, other)
         if flow is None:
             return None
-        x, y = flow.follow(rows, columns)
-        behind, places = self._behind[length - 1]
-        place = sample_nearest(places, x, y, outside=_OUTSIDE)
-        hidden = place >= 0
-        found = np.where(place == _OUTSIDE, -1, other)
+        x, y = flow.warp_points(rows, columns)
+        following, index_map = self._recent[length - 1]
+        index = sample_nearest(index_map, x, y, outside=_OUTSIDE)
+        hidden = index >= 0
+        found = np.where(index == _OUTSIDE, -1, other)
         cost = step_cost(flow, rows, columns)
         covered = np.flatnonzero(hidden)
         if covered.size:
-            there = place.take(covered).astype(np.intp)
-            found[covered] = behind.frame.take(there)
-            for own, theirs in ((x, behind.x), (y, behind.y)):
-                way = own.take(covered)
-                own[covered] = way + theirs.take(there) - np.rint(way)
-            cost[covered] += behind.cost.take(there)
+            there = index.take(covered).astype(np.intp)
+            found[covered] = following.frame.take(there)
+            # The next trajectory starts at the nearest whole pixel: keep the fraction.
+            for own, theirs in ((x, following.x), (y, following.y)):
+                position = own.take(covered)
+                own[covered] = position + theirs.take(there) - np.rint(position)
+            cost[covered] += following.cost.take(there)
         return _ChainStep(Sources(found, x, y, cost), hidden)
 
     def _reachable(self, frame: int, other: int) -> bool:
+        """Return True if ``other`` is a frame of the strip in the same shot as ``frame``."""
         if not 0 <= other < self._strip.frames:
             return False
         first, last = min(frame, other), max(frame, other)
@@ -177,42 +209,47 @@ class FlowChainer:
 
 
 def step_cost(flow: Flow, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
-    """What one hop adds to the expected error of the pixels at ``rows, columns``, in levels."""
+    """Return the expected error that one step of ``flow`` adds, float32 ``(n,)``, in 8-bit levels."""
     return np.asarray(flow.residual_at(rows, columns) * _RESIDUAL_COST + _STEP_COST, np.float32)
 
 
-def _flat_index_map(hole: Hole) -> Floats:
-    """For each pixel its place in the list of hidden ones; as floats, which can be sampled."""
-    places = np.full(hole.hidden.shape, -1, np.float32)
-    places.ravel()[hole.flat_index[0]] = np.arange(hole.flat_index[0].size)
-    return places
+def _index_map(hole: Hole) -> Floats:
+    """Return for each pixel ``(H, W)`` its index in the list of hidden pixels, -1 if visible.
+
+    Float32, so that it can be sampled.
+    """
+    index_map = np.full(hole.hidden.shape, -1, np.float32)
+    index_map.ravel()[hole.flat_index[0]] = np.arange(hole.flat_index[0].size)
+    return index_map
 
 
-def _together(near: _ChainStep | None, far: _ChainStep | None) -> Views | None:
-    """What short and long ways show, each as far as it is to be believed.
+def _blend_steps(near: _ChainStep | None, far: _ChainStep | None) -> WeightedSources | None:
+    """Blend the sources of the short and the long step by their error on the ring.
 
-    What is seen in the next frame already needs no long way.
+    Weights are (1 + e^2)^-2. A pixel that is visible in the next frame uses the short step only.
+    Without ring errors, the source of smaller cost is chosen.
     """
     if near is None or far is None:
         only = near or far
-        return Views.of(only.sources) if only else None
+        return WeightedSources.single(only.sources) if only else None
     short, long = near.sources, far.sources
     unseen = short.frame < 0
     possible = (long.frame >= 0) & (near.chained | unseen)
     if near.error is None or far.error is None:
-        return Views.of(_pick(possible & (unseen | (long.cost < short.cost)), long, short))
-    best = _pick(possible & (unseen | (_SHORT_TOO * far.error < near.error)), long, short)
-    near_votes = ~unseen / np.square(1 + np.square(near.error))
-    far_votes = possible / np.square(1 + np.square(far.error))
-    share = np.asarray(far_votes / np.maximum(near_votes + far_votes, 1e-12), np.float32)
-    return Views(best, ((short, 1 - share), (long, share)))
+        by_cost = _select(possible & (unseen | (long.cost < short.cost)), long, short)
+        return WeightedSources.single(by_cost)
+    best = _select(possible & (unseen | (_LONG_ERROR_FACTOR * far.error < near.error)), long, short)
+    near_weight = ~unseen / np.square(1 + np.square(near.error))
+    far_weight = possible / np.square(1 + np.square(far.error))
+    share = np.asarray(far_weight / np.maximum(near_weight + far_weight, 1e-12), np.float32)
+    return WeightedSources(best, ((short, 1 - share), (long, share)))
 
 
-def _pick(where: NDArray[np.bool_], one: Sources, other: Sources) -> Sources:
-    """``one`` in the places told, ``other`` elsewhere."""
+def _select(condition: NDArray[np.bool_], chosen: Sources, other: Sources) -> Sources:
+    """Return ``chosen`` where ``condition`` is True and ``other`` elsewhere (``np.where``)."""
     return Sources(
-        np.where(where, one.frame, other.frame),
-        np.where(where, one.x, other.x),
-        np.where(where, one.y, other.y),
-        np.where(where, one.cost, other.cost),
+        np.where(condition, chosen.frame, other.frame),
+        np.where(condition, chosen.x, other.x),
+        np.where(condition, chosen.y, other.y),
+        np.where(condition, chosen.cost, other.cost),
     )
