@@ -67,7 +67,7 @@ def calibrate_on_ring(hole: Hole, visible: tuple[Floats, ...], candidate: Candid
 def _calibrate_luma(
     hole: Hole, visible: Floats, candidate: Candidate, on_ring: Bools
 ) -> tuple[Floats, Floats]:
-    """Return luma corrected by the mean error on the ring nearby, and its expected error, ``(n,)``."""
+    """Return luma corrected by the mean error on the ring nearby, and its expected error."""
     index, _ = hole.zone_index
     ring = index[on_ring]
     error, weight = _zone_maps(hole, 0)

@@ -17,7 +17,7 @@ from erasecore.model.inpaint_input import Bools, Floats, InpaintInput, reduce_ma
 from erasecore.video.color import Box, PlaneLayout, plane_window
 
 RING_PX = 3
-"""Width of the ring of visible pixels around a hole that candidates are calibrated on, in pixels."""
+"""Width in pixels of the ring around a hole on which candidates are calibrated (guess)."""
 
 _ZONE_PX = 8  # px of picture around the hidden pixels in the zone; covers the narrow blurs
 
@@ -38,7 +38,7 @@ class Hole:
 
     @cached_property
     def zone(self) -> Box:
-        """Bounding box (left, top, right, bottom) of the hidden pixels with a margin, in luma pixels.
+        """Bounding box of the hidden pixels with a margin: left, top, right, bottom in luma pixels.
 
         Aligned to chroma samples; empty for an empty hole.
         """

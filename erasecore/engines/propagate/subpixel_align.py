@@ -80,7 +80,7 @@ class Aligner:
         self._visible = LruCache(self._make_visible, 2)
 
     def ring(self, frame: int) -> NDArray[np.intp]:
-        """Return the indices of a frame's ring pixels in its list of hidden pixels, int ``(r,)``."""
+        """Return indices of a frame's ring pixels in its list of hidden pixels, int ``(r,)``."""
         return self._rings[int(self._strip.mask_of[frame])].index
 
     def offset(self, frame: int, proposed: Floats, known: NDArray[np.bool_]) -> Offset | None:

@@ -1,11 +1,11 @@
 """Flow chaining (accumulation): trajectories from hidden pixels to frames where they are visible.
 
 One direction of bidirectional flow-guided propagation, as in ProPainter and E2FGVI, but of pixel
-coordinates instead of colours or features: each hidden pixel is followed along the flow from frame to frame
-until the hole no longer covers it. Only coordinates are accumulated; the picture is sampled once,
-at the end of the trajectory, so repeated resampling does not blur it. Steps over 8 frames keep
-trajectories short, which limits drift. There is no forward-backward check: a step counts by its
-residual, and by the error on the ring after alignment.
+coordinates instead of colours or features: each hidden pixel is followed along the flow from frame
+to frame until the hole no longer covers it. Only coordinates are accumulated; the picture is
+sampled once, at the end of the trajectory, so repeated resampling does not blur it. Steps over 8
+frames keep trajectories short, which limits drift. There is no forward-backward consistency check:
+steps are weighted by the flow's residual and by the error on the ring after alignment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from erasecore.motion.resample import sample_nearest, sample_stack
 
 LONG_STEP = 8  # frames; length of the long chain step (guess)
 _FAR_EVERY = 2  # frames; long steps are taken from every second frame, to save half their time
-_LONG_ERROR_FACTOR = 0.7  # applied to a long step's ring error when compared to a short one's (guess)
+_LONG_ERROR_FACTOR = (
+    0.7  # applied to a long step's ring error when compared to a short one's (guess)
+)
 _OUTSIDE = -2.0  # value outside the picture in maps of hidden pixels; visible pixels have -1
 _STEP_COST = 0.03  # 8-bit levels of expected error added by each step (guess)
 _RESIDUAL_COST = 0.15  # levels of expected error per level of the flow's residual (guess)
@@ -209,7 +211,7 @@ class FlowChainer:
 
 
 def step_cost(flow: Flow, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
-    """Return the expected error that one step of ``flow`` adds, float32 ``(n,)``, in 8-bit levels."""
+    """Return the expected error that one step of ``flow`` adds, ``(n,)``, in 8-bit levels."""
     return np.asarray(flow.residual_at(rows, columns) * _RESIDUAL_COST + _STEP_COST, np.float32)
 
 
