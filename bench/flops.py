@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from erasecore.engines.diffueraser.brushnet import BrushNet
 from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.temporal import LEAD_ABOVE, WINDOW, unet_frames
+from erasecore.engines.diffueraser.temporal import PRE_INFERENCE_ABOVE, WINDOW, unet_frames
 from erasecore.engines.diffueraser.unet import MotionUNet
-from erasecore.engines.diffueraser.vae import CELL_PX, latents_of, pictures_of
+from erasecore.engines.diffueraser.vae import VAE_SCALE_FACTOR, decode_batch, encode_batch
 
 STEPS = 2
 PUBLISHED_WIDTH_PX, PUBLISHED_HEIGHT_PX = 960, 536
@@ -67,18 +67,18 @@ def full_size() -> Components:
 @cache
 def costs_of(width: int, height: int) -> Costs:
     """What a frame of this size costs; of the UNet's, its share of a whole window."""
-    networks, cells = full_size(), (height // CELL_PX, width // CELL_PX)
+    networks, cells = full_size(), (height // VAE_SCALE_FACTOR, width // VAE_SCALE_FACTOR)
     latents = torch.empty((WINDOW, 4, *cells), dtype=torch.float16, device="meta")
     known = torch.empty((1, 5, *cells), dtype=torch.float16, device="meta")
     frame = torch.empty((1, height, width, 3), dtype=torch.uint8, device="meta")
     brushnet, unet, vae = networks.brushnet, networks.unet, networks.vae
-    level = brushnet.setting(999, networks.prompt, 1)
-    of_unet = unet.setting(999, networks.prompt, 1)
+    level = brushnet.layer_inputs(999, networks.prompt_embeds, 1)
+    of_unet = unet.layer_inputs(999, networks.prompt_embeds, 1)
     return Costs(
         brushnet=_tflop(lambda: list(brushnet.residuals(latents[:1], known, level))),
         unet=_tflop(lambda: unet(latents, of_unet, WINDOW, None)) / WINDOW,
-        encode=_tflop(lambda: latents_of(vae, frame, BatchPlan())),
-        decode=_tflop(lambda: pictures_of(vae, latents[:1].float(), BatchPlan())),
+        encode=_tflop(lambda: encode_batch(vae, frame, BatchPlan())),
+        decode=_tflop(lambda: decode_batch(vae, latents[:1].float(), BatchPlan())),
     )
 
 
@@ -95,7 +95,7 @@ def published(frames: int) -> float:
 
 def _clip_tflop(clip: Clip, *, shared: bool) -> float:
     costs = costs_of(clip.width, clip.height)
-    led = WINDOW if clip.frames > LEAD_ABOVE else 0
+    led = WINDOW if clip.frames > PRE_INFERENCE_ABOVE else 0
     in_windows = unet_frames(clip.frames, STEPS)
     in_brushnet = (clip.frames + led) * STEPS if shared else in_windows
     return (

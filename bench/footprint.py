@@ -26,7 +26,7 @@ from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rungs import rungs
 from erasecore.engines.diffueraser.temporal import WINDOW
-from erasecore.engines.diffueraser.vae import CELL_PX, latents_of, pictures_of
+from erasecore.engines.diffueraser.vae import VAE_SCALE_FACTOR, decode_batch, encode_batch
 from erasecore.settings import DiffusionSettings
 
 GIB = 1 << 30
@@ -61,12 +61,12 @@ def weights_gib() -> float:
 
 
 def _scaled(side: int, scale: float) -> int:
-    return round(side * scale / CELL_PX) * CELL_PX
+    return round(side * scale / VAE_SCALE_FACTOR) * VAE_SCALE_FACTOR
 
 
 def _footprint(film: str, sides: Sequence[int], rung: str, plan: BatchPlan) -> FootprintRow:
     width, height = sides
-    networks, cells = full_size(), (height // CELL_PX, width // CELL_PX)
+    networks, cells = full_size(), (height // VAE_SCALE_FACTOR, width // VAE_SCALE_FACTOR)
     frames = WINDOW * (plan.windows_per_batch + 1)  # the batch, and one after it
     with torch.device("meta"):
         latents, known = torch.empty((frames, 4, *cells)), torch.empty((frames, 5, *cells))
@@ -81,8 +81,8 @@ def _footprint(film: str, sides: Sequence[int], rung: str, plan: BatchPlan) -> F
         denoise_gib=peak_gib(
             lambda: denoise(networks, latents, known, steps=1, plan=plan, tick=lambda _: None)
         ),
-        encode_gib=peak_gib(lambda: latents_of(networks.vae, pictures, plan)),
-        decode_gib=peak_gib(lambda: pictures_of(networks.vae, few, plan)),
+        encode_gib=peak_gib(lambda: encode_batch(networks.vae, pictures, plan)),
+        decode_gib=peak_gib(lambda: decode_batch(networks.vae, few, plan)),
     )
 
 

@@ -17,9 +17,9 @@ from bench.cases import Case
 from bench.diffusion import FlopsRow
 from bench.flops import Clip, ours, published
 from erasecore.engines.base import Filled, Origin, Tick, Traits
-from erasecore.engines.diffueraser.conditioning import StripContext, crop_of_shot
+from erasecore.engines.diffueraser.conditioning import StripContext, shot_crop
 from erasecore.engines.diffueraser.crops import SURROUNDINGS
-from erasecore.engines.diffueraser.selection import choose
+from erasecore.engines.diffueraser.selection import select_runs
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.model.inpaint_input import InpaintInput
 from erasecore.pipeline import erase
@@ -58,11 +58,11 @@ class Surveyor:
 def _clips(strip: InpaintInput, prior: Filled) -> Iterator[Clip]:
     """What our engine would send through the networks of one strip."""
     surrounded = StripContext(strip, prior, DiffusionSettings())
-    for runs in choose(strip, prior, surrounded.settings).shots:
-        crop = crop_of_shot(surrounded, runs)
+    for runs in select_runs(strip, prior, surrounded.settings).shots:
+        crop = shot_crop(surrounded, runs)
         for run in runs:
             frames = range(run.start, run.stop)
-            holes = sum(f in run.fill or bool(surrounded.unknown(f).any()) for f in frames)
+            holes = sum(f in run.fill or bool(surrounded.unknown_mask(f).any()) for f in frames)
             encoded = len(frames) + holes
             yield Clip(crop.width, crop.height, len(frames), encoded, len(run.fill))
 

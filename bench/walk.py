@@ -18,7 +18,7 @@ from erasecore.engines.diffueraser.brushnet import BrushNet
 from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.denoise import denoise
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.schedule import levels, step
+from erasecore.engines.diffueraser.schedule import step, timestep_pairs
 from erasecore.engines.diffueraser.temporal import WINDOW, merge_window, window_starts
 from erasecore.engines.diffueraser.unet import MotionUNet
 
@@ -56,14 +56,16 @@ def _compare(plain: Callable[[], Tensor], ours: Callable[[], Tensor], at_once: i
 @torch.inference_mode()
 def plain_walk(networks: Components, latents: Tensor, known: Tensor) -> Tensor:
     """The latents without noise, window by window, each with taps of its own."""
-    brushnet, unet, prompt = networks.brushnet, networks.unet, networks.prompt
-    for index, (begin, end) in enumerate(levels(STEPS)):
+    brushnet, unet, prompt = networks.brushnet, networks.unet, networks.prompt_embeds
+    for index, (begin, end) in enumerate(timestep_pairs(STEPS)):
         merged, covered = torch.empty_like(latents), 0
         for start in window_starts(len(latents), WINDOW, index):
             span = slice(start, start + WINDOW)
-            setting = brushnet.setting(begin, prompt, 1)
+            setting = brushnet.layer_inputs(begin, prompt, 1)
             residuals = list(brushnet.residuals(latents[span], known[span], setting))
-            noise = unet(latents[span], unet.setting(begin, prompt, 1), WINDOW, iter(residuals))
+            noise = unet(
+                latents[span], unet.layer_inputs(begin, prompt, 1), WINDOW, iter(residuals)
+            )
             result = step(latents[span], noise, begin=begin, end=end)
             covered = merge_window(merged, covered, result, start)
         latents = merged

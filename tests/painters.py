@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from erasecore.engines.base import Tick
 from erasecore.engines.diffueraser.conditioning import Conditioning
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.rgb import FINE
+from erasecore.engines.diffueraser.rgb import U16_PER_LEVEL
 
 
 @dataclass(slots=True)
@@ -27,18 +27,20 @@ class PatternPainter:
     wanted: list[list[int]] = field(default_factory=list)
     plans: list[BatchPlan] = field(default_factory=list)
 
-    def paint(
-        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    def inpaint(
+        self, conditioning: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
         """Speckles around a middle gray."""
         self.plans.append(plan)
-        frames, height, width = scene.holes.shape
+        frames, height, width = conditioning.holes.shape
         if not self.fits(plan, (width, height)):
             raise MemoryError(f"{plan} for {width}x{height}")
-        self.shown.append(scene)
+        self.shown.append(conditioning)
         self.wanted.append(list(wanted))
         random = np.random.default_rng(11)
-        speckles = random.integers(60, 190, (height, width, 3), np.uint16) * np.uint16(FINE)
+        speckles = random.integers(60, 190, (height, width, 3), np.uint16) * np.uint16(
+            U16_PER_LEVEL
+        )
         for number in wanted:
             tick(number / frames)
         return np.stack([speckles] * len(wanted))
@@ -51,11 +53,11 @@ class TruthPainter:
     picture: NDArray[np.uint16]
     device: str = "cpu"
 
-    def paint(
-        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    def inpaint(
+        self, conditioning: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
         """The picture, black beside it."""
         rows, columns, _ = self.picture.shape
-        painted = np.zeros((len(wanted), *scene.frames.shape[1:]), np.uint16)
+        painted = np.zeros((len(wanted), *conditioning.frames.shape[1:]), np.uint16)
         painted[:, :rows, :columns] = self.picture
         return painted

@@ -9,7 +9,7 @@ import pytest
 
 from erasecore.engines.base import Filled, Origin, check_filled
 from erasecore.engines.diffueraser.engine import DiffuEraser, InpaintPipeline
-from erasecore.engines.diffueraser.rgb import FINE, to_rgb
+from erasecore.engines.diffueraser.rgb import U16_PER_LEVEL, to_rgb
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.errors import OutOfMemory
 from erasecore.memory.ladder import Ladders
@@ -138,7 +138,7 @@ def test_recovered_pixels_stay_bit_for_bit(layout: PlaneLayout, wide: bool) -> N
 
 
 @pytest.mark.parametrize("transfer", [1, 16, 18], ids=["SDR", "PQ", "HLG"])
-@pytest.mark.parametrize("steps", [FINE, 1], ids=["as painted", "in 8 bits"])
+@pytest.mark.parametrize("steps", [U16_PER_LEVEL, 1], ids=["as painted", "in 8 bits"])
 def test_a_film_of_ten_bits_gets_ten_bits(transfer: int, steps: int) -> None:
     """A sky whose light changes slowly is painted without bands, each sample within one level.
 
@@ -149,7 +149,7 @@ def test_a_film_of_ten_bits_gets_ten_bits(transfer: int, steps: int) -> None:
     colours = [np.full(layout.plane_size(1, WIDTH, HEIGHT), 512)] * 2
     sky = tuple(as_plane(np.stack([plane] * FRAMES), layout) for plane in (ramp, *colours))
     truth = to_rgb(tuple(plane[0].astype(np.float32) / layout.scale for plane in sky), layout)
-    picture = (np.rint(truth * steps) * (FINE // steps)).astype(np.uint16)
+    picture = (np.rint(truth * steps) * (U16_PER_LEVEL // steps)).astype(np.uint16)
     strip = replace(make_strip(layout), planes=sky)
     filled = fill(strip, TruthPainter(picture))
     for frame in SHOTS[1]:
@@ -157,7 +157,7 @@ def test_a_film_of_ten_bits_gets_ten_bits(transfer: int, steps: int) -> None:
         found[strip.mask(frame)] = filled.frames[frame - strip.fill_start].planes[0]
         sky_rows = found[INK][2:-2, 2:-2]
         levels = len(np.unique(sky_rows))
-        if steps == FINE:
+        if steps == U16_PER_LEVEL:
             assert np.abs(found[INK] - ramp[INK]).max() <= 1
             assert levels >= sky_rows.shape[1]
         else:

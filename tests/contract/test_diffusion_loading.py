@@ -23,7 +23,7 @@ from erasecore.engines.diffueraser.loading import (
     load_components,
 )
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
+from erasecore.engines.diffueraser.sampler import ClipInput, SamplingOptions, inpaint
 from erasecore.engines.diffueraser.vae import U16
 from erasecore.errors import BadWeights
 from erasecore.weights.layout import locate
@@ -63,7 +63,7 @@ def load(models: Path, placement: Placement | None = None, state: Path | None = 
 
 def weights_of(networks: Components) -> dict[str, Tensor]:
     """All weights, and the embedding of the prompt, by name."""
-    named = {"prompt": networks.prompt}
+    named = {"prompt": networks.prompt_embeds}
     for part in ("brushnet", "unet", "vae"):
         for name, tensor in getattr(networks, part).state_dict().items():
             named[f"{part}.{name}"] = tensor
@@ -266,15 +266,15 @@ def test_the_prompt_is_embedded_once(models: Path, tmp_path: Path) -> None:
     """The embedding comes from the state folder until the text encoder is another."""
     state = tmp_path / "state"
     state.mkdir()
-    first = load(models, state=state).prompt
+    first = load(models, state=state).prompt_embeds
     (kept,) = state.iterdir()
     save_file({"prompt": torch.full_like(first, 3.0)}, kept)
-    assert (load(models, state=state).prompt == 3.0).all()
+    assert (load(models, state=state).prompt_embeds == 3.0).all()
     kept.write_bytes(b"not tensors")
-    torch.testing.assert_close(load(models, state=state).prompt, first, rtol=0, atol=0)
+    torch.testing.assert_close(load(models, state=state).prompt_embeds, first, rtol=0, atol=0)
     file = models / "stable-diffusion-v1-5/text_encoder/model.safetensors"
     change(file, lambda tensors: tensors.update({n: t * 2 for n, t in tensors.items()}))
-    assert (load(models, state=state).prompt != first).any()
+    assert (load(models, state=state).prompt_embeds != first).any()
 
 
 def test_compiled_layers_give_the_same(pristine: Path) -> None:
@@ -290,13 +290,15 @@ def test_compiled_layers_give_the_same(pristine: Path) -> None:
 def pictures(networks: Components) -> U16:
     """What the networks make of a small clip."""
     frames = np.random.default_rng(2).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    scene = Scene(frames, frames[..., 0] > 200, frames)
-    return inpaint(networks, scene, Recipe(), plan=BatchPlan(), wanted=[0, 1], tick=lambda _: None)
+    scene = ClipInput(frames, frames[..., 0] > 200, frames)
+    return inpaint(
+        networks, scene, SamplingOptions(), plan=BatchPlan(), wanted=[0, 1], tick=lambda _: None
+    )
 
 
 MEASURE = """
 import json, pathlib, re, sys, threading, torch
-from erasecore.engines.diffueraser.loading import Placement, build_unet, load_part
+from erasecore.engines.diffueraser.loading import Placement, build_unet, load_model
 held, done = [], threading.Event()
 def look():
     status = pathlib.Path("/proc/self/status").read_text()
@@ -308,7 +310,7 @@ look()
 thread = threading.Thread(target=watch)
 thread.start()
 placement = Placement(precision=torch.float16)
-unet = load_part("unet_main", pathlib.Path(sys.argv[1]), build_unet, placement)
+unet = load_model("unet_main", pathlib.Path(sys.argv[1]), build_unet, placement)
 look()
 done.set()
 thread.join()

@@ -10,11 +10,17 @@ import pytest
 import torch
 
 from erasecore.engines.diffueraser.components import Components
-from erasecore.engines.diffueraser.loading import Placement, build_vae, load_components, load_part
+from erasecore.engines.diffueraser.loading import Placement, build_vae, load_components, load_model
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.rgb import FINE
-from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint, sample, scene_noise
-from erasecore.engines.diffueraser.vae import U16, decode, decode_finely, encode
+from erasecore.engines.diffueraser.rgb import U16_PER_LEVEL
+from erasecore.engines.diffueraser.sampler import (
+    ClipInput,
+    SamplingOptions,
+    clip_noise,
+    inpaint,
+    sample,
+)
+from erasecore.engines.diffueraser.vae import U16, decode, decode_16bit, encode
 from erasecore.weights.layout import locate
 from tests.tinyweights import write_tiny_weights
 
@@ -40,20 +46,22 @@ def networks(models: Path) -> Components:
     return load_components(locate(models), Placement(), state=None)
 
 
-def scene_of(frames: int, *, seed: int = 1, height: int = 40, width: int = 48) -> Scene:
+def scene_of(frames: int, *, seed: int = 1, height: int = 40, width: int = 48) -> ClipInput:
     """Noise with a hole in the middle that every third frame lacks; an odd number of cells."""
     pictures = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8)
     holes = np.zeros((frames, height, width), np.bool_)
     holes[:, 17:23, 10:31] = True
     holes[::3] = False
     prior = np.where(holes[..., None], np.uint8(128), pictures)
-    return Scene(pictures, holes, prior)
+    return ClipInput(pictures, holes, prior)
 
 
-def run(networks: Components, scene: Scene, plan: BatchPlan = GENEROUS) -> U16:
+def run(networks: Components, scene: ClipInput, plan: BatchPlan = GENEROUS) -> U16:
     """All of a scene's pictures."""
     wanted = range(len(scene.frames))
-    return inpaint(networks, scene, Recipe(), plan=plan, wanted=wanted, tick=lambda _: None)
+    return inpaint(
+        networks, scene, SamplingOptions(), plan=plan, wanted=wanted, tick=lambda _: None
+    )
 
 
 @pytest.mark.parametrize("frames", [1, 2, 21, 22, 23, 46])
@@ -62,7 +70,7 @@ def test_any_length(networks: Components, frames: int) -> None:
     scene = scene_of(frames)
     pictures = run(networks, scene)
     assert pictures.shape == scene.frames.shape
-    assert pictures.std() > 10 * FINE
+    assert pictures.std() > 10 * U16_PER_LEVEL
 
 
 @pytest.mark.parametrize("band_px", [1, 5, 16])
@@ -70,7 +78,7 @@ def test_any_length(networks: Components, frames: int) -> None:
 def test_the_autoencoder_in_bands(models: Path, precision: torch.dtype, band_px: int) -> None:
     """Bands of any height give the latents and pictures that whole layers give: no seams."""
     placement = Placement(precision=precision)
-    vae = load_part("vae", locate(models).vae, build_vae, placement)
+    vae = load_model("vae", locate(models).vae, build_vae, placement)
     whole, banded = BatchPlan(), BatchPlan(vae_batch=2, vae_tile_px=band_px)
     frames = scene_of(3).frames
     latents = encode(vae, frames, plan=whole, tick=lambda _: None)
@@ -86,9 +94,9 @@ def test_the_autoencoder_in_bands(models: Path, precision: torch.dtype, band_px:
 def test_the_plan_changes_nothing(networks: Components, plan: BatchPlan) -> None:
     """However little goes through at once, the latents are the same within 1e-5."""
     scene = scene_of(40)
-    noise = scene_noise(scene, 3)
-    expected = sample(networks, scene, noise, Recipe(), plan=GENEROUS, tick=lambda _: None)
-    found = sample(networks, scene, noise, Recipe(), plan=plan, tick=lambda _: None)
+    noise = clip_noise(scene, 3)
+    expected = sample(networks, scene, noise, SamplingOptions(), plan=GENEROUS, tick=lambda _: None)
+    found = sample(networks, scene, noise, SamplingOptions(), plan=plan, tick=lambda _: None)
     assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
 
 
@@ -96,7 +104,7 @@ def test_the_plan_changes_nothing(networks: Components, plan: BatchPlan) -> None
 def test_the_plan_changes_no_long_clip(networks: Components, plan: BatchPlan) -> None:
     """Pictures of a led clip, rounded twice on the way, are the same up to a last rounding."""
     scene = scene_of(46)
-    off = np.abs(run(networks, scene).astype(int) - run(networks, scene, plan)) / FINE
+    off = np.abs(run(networks, scene).astype(int) - run(networks, scene, plan)) / U16_PER_LEVEL
     assert off.max() <= 1
     assert (off > 0.1).mean() < 1e-2
 
@@ -107,9 +115,14 @@ def test_same_seed_same_pictures(networks: Components) -> None:
     first, second = run(networks, scene), run(networks, scene)
     np.testing.assert_array_equal(first, second)
     other = inpaint(
-        networks, scene, Recipe(seed=5), plan=GENEROUS, wanted=range(5), tick=lambda _: None
+        networks,
+        scene,
+        SamplingOptions(seed=5),
+        plan=GENEROUS,
+        wanted=range(5),
+        tick=lambda _: None,
     )
-    assert (np.abs(other.astype(int) - first) > FINE).mean() > 0.1
+    assert (np.abs(other.astype(int) - first) > U16_PER_LEVEL).mean() > 0.1
 
 
 def test_what_lies_in_a_hole_is_not_seen(networks: Components) -> None:
@@ -117,29 +130,33 @@ def test_what_lies_in_a_hole_is_not_seen(networks: Components) -> None:
     scene = scene_of(5)
     hidden = np.where(scene.holes[..., None], np.uint8(9), scene.frames)
     np.testing.assert_array_equal(
-        run(networks, scene), run(networks, Scene(hidden, scene.holes, scene.prior))
+        run(networks, scene), run(networks, ClipInput(hidden, scene.holes, scene.prior))
     )
     prior = np.where(scene.holes[..., None], np.uint8(0), scene.prior)
-    assert (run(networks, scene) != run(networks, Scene(scene.frames, scene.holes, prior))).any()
+    assert (
+        run(networks, scene) != run(networks, ClipInput(scene.frames, scene.holes, prior))
+    ).any()
 
 
 def test_only_wanted_frames_are_decoded(networks: Components) -> None:
     """Pictures that are wanted come back, in the order asked for, the same in any company."""
     scene = scene_of(6)
-    pictures = inpaint(networks, scene, Recipe(), plan=GENEROUS, wanted=[4, 1], tick=lambda _: None)
+    pictures = inpaint(
+        networks, scene, SamplingOptions(), plan=GENEROUS, wanted=[4, 1], tick=lambda _: None
+    )
     whole = run(networks, scene)
     assert pictures.shape == (2, *scene.frames.shape[1:])
-    assert np.abs(pictures.astype(int) - whole[[4, 1]]).max() < FINE / 20
+    assert np.abs(pictures.astype(int) - whole[[4, 1]]).max() < U16_PER_LEVEL / 20
 
 
 def test_pictures_come_in_sixteen_bits(networks: Components) -> None:
     """Finely decoded, latents give the same pictures, with levels between those of 8 bits."""
     latents = torch.randn((5, 4, 8, 8), generator=torch.Generator().manual_seed(4))
     whole, plan = decode(networks.vae, latents, plan=GENEROUS, tick=lambda _: None), BatchPlan()
-    fine = decode_finely(networks.vae, latents, plan=plan, tick=lambda _: None)
+    fine = decode_16bit(networks.vae, latents, plan=plan, tick=lambda _: None)
     assert fine.dtype == np.uint16
     assert fine.shape == whole.shape
-    assert np.abs(fine / FINE - whole).max() < 0.5 + 0.05
+    assert np.abs(fine / U16_PER_LEVEL - whole).max() < 0.5 + 0.05
     assert len(np.unique(fine)) > 10 * len(np.unique(whole))
 
 
@@ -147,7 +164,9 @@ def test_a_sign_of_life(networks: Components) -> None:
     """Progress only grows, ends at all of it, and is told in small steps."""
     told: list[float] = []
     scene = scene_of(46)
-    inpaint(networks, scene, Recipe(), plan=BatchPlan(), wanted=range(46), tick=told.append)
+    inpaint(
+        networks, scene, SamplingOptions(), plan=BatchPlan(), wanted=range(46), tick=told.append
+    )
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert max(after - before for before, after in pairwise(told)) < 0.25
@@ -161,5 +180,5 @@ def test_half_precision_gives_pictures(models: Path, precision: torch.dtype) -> 
     whole = load_components(locate(models), Placement(), state=None)
     assert halved.precision == precision
     scene = scene_of(3)
-    off = (run(halved, scene).astype(float) - run(whole, scene)) / FINE
+    off = (run(halved, scene).astype(float) - run(whole, scene)) / U16_PER_LEVEL
     assert 0 < np.sqrt(np.mean(off**2)) < 8

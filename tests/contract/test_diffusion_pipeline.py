@@ -11,7 +11,7 @@ import torch
 from erasecore.engines.diffueraser.conditioning import Conditioning
 from erasecore.engines.diffueraser.pipeline import DiffusionPipeline
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.rgb import FINE
+from erasecore.engines.diffueraser.rgb import U16_PER_LEVEL
 from erasecore.settings import DiffusionSettings, Precision
 from erasecore.weights.layout import locate
 from tests.tinyweights import write_tiny_weights
@@ -33,13 +33,13 @@ def test_networks_are_loaded_once_and_stay(tmp_path: Path) -> None:
     pipeline = DiffusionPipeline(weights, DiffusionSettings(), tmp_path, threads=1)
     assert pipeline.device == "cpu" or torch.cuda.is_available()
     shares: list[float] = []
-    first = pipeline.paint(scene(), [0, 2], PLAN, shares.append)
+    first = pipeline.inpaint(scene(), [0, 2], PLAN, shares.append)
     assert list(tmp_path.glob("empty-prompt-*.safetensors"))
     shutil.rmtree(tmp_path / "models")
-    second = pipeline.paint(scene(), [0, 2], PLAN, shares.append)
+    second = pipeline.inpaint(scene(), [0, 2], PLAN, shares.append)
     assert first.shape == (2, 64, 64, 3)
     assert np.array_equal(first, second)
-    assert np.abs(first[0] / FINE - scene().frames[0]).mean() > 1
+    assert np.abs(first[0] / U16_PER_LEVEL - scene().frames[0]).mean() > 1
     assert all(0 <= share <= 1 for share in shares)
 
 
@@ -48,7 +48,7 @@ def test_a_state_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> N
     weights = locate(write_tiny_weights(tmp_path / "models"))
     (tmp_path / "state").write_text("a file, where a folder should be")
     pipeline = DiffusionPipeline(weights, DiffusionSettings(), tmp_path / "state", threads=1)
-    assert pipeline.paint(scene(), [1], PLAN, lambda _: None).shape == (1, 64, 64, 3)
+    assert pipeline.inpaint(scene(), [1], PLAN, lambda _: None).shape == (1, 64, 64, 3)
 
 
 def test_the_seed_and_the_precision_are_obeyed(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_seed_and_the_precision_are_obeyed(tmp_path: Path) -> None:
 
     def painted(settings: DiffusionSettings) -> np.ndarray:
         pipeline = DiffusionPipeline(weights, settings, tmp_path, threads=1)
-        return pipeline.paint(scene(), [0, 1, 2], PLAN, lambda _: None) / FINE
+        return pipeline.inpaint(scene(), [0, 1, 2], PLAN, lambda _: None) / U16_PER_LEVEL
 
     usual = painted(DiffusionSettings(precision=Precision.FLOAT32))
     assert np.abs(usual - painted(DiffusionSettings(seed=21))).mean() > 1

@@ -10,7 +10,13 @@ import torch
 from diffusers import TCDScheduler
 
 from erasecore.engines.diffueraser.loading import Placement, load_components
-from erasecore.engines.diffueraser.schedule import LEVELS, add_noise, difference, levels, step
+from erasecore.engines.diffueraser.schedule import (
+    NUM_TRAIN_TIMESTEPS,
+    add_noise,
+    schedule_mismatch,
+    step,
+    timestep_pairs,
+)
 from erasecore.errors import BadWeights
 from erasecore.weights.layout import locate
 from tests.tinyweights import write_tiny_weights
@@ -41,14 +47,14 @@ def test_levels_and_steps_are_the_schedulers(steps: int) -> None:
     """The same levels as diffusers', the same noise at the first, the same step between two."""
     scheduler = tcd()
     scheduler.set_timesteps(steps)
-    assert [begin for begin, _ in levels(steps)] == scheduler.timesteps.tolist()
+    assert [begin for begin, _ in timestep_pairs(steps)] == scheduler.timesteps.tolist()
     drawn = torch.Generator().manual_seed(1)
     clean, noise, latents = (torch.randn((2, 4, 8, 8), generator=drawn) for _ in range(3))
-    first = torch.tensor([LEVELS - 1])
+    first = torch.tensor([NUM_TRAIN_TIMESTEPS - 1])
     torch.testing.assert_close(
         add_noise(clean, noise), scheduler.add_noise(clean, noise, first), rtol=1e-5, atol=1e-5
     )
-    for begin, end in levels(steps):
+    for begin, end in timestep_pairs(steps):
         ours = step(latents, noise, begin=begin, end=end)
         theirs = scheduler.step(noise, begin, latents, eta=0.0).prev_sample
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -56,8 +62,8 @@ def test_levels_and_steps_are_the_schedulers(steps: int) -> None:
 
 def test_the_published_schedule_is_ours() -> None:
     """What lies beside Stable Diffusion 1.5 is what is computed, with or without what is usual."""
-    assert difference(PUBLISHED) == ""
-    assert difference({**PUBLISHED, "prediction_type": "epsilon"}) == ""
+    assert schedule_mismatch(PUBLISHED) == ""
+    assert schedule_mismatch({**PUBLISHED, "prediction_type": "epsilon"}) == ""
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from erasecore.engines.diffueraser.vae import U8
 
 PLAN = BatchPlan()
 SOFT_EDGE_PX = 21
-RECIPE = sampler.Recipe(cells=sampler.Cells.TOP_LEFT)
+OPTIONS = sampler.SamplingOptions(mask_reduction=sampler.MaskReduction.TOP_LEFT)
 
 
 def make_brushnet(config: dict[str, object]) -> BrushNet:
@@ -71,8 +71,8 @@ def positions(frames: int, width: int) -> Tensor:
 def brushnet_forward(
     m: BrushNet, sample: Tensor, timestep: Tensor, emb: Tensor, cond5: Tensor
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """The 28 taps: 12 on the way down, 1 in the middle, 15 on the way up."""
-    residuals = list(m.residuals(sample, cond5, m.setting(int(timestep), emb, 1)))
+    """The 28 residuals: 12 on the way down, 1 in the middle, 15 on the way up."""
+    residuals = list(m.residuals(sample, cond5, m.layer_inputs(int(timestep), emb, 1)))
     return residuals[:12], residuals[12], residuals[13:]
 
 
@@ -86,11 +86,11 @@ def unet_forward(  # noqa: PLR0917  # the checker's interface
     mid: Tensor | None,
     up: list[Tensor] | None,
 ) -> Tensor:
-    """The predicted noise, with or without BrushNet's taps."""
+    """The predicted noise, with or without BrushNet's residuals."""
     residuals: Iterator[Tensor] | None = None
     if down is not None and mid is not None and up is not None:
         residuals = iter([*down, mid, *up])
-    noise: Tensor = m(sample, m.setting(int(timestep), emb, 1), num_frames, residuals)
+    noise: Tensor = m(sample, m.layer_inputs(int(timestep), emb, 1), num_frames, residuals)
     return noise
 
 
@@ -103,7 +103,7 @@ def conditioning(vae: AutoencoderKL, masked_u8: U8, masks_u8: U8) -> Tensor:
     """Latents of the masked pictures, and the known cells."""
     holes = masks_u8 > 0
     latents = vaes.encode(vae, masked_u8, plan=PLAN, tick=_quiet)
-    return torch.cat([latents, sampler.known_cells(holes, RECIPE.cells)], dim=1)
+    return torch.cat([latents, sampler.known_cells(holes, OPTIONS.mask_reduction)], dim=1)
 
 
 def denoise(  # noqa: PLR0917  # the checker's interface
@@ -128,10 +128,10 @@ def decode(vae: AutoencoderKL, latents: Tensor) -> U8:
 
 def merge_lora(unet: MotionUNet, kohya_state_dict: dict[str, Tensor]) -> None:
     """The LoRA goes into the weights, in place."""
-    lora = Lora.of(kohya_state_dict, unet, Path("kohya.safetensors"))
+    lora = Lora.from_tensors(kohya_state_dict, unet, Path("kohya.safetensors"))
     with torch.no_grad():
         for name, weight in unet.named_parameters():
-            weight.copy_(lora.merged(name, weight))
+            weight.copy_(lora.fuse(name, weight))
 
 
 def run_video(  # noqa: PLR0917  # the checker's interface
@@ -146,8 +146,8 @@ def run_video(  # noqa: PLR0917  # the checker's interface
 ) -> dict[str, Tensor | U8]:
     """The whole way of one clip."""
     networks = Components(brushnet, unet, vae, emb)
-    scene = sampler.Scene(frames_u8, masks_u8 > 0, priors_u8)
-    latents = sampler.sample(networks, scene, noise_pre, RECIPE, plan=PLAN, tick=_quiet)
+    clip = sampler.ClipInput(frames_u8, masks_u8 > 0, priors_u8)
+    latents = sampler.sample(networks, clip, noise_pre, OPTIONS, plan=PLAN, tick=_quiet)
     images = decode(vae, latents)
     composed = _composed(images, frames_u8, np.asarray(masks_u8 > 0))
     return {"latents": latents, "images": images, "composed": composed}
@@ -156,7 +156,7 @@ def run_video(  # noqa: PLR0917  # the checker's interface
 def _composed(pictures: U8, frames: U8, holes: NDArray[np.bool_]) -> U8:
     """``pictures`` in the holes, ``frames`` away from them, softly mixed around their borders.
 
-    As the reference does; the product has a way of its own, ``inlay``, and none of this.
+    As the reference does; the product has a way of its own, ``seamless_blend``, and none of this.
 
     Args:
         pictures: RGB uint8 ``(T, H, W, 3)``.

@@ -18,9 +18,9 @@ from erasecore.engines.diffueraser.conditioning import Conditioning
 from erasecore.engines.diffueraser.loading import Placement, load_components
 from erasecore.engines.diffueraser.pipeline import DiffusionPipeline
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.rgb import FINE
+from erasecore.engines.diffueraser.rgb import U16_PER_LEVEL
 from erasecore.engines.diffueraser.rungs import rungs
-from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
+from erasecore.engines.diffueraser.sampler import ClipInput, SamplingOptions, inpaint
 from erasecore.engines.diffueraser.vae import U16
 from erasecore.memory.ladder import Ladders, Rung, WorkloadKey
 from erasecore.memory.ladder_store import FileLadderStore
@@ -60,12 +60,12 @@ def scene(frames: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> Con
 
 def paint(pipeline: DiffusionPipeline, plan: BatchPlan) -> U16:
     """The wanted frames."""
-    return pipeline.paint(scene(), WANTED, plan, lambda _: None)
+    return pipeline.inpaint(scene(), WANTED, plan, lambda _: None)
 
 
 def levels_between(one: U16, other: U16) -> float:
     """The mean difference, in 8-bit levels."""
-    return float(np.abs(one.astype(np.int32) - other).mean()) / FINE
+    return float(np.abs(one.astype(np.int32) - other).mean()) / U16_PER_LEVEL
 
 
 def reserved_by(pipeline: DiffusionPipeline, plan: BatchPlan) -> int:
@@ -115,11 +115,13 @@ def test_a_card_that_is_too_small(pipeline: DiffusionPipeline, tmp_path: Path) -
 def test_the_card_computes_as_the_cpu_does(models: Path, device: str) -> None:
     """In float32 to a fraction of a level, in float16 near enough to be seen by nobody."""
     shown, few = scene(8, 64, 128), range(8)
-    whole = Scene(frames=shown.frames, holes=shown.holes, prior=shown.frames)
+    whole = ClipInput(frames=shown.frames, holes=shown.holes, prior=shown.frames)
 
     def painted(placement: Placement) -> U16:
         networks: Components = load_components(locate(models), placement, state=None)
-        return inpaint(networks, whole, Recipe(), plan=LEAST, wanted=few, tick=lambda _: None)
+        return inpaint(
+            networks, whole, SamplingOptions(), plan=LEAST, wanted=few, tick=lambda _: None
+        )
 
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -142,7 +144,7 @@ def test_flat_memory(models: Path, device: str) -> None:
     process = psutil.Process()
     kept: list[tuple[int, int]] = []
     for _ in range(JOBS):
-        pipeline.paint(shown, range(4, 22), PLANS[0].plan, lambda _: None)
+        pipeline.inpaint(shown, range(4, 22), PLANS[0].plan, lambda _: None)
         free_memory()
         kept.append((torch.cuda.memory_allocated(), process.memory_info().rss))
     card = [on_card for on_card, _ in kept[WARM:]]

@@ -25,13 +25,13 @@ _MORE_THAN_THERE_IS = 1 << 60
 class Hungry(pipeline.DiffusionPipeline):
     """The real painter, hungrier."""
 
-    def paint(
-        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    def inpaint(
+        self, conditioning: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
         """Run out of memory at more than one window."""
         if plan.windows_per_batch > 1:
             torch.empty(_MORE_THAN_THERE_IS)
-        return super().paint(scene, wanted, plan, tick)
+        return super().inpaint(conditioning, wanted, plan, tick)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from erasecore.engines.diffueraser.layers import SLICES
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.rungs import rungs
 from erasecore.engines.diffueraser.temporal import WINDOW
-from erasecore.engines.diffueraser.vae import pictures_of
+from erasecore.engines.diffueraser.vae import decode_batch
 from erasecore.settings import DiffusionSettings
 
 torch.set_num_threads(1)  # tiny networks: threads cost more than they bring
@@ -86,11 +86,11 @@ def test_rungs_need_less_and_less() -> None:
 
     def walk(plan: BatchPlan) -> float:
         slices = SLICES if plan.attention_slice else 1
-        setting = networks.unet.setting(999, networks.prompt, slices)
+        setting = networks.unet.layer_inputs(999, networks.prompt_embeds, slices)
         return peak_gib(lambda: networks.unet(latents[:4], setting, 4, None))
 
     def pictures(plan: BatchPlan) -> float:
-        return peak_gib(lambda: pictures_of(full_size().vae, latents[: plan.vae_batch], plan))
+        return peak_gib(lambda: decode_batch(full_size().vae, latents[: plan.vae_batch], plan))
 
     assert list(plans)[-4:] == ["1 window", "attention slices", "vae slices", "vae tiles"]
     assert walk(plans["attention slices"]) < 0.7 * walk(plans["1 window"])

@@ -11,7 +11,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from erasecore.engines.diffueraser.rgb import FINE, from_rgb, to_rgb
+from erasecore.engines.diffueraser.rgb import U16_PER_LEVEL, from_rgb, to_rgb
 from erasecore.model.inpaint_input import Floats
 from erasecore.video.color import PlaneLayout, as_plane
 from erasecore.video.formats import layout_of, views
@@ -127,7 +127,7 @@ def test_every_level_comes_back(bits: int, transfer: int) -> None:
     layout = layout_of(pix_fmt, full_range=True, transfer=transfer)
     codes = as_plane(np.arange(layout.peak + 1)[None], layout)
     plane = codes.astype(np.float32) / np.float32(layout.scale)
-    painted = np.rint(to_rgb((plane, plane, plane), layout) * FINE).astype(np.uint16)
-    for back in from_rgb(painted.astype(np.float32) / np.float32(FINE), layout):
+    painted = np.rint(to_rgb((plane, plane, plane), layout) * U16_PER_LEVEL).astype(np.uint16)
+    for back in from_rgb(painted.astype(np.float32) / np.float32(U16_PER_LEVEL), layout):
         found = as_plane(back * layout.scale, layout).astype(int)
         assert np.abs(found - codes).max() <= (1 if bits == 12 else 0)

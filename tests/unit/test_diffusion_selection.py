@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from erasecore.engines.base import Filled, FilledFrame, Origin
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, crop_around
-from erasecore.engines.diffueraser.selection import Choice, Run, choose, doubtful
+from erasecore.engines.diffueraser.selection import Run, Selection, doubtful, select_runs
 from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
 from erasecore.model.inpaint_input import InpaintInput
 from erasecore.settings import DiffusionSettings
@@ -30,7 +30,7 @@ def chosen(
     cuts: tuple[int, ...] = (),
     context: int = 0,
     settings: DiffusionSettings = SETTINGS,
-) -> Choice:
+) -> Selection:
     """What is chosen of frames with so many doubtful pixels of 100 (None: no hole)."""
     count = len(invented)
     masks = np.zeros((2, 10, 20), bool)
@@ -48,7 +48,7 @@ def chosen(
         layout=GRAY,
     )
     frames = tuple(_frame(pixels) for pixels in invented[context : count - context])
-    return choose(strip, Filled(frames), settings)
+    return select_runs(strip, Filled(frames), settings)
 
 
 def _frame(invented: int | None, *, error: float = 9.0) -> FilledFrame:

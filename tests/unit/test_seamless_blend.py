@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from erasecore.engines.diffueraser.rgb import block_mean
-from erasecore.engines.diffueraser.seamless_blend import blend_seamlessly, weights_of
+from erasecore.engines.diffueraser.seamless_blend import blend_seamlessly, blend_weights
 from erasecore.model.inpaint_input import Bools, Floats, reduce_mask
 from erasecore.video.color import PlaneLayout
 
@@ -78,7 +78,7 @@ def test_other_text_does_not_colour_the_fill() -> None:
 def test_the_edge_is_soft_inside_only() -> None:
     """Weights rise from the border inwards, and are zero one pixel outside."""
     hole = letter()
-    (weights,) = weights_of(hole, LAYOUTS[-1], 1)
+    (weights,) = blend_weights(hole, LAYOUTS[-1], 1)
     inner = cv2.erode(hole.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert (weights[inner] == 1).all()
     assert ((weights[hole & ~inner] > 0) & (weights[hole & ~inner] < 1)).all()

@@ -1,7 +1,7 @@
-"""The DiffuEraser engine: networks, sampler and loader; the only package that imports torch."""
+"""DiffuEraser engine: video diffusion inpainting; the only package that imports torch."""
 
 import os
 
-# Before torch is imported: its threads are not to spin while they wait for each other. On a machine
-# that does anything else besides, spinning made the networks ten times slower on the CPU.
+# Set before torch is imported: OpenMP threads must not spin while they wait for each other. On a
+# machine that runs anything else, spinning made the model ten times slower on the CPU (measured).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,8 +1,10 @@
-"""BrushNet: what is known of each frame, read by a trunk of its own, tapped after every layer.
+"""BrushNet: a second UNet that reads the known part of each frame and gives residuals per layer.
 
-Names and shapes are those of the published weights. The trunk is Stable Diffusion's UNet without
-output layers; each tap is a 1x1 convolution of what the trunk holds there, and nothing flows back.
-There is no layer along time, so a frame's taps do not depend on its neighbours.
+Ju et al., "BrushNet: A Plug-and-Play Image Inpainting Model with Decomposed Dual-Branch Diffusion",
+2024. Parameter names and shapes are those of the published weights. The branch is Stable
+Diffusion's UNet without output layers; each residual is a 1x1 ("zero") convolution of the
+activations after one layer, added to those of the main UNet. There are no temporal layers, so a
+frame's residuals do not depend on other frames.
 """
 
 from __future__ import annotations
@@ -22,13 +24,19 @@ from diffusers.models.unets.unet_2d_blocks import (
 )
 from torch import Tensor, nn
 
-from erasecore.engines.diffueraser.layers import Setting, attend, embed_time, resnet
+from erasecore.engines.diffueraser.layers import (
+    LayerInputs,
+    resnet,
+    spatial_attention,
+    time_embedding,
+)
 
-CONDITIONING_CHANNELS = 5  # the masked picture's latents, and which of its cells are known
+CONDITIONING_CHANNELS = 5
+"""Channels of the conditioning: 4 of the masked picture's latents, 1 of the mask (1: known)."""
 
 
 class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' classes are untyped
-    """The branch that sees what is known. Arguments are named as in its config.json."""
+    """Conditioning branch of the UNet. Arguments are those of the published config.json."""
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(  # noqa: PLR0913  # the published config.json decides
@@ -58,7 +66,7 @@ class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' cla
     ) -> None:
         super().__init__()
         first, last = block_out_channels[0], block_out_channels[-1]
-        shared = _layer_options(self.config)  # the arguments, as diffusers keeps them
+        shared = _block_options(self.config)  # self.config: the arguments, kept by diffusers
         self.conv_in_condition = nn.Conv2d(in_channels + conditioning_channels, first, 3, padding=1)
         self.time_proj = Timesteps(first, flip_sin_to_cos, freq_shift)
         self.time_embedding = TimestepEmbedding(first, first * 4, act_fn=act_fn)
@@ -69,73 +77,82 @@ class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' cla
         self.mid_block = get_mid_block(mid_block_type, **mid, **shared)
         self.up_blocks = _up_blocks(up_block_types, block_out_channels, layers_per_block, shared)
         self.brushnet_down_blocks = nn.ModuleList(
-            _down_residuals(block_out_channels, layers_per_block)
+            _down_convolutions(block_out_channels, layers_per_block)
         )
         self.brushnet_mid_block = nn.Conv2d(last, last, 1)
-        self.brushnet_up_blocks = nn.ModuleList(_up_residuals(block_out_channels, layers_per_block))
+        self.brushnet_up_blocks = nn.ModuleList(
+            _up_convolutions(block_out_channels, layers_per_block)
+        )
 
-    def setting(self, level: int, prompt: Tensor, slices: int) -> Setting:
-        """What the layers are told at noise level ``level``."""
-        return Setting(embed_time(self, level, prompt), prompt, slices)
+    def layer_inputs(self, timestep: int, prompt_embeds: Tensor, slices: int) -> LayerInputs:
+        """Return the shared inputs of all layers for one forward pass at ``timestep``."""
+        return LayerInputs(time_embedding(self, timestep, prompt_embeds), prompt_embeds, slices)
 
     def residuals(
-        self, latents: Tensor, conditioning: Tensor, setting: Setting
+        self, latents: Tensor, conditioning: Tensor, inputs: LayerInputs
     ) -> Iterator[Tensor]:
-        """The taps in the order in which the UNet takes them: down, mid, up.
+        """Generate the residuals in the order in which the UNet adds them: down, mid, up.
 
-        They are made as they are asked for, so that only the one in use has to be held.
+        They are diffusers' ``down_block_res_samples``, ``mid_block_res_sample`` and
+        ``up_block_res_samples`` in one sequence, computed lazily, so that only the one in use has
+        to be held in memory.
 
         Args:
             latents: noisy latents, ``(N, 4, h, w)``.
-            conditioning: latents of the masked picture and the known cells, ``(N, 5, h, w)``.
-            setting: what the layers are told.
+            conditioning: latents of the masked picture and mask of known cells, ``(N, 5, h, w)``.
+            inputs: shared inputs of all layers.
         """
         x: Tensor = self.conv_in_condition(torch.cat([latents, conditioning], dim=1))
         skips: list[Tensor] = []
-        for tap, state in zip(self.brushnet_down_blocks, self._down(x, setting), strict=True):
-            skips.append(state)
-            yield tap(state)
-        x = self._middle(skips[-1], setting)
+        down = self._down_activations(x, inputs)
+        for convolution, hidden in zip(self.brushnet_down_blocks, down, strict=True):
+            skips.append(hidden)
+            yield convolution(hidden)
+        x = self._mid_activation(skips[-1], inputs)
         yield self.brushnet_mid_block(x)
-        for tap, state in zip(self.brushnet_up_blocks, self._up(x, skips, setting), strict=True):
-            yield tap(state)
+        up = self._up_activations(x, skips, inputs)
+        for convolution, hidden in zip(self.brushnet_up_blocks, up, strict=True):
+            yield convolution(hidden)
 
-    def _down(self, x: Tensor, setting: Setting) -> Iterator[Tensor]:
-        """What the trunk holds behind each layer on the way down, in order."""
+    def _down_activations(self, x: Tensor, inputs: LayerInputs) -> Iterator[Tensor]:
+        """Run the down blocks; generate ``x`` and the activations after each layer, in order."""
         yield x
         block: CrossAttnDownBlock2D
         for block in self.down_blocks:
             attentions = getattr(block, "attentions", None)
             for index, layer in enumerate(block.resnets):
-                x = resnet(layer, x, setting)
-                x = attend(attentions[index], x, setting) if attentions else x
+                x = resnet(layer, x, inputs)
+                x = spatial_attention(attentions[index], x, inputs) if attentions else x
                 yield x
             if block.downsamplers:
                 x = block.downsamplers[0](x)
                 yield x
 
-    def _middle(self, x: Tensor, setting: Setting) -> Tensor:
+    def _mid_activation(self, x: Tensor, inputs: LayerInputs) -> Tensor:
+        """Run the mid block and return its activations."""
         first, second = self.mid_block.resnets
-        x = resnet(first, x, setting)
-        x = attend(self.mid_block.attentions[0], x, setting)
-        return resnet(second, x, setting)
+        x = resnet(first, x, inputs)
+        x = spatial_attention(self.mid_block.attentions[0], x, inputs)
+        return resnet(second, x, inputs)
 
-    def _up(self, x: Tensor, skips: list[Tensor], setting: Setting) -> Iterator[Tensor]:
-        """The same on the way up; takes from ``skips`` what the way down has left there."""
+    def _up_activations(
+        self, x: Tensor, skips: list[Tensor], inputs: LayerInputs
+    ) -> Iterator[Tensor]:
+        """Run the up blocks; generate the activations after each layer. Empties ``skips``."""
         block: CrossAttnUpBlock2D
         for block in self.up_blocks:
             attentions = getattr(block, "attentions", None)
             for index, layer in enumerate(block.resnets):
-                x = resnet(layer, x, setting, skip=skips.pop())
-                x = attend(attentions[index], x, setting) if attentions else x
+                x = resnet(layer, x, inputs, skip=skips.pop())
+                x = spatial_attention(attentions[index], x, inputs) if attentions else x
                 yield x
             if block.upsamplers:
                 x = block.upsamplers[0](x, output_size=skips[-1].shape[-2:])
                 yield x
 
 
-def _layer_options(config: ConfigMixin) -> dict[str, object]:
-    """What every block of the trunk is made with."""
+def _block_options(config: ConfigMixin) -> dict[str, object]:
+    """Return the constructor arguments that all blocks share."""
     return {
         "temb_channels": config.block_out_channels[0] * 4,
         "resnet_eps": config.norm_eps,
@@ -143,7 +160,7 @@ def _layer_options(config: ConfigMixin) -> dict[str, object]:
         "resnet_groups": config.norm_num_groups,
         "transformer_layers_per_block": config.transformer_layers_per_block,
         "cross_attention_dim": config.cross_attention_dim,
-        # attention_head_dim is the number of heads; the misnomer is Stable Diffusion's
+        # attention_head_dim is the number of heads: a misnomer of Stable Diffusion's configs
         "num_attention_heads": config.num_attention_heads or config.attention_head_dim,
         "use_linear_projection": config.use_linear_projection,
         "upcast_attention": config.upcast_attention,
@@ -158,7 +175,15 @@ def _down_blocks(
     padding: int,
     shared: dict[str, object],
 ) -> nn.ModuleList:
-    """The trunk's way down, without taps; all but the last block halve the size."""
+    """Create the down blocks; all but the last halve the resolution.
+
+    Args:
+        types: class name of each block.
+        widths: channels of each block.
+        layers: layers per block.
+        padding: padding of the downsampling convolutions.
+        shared: arguments that all blocks share.
+    """
     blocks = nn.ModuleList()
     for index, kind in enumerate(types):
         blocks.append(
@@ -179,7 +204,7 @@ def _down_blocks(
 def _up_blocks(
     types: Sequence[str], widths: Sequence[int], layers: int, shared: dict[str, object]
 ) -> nn.ModuleList:
-    """The trunk's way up, without taps; all but the last block double the size."""
+    """Create the up blocks, mirrored down blocks; all but the last double the resolution."""
     blocks = nn.ModuleList()
     upwards = list(reversed(widths))
     for index, kind in enumerate(types):
@@ -199,19 +224,19 @@ def _up_blocks(
     return blocks
 
 
-def _down_residuals(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
-    """One tap behind the first convolution, one behind each layer and each downsampler."""
-    residuals = [nn.Conv2d(widths[0], widths[0], 1)]
+def _down_convolutions(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
+    """Create the 1x1 convolutions: for the first layer, each down layer and each downsampler."""
+    convolutions = [nn.Conv2d(widths[0], widths[0], 1)]
     for index, width in enumerate(widths):
-        behind = layers + (index < len(widths) - 1)
-        residuals += [nn.Conv2d(width, width, 1) for _ in range(behind)]
-    return residuals
+        count = layers + (index < len(widths) - 1)
+        convolutions += [nn.Conv2d(width, width, 1) for _ in range(count)]
+    return convolutions
 
 
-def _up_residuals(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
-    """One tap behind each layer and each upsampler."""
-    residuals = []
+def _up_convolutions(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
+    """Create the 1x1 convolutions: for each up layer and each upsampler."""
+    convolutions = []
     for index, width in enumerate(reversed(widths)):
-        behind = layers + 1 + (index < len(widths) - 1)
-        residuals += [nn.Conv2d(width, width, 1) for _ in range(behind)]
-    return residuals
+        count = layers + 1 + (index < len(widths) - 1)
+        convolutions += [nn.Conv2d(width, width, 1) for _ in range(count)]
+    return convolutions

@@ -1,4 +1,9 @@
-"""BrushNet's taps, computed once for each frame and kept only while a later window needs them."""
+"""Cache of BrushNet residuals: computed once per frame and step, kept while windows need them.
+
+Residuals are diffusers' ``down_block_add_samples``, ``mid_block_add_sample`` and
+``up_block_add_samples``, here one sequence in this order. They do not depend on other frames, so
+overlapping windows can share them.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +15,13 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class WindowBatch:
     """Windows that go through the UNet together.
 
     Attributes:
-        starts: their first frames, in order.
-        window: how many frames each has.
-        next_start: the first frame of the batch after this one; the clip's length for the last.
+        starts: first frame of each window, ascending.
+        window: number of frames of each window.
+        next_start: first frame of the next batch; the clip's length for the last batch.
     """
 
     starts: Sequence[int]
@@ -25,58 +30,74 @@ class Batch:
 
     @property
     def stop(self) -> int:
-        """The frame after the last one of these windows."""
+        """Frame after the last frame of the batch."""
         return self.starts[-1] + self.window
 
     def rows(self, origin: int = 0) -> Tensor:
-        """The frames of all windows in a row, counted from frame ``origin``: int64."""
+        """Return the frames of all windows one after the other, minus ``origin``: int64."""
         firsts = torch.tensor(self.starts)[:, None]
         return (firsts + torch.arange(self.window)).flatten() - origin
 
 
-def batches(starts: Sequence[int], window: int, *, frames: int, at_once: int) -> Iterator[Batch]:
-    """The windows of one step, ``at_once`` at a time."""
+def window_batches(
+    starts: Sequence[int], window: int, *, frames: int, at_once: int
+) -> Iterator[WindowBatch]:
+    """Group the windows of one denoising step into batches of up to ``at_once``.
+
+    Args:
+        starts: first frame of each window, ascending.
+        window: number of frames of each window.
+        frames: number of frames of the clip.
+        at_once: most windows per batch.
+    """
     for index in range(0, len(starts), at_once):
         following = starts[index + at_once : index + at_once + 1]
         next_start = following[0] if following else frames
-        yield Batch(starts[index : index + at_once], window, next_start)
+        yield WindowBatch(starts[index : index + at_once], window, next_start)
 
 
-class SharedResiduals:
-    """The taps of one denoising step: what overlapping windows share is computed once."""
+class ResidualCache:
+    """BrushNet residuals of one denoising step, computed once for overlapping windows."""
 
     def __init__(self) -> None:
-        self._kept: list[Tensor] = []  # of each tap the rows of the frames [kept_from, known)
+        self._kept: list[Tensor] = []  # per residual: the rows of the frames [kept_from, known)
         self._kept_from = 0
         self._known = 0
 
-    def fresh(self, batch: Batch) -> slice:
-        """The frames whose taps ``batch`` needs and no batch before it had; never empty."""
+    def missing_frames(self, batch: WindowBatch) -> slice:
+        """Frames of ``batch`` whose residuals no earlier batch needed; never empty."""
         return slice(max(self._known, batch.starts[0]), batch.stop)
 
-    def serve(self, batch: Batch, computed: Iterator[Tensor]) -> Iterator[Tensor]:
-        """The taps for the rows of ``batch``, one after the other, as they are asked for.
+    def residuals(self, batch: WindowBatch, computed: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Return the residuals for the rows of ``batch``, lazily, in the order of ``computed``.
 
         Args:
-            batch: the windows; batches are served in the order of ``batches``.
-            computed: the taps of its ``fresh`` frames.
+            batch: the windows; batches must come in the order of `window_batches`.
+            computed: residuals of its `missing_frames`.
         """
         earlier = self._kept
         origin = self._kept_from if earlier else batch.starts[0]
         keep_from = min(batch.next_start, batch.stop)
         self._kept, self._kept_from, self._known = [], keep_from, batch.stop
-        return self._serve(batch, computed, earlier, origin)
+        return self._generate(batch, computed, earlier, origin)
 
-    def _serve(
-        self, batch: Batch, computed: Iterator[Tensor], earlier: list[Tensor], origin: int
+    def _generate(
+        self, batch: WindowBatch, computed: Iterator[Tensor], earlier: list[Tensor], origin: int
     ) -> Iterator[Tensor]:
-        """What ``serve`` gives; ``earlier`` is kept of the frames from ``origin`` on."""
+        """Generate the result of `residuals`.
+
+        Args:
+            batch: the windows.
+            computed: residuals of the missing frames.
+            earlier: cached residuals of the frames before them, from frame ``origin`` on; emptied.
+            origin: first frame of the joined residuals.
+        """
         earlier.reverse()
         keep_from, rows = self._kept_from - origin, batch.rows(origin)
-        for tap in computed:
-            known = torch.cat([earlier.pop(), tap]) if earlier else tap
+        for residual in computed:
+            known = torch.cat([earlier.pop(), residual]) if earlier else residual
             if keep_from < len(known):
-                self._kept.append(known[keep_from:].clone())  # lets go of the rest
+                self._kept.append(known[keep_from:].clone())  # a copy, so that the rest is freed
             if len(batch.starts) == 1:
                 yield known[batch.starts[0] - origin :]
             else:

@@ -1,4 +1,4 @@
-"""The networks of one worker, together with what is the same for every film."""
+"""Components of the pipeline (models and prompt embedding), loaded once per worker."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from erasecore.engines.diffueraser.unet import MotionUNet
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """Loaded networks, all on one device and of one precision.
+    """Loaded models of the pipeline, all on one device and in one precision.
 
     Attributes:
-        brushnet: reads what is known of each frame.
-        unet: predicts noise.
-        vae: pictures to latents and back.
-        prompt: the embedding of the empty prompt, ``(1, tokens, channels)``.
+        brushnet: computes residuals from the known part of each frame.
+        unet: predicts the noise in the latents.
+        vae: encodes pictures to latents and decodes latents to pictures.
+        prompt_embeds: embedding of the empty prompt, ``(1, tokens, channels)``.
     """
 
     brushnet: BrushNet
     unet: MotionUNet
     vae: AutoencoderKL
-    prompt: Tensor
+    prompt_embeds: Tensor
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """Device of the models."""
         device: torch.device = self.unet.conv_in.weight.device
         return device
 
     @property
     def precision(self) -> torch.dtype:
-        """The type that BrushNet and the UNet compute in."""
+        """Dtype in which BrushNet and the UNet compute."""
         precision: torch.dtype = self.unet.conv_in.weight.dtype
         return precision

@@ -1,4 +1,4 @@
-"""What the networks are shown of a run: its pictures as RGB, and what in them is not known."""
+"""Conditioning of the diffusion model: SDR RGB pictures with prefilled holes, and hole masks."""
 
 from __future__ import annotations
 
@@ -17,135 +17,152 @@ from erasecore.motion.inpaint_spatial import membrane
 from erasecore.settings import DiffusionSettings
 from erasecore.video.color import Stack, plane_window
 
-_DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
-"""Holes are shown this much wider: what stands right beside text is often not quite picture."""
+_DILATION = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+"""Dilation of the holes by 4 px, since pixels right beside text are often not clean (guess)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StripContext:
-    """A strip in the picture around it, with what the prior made of its holes.
+    """Strip within the picture around it, with the prior's fill of its holes.
 
-    All masks and pictures are of the size of the picture around, of the strip's if there is none.
+    All masks and pictures have the size of the surroundings, or of the strip if there are none.
+
+    Attributes:
+        strip: the frames and holes.
+        prior: result of the prior engine for them.
+        settings: thresholds of doubtful pixels.
+        surroundings: the picture around the strip, or the strip itself.
     """
 
     strip: InpaintInput
     prior: Filled
     settings: DiffusionSettings
-    around: ContextCrop = field(init=False)
+    surroundings: ContextCrop = field(init=False)
 
     def __post_init__(self) -> None:
-        around = self.strip.context or ContextCrop(self.strip.planes, 0, 0)
-        object.__setattr__(self, "around", around)
+        surroundings = self.strip.context or ContextCrop(self.strip.planes, 0, 0)
+        object.__setattr__(self, "surroundings", surroundings)
 
     @property
     def planes(self) -> tuple[Stack, ...]:
-        """The film's own, with ink in the holes."""
-        return self.around.planes
+        """Source planes of the surroundings, ``(T, H, W)``, with ink in the holes."""
+        return self.surroundings.planes
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels."""
         return self.planes[0].shape[1], self.planes[0].shape[2]
 
-    def filled(self, frame: int) -> FilledFrame | None:
-        """What the prior made of a frame; ``None`` of context."""
+    def prior_frame(self, frame: int) -> FilledFrame | None:
+        """Return the prior's fill of a frame; ``None`` for context frames."""
         offset = frame - self.strip.fill_start
         inside = self.strip.fill_start <= frame < self.strip.fill_stop
         return self.prior.frames[offset] if inside else None
 
-    def place(self, part: NDArray[np.generic], plane: int) -> tuple[slice, slice]:
-        """Where a plane's ``part``, of the strip's size, lies."""
+    def slices_of(self, part: NDArray[np.generic], plane: int) -> tuple[slice, slice]:
+        """Return the rows and columns of the strip within plane ``plane`` of the surroundings.
+
+        Args:
+            part: array of the strip's size in that plane.
+            plane: index of the plane, 0 for luma.
+        """
         layout = self.strip.layout
-        top, left = self.around.top, self.around.left
+        top, left = self.surroundings.top, self.surroundings.left
         if plane:
             top, left = top >> layout.shift_y, left >> layout.shift_x
         return np.s_[top : top + part.shape[0], left : left + part.shape[1]]
 
-    def whole(self, mask: Bools) -> Bools:
-        """A mask of the strip in the picture around it."""
+    def expand(self, mask: Bools) -> Bools:
+        """Return a mask of the strip's size, placed in one of the surroundings' size."""
         large = np.zeros(self.size, np.bool_)
-        large[self.place(mask, 0)] = mask
+        large[self.slices_of(mask, 0)] = mask
         return large
 
-    def doubtful(self, frame: int) -> Bools:
-        """The pixels of a frame to be filled that diffusion is for."""
+    def doubtful_mask(self, frame: int) -> Bools:
+        """Return the pixels of a frame to be replaced by diffusion, bool ``(H, W)``."""
         mask = np.zeros(self.strip.masks.shape[1:], np.bool_)
-        filled = self.filled(frame)
+        filled = self.prior_frame(frame)
         if filled is not None:
             mask[self.strip.mask(frame)] = doubtful(filled, self.settings)
-        return self.whole(mask)
+        return self.expand(mask)
 
-    def unknown(self, frame: int) -> Bools:
-        """Ink that nobody has filled: other text, and holes of frames that are context."""
+    def unknown_mask(self, frame: int) -> Bools:
+        """Return the ink without a fill: other text, and holes of context frames, ``(H, W)``."""
         mask = np.zeros(self.size, np.bool_)
-        if self.filled(frame) is None:
-            mask |= self.whole(self.strip.mask(frame))
-        for text in self.around.texts:
+        if self.prior_frame(frame) is None:
+            mask |= self.expand(self.strip.mask(frame))
+        for text in self.surroundings.texts:
             if text.start <= frame < text.stop:
                 left, top, right, bottom = text.box
                 mask[top:bottom, left:right] = True
         return mask
 
-    def pictures(self, frame: int) -> tuple[Floats, ...]:
-        """A frame's planes with the prior's pixels in the hole, in 8-bit levels."""
+    def filled_planes(self, frame: int) -> tuple[Floats, ...]:
+        """Return a frame's planes with all ink filled, by the prior or by a membrane.
+
+        Float32 ``(H, W)`` and ``(h, w)``, in 8-bit levels.
+        """
         scale = np.float32(self.strip.layout.scale)
         planes = [plane[frame].astype(np.float32) / scale for plane in self.planes]
-        filled = self.filled(frame)
+        filled = self.prior_frame(frame)
         if filled is not None:
             hole = self.strip.mask(frame)
             holes = (hole, *[reduce_mask(hole, self.strip.layout)] * (len(planes) - 1))
             for index, (picture, mask) in enumerate(zip(planes, holes, strict=True)):
-                picture[self.place(mask, index)][mask] = filled.planes[index] / scale
-        unknown = self.unknown(frame)
+                picture[self.slices_of(mask, index)][mask] = filled.planes[index] / scale
+        unknown = self.unknown_mask(frame)
         if unknown.any():
             small = reduce_mask(unknown, self.strip.layout)
             masks = (unknown, *[small] * (len(planes) - 1))
             return tuple(map(membrane, planes, masks))
         return tuple(planes)
 
-    def cropped(self, frame: int, crop: Crop) -> tuple[Floats, ...]:
-        """``pictures`` of a frame, cut to ``crop``."""
+    def cropped_planes(self, frame: int, crop: Crop) -> tuple[Floats, ...]:
+        """Return `filled_planes` of a frame, cut to ``crop.box``."""
         layout = self.strip.layout
         return tuple(
-            picture[plane_window(crop.box, number, layout)]
-            for number, picture in enumerate(self.pictures(frame))
+            picture[plane_window(crop.box, index, layout)]
+            for index, picture in enumerate(self.filled_planes(frame))
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """A run as the networks see it, padded to ``crop.width`` x ``crop.height``.
+    """Input of the model for one run, padded to ``crop.width`` x ``crop.height``.
 
     Attributes:
-        frames: RGB uint8 ``(T, H, W, 3)`` for ordinary screens, the holes filled by the prior.
-        holes: bool ``(T, H, W)``; what is to be made up or is not known.
+        frames: SDR RGB uint8 ``(T, H, W, 3)``, holes prefilled by the prior.
+        holes: bool ``(T, H, W)``; pixels to be inpainted or unknown.
     """
 
     frames: NDArray[np.uint8]
     holes: Bools
 
 
-def crop_of_shot(surrounded: StripContext, runs: tuple[Run, ...]) -> Crop:
-    """One rectangle for all runs of a shot: pixels must not move for attention along time."""
-    strip = surrounded.strip
+def shot_crop(context: StripContext, runs: tuple[Run, ...]) -> Crop:
+    """Return one crop for all runs of a shot.
+
+    It must be the same for all frames, since temporal attention compares pixels at fixed positions.
+    """
+    strip = context.strip
     numbers = np.unique(strip.mask_of[[frame for run in runs for frame in run.fill]])
     hole = np.asarray(strip.masks[numbers].any(axis=0), np.bool_)
-    return crop_around(surrounded.whole(hole), strip.layout)
+    return crop_around(context.expand(hole), strip.layout)
 
 
-def make_conditioning(surrounded: StripContext, run: Run, crop: Crop) -> Conditioning:
-    """The pictures and holes of ``run``."""
-    layout = surrounded.strip.layout
+def make_conditioning(context: StripContext, run: Run, crop: Crop) -> Conditioning:
+    """Build the model's input for ``run``: convert to RGB, crop, pad, dilate the holes."""
+    layout = context.strip.layout
     left, top, right, bottom = crop.box
     size = (run.stop - run.start, crop.height, crop.width)
     frames, holes = np.empty((*size, 3), np.uint8), np.empty(size, np.bool_)
     for index, frame in enumerate(range(run.start, run.stop)):
-        planes = surrounded.cropped(frame, crop)
+        planes = context.cropped_planes(frame, crop)
         frames[index] = crop.padded(np.rint(to_rgb(planes, layout)).astype(np.uint8))
-        hole = surrounded.unknown(frame)
+        hole = context.unknown_mask(frame)
         if frame in run.fill:
-            hole |= surrounded.doubtful(frame)
+            hole |= context.doubtful_mask(frame)
         part = hole[top:bottom, left:right].astype(np.uint8)
-        wide = np.asarray(cv2.dilate(part, _DISC), np.uint8)
+        wide = np.asarray(cv2.dilate(part, _DILATION), np.uint8)
         holes[index] = crop.padded(wide) > 0
     return Conditioning(frames, holes)

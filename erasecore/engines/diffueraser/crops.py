@@ -1,4 +1,4 @@
-"""The rectangle that the networks see of a shot: around the ink, and of one of a few sizes."""
+"""Crop of the picture that the diffusion model sees: around the ink, in one of a few sizes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from erasecore.model.inpaint_input import Bools, ContextNeeds
 from erasecore.video.color import Box, PlaneLayout
 
 SURROUNDINGS = ContextNeeds(margin_px=64, min_side_px=256, multiple_of=64, coarse_from_px=1024)
-"""Attention inside a frame sees no further than the rectangle: it needs something to go by."""
+"""Margin and allowed sides of a crop, in pixels (guess).
+
+The model's attention sees nothing outside the crop, so it needs some picture around the ink; few
+different sizes keep the number of memory ladders and compiled variants small.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle of a picture, and the size to which it is padded for the networks.
+    """Rectangle of a picture, and the size to which it is padded for the model.
 
-    ``box`` lies inside the picture; ``width`` and ``height`` are allowed sides.
-    Where the picture is smaller, it is reflected at its right and lower border.
+    Attributes:
+        box: left, top, right, bottom in pixels; inside the picture.
+        width: padded width in pixels, an allowed side of `SURROUNDINGS`.
+        height: padded height, likewise.
     """
 
     box: Box
@@ -28,14 +34,19 @@ class Crop:
     height: int
 
     def padded(self, part: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """``part``, ``(H, W, ...)`` of the rectangle's size, as the networks get it."""
+        """Pad ``part``, ``(H, W, ...)`` of the box's size, by reflection on the right and below."""
         below, beside = self.height - part.shape[0], self.width - part.shape[1]
         padded = cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_REFLECT_101)
         return np.asarray(padded, np.uint8)
 
 
 def crop_around(hole: Bools, layout: PlaneLayout) -> Crop:
-    """The crop for the ink in ``hole``, bool of the whole picture's size, not empty."""
+    """Return the crop for a hole: its bounding box with a margin, aligned to chroma samples.
+
+    Args:
+        hole: bool ``(H, W)`` of the whole picture's size; not empty.
+        layout: chroma subsampling.
+    """
     (top, bottom), (left, right) = (_extent(hole, axis) for axis in (1, 0))
     height, width = hole.shape
     rows = SURROUNDINGS.span(top, bottom, room=height, step=1 << layout.shift_y)
@@ -45,5 +56,6 @@ def crop_around(hole: Bools, layout: PlaneLayout) -> Crop:
 
 
 def _extent(hole: Bools, across: int) -> tuple[int, int]:
-    places = np.flatnonzero(hole.any(axis=across))
-    return int(places[0]), int(places[-1]) + 1
+    """Return start and stop of the hole along one axis, reduced over the axis ``across``."""
+    indices = np.flatnonzero(hole.any(axis=across))
+    return int(indices[0]), int(indices[-1]) + 1

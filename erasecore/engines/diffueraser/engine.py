@@ -1,8 +1,8 @@
-"""The diffusion engine: where nothing shows the background, networks make it up.
+"""DiffuEraser engine: video diffusion inpainting of the pixels that no frame shows.
 
-It fills a strip as the propagate engine does, looks where that had to make much up, shows those
-frames to the networks, and takes from what they paint the made-up pixels alone. All others stay as
-they are, bit for bit.
+The propagate engine fills the strip first (the prior). Frames in which it had to invent much go
+through the diffusion model, and only the invented pixels are replaced by the model's output. All
+other pixels stay as they are, bit for bit.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from erasecore.engines.base import Engine, Filled, FilledFrame, Tick, Traits, ti
 from erasecore.engines.diffueraser.conditioning import (
     Conditioning,
     StripContext,
-    crop_of_shot,
     make_conditioning,
+    shot_crop,
 )
 from erasecore.engines.diffueraser.crops import SURROUNDINGS, Crop
 from erasecore.engines.diffueraser.merge_fill import merge_fill
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.rungs import PaintPlan, rungs
-from erasecore.engines.diffueraser.selection import Choice, Run, choose
+from erasecore.engines.diffueraser.rungs import InpaintPlan, rungs
+from erasecore.engines.diffueraser.selection import Run, Selection, select_runs
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.memory.ladder import Ladders, WorkloadKey
 from erasecore.model.inpaint_input import InpaintInput
@@ -35,40 +35,43 @@ from erasecore.settings import DiffusionSettings
 log = structlog.get_logger(__name__)
 
 NAME = "diffueraser"
-_PRIOR_SHARE = 0.2  # of a strip's time
-_CELL_PX = 8  # of which the sides that the networks see are multiples
+"""Name of the engine in settings and reports."""
+_PRIOR_SHARE = 0.2  # fraction of a strip's progress that the prior accounts for (guess)
+_CELL_PX = 8  # px; sides of the model's input are multiples of a latent cell
 
 
 class InpaintPipeline(Protocol):
-    """Paints what is not known of a run of pictures."""
+    """Video inpainting pipeline: the models behind the engine."""
 
     @property
     def device(self) -> str:
-        """Where it does so: "cpu", else the card's name, such as "cuda NVIDIA L4"."""
+        """Device name: "cpu", or "cuda" with the name of the GPU, e.g. "cuda NVIDIA L4"."""
         ...
 
-    def paint(
-        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    def inpaint(
+        self, conditioning: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
-        """The ``wanted`` frames, RGB ``(n, H, W, 3)``; white is 65535, so that depth is kept.
+        """Inpaint a clip and return some of its frames, RGB uint16 ``(n, H, W, 3)``, 0 to 65535.
+
+        16 bits, so that films with more than 8 bits keep their depth.
 
         Args:
-            scene: the pictures and their holes; not modified.
-            wanted: numbers of frames.
-            plan: how much is done at once; changes memory and time alone.
-            tick: told the share that is done.
+            conditioning: pictures and holes of the clip; not modified.
+            wanted: indices of the frames to be returned.
+            plan: batch sizes; they change memory use and time only.
+            tick: progress callback.
         """
         ...
 
 
 class DiffuEraser:
-    """Fills the hole as the propagate engine does, and what that made up by diffusion.
+    """Fills the hole by propagation, and replaces invented pixels by diffusion.
 
     Args:
-        settings: when, and how much.
-        pipeline: the networks.
-        ladders: how much of a run they bear at once.
-        prior: fills the hole first; the propagate engine unless there is a better one.
+        settings: thresholds and model settings.
+        pipeline: the models.
+        ladders: memory ladders, which choose the batch sizes that fit.
+        prior: engine that fills the hole first; the propagate engine by default.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class DiffuEraser:
 
     @property
     def traits(self) -> Traits:
-        """As much context as the prior likes, and the picture around."""
+        """Traits: the context that the prior wants, the picture around, the device."""
         return Traits(
             name=NAME,
             context_seconds=self._prior.traits.context_seconds,
@@ -92,80 +95,96 @@ class DiffuEraser:
         )
 
     def fill(self, strip: InpaintInput, prior: Filled | None, tick: Tick) -> Filled:
-        """The hole's pixels: ``prior``'s, and diffused ones where it had to make too much up."""
+        """Return the prior's fill, with diffused pixels where too much of it is doubtful.
+
+        Args:
+            strip: frames and holes.
+            prior: fill by another engine; ``None``: computed by the prior engine.
+            tick: progress callback.
+        """
         if prior is None:
             prior = self._prior.fill(strip, None, tick_of_part(tick, 0.0, _PRIOR_SHARE))
-        choice = choose(strip, prior, self._settings)
-        surrounded = StripContext(strip, prior, self._settings)
+        selection = select_runs(strip, prior, self._settings)
+        context = StripContext(strip, prior, self._settings)
         frames = list(prior.frames)
         diffused = 0
-        for run, crop, part in _planned(surrounded, choice, tick):
-            for frame, filled in self._diffuse(surrounded, run, crop, part).items():
+        for run, crop, run_tick in _schedule(context, selection, tick):
+            for frame, filled in self._diffuse(context, run, crop, run_tick).items():
                 frames[frame - strip.fill_start] = filled
                 diffused += 1
         log.info(
             "strip.filled",
             frames=len(frames),
-            windows=choice.windows,
-            windows_chosen=choice.chosen,
+            windows=selection.windows,
+            windows_chosen=selection.chosen,
             frames_diffused=diffused,
         )
         tick(1.0)
         return Filled(tuple(frames))
 
     def _diffuse(
-        self, surrounded: StripContext, run: Run, crop: Crop, tick: Tick
+        self, context: StripContext, run: Run, crop: Crop, tick: Tick
     ) -> dict[int, FilledFrame]:
-        """The frames of ``run`` that get pixels from the networks."""
-        site = WorkloadKey(NAME, crop.width, crop.height, self._pipeline.device)
-        ladder = self._ladders.ladder(site, rungs(self._settings))
-        scene = make_conditioning(surrounded, run, crop)
-        numbers = [frame - run.start for frame in run.fill]
-        painted = ladder.run(lambda plan: self._painted(scene, numbers, plan, tick))
-        if painted is None:
+        """Inpaint one run; returns the frames of ``run.fill`` with the model's pixels merged in.
+
+        Empty if memory does not suffice for any plan and the prior's fill is allowed to stay.
+        """
+        workload = WorkloadKey(NAME, crop.width, crop.height, self._pipeline.device)
+        ladder = self._ladders.ladder(workload, rungs(self._settings))
+        conditioning = make_conditioning(context, run, crop)
+        wanted = [frame - run.start for frame in run.fill]
+        inpainted = ladder.run(lambda plan: self._inpaint(conditioning, wanted, plan, tick))
+        if inpainted is None:
             return {}
         return {
-            frame: merge_fill(surrounded, frame, picture, crop)
-            for frame, picture in zip(run.fill, painted, strict=True)
+            frame: merge_fill(context, frame, picture, crop)
+            for frame, picture in zip(run.fill, inpainted, strict=True)
         }
 
-    def _painted(
-        self, scene: Conditioning, wanted: Sequence[int], plan: PaintPlan, tick: Tick
+    def _inpaint(
+        self, conditioning: Conditioning, wanted: Sequence[int], plan: InpaintPlan, tick: Tick
     ) -> NDArray[np.uint16] | None:
-        """What the networks make of ``scene``, at its size; ``None`` if they are not asked."""
+        """Run the pipeline under one plan; a reduced result is enlarged to full size.
+
+        Returns:
+            RGB uint16 ``(n, H, W, 3)``, 0 to 65535; ``None`` for the plan without diffusion.
+        """
         if plan.batch is None:
             return None
         if plan.scale == 1.0:
-            return self._pipeline.paint(scene, wanted, plan.batch, tick)
-        small = self._pipeline.paint(_scaled(scene, plan.scale), wanted, plan.batch, tick)
-        _, height, width = scene.holes.shape
-        painted = np.empty((len(small), height, width, 3), np.uint16)
-        for picture, large in zip(small, painted, strict=True):
+            return self._pipeline.inpaint(conditioning, wanted, plan.batch, tick)
+        small = self._pipeline.inpaint(_resize(conditioning, plan.scale), wanted, plan.batch, tick)
+        _, height, width = conditioning.holes.shape
+        inpainted = np.empty((len(small), height, width, 3), np.uint16)
+        for picture, large in zip(small, inpainted, strict=True):
             cv2.resize(picture, (width, height), large, interpolation=cv2.INTER_CUBIC)
-        return painted
+        return inpainted
 
 
-def _planned(
-    surrounded: StripContext, choice: Choice, tick: Tick
+def _schedule(
+    context: StripContext, selection: Selection, tick: Tick
 ) -> Iterator[tuple[Run, Crop, Tick]]:
-    """Each run with its crop, and the tick for its part of the work."""
-    total = sum(run.stop - run.start for runs in choice.shots for run in runs)
+    """Generate each run with its crop and a progress callback for its part of the work."""
+    total = sum(run.stop - run.start for runs in selection.shots for run in runs)
     done, rest = 0, tick_of_part(tick, _PRIOR_SHARE, 1.0)
-    for runs in choice.shots:
-        crop = crop_of_shot(surrounded, runs)
+    for runs in selection.shots:
+        crop = shot_crop(context, runs)
         for run in runs:
             first, done = done, done + run.stop - run.start
             yield run, crop, tick_of_part(rest, first / total, done / total)
 
 
-def _scaled(scene: Conditioning, scale: float) -> Conditioning:
-    """``scene`` at about ``scale`` of its size; what touches a hole is one."""
-    frames, height, width = scene.holes.shape
+def _resize(conditioning: Conditioning, scale: float) -> Conditioning:
+    """Reduce pictures and holes to ``scale`` of their size, rounded to whole latent cells.
+
+    A reduced pixel is in a hole if any of its source pixels is.
+    """
+    frames, height, width = conditioning.holes.shape
     size = tuple(max(1, round(side * scale / _CELL_PX)) * _CELL_PX for side in (width, height))
     small = np.empty((frames, size[1], size[0], 3), np.uint8)
     holes = np.empty((frames, size[1], size[0]), np.bool_)
     for index in range(frames):
-        cv2.resize(scene.frames[index], size, small[index], interpolation=cv2.INTER_AREA)
-        part = scene.holes[index].astype(np.float32)
-        holes[index] = cv2.resize(part, size, interpolation=cv2.INTER_AREA) > 0
+        cv2.resize(conditioning.frames[index], size, small[index], interpolation=cv2.INTER_AREA)
+        hole = conditioning.holes[index].astype(np.float32)
+        holes[index] = cv2.resize(hole, size, interpolation=cv2.INTER_AREA) > 0
     return Conditioning(small, holes)

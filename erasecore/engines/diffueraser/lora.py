@@ -1,7 +1,8 @@
-"""A LoRA in kohya's format, merged into the UNet's weights while they are loaded.
+"""LoRA in kohya's format, fused into the UNet's weights while they are loaded.
 
-No peft and no second copy: ``W + (alpha / rank) * up @ down``, in float32, before the weights are
-cast. Without it the networks give artifacts and no error, so whatever does not fit is an error.
+``W + (alpha / rank) * up @ down`` in float32, before the weights are cast; no peft and no second
+copy of the weights. Without the LoRA the model gives artifacts but no error, so a tensor that does
+not match is an error here.
 """
 
 from __future__ import annotations
@@ -15,43 +16,51 @@ from torch import Tensor, nn
 
 from erasecore.errors import BadWeights
 
-_PREFIX = "lora_unet_"
-_TEXT_ENCODER = "lora_te_"
-_DOWN, _UP, _ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
+_PREFIX = "lora_unet_"  # prefix of the UNet's keys in kohya's format
+_TEXT_ENCODER = "lora_te_"  # prefix of the text encoder's keys, which are ignored
+_DOWN = ".lora_down.weight"  # suffixes of the keys
+_UP = ".lora_up.weight"
+_ALPHA = ".alpha"
 
 
 @dataclass(frozen=True, slots=True)
 class _Delta:
-    """The change of one weight: ``scale * up @ down``, both of the LoRA's rank."""
+    """Low-rank update of one weight: ``scale * up @ down``.
+
+    Attributes:
+        down: ``(rank, in, ...)``.
+        up: ``(out, rank, ...)``.
+        scale: alpha / rank.
+    """
 
     down: Tensor
     up: Tensor
     scale: float
 
-    def of(self, weight: Tensor) -> Tensor:
-        """``weight`` with this change, float32."""
+    def apply(self, weight: Tensor) -> Tensor:
+        """Return ``weight`` plus this update, float32."""
         down = self.down.to(weight.device, torch.float32).flatten(1)
         up = self.up.to(weight.device, torch.float32).flatten(1)
         return weight.float() + self.scale * (up @ down).view(weight.shape)
 
 
 class Lora:
-    """The changes of one LoRA file to one UNet, by the names of its parameters."""
+    """Updates of one LoRA file for one UNet, by parameter name."""
 
     def __init__(self, deltas: Mapping[str, _Delta]) -> None:
         self._deltas = deltas
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor], unet: nn.Module, source: Path) -> Lora:
-        """The LoRA whose tensors these are, checked against ``unet`` (which may be on meta).
+    def from_tensors(cls, tensors: Mapping[str, Tensor], unet: nn.Module, source: Path) -> Lora:
+        """Create a LoRA from the tensors of a file, checked against ``unet``.
 
         Args:
-            tensors: as in the file, by kohya's names.
-            unet: what it is for.
-            source: the file, for errors.
+            tensors: content of the file, by kohya's keys.
+            unet: the model to be updated; may be on the meta device.
+            source: the file, for error messages.
 
         Raises:
-            BadWeights: it has nothing for a UNet, or something that does not fit this one.
+            BadWeights: there are no tensors for a UNet, or some that do not match this one.
         """
         modules = {name.replace(".", "_"): name for name, _ in unet.named_modules()}
         shapes = {name: value.shape for name, value in unet.named_parameters()}
@@ -66,17 +75,21 @@ class Lora:
         return cls(deltas)
 
     def __len__(self) -> int:
-        """How many parameters it changes."""
+        """Return the number of parameters that are updated."""
         return len(self._deltas)
 
-    def merged(self, name: str, weight: Tensor) -> Tensor:
-        """The parameter ``name`` with the LoRA in it; float32 where it has something for it."""
+    def fuse(self, name: str, weight: Tensor) -> Tensor:
+        """Return the parameter ``name`` with its update, float32; unchanged if it has none."""
         delta = self._deltas.get(name)
-        return delta.of(weight) if delta else weight
+        return delta.apply(weight) if delta else weight
 
 
 def _trained_modules(tensors: Mapping[str, Tensor], source: Path) -> list[str]:
-    """The modules the file has something for, by kohya's names, in order."""
+    """Return kohya's names of the modules that the file updates, sorted.
+
+    Raises:
+        BadWeights: a key does not follow kohya's format.
+    """
     modules: set[str] = set()
     for key in tensors:
         if key.startswith(_TEXT_ENCODER):
@@ -89,7 +102,11 @@ def _trained_modules(tensors: Mapping[str, Tensor], source: Path) -> list[str]:
 
 
 def _delta(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, source: Path) -> _Delta:
-    """The change of the module ``key``, checked against its weight's shape."""
+    """Return the update of the module ``key``.
+
+    Raises:
+        BadWeights: a factor is missing, or does not match ``shape``, that of the weight.
+    """
     if missing := [end for end in (_DOWN, _UP) if key + end not in tensors]:
         raise BadWeights(source, f"{key}{missing[0]} is missing")
     down, up = tensors[key + _DOWN], tensors[key + _UP]

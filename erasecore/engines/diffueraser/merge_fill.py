@@ -1,4 +1,4 @@
-"""A frame's fill with what the networks have painted of it."""
+"""Merging of the model's output into the prior's fill of a frame."""
 
 from __future__ import annotations
 
@@ -10,59 +10,70 @@ from numpy.typing import NDArray
 from erasecore.engines.base import FilledFrame, Origin
 from erasecore.engines.diffueraser.conditioning import StripContext
 from erasecore.engines.diffueraser.crops import Crop
-from erasecore.engines.diffueraser.rgb import FINE, from_rgb
-from erasecore.engines.diffueraser.seamless_blend import blend_seamlessly, weights_of
+from erasecore.engines.diffueraser.rgb import U16_PER_LEVEL, from_rgb
+from erasecore.engines.diffueraser.seamless_blend import blend_seamlessly, blend_weights
 from erasecore.model.inpaint_input import Floats, reduce_mask
 from erasecore.video.color import Plane, as_plane, plane_window
 
 
 def merge_fill(
-    surrounded: StripContext, frame: int, painted: NDArray[np.uint16], crop: Crop
+    context: StripContext, frame: int, inpainted: NDArray[np.uint16], crop: Crop
 ) -> FilledFrame:
-    """The prior's fill of ``frame``, its doubtful pixels taken from ``painted``.
+    """Return the prior's fill of ``frame`` with its doubtful pixels replaced by the model's output.
+
+    All other samples stay as they are, bit for bit, and so do the expected errors.
 
     Args:
-        surrounded: the strip and its prior.
-        frame: one that is to be filled.
-        painted: RGB, ``(crop.height, crop.width, 3)``; white is 65535.
-        crop: where it lies.
+        context: the strip and its prior.
+        frame: a frame of the fill span.
+        inpainted: RGB uint16 ``(crop.height, crop.width, 3)``, 0 to 65535.
+        crop: its position.
     """
-    filled = surrounded.prior.frames[frame - surrounded.strip.fill_start]
-    layout = surrounded.strip.layout
+    filled = context.prior.frames[frame - context.strip.fill_start]
+    layout = context.strip.layout
     left, top, right, bottom = crop.box
     window = np.s_[top:bottom, left:right]
-    replaced, unknown = surrounded.doubtful(frame)[window], surrounded.unknown(frame)[window]
-    part = painted[: bottom - top, : right - left].astype(np.float32) / np.float32(FINE)
-    paint = from_rgb(part, layout)
-    planes = blend_seamlessly(surrounded.cropped(frame, crop), paint, replaced, unknown, layout)
-    weights = weights_of(replaced, layout, len(planes))
+    replaced, unknown = context.doubtful_mask(frame)[window], context.unknown_mask(frame)[window]
+    part = inpainted[: bottom - top, : right - left].astype(np.float32) / np.float32(U16_PER_LEVEL)
+    new = from_rgb(part, layout)
+    planes = blend_seamlessly(context.cropped_planes(frame, crop), new, replaced, unknown, layout)
+    weights = blend_weights(replaced, layout, len(planes))
     samples = tuple(
-        _samples(surrounded, frame, crop, index, (filled.planes[index], plane, weight))
+        _merge_plane(context, frame, crop, index, (filled.planes[index], plane, weight))
         for index, (plane, weight) in enumerate(zip(planes, weights, strict=True))
     )
-    hole = surrounded.strip.mask(frame)
-    strip_part = surrounded.doubtful(frame)[surrounded.place(hole, 0)]
+    hole = context.strip.mask(frame)
+    strip_part = context.doubtful_mask(frame)[context.slices_of(hole, 0)]
     origin = filled.origin.copy()
     origin[strip_part[hole]] = Origin.DIFFUSED
     return replace(filled, planes=samples, origin=origin)
 
 
-def _samples(
-    surrounded: StripContext,
+def _merge_plane(
+    context: StripContext,
     frame: int,
     crop: Crop,
     index: int,
     sources: tuple[Plane, Floats, Floats],
 ) -> Plane:
-    """One plane's samples of the hole: the prior's, but where something of the painting shows."""
+    """Return one plane's samples of the hole: the prior's where the blend weight is 0.
+
+    Args:
+        context: the strip and its prior.
+        frame: a frame of the fill span.
+        crop: position of the blended plane.
+        index: index of the plane.
+        sources: the prior's samples of the hole ``(n,)``; the blended plane of the crop, in 8-bit
+            levels; its blend weights.
+    """
     prior, plane, weight = sources
-    strip = surrounded.strip
+    strip = context.strip
     hole = strip.mask(frame)
     if index:
         hole = reduce_mask(hole, strip.layout)
-    large = np.zeros((2, *surrounded.planes[index].shape[1:]), np.float32)
+    large = np.zeros((2, *context.planes[index].shape[1:]), np.float32)
     large[(slice(None), *plane_window(crop.box, index, strip.layout))] = plane, weight
-    values, shows = large[(slice(None), *surrounded.place(hole, index))][:, hole]
-    made = as_plane(values * np.float32(strip.layout.scale), strip.layout)
-    samples: Plane = np.where(shows > 0, made, prior)
+    values, weights = large[(slice(None), *context.slices_of(hole, index))][:, hole]
+    blended = as_plane(values * np.float32(strip.layout.scale), strip.layout)
+    samples: Plane = np.where(weights > 0, blended, prior)
     return samples

@@ -1,4 +1,4 @@
-"""The networks behind the engine: loaded when first needed, kept while the worker lives."""
+"""Diffusion pipeline: components loaded at first use, kept for the life of the worker."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from erasecore.engines.diffueraser.components import Components
 from erasecore.engines.diffueraser.conditioning import Conditioning
 from erasecore.engines.diffueraser.loading import Placement, load_components
 from erasecore.engines.diffueraser.plan import BatchPlan
-from erasecore.engines.diffueraser.sampler import Recipe, Scene, inpaint
+from erasecore.engines.diffueraser.sampler import ClipInput, SamplingOptions, inpaint
 from erasecore.settings import DiffusionSettings, Precision
 from erasecore.weights.layout import Weights
 
 log = structlog.get_logger(__name__)
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-_TICK_SECONDS = 1.0
-_PRECISIONS = {
+_TICK_SECONDS = 1.0  # s; interval of repeated progress calls, well below any stall timeout
+_DTYPES = {
     Precision.FLOAT32: torch.float32,
     Precision.FLOAT16: torch.float16,
     Precision.BFLOAT16: torch.bfloat16,
@@ -35,33 +35,38 @@ _PRECISIONS = {
 
 
 def cuda_device() -> str | None:
-    """The GPU that torch would use, by its name; ``None`` if there is none."""
+    """Return the name of the GPU that torch would use; ``None`` if there is none."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def _while_ticking(work: Callable[[Tick], Made], tick: Tick) -> Made:
-    """What ``work`` makes in another thread; meanwhile its last tick is repeated every second."""
-    told = 0.0
+def _run_with_heartbeat(work: Callable[[Tick], Result], tick: Tick) -> Result:
+    """Run ``work`` in a thread and repeat its last progress value every second: a heartbeat.
 
-    def note(share: float) -> None:
-        nonlocal told
-        told = share
+    Args:
+        work: receives a progress callback; its result or exception is passed on.
+        tick: progress callback, called from the calling thread.
+    """
+    progress = 0.0
 
-    with ThreadPoolExecutor(1, thread_name_prefix="networks") as thread:
-        working = thread.submit(work, note)
-        while not wait([working], timeout=_TICK_SECONDS).done:
-            tick(told)
-    return working.result()
+    def note(fraction: float) -> None:
+        nonlocal progress
+        progress = fraction
+
+    with ThreadPoolExecutor(1, thread_name_prefix="networks") as executor:
+        future = executor.submit(work, note)
+        while not wait([future], timeout=_TICK_SECONDS).done:
+            tick(progress)
+    return future.result()
 
 
 class DiffusionPipeline:
-    """Paints with the DiffuEraser networks; see ``engine.Painter``.
+    """Video inpainting with the DiffuEraser model; implements `engine.InpaintPipeline`.
 
     Args:
-        weights: where they lie.
-        settings: steps, seed, precision.
-        state: a folder in which the embedding of the empty prompt is kept; ``None``: nowhere.
-        threads: how many the CPU may use.
+        weights: locations of the weight files.
+        settings: steps, seed, precision, compilation.
+        state: folder that caches the embedding of the empty prompt; ``None``: no cache.
+        threads: CPU threads for torch.
     """
 
     def __init__(
@@ -69,49 +74,51 @@ class DiffusionPipeline:
     ) -> None:
         self._weights, self._settings, self._state = weights, settings, state
         self._threads = threads
-        self._networks: Components | None = None
+        self._components: Components | None = None
 
     @cached_property
     def device(self) -> str:
-        """The device, with the name of the card."""
+        """Device name: "cpu", or "cuda" with the name of the GPU."""
         gpu = cuda_device()
         return "cpu" if gpu is None else f"cuda {gpu}"
 
     @property
     def precision(self) -> torch.dtype:
-        """What the networks compute in."""
+        """Dtype of the models; automatic: float32 on a CPU, float16 on a GPU."""
         wanted = self._settings.precision
         if wanted is Precision.AUTO:
             wanted = Precision.FLOAT32 if self.device == "cpu" else Precision.FLOAT16
-        return _PRECISIONS[wanted]
+        return _DTYPES[wanted]
 
-    def paint(
-        self, scene: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
+    def inpaint(
+        self, conditioning: Conditioning, wanted: Sequence[int], plan: BatchPlan, tick: Tick
     ) -> NDArray[np.uint16]:
-        """The ``wanted`` pictures of the scene as the networks see them."""
-        recipe = Recipe(steps=self._settings.steps, seed=self._settings.seed)
-        shown = Scene(frames=scene.frames, holes=scene.holes, prior=scene.frames)
-        if self._networks is None:  # takes minutes on a slow disk
+        """Inpaint a clip; see `engine.InpaintPipeline.inpaint`. Loads the models at first use."""
+        options = SamplingOptions(steps=self._settings.steps, seed=self._settings.seed)
+        clip = ClipInput(
+            frames=conditioning.frames, holes=conditioning.holes, prior=conditioning.frames
+        )
+        if self._components is None:  # takes minutes on a slow disk
             torch.set_num_threads(self._threads)
-            self._networks = _while_ticking(lambda _: self._load(), tick)
-        networks = self._networks
+            self._components = _run_with_heartbeat(lambda _: self._load(), tick)
+        components = self._components
 
-        def paint(told: Tick) -> NDArray[np.uint16]:
-            return inpaint(networks, shown, recipe, plan=plan, wanted=wanted, tick=told)
+        def run(run_tick: Tick) -> NDArray[np.uint16]:
+            return inpaint(components, clip, options, plan=plan, wanted=wanted, tick=run_tick)
 
-        # A batch of windows takes minutes on a CPU, and so does the first one that is compiled. On
-        # a GPU it takes seconds; there, silence means that something hangs.
+        # A batch of windows takes minutes on a CPU, and so does compilation. On a GPU it takes
+        # seconds; a heartbeat there would hide a hang.
         slow = self.device == "cpu" or self._settings.compile
-        return _while_ticking(paint, tick) if slow else paint(tick)
+        return _run_with_heartbeat(run, tick) if slow else run(tick)
 
     def _load(self) -> Components:
-        """The networks, on the device and in the precision that are wanted."""
+        """Load the models onto the device, in the configured precision."""
         placement = Placement(
             device=self.device.partition(" ")[0],
             precision=self.precision,
             channels_last=self._settings.channels_last,
             compiled=self._settings.compile,
         )
-        networks = load_components(self._weights, placement, state=self._state)
+        components = load_components(self._weights, placement, state=self._state)
         log.info("networks.loaded", device=self.device, precision=str(self.precision))
-        return networks
+        return components

@@ -1,4 +1,4 @@
-"""How much goes to the device at once. A plan changes memory and time, never the result."""
+"""Batch sizes and tiling; they change memory use and time, never the result."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """How much of a clip is worked on at once.
+    """Batch sizes, VAE tiling and attention slicing of one run.
 
     Attributes:
-        windows_per_batch: windows that go through the networks together.
-        vae_batch: frames that are encoded or decoded together.
-        vae_tile_px: the VAE's layers are computed in bands of so many pixels of the picture's
-            height; ``None`` computes each whole.
-        attention_slice: layers, attention before all, are computed in pieces of their frames or
-            pixels, one after the other.
+        windows_per_batch: windows that go through BrushNet and the UNet together.
+        vae_batch: frames that the VAE encodes or decodes together.
+        vae_tile_px: height of the row tiles in which the VAE's layers are computed, in rows of the
+            layer's own resolution; ``None`` computes each layer whole.
+        attention_slice: if True, UNet and BrushNet layers are computed in slices of their frames
+            or pixels, one after the other (as diffusers' attention slicing, for all layers).
     """
 
     windows_per_batch: int = 1

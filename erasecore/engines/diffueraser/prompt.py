@@ -1,7 +1,7 @@
-"""The embedding of the empty prompt: computed once for all times, then read from a small file.
+"""Embedding of the empty prompt, cached in a small file.
 
-No other prompt is ever used, so the text encoder is loaded only when that file is not there, or
-when the encoder's files are not the ones it was made with; and it is let go of at once.
+No other prompt is used, so the text encoder (CLIP) is loaded only if the cache file is missing or
+was made with other encoder files; it is freed right after.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from erasecore.engines.diffueraser.tensors import tensors_of
+from erasecore.engines.diffueraser.tensors import read_tensors
 from erasecore.errors import BadWeights, DiskFull
 from erasecore.system.atomic_files import name_durably
 from erasecore.weights.layout import Weights
@@ -26,30 +26,31 @@ from erasecore.weights.layout import Weights
 log = structlog.get_logger(__name__)
 
 _TENSOR = "prompt"
+"""Name of the tensor in the cache file."""
 
 
-def empty_prompt(weights: Weights, state: Path | None) -> Tensor:
-    """The embedding of "", float32 ``(1, tokens, channels)``, on the CPU.
+def empty_prompt_embeds(weights: Weights, state: Path | None) -> Tensor:
+    """Return the embedding of "", float32 ``(1, tokens, channels)``, on the CPU.
 
     Args:
-        weights: where the tokenizer and the text encoder lie.
-        state: where the embedding is kept; ``None`` keeps it nowhere.
+        weights: locations of the tokenizer and the text encoder.
+        state: folder of the cache file; ``None``: no cache.
 
     Raises:
-        BadWeights: the text encoder cannot be loaded.
+        BadWeights: the tokenizer or the text encoder cannot be loaded.
     """
     if state is None:
         return _embed("", weights)
-    kept = state / f"empty-prompt-{_fingerprint(weights)}.safetensors"
-    known = _kept(kept)
-    if known is None:
-        known = _embed("", weights)
-        _keep(kept, known)
-    return known
+    cache_file = state / f"empty-prompt-{_fingerprint(weights)}.safetensors"
+    embedding = _read_cache(cache_file)
+    if embedding is None:
+        embedding = _embed("", weights)
+        _write_cache(cache_file, embedding)
+    return embedding
 
 
 def _embed(prompt: str, weights: Weights) -> Tensor:
-    """What the text encoder makes of ``prompt``: its last layer, after the final norm."""
+    """Return the text encoder's last hidden state, after the final norm, for ``prompt``."""
     tokenizer, encoder = _load(weights)
     tokens = tokenizer(
         prompt,
@@ -64,7 +65,11 @@ def _embed(prompt: str, weights: Weights) -> Tensor:
 
 
 def _load(weights: Weights) -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """Tokenizer and text encoder, every tensor of which was found."""
+    """Load tokenizer and text encoder.
+
+    Raises:
+        BadWeights: one cannot be loaded, or a tensor of the encoder is missing.
+    """
     folder = weights.text_encoder
     disable_progress_bar()  # a worker has no terminal
     try:
@@ -83,35 +88,36 @@ def _load(weights: Weights) -> tuple[CLIPTokenizer, CLIPTextModel]:
 
 
 def _fingerprint(weights: Weights) -> str:
-    """A name for the files the embedding is made from, by their sizes and times."""
+    """Return a hash over name, size and mtime of the tokenizer's and encoder's files, 16 digits."""
     digest = hashlib.sha256()
     for folder in (weights.tokenizer, weights.text_encoder):
         for path in sorted(folder.iterdir()):
-            facts = path.stat()
-            digest.update(f"{path.name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+            status = path.stat()
+            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _kept(path: Path) -> Tensor | None:
-    """The embedding in ``path``; ``None`` where there is none, or it is damaged."""
+def _read_cache(path: Path) -> Tensor | None:
+    """Read the embedding from ``path``; ``None`` if the file is missing or damaged."""
     if not path.is_file():
         return None
     try:
-        by_name = {stored.name: stored.tensor for stored in tensors_of(path)}
+        by_name = {stored.name: stored.tensor for stored in read_tensors(path)}
     except BadWeights:
         return None
     return by_name.get(_TENSOR)
 
 
-def _keep(path: Path, embedding: Tensor) -> None:
-    """Put ``embedding`` into ``path``, if that can be done; several workers may do so at once."""
+def _write_cache(path: Path, embedding: Tensor) -> None:
+    """Write ``embedding`` to ``path``; safe with several workers. A failure is only logged."""
     try:
         _write(path, save({_TENSOR: embedding.contiguous()}))
-    except (OSError, DiskFull) as error:  # no loss but a few seconds of the next worker
+    except (OSError, DiskFull) as error:  # costs the next worker a few seconds
         log.warning("prompt.not_kept", file=str(path), reason=str(error))
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Write a file atomically: temporary file beside it, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(content)

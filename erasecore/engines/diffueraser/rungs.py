@@ -1,4 +1,4 @@
-"""The engine's ladder: how much goes to the device at once, from everything to next to nothing."""
+"""Memory ladder of the engine: batch plans from the fastest to the one that needs least memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from erasecore.settings import DiffusionSettings
 
 
 @dataclass(frozen=True, slots=True)
-class PaintPlan:
-    """What one rung stands for.
+class InpaintPlan:
+    """Plan of one rung.
 
     Attributes:
-        batch: how much is done at once; ``None``: nothing is diffused.
-        scale: of the pictures that the networks see; below 1 the result is a coarser one.
+        batch: batch sizes and tiling; ``None``: no diffusion, the prior's fill stays.
+        scale: size of the pictures that the model sees, relative to the film; below 1 the result
+            has less detail.
     """
 
     batch: BatchPlan | None
@@ -23,28 +24,32 @@ class PaintPlan:
 
 
 _LEAST = BatchPlan(windows_per_batch=1, vae_batch=1, vae_tile_px=64, attention_slice=True)
-# By what each phase takes, estimated: on a strip the networks outgrow the autoencoder.
+# Ordered by estimated peak memory (bench/footprint.py): on wide crops the UNet needs more memory
+# than the VAE, so attention is sliced first.
 _EXACT = (
-    Rung("4 windows", PaintPlan(BatchPlan(windows_per_batch=4, vae_batch=8))),
-    Rung("2 windows", PaintPlan(BatchPlan(windows_per_batch=2, vae_batch=4))),
-    Rung("1 window", PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=4))),
+    Rung("4 windows", InpaintPlan(BatchPlan(windows_per_batch=4, vae_batch=8))),
+    Rung("2 windows", InpaintPlan(BatchPlan(windows_per_batch=2, vae_batch=4))),
+    Rung("1 window", InpaintPlan(BatchPlan(windows_per_batch=1, vae_batch=4))),
     Rung(
         "attention slices",
-        PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=2, attention_slice=True)),
+        InpaintPlan(BatchPlan(windows_per_batch=1, vae_batch=2, attention_slice=True)),
     ),
     Rung(
         "vae slices",
-        PaintPlan(BatchPlan(windows_per_batch=1, vae_batch=1, attention_slice=True)),
+        InpaintPlan(BatchPlan(windows_per_batch=1, vae_batch=1, attention_slice=True)),
     ),
-    Rung("vae tiles", PaintPlan(_LEAST)),
+    Rung("vae tiles", InpaintPlan(_LEAST)),
 )
-_COARSER = (
-    Rung("3/4 size", PaintPlan(_LEAST, scale=0.75)),
-    Rung("1/2 size", PaintPlan(_LEAST, scale=0.5)),
+"""Rungs with the same result."""
+_REDUCED = (
+    Rung("3/4 size", InpaintPlan(_LEAST, scale=0.75)),
+    Rung("1/2 size", InpaintPlan(_LEAST, scale=0.5)),
 )
-_NOT_AT_ALL = (Rung("propagate", PaintPlan(None)),)
+"""Rungs with less detail."""
+_NO_DIFFUSION = (Rung("propagate", InpaintPlan(None)),)
+"""Last rung: the prior's fill."""
 
 
-def rungs(settings: DiffusionSettings) -> tuple[Rung[PaintPlan], ...]:
-    """The rungs, the hungriest first."""
-    return (*_EXACT, *_COARSER, *(_NOT_AT_ALL if settings.allow_propagate else ()))
+def rungs(settings: DiffusionSettings) -> tuple[Rung[InpaintPlan], ...]:
+    """Return the rungs of the memory ladder, largest memory first."""
+    return (*_EXACT, *_REDUCED, *(_NO_DIFFUSION if settings.allow_propagate else ()))

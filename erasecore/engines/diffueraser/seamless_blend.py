@@ -1,4 +1,8 @@
-"""What the networks have painted, put into the hole: in the picture's own light, without a seam."""
+"""Seamless cloning of the model's output into the hole: colour drift is removed with a membrane.
+
+As Poisson image editing (Perez et al., "Poisson Image Editing", 2003) in its membrane form: the
+difference at the border, extended harmonically into the hole, is added to the inserted picture.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,20 @@ from erasecore.model.inpaint_input import Bools, Floats, reduce_mask
 from erasecore.motion.inpaint_spatial import membrane
 from erasecore.video.color import PlaneLayout
 
-_EDGE_WEIGHT = np.float32(0.5)  # of what is painted, in the outermost pixels of what is replaced
-_SMOOTH_PX = 2.0  # over which the difference at the border is averaged
+_EDGE_WEIGHT = np.float32(0.5)  # weight of the model's output in the outermost replaced pixels
+_SMOOTH_PX = 2.0  # px; standard deviation with which the border's difference is averaged (guess)
 
 
-def weights_of(replaced: Bools, layout: PlaneLayout, planes: int) -> tuple[Floats, ...]:
-    """How much of each sample is painted: 0 outside ``replaced``, less at its edge than within.
+def blend_weights(replaced: Bools, layout: PlaneLayout, planes: int) -> tuple[Floats, ...]:
+    """Return the weight (alpha) of the model's output for each sample: 0, 0.5 at the edge, 1.
 
     Args:
-        replaced: bool ``(H, W)``; the pixels that are made up.
-        layout: how the planes lie.
-        planes: how many there are.
+        replaced: bool ``(H, W)``; pixels to be replaced.
+        layout: chroma subsampling.
+        planes: number of planes.
+
+    Returns:
+        For each plane float32 ``(H, W)`` or ``(h, w)``, 0 to 1; chroma has the mean of its block.
     """
     eroded = cv2.erode(replaced.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     luma = np.where(eroded, np.float32(1), np.where(replaced, _EDGE_WEIGHT, np.float32(0)))
@@ -29,34 +36,34 @@ def weights_of(replaced: Bools, layout: PlaneLayout, planes: int) -> tuple[Float
 
 def blend_seamlessly(
     pictures: tuple[Floats, ...],
-    painted: tuple[Floats, ...],
+    inpainted: tuple[Floats, ...],
     replaced: Bools,
     unknown: Bools,
     layout: PlaneLayout,
 ) -> tuple[Floats, ...]:
-    """``pictures`` with ``painted`` where ``replaced`` is set, all in 8-bit levels.
+    """Return ``pictures`` with ``inpainted`` in the replaced pixels, corrected for colour drift.
 
-    The networks' colours are a little off, and differently from place to place. By how much shows
-    around the hole; a membrane carries that into it, and what is painted is shifted by it.
+    The VAE shifts colours slightly, differently from place to place. The shift is visible around
+    the hole; a membrane extends it into the hole, where it is subtracted.
 
     Args:
-        pictures: planes of a frame.
-        painted: the same planes as the networks made them.
-        replaced: bool ``(H, W)``; the pixels that are made up.
-        unknown: bool ``(H, W)``; pixels that show no picture either.
-        layout: how the planes lie.
+        pictures: planes of a frame, float32, in 8-bit levels.
+        inpainted: the same planes from the model.
+        replaced: bool ``(H, W)``; pixels to be replaced.
+        unknown: bool ``(H, W)``; other pixels without a valid value (ink).
+        layout: chroma subsampling.
     """
     hidden = replaced | unknown
     masks = (hidden, *[reduce_mask(hidden, layout)] * (len(pictures) - 1))
-    weights = weights_of(replaced, layout, len(pictures))
+    weights = blend_weights(replaced, layout, len(pictures))
     return tuple(
-        picture + weight * (paint + _drift(picture - paint, mask) - picture)
-        for picture, paint, mask, weight in zip(pictures, painted, masks, weights, strict=True)
+        picture + weight * (new + _extend_difference(picture - new, mask) - picture)
+        for picture, new, mask, weight in zip(pictures, inpainted, masks, weights, strict=True)
     )
 
 
-def _drift(difference: Floats, hidden: Bools) -> Floats:
-    """The difference to what is seen around ``hidden``, smooth, carried into it."""
+def _extend_difference(difference: Floats, hidden: Bools) -> Floats:
+    """Smooth a difference over its visible part and extend it into ``hidden`` by a membrane."""
     if hidden.all():
         return np.zeros_like(difference)
     seen = (~hidden).astype(np.float32)

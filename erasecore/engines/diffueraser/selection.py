@@ -1,4 +1,4 @@
-"""Which frames, and which of their pixels, diffusion is for: those that had to be made up."""
+"""Selection of the frames and pixels for diffusion: those that the prior had to invent."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from erasecore.engines.diffueraser.temporal import WINDOW, unet_frames
 from erasecore.model.inpaint_input import Bools, InpaintInput
 from erasecore.settings import DiffusionSettings
 
-_LEADS_FRAMES = (2, 1, 0)
-"""Of context before and after what is to be filled: as many as cost no window more than fewer."""
+_CONTEXT_FRAMES = (2, 1, 0)
+"""Frames of context before and after the filled ones, in order of preference (guess).
+
+The first that minimises the number of frames computed by the UNet is used.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Frames ``[start, stop)`` of one shot that go through the networks as one clip.
+    """Consecutive frames ``[start, stop)`` of one shot that go through the model as one clip.
 
-    ``fill`` are those of them that get pixels from it, in order; each has some that are doubtful.
-    All others are context.
+    Attributes:
+        start: first frame, counted in the strip.
+        stop: frame after the last.
+        fill: frames with doubtful pixels, which get the model's output, ascending; the others are
+            context.
     """
 
     start: int
@@ -31,13 +37,13 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What is to be diffused in a strip.
+class Selection:
+    """Frames of a strip that are selected for diffusion.
 
     Attributes:
-        shots: the runs of each shot that has any.
-        windows: how many windows of the fill span had a hole.
-        chosen: how many of these are diffused.
+        shots: for each shot with any, its runs.
+        windows: number of windows of the fill span that have a hole.
+        chosen: number of those that are selected.
     """
 
     shots: tuple[tuple[Run, ...], ...]
@@ -45,62 +51,81 @@ class Choice:
     chosen: int
 
 
-def choose(strip: InpaintInput, prior: Filled, settings: DiffusionSettings) -> Choice:
-    """The runs of frames of which ``prior`` had to make up more than is allowed for."""
+def select_runs(strip: InpaintInput, prior: Filled, settings: DiffusionSettings) -> Selection:
+    """Select the windows of which more than ``min_invented_share`` is doubtful, grouped into runs.
+
+    Args:
+        strip: frames and holes.
+        prior: the prior engine's fill of them.
+        settings: thresholds.
+    """
     shots: list[tuple[Run, ...]] = []
     windows = chosen = 0
     for start, stop in _shots(strip):
         of_shot = list(_windows(strip, start, stop))
         least = settings.min_invented_share
-        wanted = [w for w in of_shot if _share(strip, prior, w, settings) > least]
+        wanted = [w for w in of_shot if _doubtful_share(strip, prior, w, settings) > least]
         windows, chosen = windows + len(of_shot), chosen + len(wanted)
-        fill = [f for w in wanted for f in w if doubtful(_of(strip, prior, f), settings).any()]
+        fill = [
+            f for w in wanted for f in w if doubtful(_frame_fill(strip, prior, f), settings).any()
+        ]
         if fill:
             shots.append(tuple(_runs(fill, start, stop, settings.steps)))
-    return Choice(tuple(shots), windows, chosen)
+    return Selection(tuple(shots), windows, chosen)
 
 
 def doubtful(frame: FilledFrame, settings: DiffusionSettings) -> Bools:
-    """Of a frame's hole, the pixels that were made up and may well be wrong: bool ``(n,)``."""
+    """Return the pixels of a fill that are invented with a large expected error, bool ``(n,)``."""
     invented = frame.origin == Origin.INVENTED
     return np.asarray(invented & (frame.error > settings.min_error_levels), np.bool_)
 
 
 def _shots(strip: InpaintInput) -> Iterator[tuple[int, int]]:
-    """The strip's frames, shot by shot, context included."""
+    """Generate start and stop of each shot of the strip, context included."""
     yield from itertools.pairwise((0, *strip.cuts, strip.frames))
 
 
 def _windows(strip: InpaintInput, start: int, stop: int) -> Iterator[range]:
-    """Frames of a shot that are to be filled and have the same hole, at most a window's worth."""
+    """Generate spans of frames to be filled with the same hole, at most `WINDOW` long each."""
     frames = range(max(start, strip.fill_start), min(stop, strip.fill_stop))
     has_hole = [bool(mask.any()) for mask in strip.masks]
     for number, group in itertools.groupby(frames, key=lambda frame: int(strip.mask_of[frame])):
         same = list(group)
         if has_hole[number]:
-            yield from _parts(same[0], same[-1] + 1)
+            yield from _split_evenly(same[0], same[-1] + 1)
 
 
-def _parts(start: int, stop: int) -> Iterator[range]:
+def _split_evenly(start: int, stop: int) -> Iterator[range]:
+    """Generate equal parts of ``[start, stop)``, as few as fit into `WINDOW` frames each."""
     count = -(-(stop - start) // WINDOW)
     for part in range(count):
         first = start + (stop - start) * part // count
         yield range(first, start + (stop - start) * (part + 1) // count)
 
 
-def _of(strip: InpaintInput, prior: Filled, frame: int) -> FilledFrame:
+def _frame_fill(strip: InpaintInput, prior: Filled, frame: int) -> FilledFrame:
+    """Return the prior's fill of a frame, counted in the strip."""
     return prior.frames[frame - strip.fill_start]
 
 
-def _share(strip: InpaintInput, prior: Filled, window: range, settings: DiffusionSettings) -> float:
-    """The share of a window's ink that was made up and may well be wrong."""
-    frames = [_of(strip, prior, frame) for frame in window]
+def _doubtful_share(
+    strip: InpaintInput, prior: Filled, window: range, settings: DiffusionSettings
+) -> float:
+    """Return the share of a window's hole pixels that are doubtful, 0 to 1."""
+    frames = [_frame_fill(strip, prior, frame) for frame in window]
     pixels = sum(frame.origin.size for frame in frames)
     return sum(int(doubtful(frame, settings).sum()) for frame in frames) / max(pixels, 1)
 
 
 def _runs(fill: list[int], start: int, stop: int, steps: int) -> Iterator[Run]:
-    """The frames of one shot that are to be filled, joined where they are near, with context."""
+    """Generate the runs of one shot: frames to be filled, joined over gaps of half a window.
+
+    Args:
+        fill: frames to be filled, ascending.
+        start: first frame of the shot.
+        stop: frame after its last.
+        steps: denoising steps, for the cost.
+    """
     near: list[int] = []
     for frame in fill:
         if near and frame - near[-1] > WINDOW // 2:
@@ -111,14 +136,15 @@ def _runs(fill: list[int], start: int, stop: int, steps: int) -> Iterator[Run]:
 
 
 def _with_context(fill: list[int], start: int, stop: int, steps: int) -> Run:
-    """``fill`` with some frames before and after; a whole window where the shot is long enough."""
-    spans = [_around(fill, start, stop, lead) for lead in _LEADS_FRAMES]
+    """Return the run for ``fill`` with context frames; a whole window if the shot is that long."""
+    spans = [_context_span(fill, start, stop, margin) for margin in _CONTEXT_FRAMES]
     first, last = min(spans, key=lambda span: unet_frames(span[1] - span[0], steps))
     return Run(first, last, tuple(fill))
 
 
-def _around(fill: list[int], start: int, stop: int, lead: int) -> tuple[int, int]:
-    first, last = max(start, fill[0] - lead), min(stop, fill[-1] + 1 + lead)
+def _context_span(fill: list[int], start: int, stop: int, margin: int) -> tuple[int, int]:
+    """Return ``fill`` with ``margin`` frames on both sides, extended to `WINDOW`, in the shot."""
+    first, last = max(start, fill[0] - margin), min(stop, fill[-1] + 1 + margin)
     lacking = max(0, WINDOW - (last - first))
     first = max(start, first - lacking // 2)
     last = min(stop, max(last, first + WINDOW))

@@ -1,4 +1,4 @@
-"""Windows along time: where they start in each step, and how their results become one."""
+"""Temporal windows: their positions in each denoising step, and the cross-fade of their results."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import torch
 from torch import Tensor
 
 WINDOW = 22
-"""Frames of one window; the networks' layers along time were trained at it."""
-LEAD_ABOVE = 2 * WINDOW
-"""Longer clips are led by a sample of their frames, a window of them."""
+"""Frames per window: the length with which the motion modules were trained."""
+PRE_INFERENCE_ABOVE = 2 * WINDOW
+"""Frames; longer clips get a pre-inference on a window of sampled frames, as in the reference."""
 
 
 def window_starts(frames: int, window: int, step_index: int) -> tuple[int, ...]:
-    """The first frames of all windows of one denoising step, in order.
+    """Return the first frame of each window of one denoising step, ascending.
 
-    Odd steps are shifted by half a window, so that no border between windows stays where it was.
-    The last window always ends with the clip.
+    Windows overlap by a quarter. In odd steps they are shifted by half a window, so that window
+    borders do not coincide in all steps. The last window always ends at the last frame.
+
+    Args:
+        frames: number of frames of the clip.
+        window: frames per window.
+        step_index: index of the denoising step, from 0.
     """
     if frames <= window:
         return (0,)
@@ -27,23 +32,31 @@ def window_starts(frames: int, window: int, step_index: int) -> tuple[int, ...]:
 
 
 def unet_frames(frames: int, steps: int) -> int:
-    """How many frames go through the UNet for a clip of ``frames``: those of all its windows."""
+    """Return the number of frames that the UNet computes for a clip, over all windows and steps.
+
+    Args:
+        frames: number of frames of the clip.
+        steps: number of denoising steps.
+    """
     window = min(WINDOW, frames)
     windows = sum(len(window_starts(frames, window, step)) for step in range(steps))
-    return windows * window + (steps * WINDOW if frames > LEAD_ABOVE else 0)
+    return windows * window + (steps * WINDOW if frames > PRE_INFERENCE_ABOVE else 0)
 
 
 def merge_window(merged: Tensor, covered: int, result: Tensor, start: int) -> int:
-    """How many frames of ``merged`` are set once ``result`` has been put in from ``start`` on.
+    """Write a window's result into ``merged``, cross-fading the overlap with earlier windows.
 
-    The shared frames are cross-faded, except for the last of them, which is the new window's: the
-    reference does so, and the golden data holds it.
+    The last overlapping frame is not faded but taken from the new window, as in the reference
+    implementation and its golden data.
 
     Args:
-        merged: ``(T, ...)``; changed in place.
-        covered: how many of its frames earlier windows have set.
-        result: ``(f, ...)``; this window's frames.
-        start: this window's first frame.
+        merged: ``(T, ...)``; modified in place.
+        covered: number of frames of ``merged`` that are already written.
+        result: ``(f, ...)``; the window's frames.
+        start: first frame of the window.
+
+    Returns:
+        The new number of written frames.
     """
     shared = covered - start
     fading = max(shared - 1, 0)

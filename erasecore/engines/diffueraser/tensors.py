@@ -1,4 +1,4 @@
-"""Files of tensors, read one tensor at a time: one file or shards, ``.safetensors`` or ``.bin``."""
+"""Reader of weight files by tensor: single files or shards, ``.safetensors`` or ``.bin``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from erasecore.errors import BadWeights
 from erasecore.weights.layout import Part, choose
 
 Config = Mapping[str, object]
+"""Content of a JSON file such as config.json."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """One tensor as its file has it: mapped, not yet read."""
+class StoredTensor:
+    """One tensor of a weight file, memory-mapped, not yet read."""
 
     name: str
     tensor: Tensor
@@ -29,10 +30,10 @@ class Stored:
 
 
 def read_config(folder: Path, name: str = "config.json") -> Config:
-    """What the folder's ``name`` says.
+    """Read a JSON object from the file ``name`` in ``folder``.
 
     Raises:
-        BadWeights: it is not JSON, or not an object.
+        BadWeights: the file cannot be read, or is not a JSON object.
     """
     path = folder / name
     try:
@@ -44,11 +45,15 @@ def read_config(folder: Path, name: str = "config.json") -> Config:
     return cast("Config", config)
 
 
-def stored_tensors(folder: Path, part: Part) -> Iterator[Stored]:
-    """All tensors of a part of the weights, file by file.
+def read_part(folder: Path, part: Part) -> Iterator[StoredTensor]:
+    """Generate all tensors of one part of the weights, file by file.
+
+    Args:
+        folder: folder of the part.
+        part: the file names that it may have.
 
     Raises:
-        BadWeights: a file cannot be read.
+        BadWeights: a file is missing or cannot be read.
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     choice = choose(part, names)
@@ -56,42 +61,45 @@ def stored_tensors(folder: Path, part: Part) -> Iterator[Stored]:
         raise BadWeights(folder / choice.missing[0], "it is missing")
     for name in choice.files:
         if name.endswith((".safetensors", ".bin")):
-            yield from tensors_of(folder / name)
+            yield from read_tensors(folder / name)
 
 
-def tensors_of(file: Path) -> Iterator[Stored]:
-    """All tensors of one file, in no particular order.
+def read_tensors(file: Path) -> Iterator[StoredTensor]:
+    """Generate all tensors of one file, in no particular order.
 
     Raises:
-        BadWeights: it cannot be read, or holds something else than tensors.
+        BadWeights: the file cannot be read, or contains other objects than tensors.
     """
-    read = _safetensors if file.suffix == ".safetensors" else _pickled
+    read = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
     return read(file)
 
 
-def _safetensors(file: Path) -> Iterator[Stored]:
+def _read_safetensors(file: Path) -> Iterator[StoredTensor]:
+    """Generate the tensors of a ``.safetensors`` file."""
     try:
         opened = safe_open(file, framework="pt", device="cpu")
     except (OSError, SafetensorError) as error:
         raise BadWeights(file, f"it is damaged ({error})") from error
     with opened as tensors:
         for name in tensors.keys():  # noqa: SIM118  # not a mapping
-            yield Stored(name, tensors.get_tensor(name), file)
+            yield StoredTensor(name, tensors.get_tensor(name), file)
 
 
-def _pickled(file: Path) -> Iterator[Stored]:
-    """Only tensors are let out of the pickle: anything else in it is an error, not run."""
+def _read_pickle(file: Path) -> Iterator[StoredTensor]:
+    """Generate the tensors of a ``.bin`` pickle; other objects are an error and never executed."""
     try:
         tensors = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        raise BadWeights(file, f"it is damaged, or more than tensors ({_first(error)})") from error
+        message = _first_line(error)
+        raise BadWeights(file, f"it is damaged, or more than tensors ({message})") from error
     if not isinstance(tensors, dict):
         raise BadWeights(file, "it holds no tensors by name")
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise BadWeights(file, f"{name} is no tensor")
-        yield Stored(name, tensor, file)
+        yield StoredTensor(name, tensor, file)
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error's message."""
     return str(error).partition("\n")[0]

@@ -1,7 +1,7 @@
-"""The motion UNet: diffusers' own parts and names, walked our way, with BrushNet's taps let in.
+"""Motion UNet: diffusers' ``UNetMotionModel`` with a forward pass that adds BrushNet residuals.
 
-Two things look like accidents and are what the weights were trained with: the first skip does not
-have BrushNet's tap, and the middle block's second resnet runs twice.
+Two things look like mistakes and are how the weights were trained: the first skip connection is
+taken before BrushNet's residual is added, and the mid block's second resnet runs twice.
 """
 
 from __future__ import annotations
@@ -12,96 +12,96 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch import Tensor
 
 from erasecore.engines.diffueraser.layers import (
-    Setting,
-    attend,
-    attend_along_time,
-    embed_time,
+    LayerInputs,
     resnet,
+    spatial_attention,
+    temporal_attention,
+    time_embedding,
 )
 
 
 class MotionUNet(UNetMotionModel):  # type: ignore[misc]  # diffusers' classes are untyped
-    """Predicts the noise in the latents of whole clips."""
+    """Predicts the noise in the latents of whole clips (prediction type "epsilon")."""
 
-    def setting(self, level: int, prompt: Tensor, slices: int) -> Setting:
-        """What the layers are told at noise level ``level``."""
-        return Setting(embed_time(self, level, prompt), prompt, slices)
+    def layer_inputs(self, timestep: int, prompt_embeds: Tensor, slices: int) -> LayerInputs:
+        """Return the shared inputs of all layers for one forward pass at ``timestep``."""
+        return LayerInputs(time_embedding(self, timestep, prompt_embeds), prompt_embeds, slices)
 
     def forward(
-        self, latents: Tensor, setting: Setting, frames: int, residuals: Iterator[Tensor] | None
+        self, latents: Tensor, inputs: LayerInputs, frames: int, residuals: Iterator[Tensor] | None
     ) -> Tensor:
-        """The noise in ``latents``, of the same shape.
+        """Return the predicted noise, of the same shape as ``latents``.
 
         Args:
-            latents: ``(clips * frames, 4, h, w)``, the frames of a clip in a row.
-            setting: what the layers are told.
-            frames: how many frames each clip has.
-            residuals: BrushNet's, in its order; ``None`` leaves them all out.
+            latents: ``(clips * frames, 4, h, w)``, the frames of each clip consecutive.
+            inputs: shared inputs of all layers.
+            frames: number of frames per clip.
+            residuals: of BrushNet, in the order of `BrushNet.residuals`; ``None``: not added.
         """
-        walk = _ForwardPass(self, setting, frames, residuals)
+        layers = _ForwardPass(self, inputs, frames, residuals)
         x: Tensor = self.conv_in(latents)
         skips = [x]
-        x = walk.tapped(x)
+        x = layers.add_residual(x)
         for block in self.down_blocks:
-            x = walk.down(block, x, skips)
-        x = walk.middle(x)
+            x = layers.down_block(block, x, skips)
+        x = layers.mid_block(x)
         for block in self.up_blocks:
-            x = walk.up(block, x, skips)
+            x = layers.up_block(block, x, skips)
         x = self.conv_act(self.conv_norm_out(x))
         noise: Tensor = self.conv_out(x)
         return noise
 
 
 class _ForwardPass:
-    """One pass through the blocks, and what stays the same on it."""
+    """One forward pass: applies the blocks with the same inputs, consuming the residuals."""
 
     def __init__(
-        self, unet: MotionUNet, setting: Setting, frames: int, residuals: Iterator[Tensor] | None
+        self, unet: MotionUNet, inputs: LayerInputs, frames: int, residuals: Iterator[Tensor] | None
     ) -> None:
-        self._middle = unet.mid_block
-        self._setting = setting
+        self._mid_block = unet.mid_block
+        self._inputs = inputs
         self._frames = frames
-        self._taps = residuals
+        self._residuals = residuals
 
-    def tapped(self, x: Tensor) -> Tensor:
-        """``x`` with BrushNet's next tap."""
-        return x if self._taps is None else x + next(self._taps)
+    def add_residual(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus BrushNet's next residual."""
+        return x if self._residuals is None else x + next(self._residuals)
 
-    def down(self, block: UNetMotionModel, x: Tensor, skips: list[Tensor]) -> Tensor:
-        """``x`` behind a down block, the activations for its mirror image put onto ``skips``."""
+    def down_block(self, block: UNetMotionModel, x: Tensor, skips: list[Tensor]) -> Tensor:
+        """Apply a down block; appends its activations to ``skips`` for the mirrored up block."""
         for index in range(len(block.resnets)):
             x = self._layer(block, index, x)
             skips.append(x)
         if block.downsamplers:
-            x = self.tapped(block.downsamplers[0](x))
+            x = self.add_residual(block.downsamplers[0](x))
             skips.append(x)
         return x
 
-    def middle(self, x: Tensor) -> Tensor:
-        """``x`` behind the middle block, its second resnet before and after the motion module."""
-        block = self._middle
-        x = resnet(block.resnets[0], x, self._setting)
-        x = attend(block.attentions[0], x, self._setting)
-        x = self.tapped(resnet(block.resnets[1], x, self._setting))
-        x = attend_along_time(block.motion_modules[0], x, self._frames, self._setting)
-        return resnet(block.resnets[1], x, self._setting)
+    def mid_block(self, x: Tensor) -> Tensor:
+        """Apply the mid block, its second resnet both before and after the motion module."""
+        block = self._mid_block
+        x = resnet(block.resnets[0], x, self._inputs)
+        x = spatial_attention(block.attentions[0], x, self._inputs)
+        x = self.add_residual(resnet(block.resnets[1], x, self._inputs))
+        x = temporal_attention(block.motion_modules[0], x, self._frames, self._inputs)
+        return resnet(block.resnets[1], x, self._inputs)
 
-    def up(self, block: UNetMotionModel, x: Tensor, skips: list[Tensor]) -> Tensor:
-        """``x`` behind an up block, with what its mirror image left on ``skips``."""
+    def up_block(self, block: UNetMotionModel, x: Tensor, skips: list[Tensor]) -> Tensor:
+        """Apply an up block; pops the activations of the mirrored down block from ``skips``."""
         for index in range(len(block.resnets)):
             x = self._layer(block, index, x, skip=skips.pop())
         if block.upsamplers:
-            # always told the size: a side may be odd
-            x = self.tapped(block.upsamplers[0](x, output_size=skips[-1].shape[-2:]))
+            # The size is always given, since a side may be odd.
+            x = self.add_residual(block.upsamplers[0](x, output_size=skips[-1].shape[-2:]))
         return x
 
     def _layer(
         self, block: UNetMotionModel, index: int, x: Tensor, skip: Tensor | None = None
     ) -> Tensor:
-        """``x`` behind one layer: resnet, attention, tap, attention along time."""
-        x = resnet(block.resnets[index], x, self._setting, skip=skip)
+        """Apply one layer: resnet, spatial attention if any, residual, temporal attention."""
+        x = resnet(block.resnets[index], x, self._inputs, skip=skip)
         attentions = getattr(block, "attentions", None)
         if attentions:
-            x = attend(attentions[index], x, self._setting)
-        x = self.tapped(x)
-        return attend_along_time(block.motion_modules[index], x, self._frames, self._setting)
+            x = spatial_attention(attentions[index], x, self._inputs)
+        x = self.add_residual(x)
+        return temporal_attention(block.motion_modules[index], x, self._frames, self._inputs)
