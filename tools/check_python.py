@@ -1,4 +1,4 @@
-"""Says in one sentence what is missing before the environment can be made.
+"""Say in one sentence what is missing before the environment can be made.
 
 The oldest Python 3 must be able to run it, or nobody would see the sentence.
 """
@@ -12,7 +12,7 @@ FIRST_UNTESTED = (3, 14)
 
 def complaint():  # noqa: ANN201 - must parse on any Python 3, and mypy reads the next line
     # type: () -> str
-    """What stands in the way, or an empty string."""
+    """Return what prevents an environment, or an empty string."""
     found = "%d.%d" % sys.version_info[:2]  # noqa: UP031 - must parse on any Python 3
     if not OLDEST <= tuple(sys.version_info[:2]) < FIRST_UNTESTED:
         return (

@@ -76,13 +76,9 @@ class BrushNet(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers' cla
         mid = {"in_channels": last, "output_scale_factor": mid_block_scale_factor}
         self.mid_block = get_mid_block(mid_block_type, **mid, **shared)
         self.up_blocks = _up_blocks(up_block_types, block_out_channels, layers_per_block, shared)
-        self.brushnet_down_blocks = nn.ModuleList(
-            _down_convolutions(block_out_channels, layers_per_block)
-        )
+        self.brushnet_down_blocks = _down_convolutions(block_out_channels, layers_per_block)
         self.brushnet_mid_block = nn.Conv2d(last, last, 1)
-        self.brushnet_up_blocks = nn.ModuleList(
-            _up_convolutions(block_out_channels, layers_per_block)
-        )
+        self.brushnet_up_blocks = _up_convolutions(block_out_channels, layers_per_block)
 
     def layer_inputs(self, timestep: int, prompt_embeds: Tensor, slices: int) -> LayerInputs:
         """Return the shared inputs of all layers for one forward pass at ``timestep``."""
@@ -224,19 +220,19 @@ def _up_blocks(
     return blocks
 
 
-def _down_convolutions(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
+def _down_convolutions(widths: Sequence[int], layers: int) -> nn.ModuleList:
     """Create the 1x1 convolutions: for the first layer, each down layer and each downsampler."""
     convolutions = [nn.Conv2d(widths[0], widths[0], 1)]
     for index, width in enumerate(widths):
         count = layers + (index < len(widths) - 1)
         convolutions += [nn.Conv2d(width, width, 1) for _ in range(count)]
-    return convolutions
+    return nn.ModuleList(convolutions)
 
 
-def _up_convolutions(widths: Sequence[int], layers: int) -> list[nn.Conv2d]:
+def _up_convolutions(widths: Sequence[int], layers: int) -> nn.ModuleList:
     """Create the 1x1 convolutions: for each up layer and each upsampler."""
     convolutions = []
     for index, width in enumerate(reversed(widths)):
         count = layers + 1 + (index < len(widths) - 1)
         convolutions += [nn.Conv2d(width, width, 1) for _ in range(count)]
-    return convolutions
+    return nn.ModuleList(convolutions)
