@@ -215,7 +215,11 @@ def _suffix_warnings(work_name: str, result: Path) -> Iterator[str]:
 
 
 def _publish_srt(work_file: Path, srt: Path) -> bool:
-    """Move the subtitle file, if there is one, to ``srt``; return False if ``srt`` exists."""
+    """Move the subtitle file ``work_file``, if there is one, to ``srt``, never over a file.
+
+    Returns:
+        False if there is one but ``srt`` exists already: both are left as they are. Else True.
+    """
     if work_file.exists():
         try:
             rename_no_clobber(work_file, srt)

@@ -138,7 +138,11 @@ def overridden(base: ResolvedSettings, file: Path, *, shown_as: Path) -> Resolve
 
 
 def _check_inside(name: str, complain: Complaint) -> None:
-    """Raise unless ``name`` is a relative path that cannot leave the settings file's folder."""
+    """Raise ``complain``'s exception unless ``name`` stays inside the settings file's folder.
+
+    Allowed are relative paths of plain names: no part may be empty, ``.`` or ``..`` (so ``./a``
+    and ``a//b`` are refused). NUL and more than ``MAX_PATH_BYTES`` bytes are refused, too.
+    """
     parts = name.split("/")
     if "\0" in name or len(os.fsencode(name)) > MAX_PATH_BYTES or {"", ".", ".."} & set(parts):
         raise complain(

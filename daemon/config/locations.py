@@ -158,7 +158,9 @@ def folders_below(root: Path, like: FolderSettings) -> FolderSettings:
 
 
 def check_folders(folders: FolderSettings) -> None:
-    """Raise unless the folders are possible paths and ``mode`` is empty or octal.
+    """Raise if a folder has a NUL character, or if ``mode`` is neither empty nor octal.
+
+    Octal means three digits, with or without a leading 0. The file system is not looked at.
 
     Raises:
         ConfigError: the text names the key.

@@ -92,7 +92,14 @@ class Hub(Protocol):
     headers: dict[str, str]  # HTTP headers of downloads
 
     def listing(self, repository: str, revision: str) -> Listing:
-        """Return the files of ``repository`` at ``revision``; empty means the main branch."""
+        """Ask the hub for sizes and hashes of the files of ``repository``, and for its commit.
+
+        Uses the network; errors of the hub's library are passed on, see ``translated_errors``.
+
+        Args:
+            repository: name of the repository on the hub.
+            revision: branch, tag or commit; an empty string means the main branch.
+        """
         ...
 
     def address(self, repository: str, revision: str, path: str) -> str:
@@ -124,7 +131,14 @@ class HuggingFace:
         self._api = HfApi(endpoint=self.endpoint or None, **identity)
 
     def listing(self, repository: str, revision: str) -> Listing:
-        """Return the files of ``repository`` at ``revision``; empty means the main branch."""
+        """Ask the hub for sizes and hashes of the files of ``repository``, and for its commit.
+
+        Uses the network; errors of the hub's library are passed on, see ``translated_errors``.
+
+        Args:
+            repository: name of the repository on the hub.
+            revision: branch, tag or commit; an empty string means the main branch.
+        """
         info = self._api.model_info(
             repository, revision=revision or None, files_metadata=True, timeout=ANSWER_SECONDS
         )
@@ -161,7 +175,14 @@ class ModelScope:
             self.headers["Cookie"] = f"m_session_id={self.token}"
 
     def listing(self, repository: str, revision: str) -> Listing:
-        """Return the files of ``repository`` at ``revision``; empty means the branch master."""
+        """Ask the hub for sizes and hashes of the files of ``repository``, and for its commit.
+
+        Uses the network; errors of the hub's library are passed on, see ``translated_errors``.
+
+        Args:
+            repository: name of the repository on the hub.
+            revision: branch, tag or commit; an empty string means the branch master.
+        """
         revision = revision or "master"
         address = f"{self.endpoint}/api/v1/models/{quote(repository)}/repo/files"
         response = get_session().get(

@@ -82,8 +82,9 @@ def numbered(name: PurePosixPath, number: int) -> PurePosixPath:
 def work_name(relative: PurePosixPath) -> str:
     """Return the source's file name in its job's folder: ``source`` and a safe suffix.
 
-    Of the sender's name only a short suffix of ASCII letters and digits is kept, else none:
-    programs that are started on the file see no text of an untrusted user.
+    Of the sender's name only a suffix of at most ``MAX_WORK_SUFFIX_CHARACTERS`` ASCII letters and
+    digits is kept, in lower case, else none: programs that are started on the file see no text of
+    an untrusted user.
     """
     suffix = relative.suffix[1:].lower()
     safe = suffix.isascii() and suffix.isalnum() and len(suffix) <= MAX_WORK_SUFFIX_CHARACTERS

@@ -87,7 +87,10 @@ def _free_bytes() -> int:
 
 
 def _devices() -> tuple[str, ...]:
-    """Return the GPUs, or their MIG slices; empty if ``nvidia-smi`` fails or does not answer."""
+    """Return the UUIDs of the GPUs, or of their MIG slices, as ``nvidia-smi`` lists them.
+
+    Without ``nvidia-smi`` the indices of the driver's GPUs; empty if it fails or does not answer.
+    """
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return _devices_of_driver()

@@ -141,7 +141,10 @@ def _error_chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _says_out_of_memory(error: BaseException) -> bool:
-    """Return True if this error alone, without its causes, means that RAM or GPU memory ran out."""
+    """Return True if this error alone, without its causes, means that RAM or GPU memory ran out.
+
+    Our own ``OutOfMemory``, raised by a nested ladder, counts only if it is about the host's RAM.
+    """
     if isinstance(error, OutOfMemory):  # raised by a nested ladder
         return error.on_host
     if isinstance(error, MemoryError):  # also those of numpy and PyAV, which are subclasses

@@ -56,10 +56,15 @@ class Cues:
 
 
 def read_cues(path: Path, film: Path) -> Cues:
-    """Read the cue times of the subtitle file at ``path``.
+    """Read the cue times of the subtitle file at ``path``, widened by ``TOLERANCE_SECONDS``.
+
+    Overlapping times are merged. Cues whose times cannot be read, or that do not end after their
+    start, are skipped and counted.
 
     Raises:
-        BadSubtitleFile: the file cannot be used; the error names ``film``, the film beside it.
+        BadSubtitleFile: the file cannot be read, is too large, has too many cues or none that can
+            be used; the error names ``film``, the film beside it.
+        OSError: its disk or share is away, which is a problem of this host.
     """
     lines = [line for line in _decode(_read(path, film)).splitlines() if _ARROW in line]
     if not lines:

@@ -110,10 +110,11 @@ def mux_options(
 
 
 def _movie_timescale(source: av.container.InputContainer) -> int:
-    """Return the movie timescale, ticks per second, in which every track's start is an integer.
+    """Return the movie timescale, ticks per second, in which the tracks' starts are integers.
 
-    Edit lists store each track's start in this scale; at the default 1000 a start at 1/24 second
-    would be rounded. Starts that would need more than ``_MAX_TIMESCALE`` are left rounded.
+    It is a multiple of the default 1000. Edit lists store each track's start in this scale; at
+    1000 a start at 1/24 second would be rounded. Starts that would need more than
+    ``_MAX_TIMESCALE`` are left rounded; unknown, zero and negative ones have no influence.
     """
     scale = 1000
     for stream in source.streams:
