@@ -44,6 +44,7 @@ from erasecore.recovery.segment_results import (
 from erasecore.review.preview import Snapshots
 from erasecore.review.residual_text import ResidualTextChecker
 from erasecore.settings import EraseSettings
+from erasecore.system.atomic_files import replace_durably
 from erasecore.system.failpoints import failpoint
 from erasecore.system.progress import EraseMeter, ProgressReporter
 from erasecore.text.ocr import read_event
@@ -351,7 +352,7 @@ class _SegmentRunner:
         path = encoded.path.with_name(f"{encoded.path.stem}.again{encoded.path.suffix}")
         second = self._thread.submit(self._encoder.encode, again, path, 0).result()
         if second.findings.better_than(findings):
-            path.replace(encoded.path)
+            replace_durably(path, encoded.path)
             failpoint("segment.after_second")
             return self._store(second)
         path.unlink()

@@ -17,8 +17,6 @@ from daemon.inbox.scanner import kind_of
 from daemon.jobs.report_files import SRT_ENDING, SRT_FILE
 from daemon.jobs.retry import Next, decide, given_up
 from daemon.runtime.wakeup import Wakeup
-from daemon.storage.atomic import sync_folder
-from daemon.storage.moves import rename_no_clobber
 from daemon.storage.names import MAX_NAME_BYTES, fitted
 from daemon.workers.messages import Failed, Failure, Finished, Ready, Start
 from daemon.workers.pool import WORKER_LOG
@@ -26,6 +24,8 @@ from daemon.workers.process import WORKER_COMMAND, Report, Supervisor, WorkerBro
 from erasecore.errors import EraseError, FolderError, HostError, InputError, UnsafeFile, printable
 from erasecore.reports import EraseReport, Progress
 from erasecore.settings import Companions
+from erasecore.system.atomic_files import replace_durably, sync_folder
+from erasecore.system.no_clobber import rename_no_clobber
 
 Observe = Callable[[Progress | None], None]
 """Progress callback; receives ``None`` as long as the worker has reported no progress."""
@@ -231,7 +231,7 @@ def _publish_srt(work_file: Path, srt: Path) -> bool:
 def _publish_result(work_file: Path, request: EraseRequest) -> None:
     """Move the result to its path atomically; an existing file is replaced only with ``force``."""
     if request.force:
-        os.replace(work_file, request.result)
+        replace_durably(work_file, request.result)
     else:
         rename_no_clobber(work_file, request.result)
-    sync_folder(request.result.parent)
+        sync_folder(request.result.parent)

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from daemon.config.parsing import Complaint, read_record, read_yaml
-from daemon.storage.atomic import status_if_there
 from daemon.storage.names import FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from erasecore.errors import BadSidecar
 from erasecore.settings import (
@@ -23,6 +22,7 @@ from erasecore.settings import (
     EraseSettings,
     OnResidual,
 )
+from erasecore.system.atomic_files import status_if_there
 
 SENDERS_ENGINES = ("auto", "propagate")
 """Engines that a settings file may name: those that every host has. A missing engine pauses the

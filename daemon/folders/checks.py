@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config.locations import FolderSettings
-from daemon.storage.atomic import sync_folder
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError
+from erasecore.system.atomic_files import sync_folder
 
 NETWORK_TYPES = frozenset(
     (

@@ -15,9 +15,9 @@ import structlog
 
 from daemon.config.locations import FolderSettings
 from daemon.folders.checks import mount_of, mounts, paths_of
-from daemon.storage.atomic import status_if_there, write_whole
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import AWAY, FolderGone
+from erasecore.system.atomic_files import status_if_there, write_whole
 
 log = structlog.get_logger(__name__)
 

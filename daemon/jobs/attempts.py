@@ -42,11 +42,11 @@ from daemon.jobs.retry import (
 from daemon.jobs.store import JobStore
 from daemon.runtime.log_limits import shorten_if_we_may
 from daemon.runtime.logs import job_bound
-from daemon.storage.atomic import status_if_there
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import remove_tree
 from daemon.workers.messages import Failure, Finished, Start
 from erasecore.errors import Remedy, printable
+from erasecore.system.atomic_files import status_if_there
 
 log = structlog.get_logger(__name__)
 

@@ -54,13 +54,14 @@ from daemon.jobs.job import (
     save_job,
 )
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Next, decide
-from daemon.storage.atomic import status_if_there, sync_folder
 from daemon.storage.failpoints import failpoint
-from daemon.storage.moves import remove_tree, rename_no_clobber
+from daemon.storage.moves import remove_tree
 from daemon.storage.names import work_name
 from daemon.workers.messages import Failure
 from erasecore.errors import BadSidecar, Remedy, WorkerLost, printable
 from erasecore.settings import EraseSettings
+from erasecore.system.atomic_files import status_if_there, sync_folder
+from erasecore.system.no_clobber import rename_no_clobber
 
 log = structlog.get_logger(__name__)
 

@@ -17,11 +17,11 @@ import structlog
 from daemon.inbox.blocked_paths import BLOCKING_ERRNOS
 from daemon.inbox.scanner import kind_of
 from daemon.jobs.job import CUES_FILE, MASK_FILE
-from daemon.storage.atomic import status_if_there, sync_folder
 from daemon.storage.names import CUES_SUFFIX
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import BadSidecar, printable
 from erasecore.settings import Companions
+from erasecore.system.atomic_files import replace_durably, status_if_there, sync_folder
 from erasecore.system.safe_open import open_plain
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ def _copy_along(beside: Path, goal: Path) -> None:
         _copy(handle, part, min(os.fstat(handle).st_size, MAX_MASK_BYTES))
     finally:
         os.close(handle)
-    os.replace(part, goal)
+    replace_durably(part, goal)
     log.warning("companion.left_behind", file=printable(str(beside)))
 
 
@@ -133,8 +133,7 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
         _copy(handle, part, status.st_size)
     finally:
         os.close(handle)
-    os.replace(part, folder / MASK_FILE)
-    sync_folder(folder)
+    replace_durably(part, folder / MASK_FILE)
 
 
 def _copy(handle: int, part: Path, size: int) -> None:

@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from daemon.config.parsing import as_json, read_record
-from daemon.storage.atomic import sync_folder, write_whole
 from daemon.storage.failpoints import failpoint
+from erasecore.system.atomic_files import sync_folder, write_whole
 
 OWNER_FILE = "owner.json"
 """Identity of the owner; its modification time is the heartbeat."""

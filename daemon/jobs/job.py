@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from daemon.config.parsing import as_json, read_record
-from daemon.storage.atomic import write_whole
 from daemon.workers.messages import Failure
 from erasecore.settings import EraseSettings
+from erasecore.system.atomic_files import write_whole
 
 # Names in the job folder.
 JOB_FILE = "job.json"

@@ -33,10 +33,10 @@ from daemon.jobs.job import (
     save_job,
 )
 from daemon.jobs.report_files import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
-from daemon.storage.atomic import make_folder
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import Tick, move_no_clobber, no_tick
 from daemon.storage.names import FILM_SETTINGS_SUFFIX, numbered, output_name, same_on_windows
+from erasecore.system.atomic_files import make_folder
 
 AFTER_MOVE = {
     REPORT_FILE: "report",

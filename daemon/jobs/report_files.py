@@ -9,9 +9,9 @@ from pathlib import Path
 
 from daemon.jobs.history_view import Entry
 from daemon.jobs.job import Job
-from daemon.storage.atomic import write_whole
 from daemon.workers.messages import Finished
 from erasecore.errors import printable
+from erasecore.system.atomic_files import write_whole
 
 # Names in the job folder.
 REPORT_FILE = "report.json"

@@ -14,9 +14,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
 from daemon.models.hubs import RemoteFile
-from daemon.storage.atomic import sync_folder
 from daemon.storage.moves import COPY_BYTES
 from erasecore.errors import NO_ROOM, DiskFull
+from erasecore.system.atomic_files import sync_folder
 
 Observe = Callable[[int], None]
 """Progress callback: receives the number of bytes of the file that are on the disk."""

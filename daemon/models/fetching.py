@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from daemon.config.schema import ModelSource
 from daemon.models.download import digests_of, download
 from daemon.models.hubs import Hub, Listing, RemoteFile, RepositoryRequest, translated_errors
-from daemon.storage.atomic import make_folder, sync_folder
 from erasecore.errors import DownloadDamaged, FolderError, NoRoom, NotOnHub, WeightsDamaged
+from erasecore.system.atomic_files import make_folder, replace_durably
 from erasecore.weights.layout import PARTS, REPOSITORIES, choose, local_choice
 from erasecore.weights.manifest import (
     FileRecord,
@@ -330,8 +330,7 @@ def _install(
         make_folder(target.parent)
         part = context.part(name, plan.downloads[name])
         part.chmod(0o644)
-        os.replace(part, target)
-        sync_folder(target.parent)
+        replace_durably(part, target)
         stamps[name] = stamp_of(target.stat(), record.sha256, context.now)
     records = {**plan.kept, **fetched}
     _remove_obsolete(context, plan.wanted.key, manifest, records)

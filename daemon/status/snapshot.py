@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from daemon.config.parsing import as_json, read_record
 from daemon.jobs.history_view import HistorySummary
 from daemon.jobs.instances import STATUS_FILE, InstanceId, Liveness, list_instances
-from daemon.storage.atomic import write_whole
 from erasecore.errors import printable
+from erasecore.system.atomic_files import write_whole
 
 if TYPE_CHECKING:  # keeps the daemon's own modules out of the start-up time of ``status``
     from daemon.jobs.job import Job

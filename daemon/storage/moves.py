@@ -7,7 +7,6 @@ SHA-256 and renamed; only then is the source removed.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import os
@@ -15,8 +14,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from daemon.storage.atomic import NOT_HERE, named_errors, sync_folder
 from daemon.storage.failpoints import failpoint
+from erasecore.system.atomic_files import named_errors, sync_folder
+from erasecore.system.no_clobber import rename_no_clobber, same_file
 from erasecore.system.safe_open import open_plain
 
 Tick = Callable[[], None]
@@ -24,110 +24,10 @@ Tick = Callable[[], None]
 
 COPY_BYTES = 8 << 20
 """Bytes read at once when a file is copied or hashed (guess)."""
-_RENAME_NOREPLACE = 1
-"""Flag of ``renameat2``: fail with EEXIST if the target exists (linux/fs.h)."""
-_AT_FDCWD = -100
-"""Folder handle of ``renameat2``: relative paths start at the working directory (linux/fcntl.h)."""
-_NO_LINKS = (*NOT_HERE, errno.EPERM, errno.EMLINK, errno.EACCES)
-"""Errnos of ``link`` where a rename may still work, e.g. EPERM on FAT: no hard links there."""
 
 
 def no_tick() -> None:
     """Do nothing; the default callback."""
-
-
-def rename_no_clobber(source: Path, target: Path) -> None:
-    """Rename ``source`` to ``target`` on the same filesystem; never overwrite.
-
-    A second call after a crash in the middle completes the rename. The folders are not synced.
-
-    Raises:
-        FileExistsError: another file has the name ``target``; nothing was changed.
-        OSError: as from ``os.rename``, e.g. EXDEV for a target on another filesystem.
-    """
-    try:
-        if not _rename_noreplace(source, target):
-            _link_and_unlink(source, target)
-    except FileExistsError:
-        # A crash between link and unlink leaves one file with both names: complete that rename.
-        if not _same_file(source, target):
-            raise
-        os.unlink(source)  # noqa: PTH108 - beside os.link
-
-
-def _rename_noreplace(source: Path, target: Path) -> bool:
-    """Call ``renameat2``; return False if the C library or the filesystem does not support it."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is None:
-        return False
-    names = os.fsencode(source), os.fsencode(target)
-    if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in NOT_HERE:
-        return False
-    raise OSError(code, os.strerror(code), str(source), None, str(target))
-
-
-def _link_and_unlink(source: Path, target: Path) -> None:
-    """Hard-link ``source`` as ``target`` and unlink it, or reserve the name without hard links."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        _reserve_and_rename(source, target)
-    else:
-        os.unlink(source)  # noqa: PTH108 - beside os.link
-
-
-def _reserve_and_rename(source: Path, target: Path) -> None:
-    """Reserve ``target`` with a placeholder (O_EXCL), then rename ``source`` over it.
-
-    For filesystems with neither RENAME_NOREPLACE nor hard links. The placeholder's content names
-    the source, so that a later try recognises one that a crash has left.
-    """
-    try:
-        handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        if not _is_placeholder(target, source):
-            raise
-    else:
-        os.write(handle, _placeholder_content(source))
-        os.fsync(handle)
-        os.close(handle)
-    failpoint("move.after_reserve")
-    try:
-        os.rename(source, target)
-    except OSError:
-        # On a network filesystem the rename may have succeeded and only its reply been lost: the
-        # target is then the film itself.
-        if _is_placeholder(target, source):
-            target.unlink()
-        raise
-
-
-def _placeholder_content(source: Path) -> bytes:
-    """Content of the file that reserves a name for ``source``: its inode and size."""
-    status = source.lstat()
-    return b"reserved for file %d of %d bytes\n" % (status.st_ino, status.st_size)
-
-
-def _is_placeholder(target: Path, source: Path) -> bool:
-    """Return True if ``target`` is a file that reserves the name for ``source``."""
-    try:
-        handle = open_plain(target)
-    except OSError:
-        return False
-    try:
-        return os.read(handle, 100) == _placeholder_content(source)
-    finally:
-        os.close(handle)
-
-
-def _same_file(first: Path, second: Path) -> bool:
-    """Return True if two names, links not followed, are one inode."""
-    return os.path.samestat(first.lstat(), second.lstat())
 
 
 def move_no_clobber(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> None:
@@ -210,7 +110,7 @@ def same_content(file: Path, other: Path, tick: Tick = no_tick) -> bool:
     """Return True if ``other`` is the regular file ``file`` itself, or one with the same bytes."""
     if other.is_symlink() or not other.is_file():
         return False
-    if _same_file(file, other):
+    if same_file(file, other):
         return True
     if file.stat().st_size != other.stat().st_size:
         return False

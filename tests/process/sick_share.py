@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from mfusepy import FUSE, FuseOSError, Operations
 
+from erasecore.system.atomic_files import sync_folder
 from tests.process.orders import Orders
 
 Answer = TypeVar("Answer")
@@ -106,6 +107,11 @@ class SickShare(Operations):  # type: ignore[misc] # it ships no types that mypy
     def fsync(self, path: str, datasync: int, fh: int) -> int:
         """Sync."""
         self._answer("fsync", path, lambda _: os.fsync(fh))
+        return 0
+
+    def fsyncdir(self, path: str, datasync: int, fh: int) -> int:
+        """Sync a folder; Linux itself turns ENOSYS into success."""
+        self._answer("fsyncdir", path, lambda real: sync_folder(Path(real)))
         return 0
 
     def release(self, path: str, fh: int) -> int:

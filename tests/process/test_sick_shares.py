@@ -208,3 +208,18 @@ def test_the_real_worker(
     assert sum(attempts_of(house, "text.mp4")) == 1
     assert house.films("failed") == []
     assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("error", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP"])
+def test_folders_that_cannot_be_synced(
+    house: House, share: SickShare, tmp_path: Path, error: str
+) -> None:
+    """A film comes through a share that cannot fsync folders, in daemon and pipeline alike."""
+    share.fall_ill(Orders(error, ("fsyncdir",)))
+    small_film(tmp_path / "text.mp4")
+    (share.disk / "inbox" / "text.mp4").write_bytes((tmp_path / "text.mp4").read_bytes())
+    assert house.once(quick=False) == 0
+    assert house.films("failed") == []
+    assert house.films("done") == ["text.mp4"]
+    assert house.films("originals") == ["text.mp4"]
+    assert sum(attempts_of(house, "text.mp4")) == 1

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,11 +26,12 @@ from daemon.jobs.history import History
 from daemon.jobs.history_view import Entry, HistorySummary, read_history
 from daemon.jobs.publish import AFTER_MOVE, requeue
 from daemon.runtime.logs import configure, job_bound
-from daemon.storage import moves
-from daemon.storage.atomic import make_folder, write_whole
 from daemon.storage.failpoints import FAILPOINTS, arm, failpoint
-from daemon.storage.moves import COPY_BYTES, move_no_clobber, remove_tree, rename_no_clobber
+from daemon.storage.moves import COPY_BYTES, move_no_clobber, remove_tree
 from erasecore.errors import ConfigError
+from erasecore.system import no_clobber
+from erasecore.system.atomic_files import make_folder, sync_folder, whole_file, write_whole
+from erasecore.system.no_clobber import rename_no_clobber
 
 SHM = Path("/dev/shm")
 
@@ -81,7 +83,7 @@ def test_filesystems_that_can_do_less(
         raise OSError(errno.EOPNOTSUPP, "not on this filesystem")
 
     # What such a filesystem answers, on one that is at hand.
-    monkeypatch.setattr(moves, "_rename_noreplace", lambda *_: False)
+    monkeypatch.setattr(no_clobber, "_rename_noreplace", lambda *_: False)
     if not links:
         monkeypatch.setattr(os, "link", cannot)
     source, target = pair
@@ -110,7 +112,7 @@ def test_killed_while_a_name_is_reserved(
     def cannot(*_arguments: object, **_options: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "not on this filesystem")
 
-    monkeypatch.setattr(moves, "_rename_noreplace", lambda *_: False)
+    monkeypatch.setattr(no_clobber, "_rename_noreplace", lambda *_: False)
     monkeypatch.setattr(os, "link", cannot)
     source, target = pair
     arm("move.after_reserve", cut)
@@ -190,13 +192,46 @@ def test_write_whole(tmp_path: Path) -> None:
 def test_write_whole_from_two_processes(tmp_path: Path) -> None:
     """Daemons that share a state folder write the same file at the same time, and neither fails."""
     code = (
-        "import sys; from pathlib import Path; from daemon.storage.atomic import write_whole\n"
+        "import sys; from pathlib import Path\n"
+        "from erasecore.system.atomic_files import write_whole\n"
         "for _ in range(400): write_whole(Path(sys.argv[1]), b'x' * 9, durable=False)"
     )
     argv = [sys.executable, "-c", code, str(tmp_path / "file")]
     writers = [subprocess.Popen(argv) for _ in range(2)]
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("file", b"x" * 9)]
+
+
+@pytest.mark.parametrize("error", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP"])
+def test_folders_that_cannot_be_synced(
+    tmp_path: Path, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filesystem that cannot fsync folders is written to all the same; other errors count."""
+    fsync, code = os.fsync, getattr(errno, error)
+
+    def refuse_folders(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    make_folder(tmp_path / "folder")
+    write_whole(tmp_path / "folder" / "daemon", b"one")
+    with whole_file(tmp_path / "folder" / "pipeline") as part:
+        part.write_bytes(b"two")
+    assert sorted(one.name for one in (tmp_path / "folder").iterdir()) == ["daemon", "pipeline"]
+    code = errno.EIO
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        sync_folder(tmp_path)
+
+
+def test_nothing_is_left_of_a_write_that_failed(tmp_path: Path) -> None:
+    """No temporary file stays behind, and the error names the file."""
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_whole(tmp_path / "taken", b"content")
+    assert "taken" in str(caught.value)
+    assert [one.name for one in tmp_path.iterdir()] == ["taken"]
 
 
 def test_make_folder(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ was made with other encoder files; it is freed right after.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import structlog
@@ -20,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from erasecore.engines.diffueraser.tensors import read_tensors
 from erasecore.errors import BadWeights, DiskFull
-from erasecore.system.atomic_files import name_durably
+from erasecore.system.atomic_files import write_whole
 from erasecore.weights.layout import Weights
 
 log = structlog.get_logger(__name__)
@@ -119,6 +118,4 @@ def _write_cache(path: Path, embedding: Tensor) -> None:
 def _write(path: Path, content: bytes) -> None:
     """Write a file atomically: temporary file beside it, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    name_durably(part, path)
+    write_whole(path, content)
