@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-import structlog
-
 from erasecore.checkpoints import Checkpoints
 from erasecore.detect.detector import Detector
 from erasecore.detect.finder import EventFinder
@@ -23,11 +21,12 @@ from erasecore.selection.cues import Cues, read_cues
 from erasecore.selection.masks import Mask, open_mask, spans_of
 from erasecore.selection.time_filter import TimeFilter
 from erasecore.settings import Companions, EraseSettings
+from erasecore.system.logger import get_logger
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import Frame, FrameReader
 from erasecore.video.timeline import Timeline
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _MAX_REJECTED_LOGGED = 40  # largest number of rejected lines in the log; a guess
 _NOTHING_AT_CUES = (

@@ -16,8 +16,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import structlog
-
 from erasecore.checkpoints import Checkpoints, SegmentRecord, copy_durably
 from erasecore.detection_pass import DetectionResult, detect_film
 from erasecore.engines.base import Engine
@@ -42,6 +40,7 @@ from erasecore.segment_runner import FilmInWork, erase_segments
 from erasecore.settings import Companions, EraseSettings, OnResidual
 from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
+from erasecore.system.logger import get_logger
 from erasecore.system.progress import Clock, Observe, ProgressReporter
 from erasecore.text.srt import cues_of, srt_of
 from erasecore.video.assemble import assemble
@@ -50,7 +49,7 @@ from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame
 from erasecore.video.verify import verify
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PREVIEW = "preview.jpg"  # name of the before-and-after pictures in the job's folder
 SUBTITLES = "subtitles.srt"  # name of the erased text in the job's folder

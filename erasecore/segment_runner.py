@@ -17,8 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import structlog
-
 from erasecore.checkpoints import Checkpoints, SegmentRecord
 from erasecore.detect.detector import Detector
 from erasecore.detect.recognizer import Recognizer
@@ -46,6 +44,7 @@ from erasecore.review.residual_text import ResidualTextChecker
 from erasecore.settings import EraseSettings
 from erasecore.system.atomic_files import replace_durably
 from erasecore.system.failpoints import failpoint
+from erasecore.system.logger import get_logger
 from erasecore.system.progress import EraseMeter, ProgressReporter
 from erasecore.text.ocr import read_event
 from erasecore.video.probe import VideoInfo
@@ -53,7 +52,7 @@ from erasecore.video.reader import FrameReader
 from erasecore.video.timeline import Timeline
 from erasecore.video.writer import SegmentWriter, writable
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

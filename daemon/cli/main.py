@@ -17,7 +17,7 @@ from typing import TypeAlias
 from daemon.config.environment import Environment, find_config, read_environment
 from daemon.config.locations import load_locations
 from daemon.storage.failpoints import arm_from
-from erasecore import __version__
+from erasecore.version import __version__
 from erasecore.errors import ConfigError, EraseError, printable
 
 EXIT_FAILED = 1  # a job or the command failed

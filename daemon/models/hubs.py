@@ -20,8 +20,8 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from daemon.config.environment import TOKENS
 from daemon.config.schema import ModelSettings, ModelSource
-from erasecore import __version__
 from erasecore.errors import EraseError, HubRefused, HubUnreachable, NotOnHub
+from erasecore.version import __version__
 
 constants.HF_HUB_DISABLE_TELEMETRY = True  # else it sends which other libraries are installed
 ANSWER_SECONDS = 30.0  # timeout of a request for a file listing; guess

@@ -85,7 +85,7 @@ check_python() {
 
 install_program() {
   local version release copy extra=''
-  version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source_dir/erasecore/__init__.py")
+  version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source_dir/erasecore/version.py")
   release=$prefix/releases/$version-$(date -u +%Y%m%dT%H%M%S)
   [[ $card = yes ]] && extra='[diffusion]'
   say "program   $release"

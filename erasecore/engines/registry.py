@@ -10,18 +10,17 @@ from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
-import structlog
-
 from erasecore.engines.base import Engine
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.errors import DeviceBroken, EngineMissing, WeightsMissing
 from erasecore.memory.ladder import Ladders
 from erasecore.settings import BUILT_IN_ENGINES, DiffusionSettings, HostSettings
 from erasecore.system.device import nvidia_driver
+from erasecore.system.logger import get_logger
 from erasecore.weights.layout import locate
 from erasecore.weights.manifest import MANIFEST, proven
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "accelerate")
 """Packages that the diffusion engine imports."""

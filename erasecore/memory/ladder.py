@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import structlog
-
 from erasecore.errors import OutOfMemory
 from erasecore.memory.malloc import free_memory
 from erasecore.memory.oom_errors import first_line, is_out_of_memory
 from erasecore.reports import LadderReport
+from erasecore.system.logger import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Plan = TypeVar("Plan")
 Result = TypeVar("Result")

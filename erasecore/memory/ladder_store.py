@@ -16,13 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from erasecore.errors import DiskFull
 from erasecore.memory.ladder import KilledAttempt, RungState, WorkloadKey
 from erasecore.system.atomic_files import whole_file
+from erasecore.system.logger import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FOLDER = "rungs"  # in the state folder
 NOTES = "rungs.json"  # in a job's folder

@@ -15,14 +15,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from erasecore.errors import DiskFull, WeightsDamaged, WeightsMissing
 from erasecore.settings import HostSettings
 from erasecore.system.atomic_files import whole_file
+from erasecore.system.logger import get_logger
 from erasecore.weights.layout import PARTS, Weights, local_choice, locate
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MANIFEST = "manifest.json"  # in the models folder
 STAMPS = "weights.json"  # in the state folder

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from erasecore.engines.base import Engine, Filled, FilledFrame, Tick, Traits, tick_of_part
@@ -31,8 +30,9 @@ from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.memory.ladder import Ladders, WorkloadKey
 from erasecore.model.inpaint_input import InpaintInput
 from erasecore.settings import DiffusionSettings
+from erasecore.system.logger import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NAME = "diffueraser"
 """Name of the engine in settings and reports."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import structlog
 import torch
 from numpy.typing import NDArray
 
@@ -20,9 +19,10 @@ from erasecore.engines.diffueraser.loading import Placement, load_components
 from erasecore.engines.diffueraser.plan import BatchPlan
 from erasecore.engines.diffueraser.sampler import ClipInput, SamplingOptions, inpaint
 from erasecore.settings import DiffusionSettings, Precision
+from erasecore.system.logger import get_logger
 from erasecore.weights.layout import Weights
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Result = TypeVar("Result")
 

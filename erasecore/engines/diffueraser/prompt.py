@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import structlog
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
@@ -20,9 +19,10 @@ from transformers.utils.logging import disable_progress_bar
 from erasecore.engines.diffueraser.tensors import read_tensors
 from erasecore.errors import BadWeights, DiskFull
 from erasecore.system.atomic_files import write_whole
+from erasecore.system.logger import get_logger
 from erasecore.weights.layout import Weights
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _TENSOR = "prompt"
 """Name of the tensor in the cache file."""
