@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from erasecore.checkpoints import Checkpoints
 from erasecore.detected_text import Detection, public_detection
 from erasecore.detection_pass import detect_film
-from erasecore.errors import FolderError, InputError
+from erasecore.errors import FolderError, InputError, show_name
 from erasecore.frame_inpainting import inpaint_frames
 from erasecore.loaded_models import Models, StrPath, borrowed_engine, load_models
 from erasecore.pipeline import erase as erase_in_folder
@@ -51,53 +51,52 @@ def erase(  # noqa: PLR0913 - everything after the settings is optional and keyw
 ) -> EraseReport:
     """Write the film ``src`` to ``dst`` without its burned-in subtitles.
 
-    ``dst`` appears complete and checked, or not at all. A film in which no subtitle is found is
-    copied byte for byte. A film keeps its container: if the suffix of ``dst`` names another one,
-    the content is that of ``src``'s container all the same, and a warning in the report says so.
+    ``dst`` appears complete and checked, or not at all; nothing else is left behind.
 
     Args:
         src: the film; not modified.
-        dst: the result; its folder must exist.
+        dst: the result, in the container of ``src`` whatever its suffix.
         settings: engine, regions, times, encoder, limits; ``None``: the defaults.
         overwrite: replace ``dst`` if it exists.
-        mask: a PNG, or a film with as many frames as ``src``; what is white is erased, and no text
-            is searched for.
+        mask: a PNG, or a film with as many frames; white is erased, no text is searched for.
         cues: a subtitle file (``.srt``); text is searched for only when it has a line.
         models: loaded networks to be reused; ``None``: loaded for this call.
-        progress: called about once per frame or more, from any thread; an exception that it raises
-            ends the work and reaches the caller. It must not call this library with ``models``.
-        work_dir: where unfinished files lie, in a temporary folder of their own that is removed in
-            any case; ``None``: beside ``dst``. They take about the size of the film.
-
-    Returns:
-        What was erased, when, how sure it is, what the text said, and warnings.
+        progress: called about once a frame, from any thread; what it raises ends the work.
+        work_dir: for a temporary folder of about the film's size; ``None``: beside ``dst``.
 
     Raises:
         InputError: the film, the mask or the cues cannot be used.
-        FolderError: ``dst`` exists, is ``src``, or cannot be written.
-        HostError: this machine lacks something else: space, weights, a GPU.
-        OutOfMemory: not even the smallest pieces of work fit into memory.
-        OSError: the disk or the share does not answer.
+        HostError: this machine lacks something; FolderError: ``dst`` cannot be written.
+        OutOfMemory, OSError: not even the smallest pieces fit; the disk does not answer.
     """
     source, result = _existing(src, "film"), Path(dst).absolute()
-    _check_target(result, source, overwrite=overwrite)
     companions = _companions(source, mask, cues)
-    settings = replace(settings or EraseSettings(), mask=Path(mask).name if mask else "")
-    with (
-        (models or load_models()).borrowed() as cache,
-        _work_folder(result.parent if work_dir is None else Path(work_dir)) as folder,
-    ):
-        report = erase_in_folder(
+    _check_target(result, source, overwrite=overwrite)
+    with _work_folder(Path(work_dir or result.parent)) as folder:
+        report = _erase_in(folder, source, settings, companions, models, observe=progress)
+        _publish(folder / report.result, result, overwrite=overwrite)
+    return _with_name(report, result)
+
+
+def _erase_in(
+    folder: Path,
+    source: Path,
+    settings: EraseSettings | None,
+    companions: Companions,
+    models: Models | None,
+    *,
+    observe: Callable[[Progress], None] | None,
+) -> EraseReport:
+    """Make the result in ``folder``."""
+    with (models or load_models()).borrowed() as cache:
+        return erase_in_folder(
             source,
             folder,
-            settings,
+            replace(settings or EraseSettings(), mask=Path(companions.mask).name),
             models=cache,
-            observe=progress or (lambda _: None),
+            observe=observe or (lambda _: None),
             companions=companions,
         )
-        _publish(folder / report.result, result, overwrite=overwrite)
-    warnings = (*report.warnings, *_misnamed(report.result, result))
-    return replace(report, result=result.name, warnings=warnings)
 
 
 def _existing(path: StrPath, kind: str) -> Path:
@@ -182,12 +181,17 @@ def _rename(made: Path, result: Path, *, overwrite: bool) -> None:
         sync_folder(result.parent)
 
 
-def _misnamed(made: str, result: Path) -> Iterator[str]:
-    """Yield a warning if the suffix of ``result`` is not that of its content."""
-    ending = Path(made).suffix
+def _with_name(report: EraseReport, result: Path) -> EraseReport:
+    """Return ``report`` with the result's name, and a warning if its suffix does not fit.
+
+    A film keeps its container, as with the command ``erase IN OUT``.
+    """
+    ending, warnings = Path(report.result).suffix, report.warnings
     if ending and ending.lower() != result.suffix.lower():
-        name = result.with_suffix(ending).name
-        yield f"films keep their container: what is in it is a {ending} file; {name} would fit"
+        fitting = show_name(result.with_suffix(ending))
+        misnamed = f"what is in it is a {ending} file; {fitting} would fit"
+        warnings = (*warnings, f"films keep their container: {misnamed}")
+    return replace(report, result=result.name, warnings=warnings)
 
 
 # --- detect -------------------------------------------------------------------------------------
@@ -245,52 +249,34 @@ def inpaint(  # noqa: PLR0913 - everything after the arrays is optional and keyw
     models: Models | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> NDArray[np.uint8]:
-    """Replace the masked pixels of a clip (video inpainting).
+    """Replace the masked pixels of a clip by what other frames show there (video inpainting).
 
-    A masked pixel gets the value that other frames of its shot show there, along the motion (dense
-    optical flow); only what no frame shows is inpainted in space from what surrounds it. Masked
-    areas are worked on in crops around them, so the time follows the masks, not the picture.
-
-    Memory: the result takes as much as ``frames``, and the work about 1 GB more at 1080p, since a
-    clip is worked on in overlapping parts. Where a large mask differs from frame to frame it is
-    more: 350 bytes for each masked pixel of 16 frames. A long film does not fit as an array: use
-    :func:`erase` with ``mask``, which holds a few frames only.
-
-    Thread-safe as long as nobody writes to the arrays meanwhile.
+    What no frame shows is inpainted in space. Masked areas are worked on in crops around them.
+    Memory: the result takes as much as ``frames``, the work about 1 GB more at 1080p; where a
+    large mask differs from frame to frame, 350 bytes for each masked pixel of 16 frames.
 
     Args:
-        frames: uint8 ``(T, H, W, 3)``, RGB in display values (not linear light); any size; not
-            modified.
-        masks: bool or uint8 ``(T, H, W)``; what is not 0 is replaced. One mask for all frames:
-            ``np.broadcast_to(mask, frames.shape[:3])``. Cover soft edges and shadows, too: they
-            would be taken for background.
-        engine: ``propagate``, ``diffueraser`` (with ``models=load_models(weights=...)``) or
-            ``auto``: diffueraser if its weights and a GPU are there.
-        cuts: first frame of every shot but the first; nothing is copied across them. ``None``:
-            they are detected; ``()``: there are none.
+        frames: uint8 ``(T, H, W, 3)``, RGB, of any size; not modified.
+        masks: bool or uint8 ``(T, H, W)``; not 0 is replaced. Cover soft edges and shadows, too.
+        engine: ``propagate``, ``auto``, or ``diffueraser`` with ``load_models(weights=...)``.
+        cuts: first frame of each shot but the first; ``None``: detected, ``()``: none.
         diffusion: settings of the diffusion engine.
         models: loaded networks to be reused.
         progress: called now and then with the share that is done, 0 to 1.
 
     Returns:
-        uint8 ``(T, H, W, 3)``, a new array; equal to ``frames`` bit for bit where no mask is set.
-        A frame that is masked completely repeats the nearest one of its shot that is not; a shot
-        that is masked completely becomes black.
+        New uint8 ``(T, H, W, 3)``, equal to ``frames`` bit for bit where no mask is set. A frame
+        masked completely repeats the nearest one of its shot that is not, or else is black.
 
     Raises:
-        TypeError: an argument is no array of such a type.
-        ValueError: shapes do not fit, or a cut is no frame of the clip.
-        EngineMissing, WeightsMissing: the engine is not to be had on this machine.
-        OutOfMemory: not even the smallest pieces of the diffusion engine's work fit into memory.
+        TypeError, ValueError: types or shapes do not fit.
+        HostError, OutOfMemory: the engine is not to be had here, or does not fit into memory.
     """
     _check_arrays(frames, masks)
     _check_cuts(cuts, len(frames))
-    bits = masks if masks.dtype == np.bool_ else masks != 0
-    if not bits.any():
-        return np.array(frames, order="C")
     tell = progress or (lambda _: None)
     with borrowed_engine(engine, diffusion or DiffusionSettings(), models) as made:
-        return inpaint_frames(frames, np.asarray(bits, np.bool_), made, cuts=cuts, tick=tell)
+        return inpaint_frames(frames, masks != 0, made, cuts=cuts, tick=tell)
 
 
 def _check_arrays(frames: object, masks: object) -> None:

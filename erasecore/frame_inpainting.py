@@ -105,6 +105,8 @@ def inpaint_frames(
         tick: called with the share that is done, 0 to 1.
     """
     size = frames.shape[1:3]
+    if not masks.any():
+        return np.array(frames, order="C")
     if min(size) < _MIN_SIDE_PX:
         frames, masks = _padded(frames), _padded(masks.view(np.uint8)).view(np.bool_)
     result = np.array(frames, order="C")

@@ -1,4 +1,4 @@
-"""Rename that never overwrites, on every filesystem, including those without hard links."""
+"""Rename that never overwrites a file, on every filesystem, also those without hard links."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from erasecore.system.atomic_files import UNSUPPORTED_ERRNOS
 from erasecore.system.failpoints import failpoint
 from erasecore.system.safe_open import open_plain
 
-_RENAME_NOREPLACE = 1  # flag of renameat2(2): fail with EEXIST instead of replacing the target
-_AT_FDCWD = -100  # renameat2(2): paths are relative to the current folder
+_RENAME_NOREPLACE = 1
+"""Flag of ``renameat2``: fail with EEXIST if the target exists (linux/fs.h)."""
+_AT_FDCWD = -100
+"""Folder handle of ``renameat2``: relative paths start at the working directory (linux/fcntl.h)."""
 _NO_LINKS = (*UNSUPPORTED_ERRNOS, errno.EPERM, errno.EMLINK, errno.EACCES)
+"""Errnos of ``link`` where a rename may still work, e.g. EPERM on FAT: no hard links there."""
 
 
 def rename_no_clobber(source: Path, target: Path) -> None:
-    """Rename ``source`` to ``target`` on one filesystem, unless ``target`` exists.
+    """Rename ``source`` to ``target`` on the same filesystem; never overwrite.
 
-    Uses renameat2 with RENAME_NOREPLACE; where the filesystem lacks it, a hard link; where it lacks
-    these too, an O_EXCL placeholder that is renamed over. Repeating the call after a crash in the
-    middle completes it.
+    A second call after a crash in the middle completes the rename. The folders are not synced.
 
     Raises:
-        FileExistsError: ``target`` exists; nothing was changed.
-        OSError: as from ``os.rename``.
+        FileExistsError: another file has the name ``target``; nothing was changed.
+        OSError: as from ``os.rename``, e.g. EXDEV for a target on another filesystem.
     """
     try:
         if not _rename_noreplace(source, target):
             _link_and_unlink(source, target)
     except FileExistsError:
-        # A crash between link and unlink leaves both names: finish it.
+        # A crash between link and unlink leaves one file with both names: complete that rename.
         if not same_file(source, target):
             raise
         os.unlink(source)  # noqa: PTH108 - beside os.link
 
 
-def same_file(one: Path, other: Path) -> bool:
-    """Return True if both paths are names of one file; links are not followed."""
-    return os.path.samestat(one.lstat(), other.lstat())
+def same_file(first: Path, second: Path) -> bool:
+    """Return True if two names, links not followed, are one inode."""
+    return os.path.samestat(first.lstat(), second.lstat())
 
 
 def _rename_noreplace(source: Path, target: Path) -> bool:
-    """Rename by renameat2; return False if the C library or the filesystem does not have it."""
+    """Call ``renameat2``; return False if the C library or the filesystem does not support it."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
@@ -57,7 +58,7 @@ def _rename_noreplace(source: Path, target: Path) -> bool:
 
 
 def _link_and_unlink(source: Path, target: Path) -> None:
-    """Hard-link ``source`` to ``target``, then remove the old name."""
+    """Hard-link ``source`` as ``target`` and unlink it, or reserve the name without hard links."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
@@ -69,42 +70,44 @@ def _link_and_unlink(source: Path, target: Path) -> None:
 
 
 def _reserve_and_rename(source: Path, target: Path) -> None:
-    """Create ``target`` exclusively as a placeholder, then rename ``source`` over it.
+    """Reserve ``target`` with a placeholder (O_EXCL), then rename ``source`` over it.
 
-    For filesystems with neither RENAME_NOREPLACE nor hard links. The placeholder holds a mark that
-    identifies ``source``, so that one left by a crash is recognised as ours.
+    For filesystems with neither RENAME_NOREPLACE nor hard links. The placeholder's content names
+    the source, so that a later try recognises one that a crash has left.
     """
     try:
         handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        if not _reserved(source, target):
+        if not _is_placeholder(target, source):
             raise
     else:
-        os.write(handle, _mark(source))
+        os.write(handle, _placeholder_content(source))
         os.fsync(handle)
         os.close(handle)
     failpoint("move.after_reserve")
     try:
         os.rename(source, target)
     except OSError:
-        if _reserved(source, target):  # else it was done, and only the answer was lost
+        # On a network filesystem the rename may have succeeded and only its reply been lost: the
+        # target is then the film itself.
+        if _is_placeholder(target, source):
             target.unlink()
         raise
 
 
-def _mark(source: Path) -> bytes:
-    """Content of the placeholder for ``source``: its inode and size."""
+def _placeholder_content(source: Path) -> bytes:
+    """Content of the file that reserves a name for ``source``: its inode and size."""
     status = source.lstat()
     return b"reserved for file %d of %d bytes\n" % (status.st_ino, status.st_size)
 
 
-def _reserved(source: Path, target: Path) -> bool:
-    """Return True if ``target`` is the placeholder that an earlier call made for ``source``."""
+def _is_placeholder(target: Path, source: Path) -> bool:
+    """Return True if ``target`` is a file that reserves the name for ``source``."""
     try:
         handle = open_plain(target)
     except OSError:
         return False
     try:
-        return os.read(handle, 100) == _mark(source)
+        return os.read(handle, 100) == _placeholder_content(source)
     finally:
         os.close(handle)
