@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from erasecore.checkpoints import Checkpoints
 from erasecore.detected_text import Detection, public_detection
 from erasecore.detection_pass import detect_film
-from erasecore.errors import FolderError, InputError, show_name
+from erasecore.errors import FolderError, InputError, printable
 from erasecore.frame_inpainting import inpaint_frames
 from erasecore.loaded_models import Models, StrPath, borrowed_engine, load_models
 from erasecore.pipeline import erase as erase_in_folder
@@ -188,7 +188,7 @@ def _with_name(report: EraseReport, result: Path) -> EraseReport:
     """
     ending, warnings = Path(report.result).suffix, report.warnings
     if ending and ending.lower() != result.suffix.lower():
-        fitting = show_name(result.with_suffix(ending))
+        fitting = printable(result.with_suffix(ending).name)
         misnamed = f"what is in it is a {ending} file; {fitting} would fit"
         warnings = (*warnings, f"films keep their container: {misnamed}")
     return replace(report, result=result.name, warnings=warnings)
@@ -230,7 +230,7 @@ def detect_subtitles(
             companions,
             Checkpoints(Path(folder), source, settings, companions),
             detector=cache.detector,
-            tell=lambda done: tell(min(1.0, done / total)),
+            report_frames=lambda done: tell(min(1.0, done / total)),
         )
         with closing(found):
             return public_detection(found, video)

@@ -22,7 +22,7 @@ from erasecore.model.clips import CLIP_BYTES, Clip, Picture, Segment
 from erasecore.model.crop_stacks import CropCollector
 from erasecore.model.events import Event
 from erasecore.model.patches import Patch, composite
-from erasecore.recovery.clip_recovery import recover
+from erasecore.recovery.clip_recovery import recover_clip
 from erasecore.recovery.ink_from_mask import ink_from_mask
 from erasecore.recovery.planning import plan_clips
 from erasecore.selection.connected_components import (
@@ -30,7 +30,7 @@ from erasecore.selection.connected_components import (
     connected_components,
     event_of,
 )
-from erasecore.selection.masks import Run, Span
+from erasecore.selection.masks import MaskRun, Span
 from erasecore.video.color import Box, PlaneLayout, Planes
 
 Frames: TypeAlias = NDArray[np.uint8]
@@ -72,14 +72,14 @@ class ArrayMask:
         height = self.bits.shape[1]
         return tuple(event_of(area, height) for area in tracker.finish())
 
-    def runs(self, start: int, stop: int, box: Box) -> Iterator[Run]:
+    def runs(self, start: int, stop: int, box: Box) -> Iterator[MaskRun]:
         """Yield the masks of ``[start, stop)`` in ``box``; equal ones in a row as one run."""
         left, top, right, bottom = box
         part = self.bits[start:stop, top:bottom, left:right]
         first = 0
         for frame in range(1, len(part) + 1):
             if frame == len(part) or not np.array_equal(part[frame], part[first]):
-                yield Run(start + first, start + frame, part[first])
+                yield MaskRun(start + first, start + frame, part[first])
                 first = frame
 
     def close(self) -> None:
@@ -213,7 +213,7 @@ def _plan_within(
         Picture(width, height, _GREEN_BLUE_RED, clip_bytes),
         frames=count,
         context=min(_MAX_CONTEXT_FRAMES, max(_MIN_CONTEXT_FRAMES, context)),
-        around=engine.traits.surroundings,
+        context_needs=engine.traits.surroundings,
     )
 
 
@@ -238,13 +238,17 @@ def _recover(
     mask: ArrayMask,
     tick: Tick,
 ) -> dict[int, Patch]:
-    """Return what changes in each frame of a clip."""
-    collector = CropCollector(clip.start, clip.stop, clip.box, _GREEN_BLUE_RED, wider=clip.wider)
+    """Return the patches of a clip, by frame."""
+    collector = CropCollector(
+        clip.start, clip.stop, clip.box, _GREEN_BLUE_RED, context_box=clip.context_box
+    )
     for frame in range(clip.start, clip.stop):
         collector.add(frame, _planes(frames[frame]))
     # Expected errors of pixels of which nothing is known are huge, and harmless.
     with np.errstate(over="ignore"):
-        return recover(collector.finish(), clip, cuts, engine, tick, ink_from_mask(mask)).patches
+        return recover_clip(
+            collector.finish(), clip, cuts, engine, tick, ink_from_mask(mask)
+        ).patches
 
 
 def _planes(picture: NDArray[np.uint8]) -> Planes:

@@ -17,8 +17,8 @@ from typing import TypeAlias
 from daemon.config.environment import Environment, find_config, read_environment
 from daemon.config.locations import load_locations
 from daemon.storage.failpoints import arm_from
-from erasecore.version import __version__
 from erasecore.errors import ConfigError, EraseError, printable
+from erasecore.version import __version__
 
 EXIT_FAILED = 1  # a job or the command failed
 EXIT_USAGE = 2  # wrong usage; also the code of argparse
