@@ -26,7 +26,7 @@ MODULES = {
     "looks": "review/text_probe", "residual": "review/residual_text",
     "footprint": "recovery/memory_steps", "rungbook": "memory/ladder_store",
     "batching": "memory/ladder", "memoryfaults": "memory/oom_errors",
-    "durable": "storage/atomic", "plainfile": "system/safe_open",
+    "durable": "system/atomic_files", "plainfile": "system/safe_open",
     "maskedink": "recovery/ink_from_mask", "areas": "selection/connected_components",
     "summary": "report_builder", "fidelity": "review/outside_mask_psnr",
     "swallowed": "detect/searching", "stillness": "detect/movement",
