@@ -36,7 +36,7 @@ from bench.residual import TextJudge
 from bench.results import Results, load_results, merged, save_results
 from bench.scale import run_scale
 from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
-from erasecore.detect.detector import Detector, RapidOcrDetector
+from erasecore.detection.detector import Detector, RapidOcrDetector
 
 PARTS = ("cases", "detect", "quality", "clean", "real", "speed", "memory", "flops", "scale")
 DEFAULT_PARTS = ("detect", "quality", "speed", "memory")

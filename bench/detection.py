@@ -21,8 +21,8 @@ from bench.boxes import Box, area, grow, intersection
 from bench.cases import Case, Masks, TrueEvent
 from bench.media import read_pictures, to_bgr
 from bench.residual import TextJudge
-from erasecore.detect.detector import Detector
-from erasecore.detect.finder import EventFinder, find_events
+from erasecore.detection.detector import Detector
+from erasecore.detection.finder import EventFinder, find_events
 from erasecore.model.events import Detection, Event
 from erasecore.settings import DetectSettings, LimitSettings
 from erasecore.video.probe import probe

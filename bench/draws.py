@@ -38,7 +38,7 @@ from bench.styles import (
     Style,
 )
 from bench.takes import Take
-from erasecore.detect.detector import RapidOcrDetector
+from erasecore.detection.detector import RapidOcrDetector
 
 FOLDER = Path("build/bench/draws")
 SECONDS = 3.2

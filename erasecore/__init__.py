@@ -9,7 +9,7 @@ from erasecore.version import __version__
 
 if TYPE_CHECKING:
     from erasecore import errors
-    from erasecore.api import detect_subtitles, erase, inpaint
+    from erasecore.api import detect, erase, inpaint
     from erasecore.detected_text import DetectedText, Detection
     from erasecore.errors import EraseError, FolderError, HostError, InputError, OutOfMemory, Remedy
     from erasecore.loaded_models import Models, load_models
@@ -52,7 +52,7 @@ __all__ = [
     "Stage",
     "TimeRange",
     "__version__",
-    "detect_subtitles",
+    "detect",
     "erase",
     "errors",
     "inpaint",

@@ -197,7 +197,7 @@ def _with_name(report: EraseReport, result: Path) -> EraseReport:
 # --- detect -------------------------------------------------------------------------------------
 
 
-def detect_subtitles(
+def detect(
     src: StrPath,
     settings: EraseSettings | None = None,
     *,

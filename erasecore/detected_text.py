@@ -14,7 +14,7 @@ from erasecore.video.probe import VideoInfo
 
 @dataclass(frozen=True, slots=True)
 class DetectedText:
-    """A line of burned-in text that ``detect_subtitles`` has found."""
+    """A line of burned-in text that ``detect`` has found."""
 
     start: int  # first frame with any of its ink, fades included
     stop: int  # first frame after it
@@ -32,7 +32,7 @@ class DetectedText:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """All that ``detect_subtitles`` has found in a film.
+    """All that ``detect`` has found in a film.
 
     Frames are numbered from 0 in the order in which they are shown. Times are in seconds on the
     clock that players show, 0 at the film's start. Boxes and sizes are those of the stored picture:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from erasecore.checkpoints import Checkpoints
-from erasecore.detect.detector import Detector
-from erasecore.detect.finder import EventFinder
-from erasecore.detect.scaling import Scaler
-from erasecore.detect.shots import ShotFinder
+from erasecore.detection.detector import Detector
+from erasecore.detection.finder import EventFinder
+from erasecore.detection.scaling import Scaler
+from erasecore.detection.shots import ShotFinder
 from erasecore.model.events import Detection
 from erasecore.selection.cues import Cues, read_cues
 from erasecore.selection.masks import Mask, open_mask, spans_of

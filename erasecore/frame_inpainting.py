@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.shots import ShotFinder
+from erasecore.detection.shots import ShotFinder
 from erasecore.engines.base import Engine, Tick, tick_of_part
 from erasecore.memory.malloc import trim_heap
 from erasecore.model.boxes import bounds

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from erasecore.detect.detector import RapidOcrDetector
+from erasecore.detection.detector import RapidOcrDetector
 from erasecore.engines.base import Engine
 from erasecore.engines.registry import EngineContext, make_engine
 from erasecore.memory.ladder import Ladders

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 
-from erasecore.detect.detector import Detector, RapidOcrDetector
-from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
+from erasecore.detection.detector import Detector, RapidOcrDetector
+from erasecore.detection.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.engines.base import Engine
 from erasecore.engines.registry import EngineContext, make_engine
 from erasecore.memory.ladder import Ladders

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from erasecore.checkpoints import Checkpoints, SegmentRecord
-from erasecore.detect.detector import Detector
-from erasecore.detect.recognizer import Recognizer
+from erasecore.detection.detector import Detector
+from erasecore.detection.recognizer import Recognizer
 from erasecore.detection_pass import DetectionResult
 from erasecore.engines.base import Engine, Tick
 from erasecore.engines.propagate.engine import PropagateEngine

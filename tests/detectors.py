@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.detector import Bgr, Detector, TextBox
-from erasecore.detect.finder import EventFinder
+from erasecore.detection.detector import Bgr, Detector, TextBox
+from erasecore.detection.finder import EventFinder
 from erasecore.model.events import Detection
 from erasecore.settings import DetectSettings
 from erasecore.video.color import PlaneLayout, Planes

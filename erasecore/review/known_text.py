@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from erasecore.detect.detector import LETTERS_SHARE
+from erasecore.detection.detector import LETTERS_SHARE
 from erasecore.model.boxes import area, overlap, shared_area
 from erasecore.model.clips import Picture
 from erasecore.model.events import BoxXyxy, Detection, Event

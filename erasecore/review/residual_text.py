@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from erasecore.detect.detector import Detector
-from erasecore.detect.scaling import Scaler
+from erasecore.detection.detector import Detector
+from erasecore.detection.scaling import Scaler
 from erasecore.model.boxes import area, overlap, shared_area
 from erasecore.model.clips import Picture
 from erasecore.model.events import BoxXyxy, Detection, Event

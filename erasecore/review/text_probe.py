@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from erasecore.detect.detector import Bgr, Detector
+from erasecore.detection.detector import Bgr, Detector
 from erasecore.model.events import BoxXyxy
 from erasecore.model.inpaint_input import Floats
 

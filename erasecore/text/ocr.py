@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from erasecore.detect.detector import Bgr
-from erasecore.detect.recognizer import Recognizer
-from erasecore.detect.scaling import Scaler
+from erasecore.detection.detector import Bgr
+from erasecore.detection.recognizer import Recognizer
+from erasecore.detection.scaling import Scaler
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import NO_READING, Event, Reading
 from erasecore.video.color import Box, Plane, plane_window

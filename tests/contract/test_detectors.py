@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.detect.detector import Detector, RapidOcrDetector
+from erasecore.detection.detector import Detector, RapidOcrDetector
 from tests.clips import Caption, draw
 from tests.detectors import BrightTextDetector
 
@@ -27,7 +27,7 @@ def picture() -> NDArray[np.uint8]:
 
 
 class TestDetector:
-    """The protocol of ``erasecore.detect.detector``."""
+    """The protocol of ``erasecore.detection.detector``."""
 
     def test_finds_line(self, detector: Detector, picture: NDArray[np.uint8]) -> None:
         """A drawn line is found, its hull around the ink within a few pixels."""

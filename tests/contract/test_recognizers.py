@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from erasecore.detect.detector import Bgr
-from erasecore.detect.recognizer import RapidOcrRecognizer, Recognizer
+from erasecore.detection.detector import Bgr
+from erasecore.detection.recognizer import RapidOcrRecognizer, Recognizer
 from erasecore.model.events import NO_READING
 
 
@@ -32,7 +32,7 @@ def line(text: str, height_px: int = 40) -> Bgr:
 
 
 class TestRecognizer:
-    """The protocol of ``erasecore.detect.recognizer``."""
+    """The protocol of ``erasecore.detection.recognizer``."""
 
     @pytest.mark.parametrize("height_px", [14, 24, 48, 120])
     def test_reads(self, recognizer: Recognizer, height_px: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from erasecore.detect.detector import RapidOcrDetector
+from erasecore.detection.detector import RapidOcrDetector
 from erasecore.resources import ModelCache
 
 

@@ -27,7 +27,7 @@ from erasecore import (
     Region,
     Stage,
 )
-from erasecore.api import detect_subtitles, erase, inpaint
+from erasecore.api import detect, erase, inpaint
 from erasecore.engines.diffueraser.engine import DiffuEraser
 from erasecore.frame_inpainting import inpaint_frames
 from erasecore.loaded_models import load_models
@@ -102,7 +102,7 @@ def test_silence(tmp_path: Path, film: DrawnFilm) -> None:
         "import logging, cv2, warnings, numpy, erasecore\n"
         "before = cv2.getNumThreads(), list(logging.root.handlers), list(warnings.filters)\n"
         "erasecore.erase('film.mp4', 'clean.mp4')\n"
-        "erasecore.detect_subtitles('film.mp4')\n"
+        "erasecore.detect('film.mp4')\n"
         "frames = numpy.zeros((2, 40, 40, 3), numpy.uint8)\n"
         "erasecore.inpaint(frames, numpy.ones(frames.shape[:3], bool))\n"
         "after = cv2.getNumThreads(), list(logging.root.handlers), list(warnings.filters)\n"
@@ -122,7 +122,7 @@ def test_logging_that_is_configured_hears_of_the_work(
         "logging": "import logging; logging.basicConfig(level=logging.INFO)",
         "structlog": "import structlog; structlog.configure()",
     }
-    code = f"{setup[library]}\nimport erasecore\nerasecore.detect_subtitles('film.mp4')\n"
+    code = f"{setup[library]}\nimport erasecore\nerasecore.detect('film.mp4')\n"
     done = python(code, folder=tmp_path)
     said = done.stderr if library == "logging" else done.stdout
     assert done.returncode == 0, done.stderr
@@ -314,7 +314,7 @@ def test_mask_and_cues(tmp_path: Path, film: DrawnFilm, models: Models) -> None:
 def test_detect(tmp_path: Path, film: DrawnFilm, models: Models) -> None:
     """Frames, seconds and boxes of what erase would take away."""
     shares: list[float] = []
-    found = detect_subtitles(str(tmp_path / "film.mp4"), models=models, progress=shares.append)
+    found = detect(str(tmp_path / "film.mp4"), models=models, progress=shares.append)
     (event,) = found.events
     assert (event.start, event.stop) == (8, 30)
     assert (event.start_seconds, event.stop_seconds) == (0.32, 1.2)
@@ -336,13 +336,13 @@ def test_detect(tmp_path: Path, film: DrawnFilm, models: Models) -> None:
 def test_detect_goes_by_its_settings(tmp_path: Path, film: DrawnFilm, models: Models) -> None:
     """Regions narrow what is found; text elsewhere is none of it."""
     top = EraseSettings(detect=DetectSettings(regions=(Region(0, 0, 1, 0.5),)))
-    assert detect_subtitles(tmp_path / "film.mp4", top, models=models).events == ()
+    assert detect(tmp_path / "film.mp4", top, models=models).events == ()
 
 
 def test_times_are_those_that_players_show(tmp_path: Path, film: DrawnFilm, models: Models) -> None:
     """In a transport stream, whose stamps begin anywhere, times count from the film's start."""
     ffmpeg("-i", tmp_path / "film.mp4", "-c", "copy", tmp_path / "film.ts")
-    found = detect_subtitles(tmp_path / "film.ts", models=models)
+    found = detect(tmp_path / "film.ts", models=models)
     assert found.frame_seconds[0] == pytest.approx(0, abs=0.1)
     assert found.events[0].start_seconds == pytest.approx(0.32, abs=0.1)
 

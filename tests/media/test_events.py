@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from erasecore.detect.detector import RapidOcrDetector
-from erasecore.detect.finder import EventFinder, find_events
+from erasecore.detection.detector import RapidOcrDetector
+from erasecore.detection.finder import EventFinder, find_events
 from erasecore.model.events import Detection
 from erasecore.settings import DetectSettings, LimitSettings
 from erasecore.video.probe import probe

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from erasecore.detect.detector import Bgr, Detector, RapidOcrDetector, TextBox
+from erasecore.detection.detector import Bgr, Detector, RapidOcrDetector, TextBox
 from erasecore.errors import Remedy, TextRemains
 from erasecore.pipeline import PREVIEW, erase
 from erasecore.reports import Progress, Stage

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erasecore.detect.detector import RapidOcrDetector
-from erasecore.detect.finder import TOO_LARGE
+from erasecore.detection.detector import RapidOcrDetector
+from erasecore.detection.finder import TOO_LARGE
 from erasecore.settings import DetectSettings, Region
 from tests.clips import U8, Caption, draw
 from tests.detectors import find_in, spans

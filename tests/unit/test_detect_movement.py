@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from erasecore.detect.line_changes import line_changes
-from erasecore.detect.line_window import Piece, TrackTiming
-from erasecore.detect.movement import edges_are_static
-from erasecore.detect.patterns import Template, strokes
-from erasecore.detect.scaling import Luma
-from erasecore.detect.tracks import Track
+from erasecore.detection.line_changes import line_changes
+from erasecore.detection.line_window import Piece, TrackTiming
+from erasecore.detection.movement import edges_are_static
+from erasecore.detection.patterns import Template, strokes
+from erasecore.detection.scaling import Luma
+from erasecore.detection.tracks import Track
 from tests.clips import U8, Caption, draw
 from tests.detectors import BrightTextDetector, find_in
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.plan import SearchPlan, in_pixels
+from erasecore.detection.plan import SearchPlan, in_pixels
 from erasecore.settings import Region
 
 

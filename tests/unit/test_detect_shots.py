@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from erasecore.detect.shots import ShotFinder
+from erasecore.detection.shots import ShotFinder
 from tests.clips import Caption, draw
 
 Pictures = NDArray[np.uint8]

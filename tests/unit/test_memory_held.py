@@ -30,7 +30,7 @@ kept = once()
 print(resident() - before)
 """
 SIZES = """
-from erasecore.detect.detector import RapidOcrDetector
+from erasecore.detection.detector import RapidOcrDetector
 
 detector = RapidOcrDetector(threads=1)
 for _ in range(3):

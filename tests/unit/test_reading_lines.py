@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from erasecore.detect.detector import Bgr
-from erasecore.detect.recognizer import RapidOcrRecognizer
+from erasecore.detection.detector import Bgr
+from erasecore.detection.recognizer import RapidOcrRecognizer
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import NO_READING, Event, Reading
 from erasecore.text.ocr import most_agreed, read_event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from erasecore.detect.recognizer import spaced
+from erasecore.detection.recognizer import spaced
 
 
 @pytest.mark.parametrize(

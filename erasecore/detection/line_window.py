@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.scaling import Luma, average
+from erasecore.detection.scaling import Luma, average
 
 WorkBox: TypeAlias = NDArray[np.float64]
 """Bounding box: left, top, right, bottom in working pixels, float64 ``(4,)``."""

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.detector import Bgr
+from erasecore.detection.detector import Bgr
 from erasecore.video.color import Plane, PlaneLayout, Planes
 
 Luma = NDArray[np.uint8]

@@ -15,11 +15,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.line_window import WorkBox
-from erasecore.detect.movement import DRIFT_PX, movement_of
-from erasecore.detect.patterns import Pattern
-from erasecore.detect.spans import Edge, Span
-from erasecore.detect.tracks import Track
+from erasecore.detection.line_window import WorkBox
+from erasecore.detection.movement import DRIFT_PX, movement_of
+from erasecore.detection.patterns import Pattern
+from erasecore.detection.spans import Edge, Span
+from erasecore.detection.tracks import Track
 
 SHORT = "short"
 """Reason of refusal of a brief line, which may still be part of a longer one."""

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.line_changes import line_changed, line_changes
-from erasecore.detect.line_window import LineWindow, Piece, WorkBox
-from erasecore.detect.patterns import Pattern, Presence, Template, strokes
+from erasecore.detection.line_changes import line_changed, line_changes
+from erasecore.detection.line_window import LineWindow, Piece, WorkBox
+from erasecore.detection.patterns import Pattern, Presence, Template, strokes
 
 _MAX_SAMPLES = 8  # crops that show the line, of which the template is made; guess
 _MAX_BOXES = 15  # newest detections whose median is the line's box; guess

@@ -10,15 +10,15 @@ from array import array
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from erasecore.detect.detector import LETTERS_SHARE, Detector
-from erasecore.detect.line_window import TrackTiming, WorkBox
-from erasecore.detect.merging import attach, merge
-from erasecore.detect.scaling import Luma, LumaRing, Scaler
-from erasecore.detect.searching import Oversize, Pictured, Sighting, TextSearch, same_place
-from erasecore.detect.shots import ShotFinder
-from erasecore.detect.spans import measure_span
-from erasecore.detect.tracks import Track
-from erasecore.detect.verdict import (
+from erasecore.detection.detector import LETTERS_SHARE, Detector
+from erasecore.detection.line_window import TrackTiming, WorkBox
+from erasecore.detection.merging import attach, merge
+from erasecore.detection.scaling import Luma, LumaRing, Scaler
+from erasecore.detection.searching import Oversize, Pictured, Sighting, TextSearch, same_place
+from erasecore.detection.shots import ShotFinder
+from erasecore.detection.spans import measure_span
+from erasecore.detection.tracks import Track
+from erasecore.detection.verdict import (
     SHORT,
     FilmFacts,
     TextLine,

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from erasecore.detect.appearance import Appearance
-from erasecore.detect.line_window import HeldPieces, LineWindow, Piece, TrackTiming, WorkBox
-from erasecore.detect.patterns import Presence
-from erasecore.detect.scaling import Luma
+from erasecore.detection.appearance import Appearance
+from erasecore.detection.line_window import HeldPieces, LineWindow, Piece, TrackTiming, WorkBox
+from erasecore.detection.patterns import Presence
+from erasecore.detection.scaling import Luma
 
 _MAX_DETECTIONS = 15  # newest detections whose score and tilt are kept; guess
 _RESUMED_COSINE = 0.4  # least likeness of a line in doubt that the detector has found again; guess

@@ -14,12 +14,12 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from erasecore.detect.detector import Detector, TextBox
-from erasecore.detect.line_window import WorkBox
-from erasecore.detect.plan import Part, Rows, SearchPlan, in_pixels
-from erasecore.detect.scaling import Luma, LumaRing, Scaler, average
-from erasecore.detect.tracks import Track
-from erasecore.detect.verdict import MIN_HEIGHT_SHARE
+from erasecore.detection.detector import Detector, TextBox
+from erasecore.detection.line_window import WorkBox
+from erasecore.detection.plan import Part, Rows, SearchPlan, in_pixels
+from erasecore.detection.scaling import Luma, LumaRing, Scaler, average
+from erasecore.detection.tracks import Track
+from erasecore.detection.verdict import MIN_HEIGHT_SHARE
 from erasecore.model.boxes import area, shared_area
 from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import Planes

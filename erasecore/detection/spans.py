@@ -14,10 +14,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.appearance import Appearance
-from erasecore.detect.line_window import Piece
-from erasecore.detect.patterns import Pattern, Presence
-from erasecore.detect.tracks import Track
+from erasecore.detection.appearance import Appearance
+from erasecore.detection.line_window import Piece
+from erasecore.detection.patterns import Pattern, Presence
+from erasecore.detection.tracks import Track
 
 _GAP_FRAMES = 3  # frames without the text that are crossed if it is there again after them; guess
 _STILL_FRAMES = 4  # frames of nearly constant gain that show that the text is gone; guess

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from erasecore.detect.line_window import WorkBox
-from erasecore.detect.spans import Span
-from erasecore.detect.verdict import TextLine
+from erasecore.detection.line_window import WorkBox
+from erasecore.detection.spans import Span
+from erasecore.detection.verdict import TextLine
 
 
 def merge(lines: Sequence[TextLine]) -> list[TextLine]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.scaling import Luma
+from erasecore.detection.scaling import Luma
 
 Pattern = NDArray[np.float32]
 """Stroke pattern of a crop: float32 ``(H, W)``, signed, in levels."""

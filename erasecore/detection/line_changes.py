@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.line_window import Piece
-from erasecore.detect.patterns import Template
+from erasecore.detection.line_window import Piece
+from erasecore.detection.patterns import Template
 
 _MIN_CELL_SHARE = 0.6  # of the line's cells that change; words that are recoloured are fewer; guess
 _MIN_CONTRAST_SHARE = 0.35  # of the text's contrast; least change of a cell; guess

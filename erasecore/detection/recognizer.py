@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.detector import Bgr, open_session
+from erasecore.detection.detector import Bgr, open_session
 from erasecore.model.events import NO_READING, Reading
 
 _MODEL = "PP-OCRv6_rec_small.onnx"

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detect.line_window import Piece
-from erasecore.detect.patterns import Shift
-from erasecore.detect.scaling import Luma
-from erasecore.detect.spans import Span
-from erasecore.detect.tracks import Track
+from erasecore.detection.line_window import Piece
+from erasecore.detection.patterns import Shift
+from erasecore.detection.scaling import Luma
+from erasecore.detection.spans import Span
+from erasecore.detection.tracks import Track
 
 DRIFT_PX = 0.8  # working pixels; burned text does not move at all, but its best match may; guess
 
