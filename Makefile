@@ -53,6 +53,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py daemon erasecore bench tools
 	$(BIN)/python tools/check_docstrings.py daemon erasecore tools
+	$(BIN)/python -m pytest -q tests/unit/test_names.py tests/unit/test_parts.py
 
 test: $(READY)
 	$(BIN)/python -m pytest
