@@ -3,6 +3,9 @@
 #   make check   lint, types, contracts   make bench   quality, speed and memory
 #   make chaos N=200   random kills under load: nothing lost, doubled or torn
 #   make mutants N=500   broken films through the daemon: none crashes it or leaves anything behind
+#   make errnos   every step of a job through every errno: one film's trouble stops no other film
+#   make power-cuts N=50   a filesystem cut off under load, mounted, drained: every film exactly once
+#   make soak N=2000   tiny films through one daemon: flat memory, handles and threads
 #   make test-system   the installed service under a real systemd; root, systemd-container
 # PYTHON picks the interpreter: make PYTHON=python3.12 test
 
@@ -12,7 +15,8 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 READY := $(VENV)/.ready
 
-# How many kills with the quick worker and with the real one, and the seed; see tests/process/chaos.py
+# How many kills with the quick worker and with the real one, and the seed; see tests/process/chaos.py.
+# So many mutants, power cuts and films are there as well, if N is given.
 N ?= 200
 REAL ?= 20
 SEED ?= 1
@@ -26,10 +30,10 @@ METHODS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env check test chaos mutants test-system demo bench clean
+.PHONY: help env check test chaos mutants errnos power-cuts soak test-system demo bench clean
 
 help:
-	@sed -n '2,7s/^# *//p' Makefile
+	@sed -n '2,10s/^# *//p' Makefile
 
 env: $(READY)
 
@@ -64,6 +68,18 @@ chaos: $(READY)
 
 mutants: $(READY)
 	$(BIN)/python -m tests.process.mutants $(N) $(SEED)
+
+# Options of tests/process/errnos.py, such as --steps 'publish.*' --errnos EIO,EACCES
+ERRNOS ?=
+
+errnos: $(READY)
+	$(BIN)/python -m tests.process.errnos --seed $(SEED) $(ERRNOS)
+
+power-cuts: $(READY)
+	$(BIN)/python -m tests.process.power_cuts --cuts $(or $(filter-out 200,$(N)),50) --seed $(SEED)
+
+soak: $(READY)
+	$(BIN)/python -m tests.process.soak $(or $(filter-out 200,$(N)),2000)
 
 test-system: $(READY)
 	$(BIN)/python -m pytest tests/system

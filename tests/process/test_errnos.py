@@ -1,0 +1,118 @@
+"""One film's trouble never stops another film: a sample of all errnos, and rights that are refused.
+
+``make errnos`` tries all combinations.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.process.errno_batch import TINY
+from tests.process.errno_mount import Disk, Film, comes_true, complaints_of
+from tests.process.errno_state import StateTrial
+from tests.process.errno_steps import NOT_DONE, STATE_STEPS, Case, Duration, Kind, Outcome
+from tests.process.errnos import run_batch, sample
+from tests.process.house import REPOSITORY, Daemon, House
+from tests.process.mounts import Mounts
+
+pytestmark = pytest.mark.process
+
+COMBINATIONS = 30
+SEED = 20261129
+STRANGER = 65534
+POWERS = ("dac_override", "dac_read_search", "fowner", "chown")
+POWERLESS = (
+    *("setpriv", f"--bounding-set={','.join(f'-{power}' for power in POWERS)}"),
+    "--inh-caps=-all",
+)
+"""Root without the capabilities that rights are passed by: an ordinary user in all but the number.
+The interpreter may lie in root's home, where nobody else could start it."""
+
+
+def test_a_sample_of_all_errnos(mounts: Mounts) -> None:
+    """Films that each meet another error, and good films that come out all the same."""
+    assert mounts  # else no share can be mounted
+    verdicts = run_batch(sample(COMBINATIONS, SEED))
+    wrong = [f"{one.case}: {one.outcome}; {', '.join(one.wrong)}" for one in verdicts if one.wrong]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_state_folder_that_fails(mounts: Mounts, tmp_path: Path, error: str) -> None:
+    """A history that cannot be written costs its lines; the daemon goes on or pauses."""
+    assert mounts  # else no share can be mounted
+    (step,) = (one for one in STATE_STEPS if one.name == "state.all.running")
+    trial = StateTrial(tmp_path, Case(step, error, Duration.ALWAYS))
+    try:
+        verdict = trial.run()
+    finally:
+        trial.close()
+    assert verdict.wrong == ()
+
+
+# --- rights that are refused, as they are to an ordinary user ------------------------------------
+
+
+def start_powerless(house: House) -> Daemon:
+    """Return a daemon at work that has to obey rights."""
+    argv = [*POWERLESS, sys.executable, "-m", "tests.process.quick_daemon"]
+    daemon = Daemon([*argv, "run", "--config", str(house.config)], house.root / "log", {})
+    house.daemons.append(daemon)
+    return daemon
+
+
+def status_of(house: House) -> str:
+    """Return what ``status`` tells whoever has to obey rights."""
+    argv = [*POWERLESS, sys.executable, "-m", "daemon", "status", "--config", str(house.config)]
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def close_to_us(place: Path) -> None:
+    """Let a file, or a folder that is made if need be, be a stranger's, who keeps it to himself."""
+    if not place.exists():
+        place.mkdir()
+    os.chown(place, STRANGER, STRANGER)
+    place.chmod(0o755 if place.is_dir() else 0o600)
+
+
+REFUSED = {
+    "inbox/c0001.mp4": (Kind.PLAIN, (Outcome.FAILED,)),
+    "inbox/c0001": (Kind.DEEP, (Outcome.INBOX,)),
+    "inbox/c0001.mp4.erase.yaml": (Kind.PLAIN, (Outcome.FAILED,)),
+    "inbox/c0001.srt": (Kind.PLAIN, (Outcome.FAILED, Outcome.DONE)),
+    "inbox/masks/c0001.png": (Kind.PLAIN, (Outcome.FAILED,)),
+    "done/c0001": (Kind.DEEP, (Outcome.FAILED,)),
+    "originals/c0001": (Kind.DEEP, NOT_DONE),
+    "failed/c0001": (Kind.BAD_DEEP, NOT_DONE),
+}
+"""By what we have no rights to: the film that it is about, and where that may end."""
+
+
+@pytest.mark.parametrize("place", REFUSED)
+def test_rights_that_an_ordinary_user_lacks(house: House, place: str) -> None:
+    """The film that they are lacking for waits or fails, and is named; a good one is done."""
+    if os.geteuid() != 0:
+        pytest.skip("giving files to others takes root")
+    kind, right = REFUSED[place]
+    film, good, disk = Film("c0001", kind), Film("g0001"), Disk(house.root)
+    house.configure(inbox=TINY["inbox"], retry=TINY["retry"])
+    film.drop(house.inbox)
+    close_to_us(house.root / place)
+    daemon = start_powerless(house)
+    comes_true(lambda: daemon.said("worker.ready"), 30)
+    good.drop(house.inbox)
+    house.wait(lambda: disk.outcome(good) is Outcome.DONE, seconds=20)
+    comes_true(lambda: disk.outcome(film) in (Outcome.DONE, Outcome.FAILED), 12)
+    outcome = disk.outcome(film) or Outcome.HELD
+    assert outcome in right
+    told = disk.explanation(film) if outcome is Outcome.FAILED else status_of(house)
+    assert outcome is Outcome.DONE or film.token in told
+    assert "report this" not in told
+    assert complaints_of(daemon) == []
