@@ -15,8 +15,7 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 READY := $(VENV)/.ready
 
-# How many kills with the quick worker and with the real one, and the seed; see tests/process/chaos.py.
-# So many mutants, power cuts and films are there as well, if N is given.
+# How many kills with the quick worker and with the real one, and the seed; see tests/process/chaos.py
 N ?= 200
 REAL ?= 20
 SEED ?= 1
@@ -75,11 +74,14 @@ ERRNOS ?=
 errnos: $(READY)
 	$(BIN)/python -m tests.process.errnos --seed $(SEED) $(ERRNOS)
 
+# An N that is given on the command line wins over these
+power-cuts: N = 50
 power-cuts: $(READY)
-	$(BIN)/python -m tests.process.power_cuts --cuts $(or $(filter-out 200,$(N)),50) --seed $(SEED)
+	$(BIN)/python -m tests.process.power_cuts --cuts $(N) --seed $(SEED)
 
+soak: N = 2000
 soak: $(READY)
-	$(BIN)/python -m tests.process.soak $(or $(filter-out 200,$(N)),2000)
+	$(BIN)/python -m tests.process.soak $(N)
 
 test-system: $(READY)
 	$(BIN)/python -m pytest tests/system

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.process.errno_mount import Disk, ErrnoMount, Film, comes_true, complaints_of
+from tests.process.errno_mount import Disk, ErrnoMount, Film, complaints_of
 from tests.process.errno_steps import Case, Duration, Fault, Outcome, Verdict
 from tests.process.house import BESIDE_STATE, REPOSITORY, Daemon, House
+from tests.process.waiting import comes_true
 
 SOURCES = ("inbox", "work", "originals", "failed")
 REACH_SECONDS = 8.0

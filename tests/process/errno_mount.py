@@ -6,26 +6,13 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.process.errno_steps import Fault, Kind, Outcome
 from tests.process.house import REPOSITORY, Daemon
-
-
-def comes_true(condition: Callable[[], object], seconds: float) -> bool:
-    """Return True as soon as ``condition`` holds, False if it does not within ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if condition():
-                return True
-        except FileNotFoundError:
-            pass  # it looked at what is being renamed
-        time.sleep(0.05)
-    return False
+from tests.process.waiting import comes_true
 
 
 class ErrnoMount:

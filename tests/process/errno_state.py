@@ -8,9 +8,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.process.errno_mount import Disk, ErrnoMount, Film, comes_true, complaints_of
+from tests.process.errno_mount import Disk, ErrnoMount, Film, complaints_of
 from tests.process.errno_steps import STATE_FILM, Case, Fault, Kind, Outcome, Verdict
 from tests.process.house import Daemon, House
+from tests.process.waiting import comes_true
 
 DONE_SECONDS = 12.0
 """Time in which films are done, start of the daemon included, and once more without a fault."""

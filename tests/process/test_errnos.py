@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.process.errno_batch import TINY
-from tests.process.errno_mount import Disk, Film, comes_true, complaints_of
+from tests.process.errno_mount import Disk, Film, complaints_of
 from tests.process.errno_state import StateTrial
 from tests.process.errno_steps import NOT_DONE, STATE_STEPS, Case, Duration, Kind, Outcome
 from tests.process.errnos import run_batch, sample
 from tests.process.house import REPOSITORY, Daemon, House
 from tests.process.mounts import Mounts
+from tests.process.waiting import comes_true
 
 pytestmark = pytest.mark.process
 
@@ -82,6 +83,11 @@ def close_to_us(place: Path) -> None:
     place.chmod(0o755 if place.is_dir() else 0o600)
 
 
+def complained(daemon: Daemon) -> bool:
+    """Return True once the daemon has logged that something is wrong."""
+    return any(one["level"] in ("warning", "error") for one in daemon.events())
+
+
 REFUSED = {
     "inbox/c0001.mp4": (Kind.PLAIN, (Outcome.FAILED,)),
     "inbox/c0001": (Kind.DEEP, (Outcome.INBOX,)),
@@ -106,7 +112,7 @@ def test_rights_that_an_ordinary_user_lacks(house: House, place: str) -> None:
     film.drop(house.inbox)
     close_to_us(house.root / place)
     daemon = start_powerless(house)
-    comes_true(lambda: daemon.said("worker.ready"), 30)
+    comes_true(lambda: complained(daemon), 15)
     good.drop(house.inbox)
     house.wait(lambda: disk.outcome(good) is Outcome.DONE, seconds=20)
     comes_true(lambda: disk.outcome(film) in (Outcome.DONE, Outcome.FAILED), 12)
