@@ -109,14 +109,22 @@ class Batch:
         return {film.token: self._disk.outcome(film) or Outcome.HELD for film in self._films}
 
     def _status(self) -> str:
-        """Return what ``status`` tells while the faults last."""
+        """Return all that ``status`` tells while the faults last."""
         argv = [sys.executable, "-m", "daemon", "status", "--config", str(self._house.config)]
-        done = subprocess.run(
-            argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
-        )
-        if "Traceback" in done.stderr:
+        told = ""
+        for form in ([], ["--json"]):
+            done = subprocess.run(
+                [*argv, *form],
+                cwd=REPOSITORY,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            told += done.stdout + done.stderr
+        if "Traceback" in told:
             self._batch_wrong.append("status traceback")
-        return done.stdout + done.stderr
+        return told
 
     def _judge(self, outcomes: dict[str, str], status: str) -> None:
         """Note which films are in a wrong place, or nothing is said of."""
