@@ -3,8 +3,8 @@
 ``python -m tests.process.errnos`` (``make errnos``). Many films, each with a fault of its own, go
 through one daemon on an ``ErrnoShare``; a good film that comes after them has to be done while the
 faults last. Then each film must be where its step allows, with a sentence that names it, and once
-the faults are lifted, whole, in one place, and published at most once. Where a batch as a whole
-goes wrong, each of its cases is tried alone, so that the blame falls on the right one.
+the faults are lifted, whole, in one place, and published at most once. A batch that goes wrong as a
+whole is tried again in pieces, down to single films, so that the blame falls on the right one.
 """
 
 from __future__ import annotations
@@ -88,27 +88,31 @@ def run_all(
     parallel: int,
     tell: Callable[[list[Verdict]], None] = lambda _: None,
 ) -> list[Verdict]:
-    """Return the verdicts on ``cases``, in batches; cases of batches that stop are tried alone."""
+    """Return the verdicts on ``cases``, in batches; those that go wrong are tried in pieces."""
     films = [one for one in cases if one.step not in STATE_STEPS]
-    batches = [films[start : start + size] for start in range(0, len(films), size)]
-    verdicts = []
+    batches = _pieces(films, size)
+    verdicts: list[Verdict] = []
 
     def take(found: list[Verdict]) -> None:
         tell(found)
         verdicts.extend(found)
 
     with ThreadPoolExecutor(parallel) as pool:
-        alone: list[Case] = []
-        for found in pool.map(run_batch, batches):
-            if len(found) > 1 and set.intersection(*(set(one.wrong) for one in found)):
-                alone += [one.case for one in found]
-            else:
-                take(found)
-        for found in pool.map(run_batch, [[one] for one in alone]):
-            take(found)
+        while batches:
+            again: list[Sequence[Case]] = []
+            for batch, found in zip(batches, pool.map(run_batch, batches), strict=True):
+                if len(found) > 1 and set.intersection(*(set(one.wrong) for one in found)):
+                    again += _pieces(batch, max(1, len(batch) // 4))
+                else:
+                    take(found)
+            batches = again
         for found in pool.map(run_state, [one for one in cases if one.step in STATE_STEPS]):
             take(found)
     return verdicts
+
+
+def _pieces(cases: Sequence[Case], size: int) -> list[Sequence[Case]]:
+    return [cases[start : start + size] for start in range(0, len(cases), size)]
 
 
 def sample(count: int, seed: int) -> list[Case]:
