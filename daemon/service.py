@@ -26,7 +26,6 @@ from daemon.lifecycle.once import exit_code_of_once, without_hours
 from daemon.lifecycle.reload import reloaded
 from daemon.lifecycle.status_publisher import StatusPublisher
 from daemon.runtime.host_problems import HostProblems
-from daemon.runtime.io_problems import io_problem
 from daemon.runtime.logs import configure
 from daemon.runtime.systemd import Notifier
 from daemon.runtime.wakeup import Wakeup
@@ -77,7 +76,9 @@ class Service:
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
         host = inspect_host(environment.visible_devices)
         queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems))
-        self._shared = SharedParts(queue, self._problems, history, host, worker_command)
+        self._shared = SharedParts(
+            queue, self._problems, self._folders.proofs, history, host, worker_command
+        )
         self._instance = InstanceKeeper(
             config, self._shared, self._folders, preload=not until_drained
         )
@@ -123,14 +124,16 @@ class Service:
         self._instance.keep(now=now, wall=wall)
         parts = self._instance.parts
         parts.reports.process_reports(now=now, wall=wall)
+        parts.jobs.isolation.blame.recheck(now=now)
         if not self._problems.blocked(now=now):
-            with io_problem(self._problems, "publish", place="a folder of results", now=now):
-                parts.jobs.publisher.publish_finished(tick=self._tick)
+            parts.jobs.publisher.publish_finished(now=now, wall=wall, tick=self._tick)
         self._scan_inbox(now)
         settle_seconds = self._shared.queue.settle_seconds
         parts.jobs.claimer.queue_settled(settle_seconds=settle_seconds, now=now, wall=wall)
         if not self._drain.begun and not self._problems.blocked(now=now):
             parts.dispatcher.assign(now=now, wall=wall)
+        if parts.jobs.isolation.take_lost():
+            self._instance.recover(now=now, wall=wall)
         self._status.publish(parts, now=now, wall=time.time())
 
     def _folders_present(self, now: float) -> bool:

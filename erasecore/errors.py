@@ -211,6 +211,10 @@ class BadSidecar(InputError):
         super().__init__(path, f"{sentence} (job settings file; correct it and requeue).")
 
 
+class NameRefused(InputError):
+    """A filesystem does not take the film's name, or the path that it would have there."""
+
+
 # --- the host ---------------------------------------------------------------------------------
 
 
@@ -248,6 +252,14 @@ class DiskFull(HostError):
         super().__init__(
             f"{path}: no space left; free some or raise the quota, the queue goes on by itself."
         )
+
+
+class FilmBlocked(HostError):
+    """A step on one film failed again and again, although the folders themselves work."""
+
+
+class SourceGone(HostError):
+    """The source of a claimed film was removed from work/ by somebody else."""
 
 
 class EngineMissing(HostError):

@@ -13,8 +13,9 @@ from daemon.dispatch.selection import FilmSelection
 from daemon.dispatch.worker_control import WorkerControl
 from daemon.jobs.attempts import AttemptRecorder
 from daemon.storage.failpoints import failpoint
+from daemon.workers.messages import Start
 from daemon.workers.pool import WorkerPool
-from daemon.workers.process import WorkerState
+from daemon.workers.process import Supervisor, WorkerState
 
 
 class Dispatcher:
@@ -55,7 +56,7 @@ class Dispatcher:
             wall: seconds since 1970.
 
         Raises:
-            OSError: a claim, a job or a process cannot be made; the call may be repeated.
+            OSError: no process can be made, or free space not be read; the call may be repeated.
         """
         self._selection.reset_shortage()
         self._closed = closed_sentence(self._schedule.hours, datetime.fromtimestamp(wall))
@@ -64,23 +65,31 @@ class Dispatcher:
                 self._start_workers(now, wall)
         elif self._schedule.at_closing is AtClosing.HAND_BACK:
             for worker in self._workers.in_state(WorkerState.BUSY):
-                self._control.hand_back(worker, wall=wall)
+                self._control.hand_back(worker, now=now, wall=wall)
         self._workers.preload(now=now)
 
     def _assign_films(self, now: float, wall: float) -> bool:
         """Give films to the idle workers; return False if there was none for one of them."""
         for worker in self._workers.free():
-            job = self._selection.next_job(worker, now=now, wall=wall)
-            if job is None:
+            start = self._next_start(worker, now, wall)
+            if start is None:
                 return False
-            worker.begin(self._attempts.begin(job, wall=wall), now=now)
+            worker.begin(start, now=now)
             failpoint("attempt.after_start")
         return True
+
+    def _next_start(self, worker: Supervisor, now: float, wall: float) -> Start | None:
+        """Return the attempt that goes next; None if there is none. Jobs that fail are passed."""
+        while (job := self._selection.next_job(worker, now=now, wall=wall)) is not None:
+            start = self._attempts.begin(job, now=now, wall=wall)
+            if start is not None:
+                return start
+        return None
 
     def _start_workers(self, now: float, wall: float) -> None:
         """Start a worker for each film that is left, as far as memory and slots allow."""
         loading = len(self._workers.in_state(WorkerState.LOADING))
-        for _ in range(self._selection.waiting(wall=wall) - loading):
+        for _ in range(self._selection.waiting(now=now, wall=wall) - loading):
             if not self._selection.fits_new_worker(now=now, wall=wall):
                 return
             if not self._workers.start_one(now=now):

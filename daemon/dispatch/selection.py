@@ -56,9 +56,20 @@ class FilmSelection:
         """Forget the shortage of the turn before."""
         self.shortage = ""
 
-    def waiting(self, *, wall: float) -> int:
-        """Return how many films could begin now if there were workers for all of them."""
-        return len(self._jobs.store.due(wall=wall)) + len(self._queue.candidates)
+    def waiting(self, *, now: float, wall: float) -> int:
+        """Return how many films could begin now if there were workers for all of them.
+
+        Args:
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
+        return len(self._due(now, wall)) + len(self._queue.candidates)
+
+    def _due(self, now: float, wall: float) -> list[Job]:
+        """Return the queued jobs that may begin now, in their order."""
+        isolation = self._jobs.isolation
+        due = self._jobs.store.due(wall=wall)
+        return [job for job in due if isolation.due(job.job_id, now=now)]
 
     def next_job(self, worker: Supervisor, *, now: float, wall: float) -> Job | None:
         """Return the job that goes next, claimed from the inbox if necessary; None if none can.
@@ -69,9 +80,11 @@ class FilmSelection:
             wall: seconds since 1970.
 
         Raises:
-            OSError: a claim failed half-way, or free space cannot be read.
+            FolderError: free space cannot be read.
         """
         while (film := self._first_that_fits(worker, now, wall)) is not None:
+            if self._problems.blocked(now=now):  # a folder turned out to be broken just now
+                return None
             if isinstance(film, Job):
                 self._waits_since.pop(film.job_id, None)
                 return film
@@ -84,7 +97,7 @@ class FilmSelection:
         """Return True if there is a film for one more worker, and memory for it."""
         return self._first_that_fits(None, now, wall) is not None
 
-    def _in_order(self, wall: float) -> Iterator[Job | Candidate]:
+    def _in_order(self, now: float, wall: float) -> Iterator[Job | Candidate]:
         """Yield the due jobs and the best candidate, the one that goes first first.
 
         Priority counts first. At equal priority jobs come before the candidate, except those that
@@ -92,7 +105,7 @@ class FilmSelection:
         """
         candidate = self._queue.best()
         candidate_priority = self._queue.priority(candidate) if candidate else 0
-        for job in self._jobs.store.due(wall=wall):
+        for job in self._due(now, wall):
             priority = job.settings.priority
             yields = candidate_priority == priority and yields_to_others(job, wall=wall)
             if candidate is not None and (candidate_priority > priority or yields):
@@ -109,7 +122,7 @@ class FilmSelection:
 
         A smaller film may overtake one that does not fit, for ``MAX_OVERTAKING_SECONDS``.
         """
-        for film in self._in_order(wall):
+        for film in self._in_order(now, wall):
             pixels = film.pixels if isinstance(film, Job) else 0
             lacking = self._memory.lacking_bytes(pixels, worker)
             if not lacking:

@@ -20,14 +20,14 @@ class WorkerControl:
         """Use ``retry.pause_seconds`` of ``config`` for later backoffs."""
         self._pause_seconds = config.retry.pause_seconds
 
-    def hand_back(self, worker: Supervisor, *, wall: float) -> None:
+    def hand_back(self, worker: Supervisor, *, now: float, wall: float) -> None:
         """Kill a worker in the middle of its film and requeue the film (preemption).
 
         The attempt does not count, and the next one resumes after the finished segments.
         """
         job_id = worker.job_id
         worker.kill()
-        self._attempts.hand_back(job_id, wall=wall)
+        self._attempts.hand_back(job_id, now=now, wall=wall)
 
     def back_off(self, worker: Supervisor, sentence: str, *, now: float) -> None:
         """Do not start a worker for ``retry.pause_seconds``; the others go on.

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config.locations import FolderSettings
+from daemon.storage.moves import remove_tree
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError
 from erasecore.system.atomic_files import sync_folder
+from erasecore.system.no_clobber import rename_no_clobber
 
 NETWORK_TYPES = frozenset(
     (
@@ -38,8 +40,8 @@ def paths_of(folders: FolderSettings) -> dict[str, Path]:
 def prove(folders: FolderSettings, *, token: str) -> None:
     """Check all folders by doing in them what the daemon will do; raise if one is unusable.
 
-    Checked: no folder lies in another, the group exists, a file can be written, renamed, synced
-    and removed, a rename from inbox to work succeeds, work and done have free space.
+    Checked: no folder lies in another, the group exists, each folder passes ``prove_folder``, a
+    rename from inbox to work succeeds, work and done have free space.
 
     Args:
         folders: missing folders are created, with their parents.
@@ -52,8 +54,12 @@ def prove(folders: FolderSettings, *, token: str) -> None:
     refuse_overlap(folders)
     _check_group(folders.group)
     for role, path in paths_of(folders).items():
-        _check_writable(f"folders.{role}", path, token)
-    _check_claim(folders, token)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(f"folders.{role}", path, error) from error
+        prove_folder(role, path, token=token)
+    prove_claim(folders, token=token)
     for role in ("work", "done"):
         path = getattr(folders, role)
         if free_bytes(path) < folders.min_free_mb << 20:
@@ -62,6 +68,66 @@ def prove(folders: FolderSettings, *, token: str) -> None:
                 f"folders.{role} has less than folders.min_free_mb = {folders.min_free_mb} MB "
                 "free; free some space or lower that key.",
             )
+
+
+def prove_folder(role: str, path: Path, *, token: str) -> None:
+    """Do in one folder what claiming and publishing do; raise if any of it fails.
+
+    A file is created, written, synced and renamed without overwriting, by the function that
+    publishing uses; into a sub-folder, too. Another file of that name must be refused. All is
+    removed again.
+
+    Args:
+        role: key of the folder in the section ``folders``, for the text.
+        path: the folder, which exists.
+        token: unique text for the names of the trial files; no two proofs with the same token may
+            run at the same time, but leftovers of a crash are removed.
+
+    Raises:
+        ConfigError: the folder's permissions or its filesystem do not allow it.
+        FolderError: the disk or share is full or does not answer; it can be waited for.
+    """
+    trial, inner = path / f".prove-{token}.tmp", path / f".prove-{token}-inner.tmp"
+    try:
+        with suppress(FileNotFoundError):
+            trial.unlink()
+        remove_tree(inner)
+        try:
+            _publish_trial(trial, inner)
+        finally:
+            with suppress(OSError):
+                trial.unlink(missing_ok=True)
+                remove_tree(inner)
+    except OSError as error:
+        raise _unusable(f"folders.{role}", path, error) from error
+
+
+def _publish_trial(trial: Path, inner: Path) -> None:
+    """Write the file ``trial``, move it into the new folder ``inner`` and back, remove both."""
+    _write_trial(trial)
+    inner.mkdir()
+    moved = inner / trial.name
+    rename_no_clobber(trial, moved)
+    sync_folder(inner)
+    _write_trial(trial)
+    try:
+        rename_no_clobber(moved, trial)
+    except FileExistsError:
+        trial.unlink()
+    else:
+        raise OSError(errno.ENOTSUP, "a rename overwrites files there", str(trial))
+    rename_no_clobber(moved, trial)
+    inner.rmdir()
+    sync_folder(trial.parent)
+    trial.unlink()
+
+
+def _write_trial(trial: Path) -> None:
+    """Create a file with a few bytes, synced."""
+    with trial.open("xb") as file:
+        file.write(b"subtitle-eraser tries this folder out")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def refuse_overlap(folders: FolderSettings) -> None:
@@ -99,24 +165,13 @@ def _check_group(group: str) -> None:
         )
 
 
-def _check_writable(key: str, path: Path, token: str) -> None:
-    """Create a folder if it is missing; create, sync, rename and delete a file in it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        trial, renamed = path / f".prove-{token}.tmp", path / f".prove-{token}-renamed.tmp"
-        with trial.open("xb") as file:
-            file.write(b"subtitle-eraser tries this folder out")
-            file.flush()
-            os.fsync(file.fileno())
-        trial.rename(renamed)
-        sync_folder(path)
-        renamed.unlink()
-    except OSError as error:
-        raise _unusable(key, path, error) from error
+def prove_claim(folders: FolderSettings, *, token: str) -> None:
+    """Rename a file from the inbox into work, as a claim does: both need the same filesystem.
 
-
-def _check_claim(folders: FolderSettings, token: str) -> None:
-    """Rename a file from the inbox into work, as a claim does: both need the same filesystem."""
+    Raises:
+        ConfigError: they lie on two filesystems, or one of them does not allow it.
+        FolderError: the disk or share is full or does not answer; it can be waited for.
+    """
     trial, claimed = folders.inbox / f".prove-{token}.tmp", folders.work / f".prove-{token}.tmp"
     try:
         trial.touch()
@@ -152,6 +207,18 @@ def free_bytes(path: Path) -> int:
     """
     try:
         return shutil.disk_usage(path).free
+    except OSError as error:
+        raise FolderError(path, hint_for(error)) from error
+
+
+def total_bytes(path: Path) -> int:
+    """Return the size in bytes of the filesystem of ``path``, used space included.
+
+    Raises:
+        FolderError: the folder cannot be reached.
+    """
+    try:
+        return shutil.disk_usage(path).total
     except OSError as error:
         raise FolderError(path, hint_for(error)) from error
 

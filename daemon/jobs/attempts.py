@@ -5,7 +5,10 @@ Starts no process: the caller sends the returned ``Start`` to a worker.
 
 from __future__ import annotations
 
+import errno
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,6 +17,7 @@ from daemon.config.film_settings import up_to_date
 from daemon.config.schema import Config
 from daemon.jobs import claims
 from daemon.jobs.companions import companions_in
+from daemon.jobs.isolation import ATTEMPT, JobIsolation
 from daemon.jobs.job import (
     CUES_FILE,
     JOB_FILE,
@@ -54,8 +58,9 @@ log = structlog.get_logger(__name__)
 class AttemptRecorder:
     """Records in the job store that attempts begin, finish, fail or are handed back."""
 
-    def __init__(self, store: JobStore, config: Config) -> None:
+    def __init__(self, store: JobStore, isolation: JobIsolation, config: Config) -> None:
         self._store = store
+        self._isolation = isolation
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
@@ -64,9 +69,25 @@ class AttemptRecorder:
         self._young_seconds = config.inbox.young_seconds
         self._erase_defaults = config.erase
 
-    def begin(self, job: Job, *, wall: float) -> Start:
-        """Count one more attempt of ``job``; return the message that starts it on a worker."""
+    def begin(self, job: Job, *, now: float, wall: float) -> Start | None:
+        """Count one more attempt of ``job``; return the message that starts it on a worker.
+
+        None if the job or its folder does not allow it; the job waits then, or is rejected.
+
+        Args:
+            job: a queued job.
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
+        starts: list[Start] = []
+        begin = lambda: starts.append(self._begin(job, wall))  # noqa: E731 - the step, for ``run``
+        self._isolation.run(job, ATTEMPT, begin, now=now, wall=wall)
+        return starts[0] if starts else None
+
+    def _begin(self, job: Job, wall: float) -> Start:
         folder = self._store.folder(job)
+        if not claims.source_is_there(folder, job):
+            raise FileNotFoundError(errno.ENOENT, "the source is gone", str(folder / job.source))
         companions = companions_in(folder, mask=bool(job.settings.mask))
         settings = up_to_date(job.settings, self._erase_defaults)
         job = begun(replace(job, settings=settings), now=wall)
@@ -116,9 +137,19 @@ class AttemptRecorder:
         self._store.save(job)
         failpoint("attempt.after_outcome")
 
-    def fail(self, job_id: str, failure: Failure, *, wall: float) -> Decision:
-        """Record that an attempt failed; return the decision about the job."""
+    def fail(self, job_id: str, failure: Failure, *, now: float, wall: float) -> Decision:
+        """Record that an attempt failed; return the decision about the job.
+
+        Args:
+            job_id: id of the job.
+            failure: the worker's record of the error.
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
         job = self._store.jobs[job_id]
+        if not claims.source_is_there(self._store.folder(job), job):
+            self._isolation.reject_without_source(job, now=now, wall=wall)
+            return Decision(Next.FAIL)
         if self._renew_if_changed(job, wall=wall):
             return Decision(Next.REQUEUE)
         delay_seconds = retry_delay(wall - job.unchanged_since, self._young_seconds)
@@ -126,11 +157,12 @@ class AttemptRecorder:
             delay_seconds = MIN_DELAY_SECONDS  # a disk error, too, makes a film look truncated
         if failure.unfinished and delay_seconds is not None:
             return self._wait_for_sender(job, failure, delay_seconds, wall=wall)
-        decision = decide(failure.remedy, job.counted, self._retry)
+        blame = self._isolation.blame_of_attempt(failure, job, now=now)
+        decision = decide(failure.remedy, job.counted, self._retry, blame=blame)
         with job_bound(job_id, self._store.folder(job) / LOG_FILE):
             _log_failure(job, failure, decision)
         if decision.next is Next.FAIL:
-            job = rejected(job, given_up(failure), now=wall)
+            job = rejected(job, given_up(failure, printable(job.name)), now=wall)
         else:
             # A pause holds back the whole queue; the job needs no delay of its own on top.
             pause = decision.next is Next.PAUSE
@@ -155,10 +187,21 @@ class AttemptRecorder:
         failpoint("attempt.after_doubt")
         return Decision(Next.REQUEUE, delay_seconds)
 
-    def hand_back(self, job_id: str, *, wall: float) -> None:
-        """Requeue a running job whose attempt was interrupted by us; the attempt does not count."""
-        job = handed_back(self._store.jobs[job_id], now=wall)
-        with job_bound(job_id, self._store.folder(job) / LOG_FILE):
+    def hand_back(self, job_id: str, *, now: float, wall: float) -> None:
+        """Requeue a running job whose attempt was interrupted by us; the attempt does not count.
+
+        Args:
+            job_id: id of the job.
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
+        running = self._store.jobs[job_id]
+        hand_back = partial(self._hand_back, running, wall)
+        self._isolation.run(running, ATTEMPT, hand_back, now=now, wall=wall)
+
+    def _hand_back(self, running: Job, wall: float) -> None:
+        job = handed_back(running, now=wall)
+        with job_bound(job.job_id, self._store.folder(job) / LOG_FILE):
             log.info("attempt.handed_back", film=printable(job.name))
         self._store.save(job)
         failpoint("attempt.after_hand_back")
@@ -169,8 +212,8 @@ class AttemptRecorder:
         The outcome of such an attempt is about a file that no longer exists, so it is discarded.
         """
         folder = self._store.folder(job)
-        if claims.untouched(folder, job):
-            return False
+        if not claims.source_is_there(folder, job) or claims.untouched(folder, job):
+            return False  # a verified result of a source that is gone now is all there is
         with job_bound(job.job_id, folder / LOG_FILE):
             log.info("job.source_changed", film=printable(job.name))
         remove_products(folder, job)
@@ -182,8 +225,11 @@ class AttemptRecorder:
     # --- while attempts run -----------------------------------------------------------------
 
     def learn_size(self, job_id: str, pixels: int) -> None:
-        """Save the frame size of a film, ``pixels`` = width x height, in its job."""
-        self._store.save(replace(self._store.jobs[job_id], pixels=pixels))
+        """Note the frame size of a film, ``pixels`` = width x height, in its job."""
+        job = replace(self._store.jobs[job_id], pixels=pixels)
+        self._store.hold(job)
+        with suppress(OSError):  # it only helps to plan; the next step of the job saves it, too
+            self._store.save(job)
 
     def outstanding_bytes(self, free_factor: float) -> int:
         """Return the disk space that running attempts will still use, in bytes.
@@ -226,8 +272,14 @@ def _failed_the_same_before(job: Job, failure: Failure) -> bool:
 
 
 def _product_bytes(folder: Path, job: Job) -> int:
-    """Return the size in bytes of all files in the job's folder except its source."""
-    found = (status_if_there(path) for path in folder.rglob("*") if path.name != job.source)
+    """Return the size in bytes of all files in the job's folder except its source.
+
+    0 if they cannot be inspected: the job meets the same error, and reports it.
+    """
+    try:
+        found = [status_if_there(path) for path in folder.rglob("*") if path.name != job.source]
+    except OSError:
+        return 0
     return sum(status.st_size for status in found if status is not None)
 
 

@@ -24,6 +24,7 @@ DONE, FAILED          any         record it in the history, remove the folder
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -58,13 +59,15 @@ from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import remove_tree
 from daemon.storage.names import work_name
 from daemon.workers.messages import Failure
-from erasecore.errors import BadSidecar, Remedy, WorkerLost, printable
+from erasecore.errors import BadSidecar, Remedy, SourceGone, WorkerLost, printable
 from erasecore.settings import EraseSettings
 from erasecore.system.atomic_files import status_if_there, sync_folder
 from erasecore.system.no_clobber import rename_no_clobber
 
 log = structlog.get_logger(__name__)
 
+SOURCE_PREFIX = "source"
+"""Prefix of the source's name in a job folder; see ``work_name``."""
 GONE_PREFIX = ".gone-"
 """Prefix of a job folder that is being removed; ``sweep`` finishes an interrupted removal."""
 
@@ -100,7 +103,7 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
         os.rename(candidate.path, folder / job.source)
     except OSError as error:
         # A network file system may repeat a rename, and report ENOENT although it was done.
-        if status_if_there(folder / job.source) is None:
+        if not source_is_there(folder, job):
             _abandon_claim(candidate, folder, error)
             return None
     sync_folder(folder)
@@ -153,6 +156,17 @@ def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
     return job
 
 
+def source_is_there(folder: Path, job: Job) -> bool:
+    """Return True if the job folder lists the source.
+
+    The listing is asked, not the file: an error about one file, even ENOENT, proves nothing.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    return job.source in os.listdir(folder)  # noqa: PTH208 - names only
+
+
 def untouched(folder: Path, job: Job) -> bool:
     """Return True if the source is as it was claimed and no local process is writing to it."""
     source = folder / job.source
@@ -199,17 +213,36 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     return job
 
 
-def discard(folder: Path) -> None:
-    """Remove a job folder; a crash meanwhile leaves it hidden, for ``sweep`` to remove."""
+def discard(folder: Path, *, with_source: bool = False) -> bool:
+    """Remove a job folder; a crash or an error meanwhile leaves it hidden, for ``sweep``.
+
+    Args:
+        folder: the job folder; nothing is done if it is missing.
+        with_source: a source that is still in it is removed, too.
+
+    Returns:
+        False if it is hidden, but files of it could not be removed.
+
+    Raises:
+        OSError: the folder cannot be hidden, or has a source that is to be kept.
+    """
     gone = folder.with_name(GONE_PREFIX + folder.name)
     try:
+        names = os.listdir(folder)  # noqa: PTH208 - names only
+        if not with_source and any(name.startswith(SOURCE_PREFIX) for name in names):
+            raise OSError(errno.ENOTEMPTY, "the film is still in it", str(folder))
         folder.rename(gone)
     except FileNotFoundError:
-        return
+        return True
     sync_folder(gone.parent)
     failpoint("discard.after_aside")
-    remove_tree(gone)
+    try:
+        remove_tree(gone)
+    except OSError as error:
+        log.warning("discard.left_over", folder=str(gone), reason=str(error))
+        return False
     failpoint("discard.after_removal")
+    return True
 
 
 def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> Job | None:
@@ -231,7 +264,7 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
         job = load_job(folder)
     except BrokenJob as error:
         return _salvage(folder, error, wall=wall)
-    present = status_if_there(folder / job.source) is not None
+    present = source_is_there(folder, job)
     if job.state is JobState.CLAIMING:
         if present:
             return complete_claim(folder, job, inbox / job.relative)
@@ -246,6 +279,27 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
     return recovered
 
 
+def reject_unrecovered(folder: Path, failure: Failure, *, wall: float) -> Job:
+    """Save a claimed job that ``recover`` fails on as REJECTED; return it.
+
+    Args:
+        folder: the job folder, which contains the source.
+        failure: the reason.
+        wall: seconds since 1970.
+
+    Raises:
+        BrokenJob: ``job.json`` is unreadable.
+        FileNotFoundError: nothing was claimed.
+        OSError: the folder cannot be read or written.
+    """
+    job = load_job(folder)
+    if job.state is JobState.CLAIMING and not source_is_there(folder, job):
+        raise FileNotFoundError(errno.ENOENT, "nothing was claimed", str(folder))
+    job = rejected(job, failure, now=wall)
+    save_job(folder, job)
+    return job
+
+
 def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) -> Job:
     """Return a CLAIMED, QUEUED or RUNNING job as it continues after a crash or takeover.
 
@@ -257,10 +311,14 @@ def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) ->
     """
     if not present:
         sentence = f"{printable(job.name)}: its source was removed from work/ by somebody else."
-        return rejected(job, Failure("SourceGone", Remedy.FIX_HOST, sentence), now=wall)
+        return rejected(job, Failure(SourceGone.__name__, SourceGone.remedy, sentence), now=wall)
     if job.state is not JobState.RUNNING:
-        # The clock may have been set back: limit the rest of the delay.
-        return replace(job, not_before=min(job.not_before, wall + MAX_DELAY_SECONDS))
+        # The clock may have been set back: limit the rest of the delay, and the source's age.
+        return replace(
+            job,
+            not_before=min(job.not_before, wall + MAX_DELAY_SECONDS),
+            unchanged_since=min(job.unchanged_since, wall),
+        )
     lost = Failure(
         WorkerLost.__name__,
         WorkerLost.remedy,
@@ -276,7 +334,7 @@ def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) ->
 
 def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
     """Reject the source of a folder whose ``job.json`` is unreadable; None if it has no source."""
-    source = next(iter(sorted(folder.glob("source*"))), None)
+    source = next(iter(sorted(folder.glob(f"{SOURCE_PREFIX}*"))), None)
     if source is None:
         discard(folder)
         return None
@@ -300,18 +358,37 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
 
 
 def job_folders(instance: Path) -> list[Path]:
-    """Return the job folders of an instance, the oldest first (job ids sort by time)."""
-    return sorted(
-        folder
-        for folder in instance.iterdir()
-        if folder.is_dir() and not folder.name.startswith(".")
-    )
+    """Return the job folders of an instance, the oldest first (job ids sort by time).
+
+    What cannot be inspected is taken for one: it is better met with an error than passed over.
+    """
+    with os.scandir(instance) as entries:
+        return sorted(Path(one.path) for one in entries if _may_be_job(one))
+
+
+def _may_be_job(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith("."):
+        return False
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
 
 
 def sweep(instance: Path) -> None:
-    """Remove the job folders whose removal a crash has interrupted."""
+    """Remove the job folders whose removal a crash or an error has interrupted.
+
+    Raises:
+        OSError: at least one could not be removed; the others are.
+    """
+    first_error: OSError | None = None
     for gone in instance.glob(f"{GONE_PREFIX}*"):
-        remove_tree(gone)
+        try:
+            remove_tree(gone)
+        except OSError as error:
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error
 
 
 def take_over(abandoned: Path, instance: Path) -> list[Path]:
@@ -319,7 +396,8 @@ def take_over(abandoned: Path, instance: Path) -> list[Path]:
 
     ``owner.json`` is removed first: if the owner is alive after all, its next heartbeat fails, even
     if we crash meanwhile. Each job is moved by one rename, so that of several daemons that try,
-    exactly one gets it. The rest of the abandoned folder is removed.
+    exactly one gets it. The rest of the abandoned folder is removed, unless a job could not be
+    moved: it is tried again with the next check.
 
     Args:
         abandoned: folder of an instance whose owner is dead or whose lease has expired.
@@ -333,13 +411,19 @@ def take_over(abandoned: Path, instance: Path) -> list[Path]:
         return []  # another daemon has taken over the whole folder
     taken = []
     for folder in folders:
-        with suppress(FileNotFoundError):
+        try:
             os.rename(folder, instance / folder.name)
-            taken.append(instance / folder.name)
-            failpoint("takeover.after_job")
+        except FileNotFoundError:  # another daemon has taken it over
+            continue
+        except OSError as error:
+            log.warning("claims.not_taken_over", folder=str(folder), reason=str(error))
+            continue
+        taken.append(instance / folder.name)
+        failpoint("takeover.after_job")
     sync_folder(instance)
     failpoint("takeover.after_jobs")
-    release_claim(abandoned)
+    with suppress(OSError):  # what is left is removed with the next check
+        release_claim(abandoned)
     return taken
 
 

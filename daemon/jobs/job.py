@@ -1,7 +1,9 @@
 """Job, its state machine, and ``job.json``, the persistent state of a job.
 
 A successful film goes through CLAIMING, CLAIMED, QUEUED, RUNNING, FINISHED, DONE. From RUNNING a
-job may return to QUEUED (retry) or CLAIMED (the source changed), or go to REJECTED and FAILED.
+job may return to QUEUED (retry) or CLAIMED (the source changed), or go to REJECTED and FAILED. From
+CLAIMING or FINISHED a job goes to REJECTED if its claim cannot be completed, or its result not be
+published.
 
 Jobs are frozen. The functions return a new job; only ``save_job`` and ``load_job`` use the disk.
 """
@@ -40,13 +42,13 @@ class JobState(StrEnum):
 
 
 LEGAL: dict[JobState, frozenset[JobState]] = {
-    JobState.CLAIMING: frozenset({JobState.CLAIMED}),
+    JobState.CLAIMING: frozenset({JobState.CLAIMED, JobState.REJECTED}),
     JobState.CLAIMED: frozenset({JobState.QUEUED, JobState.REJECTED}),
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.REJECTED}),
     JobState.RUNNING: frozenset(
         {JobState.QUEUED, JobState.CLAIMED, JobState.FINISHED, JobState.REJECTED}
     ),
-    JobState.FINISHED: frozenset({JobState.DONE}),
+    JobState.FINISHED: frozenset({JobState.DONE, JobState.REJECTED}),
     JobState.REJECTED: frozenset({JobState.FAILED}),
     JobState.DONE: frozenset(),
     JobState.FAILED: frozenset(),

@@ -6,36 +6,51 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config.schema import Config
+from daemon.folders.proofs import FolderProofs
+from daemon.jobs.adoption import Adopter
 from daemon.jobs.attempts import AttemptRecorder
+from daemon.jobs.blame import FolderBlame
 from daemon.jobs.claimer import Claimer
 from daemon.jobs.history import History
+from daemon.jobs.isolation import JobIsolation
 from daemon.jobs.publisher import Publisher
 from daemon.jobs.store import JobStore
+from daemon.runtime.host_problems import HostProblems
 
 
 @dataclass(frozen=True, slots=True)
 class JobParts:
-    """Job store of one instance folder, and the three parts that change its jobs."""
+    """Job store of one instance folder, and the parts that change its jobs."""
 
     store: JobStore
+    isolation: JobIsolation
+    adopter: Adopter
     claimer: Claimer
     attempts: AttemptRecorder
     publisher: Publisher
 
     @classmethod
-    def build(cls, instance: Path, config: Config, history: History) -> JobParts:
+    def build(
+        cls,
+        instance: Path,
+        config: Config,
+        history: History,
+        problems: HostProblems,
+        proofs: FolderProofs,
+    ) -> JobParts:
         """Build the parts for the folder ``instance``, with no job held yet."""
-        store = JobStore(instance, config)
+        store = JobStore(instance)
+        isolation = JobIsolation(store, FolderBlame(proofs, problems), problems, config)
         return cls(
             store=store,
-            claimer=Claimer(store, config),
-            attempts=AttemptRecorder(store, config),
-            publisher=Publisher(store, history, config),
+            isolation=isolation,
+            adopter=Adopter(store, isolation, config),
+            claimer=Claimer(store, isolation, config),
+            attempts=AttemptRecorder(store, isolation, config),
+            publisher=Publisher(store, isolation, history, config),
         )
 
     def reconfigure(self, config: Config) -> None:
         """Pass a new configuration to every part."""
-        self.store.reconfigure(config)
-        self.claimer.reconfigure(config)
-        self.attempts.reconfigure(config)
-        self.publisher.reconfigure(config)
+        for part in (self.isolation, self.adopter, self.claimer, self.attempts, self.publisher):
+            part.reconfigure(config)

@@ -4,18 +4,20 @@ The list of placements (file, folder, name) is saved in ``job.json`` before anyt
 file moves by one step that never overwrites. After a crash the same list is worked through again: a
 file that is not in the job folder any more has been published.
 
-A name that exists in one of the folders is taken for all of them, so that ``film (2).mp4`` and its
-sidecars keep together. The report goes first and reserves the name: it contains the job id, so no
-other file is like it. The film comes last: who sees it finds its sidecars.
+``daemon.jobs.result_names`` finds the names. The report goes first and reserves the name: it
+contains the job id, so no other file is like it. The film comes last: who sees it finds its
+sidecars.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import count
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
 
 from daemon.config.locations import FolderSettings
 from daemon.folders.permissions import apply_mode
@@ -29,14 +31,21 @@ from daemon.jobs.job import (
     JobState,
     Place,
     Placement,
+    load_job,
     moved,
+    rejected,
     save_job,
 )
 from daemon.jobs.report_files import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
+from daemon.jobs.result_names import Item, folder_is_blocked, is_taken, placements_of, target
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import Tick, move_no_clobber, no_tick
-from daemon.storage.names import FILM_SETTINGS_SUFFIX, numbered, output_name, same_on_windows
-from erasecore.system.atomic_files import make_folder
+from daemon.storage.names import FILM_SETTINGS_SUFFIX
+from daemon.workers.messages import Failure
+from erasecore.errors import printable
+from erasecore.system.atomic_files import make_folder, status_if_there
+
+log = structlog.get_logger(__name__)
 
 AFTER_MOVE = {
     REPORT_FILE: "report",
@@ -54,14 +63,8 @@ AFTER_MOVE = {
 _REPORTS = (REPORT_FILE, ERROR_FILE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One file of the job folder to publish, and the rule for its name."""
-
-    file: str
-    place: Place
-    ending: str = ""  # "": the film itself
-    replaces_suffix: bool = False  # True: film.mp4 -> film.srt; False: film.mp4 -> film.mp4.log
+MAX_CLASHES = 20
+"""Times that a job's files are moved back in one go because a name was taken meanwhile; a guess."""
 
 
 def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_tick) -> Job:
@@ -80,16 +83,16 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
         OSError: a folder cannot be written to; the call may be repeated.
     """
     items = [
-        _Item(REPORT_FILE, Place.DONE, REPORT_ENDING),
-        _Item(LOG_FILE, Place.DONE, ".log"),
-        _Item(PREVIEW_FILE, Place.DONE, ".preview.jpg"),
-        _Item(SRT_FILE, Place.DONE, SRT_ENDING),
-        _Item(job.result, Place.DONE),
+        Item(REPORT_FILE, Place.DONE, REPORT_ENDING),
+        Item(LOG_FILE, Place.DONE, ".log"),
+        Item(PREVIEW_FILE, Place.DONE, ".preview.jpg"),
+        Item(SRT_FILE, Place.DONE, SRT_ENDING),
+        Item(job.result, Place.DONE),
     ]
     if folders.keep_originals:
-        items.append(_Item(SETTINGS_FILE, Place.ORIGINALS, FILM_SETTINGS_SUFFIX))
-        items.append(_Item(CUES_FILE, Place.ORIGINALS, ".srt", replaces_suffix=True))
-        items.append(_Item(job.source, Place.ORIGINALS))
+        items.append(Item(SETTINGS_FILE, Place.ORIGINALS, FILM_SETTINGS_SUFFIX))
+        items.append(Item(CUES_FILE, Place.ORIGINALS, ".srt", replaces_suffix=True))
+        items.append(Item(job.source, Place.ORIGINALS))
     job = _place_all(folder, job, folders, items, tick=tick)
     job = moved(job, JobState.DONE)
     save_job(folder, job)
@@ -110,11 +113,11 @@ def reject(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_t
         OSError: a folder cannot be written to; the call may be repeated.
     """
     items = [
-        _Item(ERROR_FILE, Place.FAILED, ERROR_ENDING),
-        _Item(LOG_FILE, Place.FAILED, ".log"),
-        _Item(SETTINGS_FILE, Place.FAILED, FILM_SETTINGS_SUFFIX),
-        _Item(CUES_FILE, Place.FAILED, ".srt", replaces_suffix=True),
-        _Item(job.source, Place.FAILED),
+        Item(ERROR_FILE, Place.FAILED, ERROR_ENDING),
+        Item(LOG_FILE, Place.FAILED, ".log"),
+        Item(SETTINGS_FILE, Place.FAILED, FILM_SETTINGS_SUFFIX),
+        Item(CUES_FILE, Place.FAILED, ".srt", replaces_suffix=True),
+        Item(job.source, Place.FAILED),
     ]
     job = _place_all(folder, job, folders, items, tick=tick)
     job = moved(job, JobState.FAILED)
@@ -130,85 +133,69 @@ def sidecar_of(job: Job) -> Placement | None:
 
 
 def _place_all(
-    folder: Path, job: Job, folders: FolderSettings, items: Sequence[_Item], *, tick: Tick
+    folder: Path, job: Job, folders: FolderSettings, items: Sequence[Item], *, tick: Tick
 ) -> Job:
-    """Plan names for ``items`` and move them; return the job with its placements."""
+    """Plan names for ``items`` and move them; return the job with its placements.
+
+    Raises:
+        FileExistsError: names were taken ``MAX_CLASHES`` times between planning and moving.
+        OSError: a folder cannot be written to; the call may be repeated.
+    """
     step = "publish" if job.state is JobState.FINISHED else "reject"
     number = 1
-    while True:
+    if any(folder_is_blocked(folders, placement) for placement in job.placements):
+        job = _taken_back(folder, job, folders, tick=tick)
+    for clash in range(1, MAX_CLASHES + 1):
         if not job.placements:
-            job, number = _planned(folder, job, folders, items, number)
+            present = names_in(folder)
+            items_there = [item for item in items if item.file in present]
+            placements, number = placements_of(job, items_there, folders, number)
+            job = replace(job, placements=placements)
             save_job(folder, job)
             failpoint(f"{step}.after_plan")
         try:
             _move_all(folder, job, folders, step=step, tick=tick)
         except FileExistsError:
             # The name was taken after it was planned: move everything back, try the next number.
-            _undo(folder, job, folders, tick=tick)
-            job, number = replace(job, placements=()), number + 1
-            save_job(folder, job)
-            failpoint("undo.after_all")
+            job, number = _taken_back(folder, job, folders, tick=tick), number + 1
+            if clash == MAX_CLASHES:
+                raise
         else:
-            return job
+            break
+    return job
 
 
-def _planned(
-    folder: Path, job: Job, folders: FolderSettings, items: Sequence[_Item], first: int
-) -> tuple[Job, int]:
-    """Return the job with placements whose names are all free, and their common number.
+def _taken_back(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Job:
+    """Move the published files of a job back; return it, saved, without placements."""
+    _undo(folder, job, folders, tick=tick)
+    job = replace(job, placements=())
+    save_job(folder, job)
+    failpoint("undo.after_all")
+    return job
+
+
+def withdrawn(
+    folder: Path, job: Job, failure: Failure, folders: FolderSettings, *, now: float
+) -> Job:
+    """Return a job as REJECTED because of ``failure``; what was published of it is moved back.
 
     Args:
-        folder: the job folder; items that are not in it are left out.
-        job: the job.
-        folders: where to publish.
-        items: files to publish, in order.
-        first: number to begin with; 1 means ``film.mp4``, 2 means ``film (2).mp4``.
+        folder: the job folder.
+        job: the job in any state before REJECTED; it is not saved.
+        failure: the reason.
+        folders: where to it was to be published.
+        now: seconds since 1970.
+
+    Raises:
+        FileExistsError: its result is in done/ already; it is not taken away from the users.
+        OSError: a file cannot be moved back; the call may be repeated.
     """
-    present = [item for item in items if (folder / item.file).is_file()]
-    for number in count(first):
-        base = output_name(job.relative, portable=folders.portable_names)
-        placements = tuple(
-            Placement(item.file, item.place, str(_name(job, base, item, number)))
-            for item in present
-        )
-        if not any(_taken(target(folders, placement), folders) for placement in placements):
-            return replace(job, placements=placements), number
-    raise AssertionError  # unreachable: count() is infinite
-
-
-def _name(job: Job, name: PurePosixPath, item: _Item, number: int) -> PurePosixPath:
-    """Return the path of ``item`` below its folder; ``name`` is that of the source.
-
-    In done/ the suffix of the film is that of the result, since the container may differ.
-    """
-    result_ending = PurePosixPath(job.result).suffix
-    if item.place is Place.DONE and result_ending.lower() != name.suffix.lower():
-        name = name.with_suffix(result_ending)
-    name = numbered(name, number)
-    return (
-        name.with_suffix(item.ending)
-        if item.replaces_suffix
-        else name.with_name(name.name + item.ending)
-    )
-
-
-def target(folders: FolderSettings, placement: Placement) -> Path:
-    """Return the path that a file is published under."""
-    root: Path = getattr(folders, placement.place.value)
-    return root / placement.name
-
-
-def _taken(path: Path, folders: FolderSettings | None = None) -> bool:
-    """Return True if ``path`` exists, even as a dangling link.
-
-    With ``folders.portable_names`` also if its folder has a name that Windows takes for the same.
-    """
-    if path.is_symlink() or path.exists():
-        return True
-    if folders is None or not folders.portable_names or not path.parent.is_dir():
-        return False
-    wanted = same_on_windows(path.name)
-    return any(same_on_windows(name) == wanted for name in os.listdir(path.parent))  # noqa: PTH208
+    if job.state is JobState.FINISHED:
+        job = load_job(folder)  # a try that failed may have saved the target names
+        if job.placements and job.result not in names_in(folder):
+            raise FileExistsError(errno.EEXIST, "its result is published", job.result)
+        job = _taken_back(folder, job, folders, tick=no_tick)
+    return rejected(job, failure, now=now)
 
 
 def _move_all(folder: Path, job: Job, folders: FolderSettings, *, step: str, tick: Tick) -> None:
@@ -218,33 +205,60 @@ def _move_all(folder: Path, job: Job, folders: FolderSettings, *, step: str, tic
         FileExistsError: a name is taken; the files before it have been moved.
     """
     films = (job.result, job.source)
+    present = names_in(folder)
     for placement in job.placements:
         original = placement.place is Place.ORIGINALS
         if placement.file in films and not original:
             failpoint(f"{step}.after_sidecars")
-        _move(folder / placement.file, target(folders, placement), job, folders, tick)
+        tick()
+        if placement.file in present:  # else it was moved before a crash or an error
+            _move(folder / placement.file, target(folders, placement), job, folders, tick)
         film = "original" if original else "link"
         failpoint(f"{step}.after_{AFTER_MOVE.get(placement.file, film)}")
 
 
 def _move(source: Path, goal: Path, job: Job, folders: FolderSettings, tick: Tick) -> None:
-    """Move one file with the configured owner and mode; no-op if it was moved before a crash."""
-    tick()
-    if source.exists():
-        for new_folder in make_folder(goal.parent):
-            apply_mode(new_folder, folders)
-        apply_mode(source, folders)
-        move_no_clobber(source, goal, part=f".{job.job_id}", tick=tick)
-        apply_mode(goal, folders)  # a copy on another filesystem is a new file
+    """Move one file with the configured owner and mode."""
+    for new_folder in make_folder(goal.parent):
+        apply_mode(new_folder, folders)
+    apply_mode(source, folders)
+    move_no_clobber(source, goal, part=f".{job.job_id}", tick=tick)
+    apply_mode(goal, folders)  # a copy on another filesystem is a new file
 
 
 def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> None:
-    """Move the published files of a job back into its folder, to give them another name."""
+    """Move the published files of a job back into its folder, to give them another name.
+
+    A file that somebody has removed or moved away since is done without.
+    """
+    present = names_in(folder)
     for placement in job.placements:
-        back = folder / placement.file
-        if not back.exists():
-            move_no_clobber(target(folders, placement), back, part=f".{placement.file}", tick=tick)
+        back, goal = folder / placement.file, target(folders, placement)
+        if placement.file in present:
+            _remove_second_name(back, goal)
+        elif goal.name in names_in(goal.parent):
+            move_no_clobber(goal, back, part=f".{placement.file}", tick=tick)
             failpoint("undo.after_file")
+        else:
+            log.warning("undo.file_gone", file=printable(str(goal)))
+
+
+def _remove_second_name(file: Path, other: Path) -> None:
+    """Remove the name ``other`` of ``file``, left by a crash between link and unlink, if any."""
+    status = status_if_there(other)
+    if status is not None and os.path.samestat(status, file.lstat()):
+        other.unlink()
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names in a folder; empty if there is no such folder.
+
+    The listing tells reliably what is there: an error about one file, even ENOENT, proves nothing.
+    """
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208 - names only
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> Path:
@@ -271,7 +285,7 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
         _remove_reports(film)  # a crash came after the move
         return goal
     cues = cues_beside(film)
-    if _taken(goal) or (cues.is_file() and _taken(cues_beside(goal))):
+    if is_taken(goal) or (cues.is_file() and is_taken(cues_beside(goal))):
         raise FileExistsError(goal)
     part = f".requeue-{film.stat().st_ino}"  # short, so that a long film name does not matter
     own = film.with_name(film.name + FILM_SETTINGS_SUFFIX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -10,9 +11,11 @@ from daemon.config.schema import Config
 from daemon.jobs import claims
 from daemon.jobs.history import History
 from daemon.jobs.history_view import REPORT_ENDING
+from daemon.jobs.isolation import PUBLISH, REJECT, JobIsolation
 from daemon.jobs.job import LOG_FILE, Job, JobState, load_job
-from daemon.jobs.publish import publish, reject, sidecar_of, target
+from daemon.jobs.publish import publish, reject, sidecar_of
 from daemon.jobs.report_files import write_error
+from daemon.jobs.result_names import target
 from daemon.jobs.store import JobStore
 from daemon.runtime.log_limits import shorten_if_we_may
 from daemon.storage.failpoints import failpoint
@@ -22,12 +25,20 @@ from erasecore.errors import printable
 log = structlog.get_logger(__name__)
 
 
+ENDED = (JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED)
+"""States of a job that is to be published, or whose folder is to be removed."""
+
+
 class Publisher:
     """Publishes the jobs of a store that are finished or rejected, then releases them."""
 
-    def __init__(self, store: JobStore, history: History, config: Config) -> None:
+    def __init__(
+        self, store: JobStore, isolation: JobIsolation, history: History, config: Config
+    ) -> None:
         self._store = store
+        self._isolation = isolation
         self._history = history
+        self._recorded: set[str] = set()  # ids of held jobs that are in the history already
         self.ended: list[Job] = []  # published since the start, for the exit code of ``once``
         self.reconfigure(config)
 
@@ -35,26 +46,28 @@ class Publisher:
         """Publish into the folders of ``config`` from now on."""
         self._folders = config.folders
 
-    def publish_finished(self, *, tick: Tick = no_tick) -> int:
-        """Publish and release every job that has ended; return how many jobs these were.
+    def publish_finished(self, *, now: float, wall: float, tick: Tick = no_tick) -> int:
+        """Publish and release every job that has ended; return how many were released.
+
+        A job that cannot be published waits alone; a broken folder is reported, and ends the call.
 
         Args:
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
             tick: callback for each file and each piece of a long copy, e.g. a heartbeat.
-
-        Raises:
-            OSError: a folder cannot be written to; the call may be repeated.
         """
-        pending = self._store.states(
-            JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED
-        )
-        for job in pending:
-            self._publish_job(job, tick)
-        return len(pending)
+        released = 0
+        for job in self._store.states(*ENDED):
+            step = REJECT if job.state in (JobState.REJECTED, JobState.FAILED) else PUBLISH
+            publish_job = partial(self._publish_job, job, tick)
+            released += self._isolation.run(job, step, publish_job, now=now, wall=wall)
+            if self._isolation.blame.host_is_broken(now=now):
+                break
+        return released
 
     def _publish_job(self, job: Job, tick: Tick) -> None:
         folder = self._store.folder(job)
         if job.state in (JobState.FINISHED, JobState.REJECTED):
-            folder.stat()  # raises if another daemon took the job over, believing us dead
             job = load_job(folder)  # a try that failed may have saved the target names
             shorten_if_we_may(folder / LOG_FILE)
         if job.state is JobState.FINISHED:
@@ -65,10 +78,17 @@ class Publisher:
                 failpoint("reject.after_explanation")
             job = reject(folder, job, self._folders, tick=tick)
         self._store.hold(job)
-        self._record(job)
+        if job.job_id not in self._recorded:  # else only its folder could not be removed
+            self._record(job)
+            self._recorded.add(job.job_id)
         failpoint("history.after_record")
-        claims.discard(folder)
+        published = {placement.file for placement in job.placements}
+        # With ``keep_originals`` off the source is no file to publish: it goes with the folder.
+        with_source = job.state is JobState.DONE and job.source not in published
+        if not claims.discard(folder, with_source=with_source):
+            self._store.expect_orphans()
         self._store.release(job)
+        self._recorded.discard(job.job_id)
         self.ended.append(job)
 
     def _record(self, job: Job) -> None:

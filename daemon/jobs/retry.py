@@ -8,7 +8,7 @@ from enum import StrEnum
 from daemon.config.schema import RetrySettings
 from daemon.jobs.job import Job
 from daemon.workers.messages import Failure
-from erasecore.errors import OutOfMemory, Remedy
+from erasecore.errors import DiskFull, FilmBlocked, FolderGone, OutOfMemory, Remedy
 
 
 class Next(StrEnum):
@@ -17,6 +17,13 @@ class Next(StrEnum):
     REQUEUE = "requeue"  # the job tries again, after a delay
     FAIL = "fail"  # the job is given up
     PAUSE = "pause"  # the whole queue waits for the operator
+
+
+class Blame(StrEnum):
+    """Owner of an error that the operator has to mend."""
+
+    HOST = "host"  # the proof of a folder failed, or no folder is concerned: weights, a GPU
+    JOB = "job"  # the folders work: only this job meets the error
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +58,45 @@ def retry_delay(age_seconds: float, young_seconds: float) -> float | None:
     return min(max(age_seconds, MIN_DELAY_SECONDS), young_seconds - age_seconds)
 
 
-def decide(remedy: Remedy, attempt: int, settings: RetrySettings) -> Decision:
-    """Decide about a job after a failed attempt, with exponential backoff for retries.
+def decide(
+    remedy: Remedy, attempt: int, settings: RetrySettings, *, blame: Blame = Blame.HOST
+) -> Decision:
+    """Decide about a job after a failed attempt or step, with exponential backoff for retries.
+
+    A problem of the host pauses the queue: no job is at fault. If the folders were proved and work,
+    the job alone waits, and is given up after as many tries as any other.
 
     Args:
         remedy: who can mend the failure.
-        attempt: number of attempts that count so far, this one included (from 1).
+        attempt: number of tries that count so far, this one included (from 1).
         settings: limits and delays.
+        blame: owner of a failure with the remedy FIX_HOST.
     """
-    if remedy is Remedy.FIX_HOST:
+    if remedy is Remedy.FIX_HOST and blame is Blame.HOST:
         return Decision(Next.PAUSE, settings.pause_seconds)
-    if remedy is Remedy.RETRY and attempt < settings.max_attempts:
+    if remedy in (Remedy.RETRY, Remedy.FIX_HOST) and attempt < settings.max_attempts:
         delay_seconds = settings.delay_seconds * 2.0 ** (attempt - 1)
         return Decision(Next.REQUEUE, min(delay_seconds, MAX_DELAY_SECONDS))
     return Decision(Next.FAIL)
 
 
-def given_up(failure: Failure) -> Failure:
+FOLDER_FAILURES = (DiskFull.__name__, FolderGone.__name__, FilmBlocked.__name__)
+"""Errors of a worker that are due to the disk or share of the job's folder."""
+
+
+def given_up(failure: Failure, film: str = "") -> Failure:
     """Return ``failure`` as the reason for giving a job up, with the remedy that is left.
+
+    Args:
+        failure: record of the last attempt's error.
+        film: name of the film, for an error of a folder, which does not name it.
 
     Out of memory after the last attempt becomes FIX_HOST on this job alone: other host problems
     pause the queue, but the films behind this one may well fit into memory.
     """
+    if failure.error in FOLDER_FAILURES and film:
+        sentence = f"{film}: {failure.sentence} Other films have no such trouble; requeue it then."
+        return replace(failure, sentence=sentence)
     if failure.error == OutOfMemory.__name__:
         return replace(failure, remedy=Remedy.FIX_HOST)
     if failure.killed:

@@ -6,16 +6,13 @@ held here. A crash after any single step loses nothing: ``job.json`` is saved be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from daemon.config.schema import Config
-from daemon.jobs import claims
-from daemon.jobs.job import LOG_FILE, Job, JobState, save_job
+from daemon.jobs.job import Job, JobState, save_job
 from daemon.jobs.retry import yields_to_others
-from daemon.runtime.logs import job_bound
 from erasecore.errors import printable
 
 log = structlog.get_logger(__name__)
@@ -24,16 +21,10 @@ log = structlog.get_logger(__name__)
 class JobStore:
     """Jobs of one instance folder, keyed by job id."""
 
-    def __init__(self, instance: Path, config: Config) -> None:
+    def __init__(self, instance: Path) -> None:
         self.instance = instance
         self.jobs: dict[str, Job] = {}
         self.has_orphans = False  # True: the instance folder may contain jobs that are not held
-        self.reconfigure(config)
-
-    def reconfigure(self, config: Config) -> None:
-        """Use the inbox folder and the retry limits of ``config`` from now on."""
-        self._inbox = config.folders.inbox
-        self._retry = config.retry
 
     # --- queries ----------------------------------------------------------------------------
 
@@ -81,55 +72,32 @@ class JobStore:
         del self.jobs[job.job_id]
 
     def forget_lost(self) -> set[str]:
-        """Forget the jobs that another daemon has taken over; return their ids."""
-        lost = {job_id for job_id in self.jobs if not (self.instance / job_id).is_dir()}
+        """Forget the jobs that another daemon has taken over; return their ids.
+
+        Raises:
+            OSError: the instance folder cannot be listed.
+        """
+        lost = self.jobs.keys() - {folder.name for folder in self.instance.iterdir()}
         for job_id in lost:
             log.warning("job.lost", job_id=job_id, film=printable(self.jobs.pop(job_id).name))
         return lost
-
-    # --- recovery ---------------------------------------------------------------------------
-
-    def adopt(self, folders: Iterable[Path], *, wall: float) -> None:
-        """Recover and hold the jobs in ``folders``, whatever their state.
-
-        Args:
-            folders: job folders directly below our instance folder.
-            wall: the current time, seconds since 1970.
-
-        Raises:
-            OSError: at least one folder could not be read; the others are held, and
-                ``has_orphans`` is set.
-        """
-        first_error: OSError | None = None
-        for folder in folders:
-            try:
-                if folder.name not in self.jobs:
-                    self._adopt(folder, wall)
-            except OSError as error:
-                first_error = first_error or error
-        if first_error is not None:
-            self.has_orphans = True
-            raise first_error
-
-    def _adopt(self, folder: Path, wall: float) -> None:
-        """Recover the job in one folder, and hold it if there is one."""
-        job = claims.recover(folder, self._inbox, self._retry, wall=wall)
-        if job is not None:
-            self.hold(job)
-            with job_bound(job.job_id, folder / LOG_FILE):
-                log.info("job.recovered", film=printable(job.name), state=job.state.value)
 
     def expect_orphans(self) -> None:
         """Note that a step failed half-way and may have left a job that is not held."""
         self.has_orphans = True
 
-    def reattach_orphans(self, *, wall: float) -> None:
-        """Hold the jobs of our instance folder that are not held (orphans of a failed step).
+    def shift_times(self, seconds: float) -> None:
+        """Move the times that the jobs wait for along with the system clock, which was set.
 
-        Raises:
-            OSError: at least one could not be read; ``has_orphans`` stays set.
+        Only in memory: delays stay as long as they were on the monotonic clock. ``job.json`` keeps
+        what it was saved with; ``claims.recover`` limits it at the next start.
+
+        Args:
+            seconds: how far the clock was set forward; negative if it was set back.
         """
-        self.has_orphans = True
-        claims.sweep(self.instance)
-        self.adopt(claims.job_folders(self.instance), wall=wall)
-        self.has_orphans = False
+        for job in self.jobs.values():
+            unchanged_since = job.unchanged_since + seconds if job.unchanged_since else 0.0
+            not_before = job.not_before + seconds if job.not_before else 0.0
+            self.jobs[job.job_id] = replace(
+                job, not_before=not_before, unchanged_since=unchanged_since
+            )

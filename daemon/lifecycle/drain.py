@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import structlog
 
 from daemon.config.schema import Config
@@ -55,8 +53,7 @@ class Drain:
         if busy and now < self._deadline and self._wake.stops == 1:
             return False
         for worker in busy:
-            with suppress(OSError):  # the next start finds the job RUNNING and requeues it
-                parts.control.hand_back(worker, wall=wall)
+            parts.control.hand_back(worker, now=now, wall=wall)
         return True
 
     def _begin(self, now: float) -> float:

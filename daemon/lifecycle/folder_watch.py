@@ -12,6 +12,7 @@ from daemon.config.environment import Environment
 from daemon.config.schema import Config
 from daemon.folders.checks import prove
 from daemon.folders.mount_guard import MountGuard
+from daemon.folders.proofs import FolderProofs
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.systemd import Notifier
 from daemon.runtime.wakeup import Wakeup
@@ -45,6 +46,7 @@ class FolderWatch:
         self._guard = MountGuard(config.folders)
         prove(config.folders, token=str(ULID()))
         self._guard.record()
+        self.proofs = FolderProofs(config.folders, token=str(ULID()), check_mounts=self.verify)
         self._problems = problems
         self.next_check_at = float("-inf")  # monotonic seconds
         self.reconfigure(config)

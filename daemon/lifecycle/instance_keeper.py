@@ -10,6 +10,7 @@ from daemon.jobs import claims
 from daemon.jobs.instance_lease import InstanceLease
 from daemon.lifecycle.folder_watch import FolderWatch
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
+from daemon.runtime.clock_watch import ClockWatch
 from erasecore.errors import FolderError
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,7 @@ class InstanceKeeper:
         self._config = config
         self._shared = shared
         self._folders = folders
+        self._clock = ClockWatch()
         self.lease = InstanceLease(config)
         self.parts = self._acquire(preload=preload)
 
@@ -41,6 +43,8 @@ class InstanceKeeper:
     def keep(self, *, now: float, wall: float) -> None:
         """Send the heartbeat when it is due; take over the jobs of dead daemons.
 
+        If the system clock was set, the jobs' delays stay as long as they are.
+
         Args:
             now: monotonic time in seconds.
             wall: seconds since 1970.
@@ -49,12 +53,15 @@ class InstanceKeeper:
             OSError: a folder cannot be read or written; the call may be repeated.
             FolderGone: the heartbeat failed because the share is gone.
         """
+        if jump_seconds := self._clock.jump_seconds(now=now, wall=wall):
+            log.info("clock.set", seconds=round(jump_seconds, 1))
+            self.parts.jobs.store.shift_times(jump_seconds)
         if self.lease.renewal_due(now=now) and not self.lease.renew(now=now):
             self._start_over()
         for abandoned in self.lease.abandoned_if_due(now=now):
             taken = claims.take_over(abandoned, self.lease.folder)
             log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
-            self.parts.jobs.store.adopt(taken, wall=wall)
+            self.parts.jobs.adopter.adopt(taken, now=now, wall=wall)
 
     def beat_if_due(self, *, now: float) -> None:
         """Send the heartbeat from inside a long step; a lost folder is noticed after the step."""
@@ -70,9 +77,9 @@ class InstanceKeeper:
         """
         try:
             if self.lease.renew(now=now):
-                store = self.parts.jobs.store
-                self.parts.kill_workers_of(store.forget_lost())
-                store.reattach_orphans(wall=wall)
+                jobs = self.parts.jobs
+                self.parts.kill_workers_of(jobs.store.forget_lost())
+                jobs.adopter.reattach_orphans(now=now, wall=wall)
             else:
                 self._start_over()
         except (OSError, FolderError):
@@ -83,6 +90,7 @@ class InstanceKeeper:
         self._folders.verify()  # an unmounted share looks the same, but loses nothing
         log.warning("claims.lost", instance=self.lease.folder.name)
         self.parts.workers.kill()
+        self.parts.jobs.isolation.forget_all()
         self.parts = self._acquire(preload=False)
 
     def close(self) -> None:

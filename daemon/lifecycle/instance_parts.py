@@ -12,6 +12,7 @@ from daemon.dispatch.dispatcher import Dispatcher
 from daemon.dispatch.reports import ReportHandler
 from daemon.dispatch.selection import FilmSelection
 from daemon.dispatch.worker_control import WorkerControl
+from daemon.folders.proofs import FolderProofs
 from daemon.inbox.candidate_queue import CandidateQueue
 from daemon.jobs.history import History
 from daemon.jobs.job import JobState
@@ -33,6 +34,7 @@ class SharedParts:
 
     queue: CandidateQueue
     problems: HostProblems
+    proofs: FolderProofs
     history: History
     host: HostResources
     worker_command: Sequence[str]
@@ -63,7 +65,7 @@ class InstanceParts:
             shared: parts that outlive the folder.
             preload: start a worker before there is a film.
         """
-        jobs = JobParts.build(instance, config, shared.history)
+        jobs = JobParts.build(instance, config, shared.history, shared.problems, shared.proofs)
         workers = WorkerPool(instance, shared.worker_command, preload=preload)
         memory = MemoryAdmission(jobs.store, workers, config)
         control = WorkerControl(jobs.attempts, shared.problems, config)

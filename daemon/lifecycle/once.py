@@ -27,9 +27,12 @@ def exit_code_of_once(parts: InstanceParts, shared: SharedParts, *, paused: bool
         shared: the inbox queue and the host problems.
         paused: the queue waits for the operator, so nothing more can be done.
     """
-    store, queue = parts.jobs.store, shared.queue
-    idle = not store.jobs and queue.empty()
-    if paused or (idle and (queue.held or store.has_orphans)):
+    store, isolation, queue = parts.jobs.store, parts.jobs.isolation, shared.queue
+    idle = all(map(isolation.is_set_aside, store.jobs)) and queue.empty()
+    if store.has_orphans:
+        idle = idle and parts.jobs.adopter.is_stuck()
+    left_over = queue.held or store.jobs or store.has_orphans
+    if paused or (idle and left_over):
         log.error("service.stopped", sentence=shared.problems.sentence())
         return 1
     if not idle:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -74,6 +74,10 @@ class HostProblems:
             log.error("host.trouble", what=subject, sentence=sentence, retry_seconds=pause_seconds)
         retry_at = now + pause_seconds
         self._problems[subject] = HostProblem(sentence, retry_at, pause_seconds, pauses)
+
+    def reword(self, subject: str, sentence: str) -> None:
+        """Replace the sentence of a problem; its times stay."""
+        self._problems[subject] = replace(self._problems[subject], sentence=sentence)
 
     def clear(self, subject: str) -> None:
         """Forget the problem of ``subject``, which works; log it if there was one."""

@@ -22,6 +22,9 @@ MAX_SUFFIX_CHARACTERS = 16
 MAX_WORK_SUFFIX_CHARACTERS = 5
 """Longest suffix, without its dot, that a source keeps in work/, e.g. ``m2ts`` (guess)."""
 
+SHORTER_FOLDER_BYTES = (64, 32, 16)
+"""Lengths in bytes that folder names are truncated to, in turn, until a path fits. A guess."""
+
 _FORBIDDEN_ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f\ud800-\udfff]')
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)")
 
@@ -68,15 +71,40 @@ def fitted(name: str, max_bytes: int) -> str:
     """
     path = PurePosixPath(name)
     has_suffix = len(path.suffix) <= MAX_SUFFIX_CHARACTERS
+    has_suffix = has_suffix and len(os.fsencode(path.suffix)) < max_bytes
     stem, suffix = (path.stem, path.suffix) if has_suffix else (name, "")
     while len(os.fsencode(stem + suffix)) > max_bytes:
         stem = stem[:-1]
     return stem + suffix
 
 
+def fitted_folders(folders: PurePosixPath, *, max_bytes: int) -> PurePosixPath:
+    """Return a relative path of folders shortened to at most ``max_bytes``.
+
+    First each name is truncated, more and more; then the deepest folders are left out, and their
+    films get into the folder above. The same path gives the same result.
+    """
+    parts = tuple(fitted(part, max_bytes=MAX_NAME_BYTES) for part in folders.parts)
+    for longest in SHORTER_FOLDER_BYTES:
+        if len(os.fsencode(PurePosixPath(*parts))) <= max_bytes:
+            break
+        parts = tuple(fitted(part, max_bytes=longest) for part in parts)
+    while parts and len(os.fsencode(PurePosixPath(*parts))) > max_bytes:
+        parts = parts[:-1]
+    return PurePosixPath(*parts)
+
+
 def numbered(name: PurePosixPath, number: int) -> PurePosixPath:
     """Return the ``number``-th alternative (from 1): ``film.mp4``, ``film (2).mp4``..."""
     return name if number == 1 else name.with_name(f"{name.stem} ({number}){name.suffix}")
+
+
+def numbered_folder(name: str, number: int) -> str:
+    """Return the ``number``-th alternative (from 1) of a folder's name, e.g. ``shows (2)``."""
+    if number == 1:
+        return name
+    ending = f" ({number})"
+    return fitted(name, max_bytes=MAX_NAME_BYTES - len(ending)) + ending
 
 
 def work_name(relative: PurePosixPath) -> str:

@@ -15,8 +15,9 @@ _RENAME_NOREPLACE = 1
 """Flag of ``renameat2``: fail with EEXIST if the target exists (linux/fs.h)."""
 _AT_FDCWD = -100
 """Folder handle of ``renameat2``: relative paths start at the working directory (linux/fcntl.h)."""
-_NO_LINKS = (*UNSUPPORTED_ERRNOS, errno.EPERM, errno.EMLINK, errno.EACCES)
-"""Errnos of ``link`` where a rename may still work, e.g. EPERM on FAT: no hard links there."""
+_SAME_FOR_EACH_WAY = (errno.EEXIST, errno.EXDEV, errno.ENOENT, errno.ENAMETOOLONG)
+"""Errnos of ``link`` that a rename would answer, too. After any other, e.g. EPERM on FAT or EIO on
+rclone, which know no hard links, a rename may still work."""
 
 
 def rename_no_clobber(source: Path, target: Path) -> None:
@@ -62,9 +63,9 @@ def _link_and_unlink(source: Path, target: Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno in _SAME_FOR_EACH_WAY:
             raise
-        _reserve_and_rename(source, target)
+        _reserve_and_rename(source, target)  # FileExistsError if the link was made after all
     else:
         os.unlink(source)  # noqa: PTH108 - beside os.link
 
@@ -75,24 +76,35 @@ def _reserve_and_rename(source: Path, target: Path) -> None:
     For filesystems with neither RENAME_NOREPLACE nor hard links. The placeholder's content names
     the source, so that a later try recognises one that a crash has left.
     """
+    content = _placeholder_content(source)
     try:
         handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        if not _is_placeholder(target, source):
+        if not _is_placeholder(target, content):
             raise
     else:
-        os.write(handle, _placeholder_content(source))
-        os.fsync(handle)
-        os.close(handle)
+        _fill_placeholder(handle, target, content)
     failpoint("move.after_reserve")
     try:
         os.rename(source, target)
     except OSError:
         # On a network filesystem the rename may have succeeded and only its reply been lost: the
         # target is then the film itself.
-        if _is_placeholder(target, source):
+        if _is_placeholder(target, content):
             target.unlink()
         raise
+
+
+def _fill_placeholder(handle: int, target: Path, content: bytes) -> None:
+    """Write the placeholder that was created as ``handle``, and close it; remove it on failure."""
+    try:
+        os.write(handle, content)
+        os.fsync(handle)
+    except OSError:
+        target.unlink()  # created by us just now
+        raise
+    finally:
+        os.close(handle)
 
 
 def _placeholder_content(source: Path) -> bytes:
@@ -101,13 +113,13 @@ def _placeholder_content(source: Path) -> bytes:
     return b"reserved for file %d of %d bytes\n" % (status.st_ino, status.st_size)
 
 
-def _is_placeholder(target: Path, source: Path) -> bool:
-    """Return True if ``target`` is a file that reserves the name for ``source``."""
+def _is_placeholder(target: Path, content: bytes) -> bool:
+    """Return True if ``target`` is the placeholder with this ``content``."""
     try:
         handle = open_plain(target)
     except OSError:
         return False
     try:
-        return os.read(handle, 100) == _placeholder_content(source)
+        return os.read(handle, 100) == content
     finally:
         os.close(handle)

@@ -12,6 +12,7 @@ import pytest
 
 from daemon.config.schema import load_config
 from daemon.dispatch.selection import MAX_OVERTAKING_SECONDS
+from daemon.folders.proofs import FolderProofs
 from daemon.inbox.blocked_paths import BlockedPaths
 from daemon.inbox.candidate_queue import CandidateQueue
 from daemon.inbox.scanner import signature_of
@@ -42,9 +43,10 @@ class Desk:
         self._wake, self._history = Wakeup(), History(house.state)
         problems = HostProblems(config.retry)
         self._queue = CandidateQueue(config, self._wake, BlockedPaths(problems))
+        proofs = FolderProofs(config.folders, token="patience", check_mounts=lambda: None)
         host = HostResources(cores=2, memory_bytes=available_bytes(), devices=())
         command = (sys.executable, "-m", QUICK_WORKER)
-        shared = SharedParts(self._queue, problems, self._history, host, command)
+        shared = SharedParts(self._queue, problems, proofs, self._history, host, command)
         self.parts = InstanceParts.build(instance, config, shared, preload=False)
 
     def claim(self, name: str, *, pixels: int = 0) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemon.config.schema import load_config
+from daemon.folders.proofs import FolderProofs
 from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate
 from daemon.jobs import claims, instances
@@ -29,7 +30,9 @@ from daemon.jobs.history import History
 from daemon.jobs.instances import InstanceId, Leases
 from daemon.jobs.job import JobState, load_job
 from daemon.jobs.job_parts import JobParts
-from daemon.jobs.publish import requeue, target
+from daemon.jobs.publish import requeue
+from daemon.jobs.result_names import target
+from daemon.runtime.host_problems import HostProblems
 from daemon.storage import failpoints
 from daemon.storage.failpoints import DAEMON_FAILPOINTS
 from daemon.workers.messages import Failure, Finished
@@ -189,14 +192,14 @@ class Daemons(RuleBasedStateMachine):
 
         def act() -> None:
             for job in self.parts[number].store.states(JobState.RUNNING)[:1]:
-                self.parts[number].attempts.hand_back(job.job_id, wall=self.now)
+                self.parts[number].attempts.hand_back(job.job_id, now=self.now, wall=self.now)
 
         self._step(number, trouble, act)
 
     @rule(number=NUMBERS, trouble=TROUBLES, taken=st.booleans())
     def publish(self, number: int, trouble: Trouble, taken: bool) -> None:
         """A daemon publishes what it has; perhaps somebody takes a name before it tries again."""
-        self._step(number, trouble, self.parts[number].publisher.publish_finished)
+        self._step(number, trouble, lambda: self._publish(self.parts[number]))
         if taken:
             self._take_a_name(self.parts[number])
 
@@ -233,7 +236,7 @@ class Daemons(RuleBasedStateMachine):
                 self._finish(parts)
             else:
                 self._fail(parts, Failure("SomeError", remedy, "it failed"))
-            parts.publisher.publish_finished()
+            self._publish(parts)
 
         self._step(number, trouble, act)
         if taken:
@@ -246,6 +249,9 @@ class Daemons(RuleBasedStateMachine):
         failpoints.arm(trouble.point, (lambda: self._sleep(number)) if trouble.freeze else cut)
         try:
             act()
+            if self.parts[number].isolation.take_lost():
+                failpoints.arm("")
+                self._recover(number)
         except PowerCutError:
             failpoints.arm("")
             self._restart(number)
@@ -270,7 +276,7 @@ class Daemons(RuleBasedStateMachine):
         store = self.parts[number].store
         if instances.beat(store.instance):
             store.forget_lost()
-            store.reattach_orphans(wall=self.now)
+            self.parts[number].adopter.reattach_orphans(now=self.now, wall=self.now)
         else:
             self.parts[number] = self._settle_in(number)
 
@@ -289,7 +295,9 @@ class Daemons(RuleBasedStateMachine):
     def _settle_in(self, number: int) -> JobParts:
         token = f"{next(self.numbers):06}"
         instance = instances.open_instance(self.root / "work", self.owners[number], token)
-        return JobParts.build(instance, self.config, self.history)
+        problems = HostProblems(self.config.retry)
+        proofs = FolderProofs(self.config.folders, token=token, check_mounts=lambda: None)
+        return JobParts.build(instance, self.config, self.history, problems, proofs)
 
     def _take_over_the_dead(self, number: int) -> None:
         work, me = self.root / "work", self.owners[number]
@@ -297,15 +305,15 @@ class Daemons(RuleBasedStateMachine):
             self._take(instance, self.parts[number])
 
     def _take(self, instance: Path, parts: JobParts) -> None:
-        store = parts.store
-        store.adopt(claims.take_over(instance, store.instance), wall=self.now)
+        taken = claims.take_over(instance, parts.store.instance)
+        parts.adopter.adopt(taken, now=self.now, wall=self.now)
 
     def _do_all(self, parts: JobParts) -> None:
         self._claim(parts)
         while parts.store.jobs:
             self._begin(parts)
             self._finish(parts)
-            parts.publisher.publish_finished()
+            self._publish(parts)
 
     def _claim(self, parts: JobParts) -> None:
         inbox = self.root / "inbox"
@@ -321,7 +329,11 @@ class Daemons(RuleBasedStateMachine):
         parts.claimer.queue_settled(settle_seconds=0.0, now=self.now, wall=self.now)
         job = next(iter(parts.store.due(wall=self.now)), None)
         if job is not None and not parts.store.states(JobState.RUNNING):
-            parts.attempts.begin(job, wall=self.now)
+            parts.attempts.begin(job, now=self.now, wall=self.now)
+
+    def _publish(self, parts: JobParts) -> None:
+        self.now += LONG
+        parts.publisher.publish_finished(now=self.now, wall=self.now)
 
     def _finish(self, parts: JobParts) -> None:
         for job in parts.store.states(JobState.RUNNING)[:1]:
@@ -336,7 +348,7 @@ class Daemons(RuleBasedStateMachine):
     def _fail(self, parts: JobParts, failure: Failure) -> None:
         for job in parts.store.states(JobState.RUNNING)[:1]:
             (parts.store.folder(job) / "log").write_text(job.job_id)
-            parts.attempts.fail(job.job_id, failure, wall=self.now)
+            parts.attempts.fail(job.job_id, failure, now=self.now, wall=self.now)
 
     def _take_a_name(self, parts: JobParts) -> None:
         """Somebody else takes a name that a job was about to give to one of its files."""

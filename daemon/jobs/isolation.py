@@ -1,0 +1,319 @@
+"""Isolation of jobs: an error met while working on one job concerns that job alone.
+
+Each step on one job runs through ``JobIsolation.run``, so that no job's error reaches another job
+or ends a turn. After an error the folders concerned are proved (``daemon.folders.proofs``):
+
+==================  ==============================================================================
+proof               consequence
+==================  ==============================================================================
+a folder fails      host problem: the queue pauses until the folder works; the job is not blamed
+the folders work    the job alone waits, with exponential backoff on the monotonic clock; after
+                    ``retry.max_attempts`` tries it is rejected, so that it goes to failed/
+==================  ==============================================================================
+
+A job that cannot even be rejected or moved to failed/ is *set aside*: it stays in its job folder,
+is named in the status, and is tried again at the longest interval of the backoff, at each restart
+and at each reload. Nothing waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from daemon.config.schema import Config
+from daemon.jobs.blame import FolderBlame
+from daemon.jobs.claims import source_is_there
+from daemon.jobs.job import LOG_FILE, BrokenJob, Job, JobState
+from daemon.jobs.publish import withdrawn
+from daemon.jobs.retry import FOLDER_FAILURES, Blame, Next, decide
+from daemon.jobs.store import JobStore
+from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.logs import job_bound
+from daemon.storage.os_errors import NAME_ERRNOS, film_hint_for
+from daemon.workers.messages import Failure
+from erasecore.errors import (
+    DiskFull,
+    FilmBlocked,
+    FolderError,
+    NameRefused,
+    Remedy,
+    SourceGone,
+    printable,
+)
+
+log = structlog.get_logger(__name__)
+
+Action = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Kind of a step on one job, and the folders that it needs, by their roles."""
+
+    phrase: str  # what did not succeed; follows the film's name
+    roles: tuple[str, ...]
+
+
+CLAIM = Step("cannot be taken from the inbox", ("inbox", "work"))
+ADOPT = Step("cannot be taken up again", ("inbox", "work"))
+QUEUE = Step("cannot be put into the queue", ("inbox", "work"))
+ATTEMPT = Step("cannot be worked on", ("work",))
+PUBLISH = Step("cannot be published", ("work", "done", "originals"))
+REJECT = Step("cannot be moved to failed/", ("work", "failed"))
+
+_WITH_SOURCE = (JobState.CLAIMED, JobState.QUEUED, JobState.RUNNING)
+"""States in which a job needs its source."""
+_GIVEN_UP = (JobState.REJECTED, JobState.DONE, JobState.FAILED)
+"""States from which a job cannot be rejected any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """The last error of one job, and how often its step has failed in a row."""
+
+    film: str  # its path below the inbox, printable
+    step: Step
+    failure: Failure  # the reason, if the job is given up
+    tries: int = 1
+    set_aside: bool = False  # it cannot even be moved to failed/
+
+
+class JobIsolation:
+    """Runs steps on single jobs, and remembers which of them did not succeed."""
+
+    def __init__(
+        self, store: JobStore, blame: FolderBlame, problems: HostProblems, config: Config
+    ) -> None:
+        self._store = store
+        self.blame = blame
+        self._problems = problems
+        self._hindrances: dict[str, Hindrance] = {}  # by job id
+        self._lost = False  # a job's folder is gone: another daemon may have taken it over
+        self._retry, self._folders = config.retry, config.folders
+
+    def reconfigure(self, config: Config) -> None:
+        """Use the limits of ``config`` from now on, and let every job that waits try at once."""
+        self._retry, self._folders = config.retry, config.folders
+        self.forget_all()
+
+    # --- queries ----------------------------------------------------------------------------
+
+    def due(self, job_id: str, *, now: float) -> bool:
+        """Return True unless the job waits after an error.
+
+        Args:
+            job_id: id of a job.
+            now: monotonic time in seconds.
+        """
+        return self._problems.until_of(_subject(job_id)) <= now
+
+    def is_set_aside(self, job_id: str) -> bool:
+        """Return True if the job can be neither done nor moved to failed/ for the time being."""
+        known = self._hindrances.get(job_id)
+        return known is not None and known.set_aside
+
+    def hindrances(self) -> dict[str, Hindrance]:
+        """Return the errors of the jobs that wait or are set aside, by job id."""
+        return dict(self._hindrances)
+
+    def note_lost(self) -> None:
+        """Note that another daemon may have taken over a job or our whole instance folder."""
+        self._lost = True
+
+    def take_lost(self) -> bool:
+        """Return True if a job's folder was found missing since the last call."""
+        lost, self._lost = self._lost, False
+        return lost
+
+    # --- steps ------------------------------------------------------------------------------
+
+    def run(self, job: Job, step: Step, action: Action, *, now: float, wall: float) -> bool:
+        """Run one step of a held job; return True if it succeeded.
+
+        Does nothing while the job waits after an error. After the last try the job is rejected, or
+        set aside.
+
+        Args:
+            job: the job as it is held.
+            step: kind of the step.
+            action: the step; it may be repeated.
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
+        if not self.due(job.job_id, now=now):
+            return False
+        error = caught(action)
+        if error is None:
+            self.clear(job.job_id)
+            return True
+        folder = self._store.folder(job)
+        job = self._store.jobs.get(job.job_id, job)  # the step may have got half-way
+        if self._is_lost(folder):
+            self.note_lost()
+        elif job.state in _WITH_SOURCE and self._source_is_gone(folder, job):
+            self.reject_without_source(job, now=now, wall=wall)
+        elif self.concerns(job.job_id, job.name, step, error, now=now, size=job.size_bytes):
+            self._give_up(job, now=now, wall=wall)
+        return False
+
+    def concerns(
+        self, job_id: str, name: str, step: Step, error: Exception, *, now: float, size: int = 0
+    ) -> bool:
+        """Record the error of one job's step; return True if the job is to be given up.
+
+        Args:
+            job_id: id of the job, which need not be held.
+            name: path of its film below the inbox.
+            step: kind of the step that failed.
+            error: its error.
+            now: monotonic time in seconds.
+            size: bytes that the folders must have room for, if the error is about room.
+        """
+        if self.blame.of(error, step.roles, now=now, size=size) is Blame.HOST:
+            return False
+        film, known = printable(name), self._hindrances.get(job_id)
+        tries = known.tries + 1 if known is not None and known.step == step else 1
+        failure = _failure_of(error, film, step)
+        set_aside = known is not None and known.set_aside
+        self._note(job_id, Hindrance(film, step, failure, tries, set_aside), now=now)
+        decision = decide(Remedy.FIX_HOST, tries, self._retry, blame=Blame.JOB)
+        return decision.next is Next.FAIL
+
+    def blame_of_attempt(self, failure: Failure, job: Job, *, now: float) -> Blame:
+        """Return the owner of a failed attempt: the host, unless the job's folder works."""
+        if failure.error not in FOLDER_FAILURES:
+            return Blame.HOST  # it decides nothing unless the remedy is FIX_HOST: weights, a GPU
+        error = FolderError(self._store.folder(job), failure.sentence)
+        size = job.size_bytes if failure.error == DiskFull.__name__ else 0
+        return self.blame.of(error, ATTEMPT.roles, now=now, size=size)
+
+    def clear(self, job_id: str) -> None:
+        """Forget the error of a job: its step has succeeded, or it has ended."""
+        if self._hindrances.pop(job_id, None) is not None:
+            self._problems.clear(_subject(job_id))
+
+    def forget_all(self) -> None:
+        """Forget the errors of all jobs, e.g. because another daemon has taken them over."""
+        for job_id in list(self._hindrances):
+            self.clear(job_id)
+
+    def set_aside(self, job_id: str) -> None:
+        """Note that a job can be neither done nor rejected; it is named until that is mended."""
+        known = self._hindrances[job_id]
+        if known.set_aside:
+            return
+        self._hindrances[job_id] = known = replace(known, set_aside=True)
+        self._problems.reword(_subject(job_id), self._sentence(job_id, known))
+        folder = str(self._store.instance / job_id)
+        log.error("job.set_aside", job_id=job_id, film=known.film, folder=folder)
+
+    def reject_without_source(self, job: Job, *, now: float, wall: float) -> None:
+        """Reject a job whose source somebody has removed from its folder."""
+        sentence = f"{printable(job.name)}: its source was removed from work/ by somebody else."
+        failure = Failure(SourceGone.__name__, SourceGone.remedy, sentence)
+        self._note(job.job_id, Hindrance(printable(job.name), REJECT, failure), now=now)
+        if self._rejected(job, failure, wall=wall):
+            self.clear(job.job_id)
+
+    # --- one job ----------------------------------------------------------------------------
+
+    def _note(self, job_id: str, hindrance: Hindrance, *, now: float) -> None:
+        """Record a hindrance for the status, and in the log and the job's own log."""
+        self._hindrances[job_id] = hindrance
+        if not hindrance.set_aside:
+            with job_bound(job_id, self._store.instance / job_id / LOG_FILE):
+                log.warning(
+                    "job.hindered",
+                    film=hindrance.film,
+                    sentence=hindrance.failure.sentence,
+                    tries=hindrance.tries,
+                )
+        self._problems.report(
+            _subject(job_id),
+            self._sentence(job_id, hindrance),
+            now=now,
+            pause_seconds=self._retry.delay_seconds,
+            pauses=False,
+        )
+
+    def _sentence(self, job_id: str, hindrance: Hindrance) -> str:
+        """Return the text for the operator about a job that waits or is set aside."""
+        place = self._store.instance / job_id
+        aside = f"It is set aside in {place}; it" if hindrance.set_aside else "It"
+        return f"{hindrance.failure.sentence} {aside} is tried again by itself, other films go on."
+
+    def _give_up(self, job: Job, *, now: float, wall: float) -> None:
+        """Reject a job after its last try; set it aside if that is not possible."""
+        failure = self._hindrances[job.job_id].failure
+        if job.state not in _GIVEN_UP and self._rejected(job, failure, wall=wall):
+            self.clear(job.job_id)
+        else:
+            self.set_aside(job.job_id)
+
+    def _rejected(self, job: Job, failure: Failure, *, wall: float) -> bool:
+        """Return True if the job could be saved as REJECTED; what was published is taken back."""
+        folder = self._store.folder(job)
+        with job_bound(job.job_id, folder / LOG_FILE):
+            log.warning("job.given_up", film=printable(job.name), sentence=failure.sentence)
+        error = caught(
+            lambda: self._store.save(withdrawn(folder, job, failure, self._folders, now=wall))
+        )
+        if error is not None:
+            log.debug("job.not_rejected", job_id=job.job_id, reason=str(error))
+        return error is None
+
+    def _is_lost(self, folder: Path) -> bool:
+        """Return True if a job's folder is not in our instance folder any more."""
+        try:
+            return folder.name not in {path.name for path in self._store.instance.iterdir()}
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+
+    def _source_is_gone(self, folder: Path, job: Job) -> bool:
+        try:
+            return not source_is_there(folder, job)
+        except OSError:
+            return False
+
+
+def caught(action: Action) -> Exception | None:
+    """Run ``action``; return its exception, if any.
+
+    Any exception, not only OSError: a bug that one film provokes must not stop the others. It is
+    logged with its traceback.
+    """
+    try:
+        action()
+    except (OSError, FolderError, BrokenJob) as error:
+        log.debug("job.step_failed", exc_info=True)
+        return error
+    except Exception as error:
+        log.exception("job.step_failed")
+        return error
+    return None
+
+
+def _failure_of(error: Exception, film: str, step: Step) -> Failure:
+    """Return the record of an error that is one film's alone."""
+    detail = f"{type(error).__name__}: {error}"
+    if not isinstance(error, OSError):
+        expected = isinstance(error, FolderError | BrokenJob)
+        remedy = Remedy.FIX_HOST if expected else Remedy.FIX_CODE
+        more = "" if expected else " Please report this with the log."
+        sentence = f"{film}: {step.phrase}: {printable(str(error))}.{more}"
+        return Failure(FilmBlocked.__name__, remedy, sentence, detail)
+    path = printable(str(error.filename2 or error.filename or "its file"))
+    sentence = f"{film}: {step.phrase}: {path} {film_hint_for(error)}"
+    kind = NameRefused if error.errno in NAME_ERRNOS else FilmBlocked
+    return Failure(kind.__name__, kind.remedy, sentence, detail)
+
+
+def _subject(job_id: str) -> str:
+    """Return the name of the host problem with one job."""
+    return f"job {job_id}"
