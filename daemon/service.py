@@ -76,9 +76,8 @@ class Service:
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
         host = inspect_host(environment.visible_devices)
         queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems))
-        self._shared = SharedParts(
-            queue, self._problems, self._folders.proofs, history, host, worker_command
-        )
+        proofs = self._folders.proofs
+        self._shared = SharedParts(queue, self._problems, proofs, history, host, worker_command)
         self._instance = InstanceKeeper(
             config, self._shared, self._folders, preload=not until_drained
         )
@@ -132,8 +131,6 @@ class Service:
         parts.jobs.claimer.queue_settled(settle_seconds=settle_seconds, now=now, wall=wall)
         if not self._drain.begun and not self._problems.blocked(now=now):
             parts.dispatcher.assign(now=now, wall=wall)
-        if parts.jobs.isolation.take_lost():
-            self._instance.recover(now=now, wall=wall)
         self._status.publish(parts, now=now, wall=time.time())
 
     def _folders_present(self, now: float) -> bool:

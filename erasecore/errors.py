@@ -415,6 +415,17 @@ class VerifyFailed(EraseError):
         )
 
 
+class ProductUnreadable(EraseError):
+    """A file that we made ourselves, e.g. the result, cannot be read back."""
+
+    def __init__(self, path: Path, detail: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{printable(path.name)}, which was made of the film, cannot be read back ({detail}) "
+            "Nothing was published. Please report this with the job's log."
+        )
+
+
 class EngineMisbehaved(EraseError):
     """An engine broke its contract: wrong shape, wrong type, values out of range."""
 

@@ -30,8 +30,15 @@ MAX_MASK_BYTES = 256 << 20
 """Largest mask that is copied, in bytes; a guess."""
 COPY_BYTES = 1 << 20
 """Bytes read and written at once while copying."""
-_LINK_ERRNOS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
-"""Errors of open() with O_NOFOLLOW on a symbolic link, by operating system and file system."""
+_BEHIND_LINK = "is a link, or lies behind one"
+_MASK_PROBLEMS = {
+    # Errors of open() with O_NOFOLLOW on a symbolic link, by operating system and file system.
+    **dict.fromkeys((errno.ELOOP, errno.ENOTDIR, errno.EMLINK), _BEHIND_LINK),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.EILSEQ), "has a name that no file can have"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "may not be read by user {user}; chmod a+r it"),
+    errno.ENOENT: "is not there",
+}
+"""Problems of a mask that its sender can mend, by the error of opening it."""
 
 
 def cues_beside(film: Path) -> Path:
@@ -115,13 +122,12 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
     """
     shown_as = f"mask: {name.name}"
     try:
-        handle = _open_below(inbox, name)
-    except FileNotFoundError as error:
-        raise BadSidecar(named_in, f"{shown_as} is not there") from error
+        handle = _open_mask(inbox, name)
     except OSError as error:
-        if error.errno not in _LINK_ERRNOS:
+        if error.errno not in _MASK_PROBLEMS:
             raise
-        raise BadSidecar(named_in, f"{shown_as} is a link, or lies behind one") from error
+        problem = _MASK_PROBLEMS[error.errno].format(user=os.getuid())
+        raise BadSidecar(named_in, f"{shown_as} {problem}") from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
@@ -134,6 +140,14 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
     finally:
         os.close(handle)
     replace_durably(part, folder / MASK_FILE)
+
+
+def _open_mask(inbox: Path, name: PurePosixPath) -> int:
+    """Open a mask; an error that would be blamed on its sender has to be met twice."""
+    try:
+        return _open_below(inbox, name)
+    except OSError:
+        return _open_below(inbox, name)
 
 
 def _copy(handle: int, part: Path, size: int) -> None:

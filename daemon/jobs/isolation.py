@@ -81,6 +81,11 @@ class Hindrance:
     tries: int = 1
     set_aside: bool = False  # it cannot even be moved to failed/
 
+    def sentence(self, folder: Path) -> str:
+        """Return the text for the operator; ``folder`` is the job's."""
+        aside = f"It is set aside in {folder}; it" if self.set_aside else "It"
+        return f"{self.failure.sentence} {aside} is tried again by itself, other films go on."
+
 
 class JobIsolation:
     """Runs steps on single jobs, and remembers which of them did not succeed."""
@@ -148,7 +153,7 @@ class JobIsolation:
             return False
         error = caught(action)
         if error is None:
-            self.clear(job.job_id)
+            self._succeeded(job.job_id)
             return True
         folder = self._store.folder(job)
         job = self._store.jobs.get(job.job_id, job)  # the step may have got half-way
@@ -177,7 +182,7 @@ class JobIsolation:
             return False
         film, known = printable(name), self._hindrances.get(job_id)
         tries = known.tries + 1 if known is not None and known.step == step else 1
-        failure = _failure_of(error, film, step)
+        failure = _failure_of(error, film, step, self._store.instance)
         set_aside = known is not None and known.set_aside
         self._note(job_id, Hindrance(film, step, failure, tries, set_aside), now=now)
         decision = decide(Remedy.FIX_HOST, tries, self._retry, blame=Blame.JOB)
@@ -194,7 +199,12 @@ class JobIsolation:
     def clear(self, job_id: str) -> None:
         """Forget the error of a job: its step has succeeded, or it has ended."""
         if self._hindrances.pop(job_id, None) is not None:
-            self._problems.clear(_subject(job_id))
+            self._problems.drop(_subject(job_id))
+
+    def _succeeded(self, job_id: str) -> None:
+        if job_id in self._hindrances:
+            log.info("job.goes_on", job_id=job_id, film=self._hindrances[job_id].film)
+            self.clear(job_id)
 
     def forget_all(self) -> None:
         """Forget the errors of all jobs, e.g. because another daemon has taken them over."""
@@ -207,7 +217,7 @@ class JobIsolation:
         if known.set_aside:
             return
         self._hindrances[job_id] = known = replace(known, set_aside=True)
-        self._problems.reword(_subject(job_id), self._sentence(job_id, known))
+        self._problems.reword(_subject(job_id), known.sentence(self._store.instance / job_id))
         folder = str(self._store.instance / job_id)
         log.error("job.set_aside", job_id=job_id, film=known.film, folder=folder)
 
@@ -234,17 +244,11 @@ class JobIsolation:
                 )
         self._problems.report(
             _subject(job_id),
-            self._sentence(job_id, hindrance),
+            hindrance.sentence(self._store.instance / job_id),
             now=now,
             pause_seconds=self._retry.delay_seconds,
             pauses=False,
         )
-
-    def _sentence(self, job_id: str, hindrance: Hindrance) -> str:
-        """Return the text for the operator about a job that waits or is set aside."""
-        place = self._store.instance / job_id
-        aside = f"It is set aside in {place}; it" if hindrance.set_aside else "It"
-        return f"{hindrance.failure.sentence} {aside} is tried again by itself, other films go on."
 
     def _give_up(self, job: Job, *, now: float, wall: float) -> None:
         """Reject a job after its last try; set it aside if that is not possible."""
@@ -299,8 +303,8 @@ def caught(action: Action) -> Exception | None:
     return None
 
 
-def _failure_of(error: Exception, film: str, step: Step) -> Failure:
-    """Return the record of an error that is one film's alone."""
+def _failure_of(error: Exception, film: str, step: Step, instance: Path) -> Failure:
+    """Return the record of an error that is one film's alone; ``instance``: our folder."""
     detail = f"{type(error).__name__}: {error}"
     if not isinstance(error, OSError):
         expected = isinstance(error, FolderError | BrokenJob)
@@ -308,7 +312,10 @@ def _failure_of(error: Exception, film: str, step: Step) -> Failure:
         more = "" if expected else " Please report this with the log."
         sentence = f"{film}: {step.phrase}: {printable(str(error))}.{more}"
         return Failure(FilmBlocked.__name__, remedy, sentence, detail)
-    path = printable(str(error.filename2 or error.filename or "its file"))
+    paths = [str(path) for path in (error.filename2, error.filename) if path]
+    # Of the two paths of a rename the one that users can see; job folders are ours.
+    paths.sort(key=lambda path: path.startswith(str(instance)))
+    path = printable(paths[0]) if paths else "its file"
     sentence = f"{film}: {step.phrase}: {path} {film_hint_for(error)}"
     kind = NameRefused if error.errno in NAME_ERRNOS else FilmBlocked
     return Failure(kind.__name__, kind.remedy, sentence, detail)

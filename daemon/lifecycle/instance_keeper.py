@@ -56,6 +56,8 @@ class InstanceKeeper:
         if jump_seconds := self._clock.jump_seconds(now=now, wall=wall):
             log.info("clock.set", seconds=round(jump_seconds, 1))
             self.parts.jobs.store.shift_times(jump_seconds)
+        if self.parts.jobs.isolation.take_lost():
+            self.recover(now=now, wall=wall)
         if self.lease.renewal_due(now=now) and not self.lease.renew(now=now):
             self._start_over()
         for abandoned in self.lease.abandoned_if_due(now=now):

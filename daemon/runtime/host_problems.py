@@ -79,6 +79,10 @@ class HostProblems:
         """Replace the sentence of a problem; its times stay."""
         self._problems[subject] = replace(self._problems[subject], sentence=sentence)
 
+    def drop(self, subject: str) -> None:
+        """Forget the problem of ``subject`` without a line in the log."""
+        self._problems.pop(subject, None)
+
     def clear(self, subject: str) -> None:
         """Forget the problem of ``subject``, which works; log it if there was one."""
         if self._problems.pop(subject, None) is not None:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import digest_of
-from daemon.storage.os_errors import hint_for
+from daemon.storage.os_errors import film_hint_for, hint_for
 from daemon.workers.messages import (
     Failed,
     Failure,
@@ -39,10 +39,12 @@ from erasecore.errors import (
     DeviceLost,
     DiskFull,
     EraseError,
+    FilmBlocked,
     FolderGone,
     HostError,
     InputError,
     OutOfMemory,
+    ProductUnreadable,
     Remedy,
 )
 from erasecore.memory.oom_errors import GpuFailure, first_line, gpu_failure, is_out_of_memory
@@ -154,6 +156,8 @@ def failure_of(error: Exception, start: Start) -> Failure:
     sentence = str(classified)
     if isinstance(classified, InputError) and classified.path == Path(start.source):
         sentence = f"{start.shown_as}: {classified.sentence}"
+    elif isinstance(classified, ProductUnreadable):
+        sentence = f"{start.shown_as}: {classified}"
     elif classified is error and not isinstance(error, EraseError):
         sentence = (
             f"{start.shown_as}: an unexpected {type(error).__name__} ({error}). "
@@ -166,7 +170,7 @@ def failure_of(error: Exception, start: Start) -> Failure:
 
 
 def _classify(error: Exception, start: Start) -> Exception:
-    """Return the EraseError for a GPU, memory or host failure; any other ``error`` itself."""
+    """Return the EraseError for a GPU, memory, host or product failure; else ``error`` itself."""
     gpu = gpu_failure(error)
     if gpu is not None:
         error_class = DeviceBroken if gpu is GpuFailure.BROKEN else DeviceLost
@@ -175,7 +179,15 @@ def _classify(error: Exception, start: Start) -> Exception:
         return OutOfMemory(f"{start.shown_as}: {_out_of_memory_text(error)}")
     if isinstance(error, OSError):
         return _host_error(error, Path(start.folder)) or error
+    if isinstance(error, InputError) and _is_product(error.path, start):
+        return ProductUnreadable(error.path, error.sentence)
     return error
+
+
+def _is_product(path: Path, start: Start) -> bool:
+    """Return True if a file is one that the attempt has made, e.g. its result."""
+    sent = (start.source, start.companions.cues, start.companions.mask)
+    return path.is_relative_to(start.folder) and str(path) not in sent
 
 
 def _out_of_memory_text(error: Exception) -> str:
@@ -188,9 +200,10 @@ def _out_of_memory_text(error: Exception) -> str:
 
 
 def _host_error(error: OSError, folder: Path) -> HostError | None:
-    """Return DiskFull or FolderGone if ``error`` comes from the disk of the job's folder.
+    """Return the HostError if ``error`` comes from the disk of the job's folder.
 
-    None if the folder is still there and the error has another cause.
+    None if it has another cause. FilmBlocked if the folder is still there, and it is about a file
+    in it: the daemon finds out whether the disk or this film alone is concerned.
     """
     if error.errno in NO_ROOM:
         return DiskFull(folder)
@@ -198,7 +211,12 @@ def _host_error(error: OSError, folder: Path) -> HostError | None:
         available = error.errno not in AWAY and folder.is_dir()
     except OSError:
         available = False
-    return None if available else FolderGone(folder, hint_for(error))
+    if not available:
+        return FolderGone(folder, hint_for(error))
+    path = str(error.filename or "")
+    if error.errno is None or (path and not Path(path).is_relative_to(folder)):
+        return None
+    return FilmBlocked(f"{path or folder} {film_hint_for(error)}")
 
 
 @contextmanager

@@ -163,7 +163,7 @@ def _raise(what: str, start: Start) -> NoReturn:
     faults: dict[str, Exception] = {
         "RETRY": errors.OutOfMemory("memory ran out."),
         "FIX_INPUT": errors.TruncatedVideo(Path(start.source), "it ends early"),
-        "FIX_HOST": errors.DiskFull(Path(start.folder)),
+        "FIX_HOST": errors.EngineMissing("none", "it is not installed."),
         "FIX_CODE": errors.VerifyFailed(Path(start.source), "frames are missing"),
         "MEMORY": MemoryError(),
         "SPACE": OSError(28, "No space left on device"),
