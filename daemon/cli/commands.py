@@ -105,6 +105,12 @@ def requeue_films(context: CommandContext) -> int:
         except FileExistsError:
             console.print(f"{printable(name)}: the inbox has another film of that name; rename one")
             code = 1
+        except NotADirectoryError as error:
+            place = printable(str(error.filename))
+            console.print(
+                f"{printable(name)}: {place} is a link or a file, not a folder; remove it"
+            )
+            code = 1
         except (FileNotFoundError, ValueError):
             console.print(f"{printable(name)}: no such film in {folders.failed}")
             code = 1

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from daemon.config.parsing import Complaint, read_record, read_yaml
+from daemon.storage.below import folders_down, status_in
 from daemon.storage.names import FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from erasecore.errors import BadSidecar
 from erasecore.settings import (
@@ -74,7 +75,7 @@ def resolve_settings(
 
     Args:
         film: path of the film in the inbox; the film itself may have been claimed since.
-        inbox: the inbox; folders above it are not searched.
+        inbox: the inbox; folders above it are not searched, links below it not followed.
         base: the operator's settings.
         own: current path of the film's own settings file, if it is no longer beside ``film``.
 
@@ -83,13 +84,16 @@ def resolve_settings(
         OSError: the host cannot look for the files, or read them.
     """
     parts = film.relative_to(inbox).parts
-    folders = [inbox.joinpath(*parts[:depth]) for depth in range(len(parts))]
-    files = [(folder / FOLDER_SETTINGS, folder / FOLDER_SETTINGS) for folder in folders]
-    files.append((own or film_settings_file(film), film_settings_file(film)))
     resolved = ResolvedSettings(base)
-    for file, shown_as in files:
-        if status_if_there(file) is not None:
-            resolved = overridden(resolved, file, shown_as=shown_as)
+    for depth, folder in enumerate(folders_down(inbox, PurePosixPath(*parts[:-1]))):
+        files = [inbox.joinpath(*parts[:depth], FOLDER_SETTINGS)]
+        if own is None and depth == len(parts) - 1:
+            files.append(film_settings_file(film))
+        for file in files:
+            if status_in(folder, file.name) is not None:
+                resolved = overridden(resolved, file, shown_as=file, folder=folder)
+    if own is not None and status_if_there(own) is not None:
+        resolved = overridden(resolved, own, shown_as=film_settings_file(film))
     return resolved
 
 
@@ -108,13 +112,16 @@ def film_settings_file(film: Path) -> Path:
     return film.with_name(film.name + FILM_SETTINGS_SUFFIX)
 
 
-def overridden(base: ResolvedSettings, file: Path, *, shown_as: Path) -> ResolvedSettings:
+def overridden(
+    base: ResolvedSettings, file: Path, *, shown_as: Path, folder: int | None = None
+) -> ResolvedSettings:
     """Return ``base`` with the keys of the settings file ``file``.
 
     Args:
         base: the settings so far.
         file: the file to read.
         shown_as: its path in error texts and for the mask: the path that the sender knows.
+        folder: handle of the open folder in which the file lies; None: the path is followed.
 
     Raises:
         BadSidecar: the file is not valid, or sets a key that senders may not set.
@@ -124,7 +131,7 @@ def overridden(base: ResolvedSettings, file: Path, *, shown_as: Path) -> Resolve
     def complain(text: str) -> BadSidecar:
         return BadSidecar(shown_as, text.removeprefix(f"{file}: ").removesuffix("."))
 
-    raw = read_yaml(file, error=complain)
+    raw = read_yaml(file, error=complain, folder=folder)
     read_record(FilmSettings, raw, error=complain)
     if raw.get("engine", "auto") not in SENDERS_ENGINES:
         raise complain(f"engine: must be one of {', '.join(SENDERS_ENGINES)}")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import dacite
 import yaml
 
+from daemon.storage.below import read_in
 from erasecore.system.safe_open import blames_host, read_plain
 
 Record = TypeVar("Record")
@@ -131,18 +132,26 @@ MAX_YAML_BYTES = 64_000  # bytes of a settings or configuration file, at most; g
 MAX_YAML_DEPTH = 20  # nested mappings and lists, at most; ours need five; guess
 
 
-def read_yaml(path: Path, *, error: Complaint) -> dict[str, Any]:
+def read_yaml(path: Path, *, error: Complaint, folder: int | None = None) -> dict[str, Any]:
     """Return the mapping in a YAML file; an empty file is an empty mapping.
 
     Safe for untrusted files: only a regular file is opened (a symbolic link is not followed, a
     pipe does not block), its size is limited, and only plain values are built from it.
+
+    Args:
+        path: the file.
+        error: makes the exception from a sentence.
+        folder: handle of the open folder in which the file lies; None: the path is followed.
 
     Raises:
         Exception: the result of ``error`` for a sentence that names the file.
         OSError: the disk or share of the file does not work; the file itself may be fine.
     """
     try:
-        text = read_plain(path, MAX_YAML_BYTES + 1)
+        if folder is None:
+            text = read_plain(path, MAX_YAML_BYTES + 1)
+        else:
+            text = read_in(folder, path.name, MAX_YAML_BYTES + 1)
     except OSError as cause:
         if blames_host(cause):
             raise

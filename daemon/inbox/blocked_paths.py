@@ -9,24 +9,32 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
+from daemon.inbox.scanner import SkippedEntries
 from daemon.inbox.settling import Candidate, prefix_of
 from daemon.runtime.host_problems import HostProblems
+from daemon.storage.below import MAX_PATH_BYTES
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import ClaimRefused, printable
 
 BLOCKING_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.ETXTBSY)
 """Errnos of a rename that is not permitted, while the disk itself works."""
+MAX_SHOWN_CHARACTERS = 300
+"""Characters of a very long path that are shown; a guess."""
 
 
-def claim_refusal(candidate: Candidate, job_folder: Path, error: OSError) -> ClaimRefused | None:
+def claim_refusal(
+    candidate: Candidate, origin: int, job_folder: Path, error: OSError
+) -> ClaimRefused | None:
     """Return the error for a film, or its whole folder, that cannot be claimed.
 
     Args:
         candidate: the film, still in the inbox.
+        origin: handle of its open folder.
         job_folder: target folder of the failed rename.
         error: error of the failed rename.
 
@@ -34,9 +42,9 @@ def claim_refusal(candidate: Candidate, job_folder: Path, error: OSError) -> Cla
         None if ``error`` does not concern this film or folder alone, e.g. a failing disk.
     """
     folder = candidate.path.parent
-    if error.errno not in BLOCKING_ERRNOS or _inbox_is_read_only(candidate, error):
+    if error.errno not in BLOCKING_ERRNOS or _inbox_is_read_only(candidate, origin, error):
         return None
-    if _trial_file_can_leave(folder, job_folder):
+    if _trial_file_can_leave(origin, job_folder):
         return ClaimRefused(
             candidate.path,
             f"cannot be moved by user {os.getuid()}, though other files of its folder can: it "
@@ -60,25 +68,58 @@ def closed_sentence(folder: Path) -> str:
     )
 
 
-def _inbox_is_read_only(candidate: Candidate, error: OSError) -> bool:
+def unreadable_sentence(films: Sequence[Path]) -> str:
+    """Return the text for the sender about films of one folder that we may not read."""
+    more = f" (and {len(films) - 1} more in its folder)" if len(films) > 1 else ""
+    return (
+        f"{films[0]}{more}: cannot be read by user {os.getuid()}; give it the right (chmod a+r, "
+        "chown, or the masks of the share), then it is taken. Other films go on."
+    )
+
+
+def too_deep_sentence(folder: Path) -> str:
+    """Return the text for the sender about a folder whose entries have too long a path."""
+    return (
+        f"{str(folder)[:MAX_SHOWN_CHARACTERS]}...: paths in this folder have more than "
+        f"{MAX_PATH_BYTES} bytes; move it up or shorten the names. What lies deeper is not seen."
+    )
+
+
+def skipped_sentences(skipped: SkippedEntries, inbox: Path) -> dict[str, str]:
+    """Return what a scan had to skip as texts, by the names of their host problems."""
+    found = {_problem_name(path): closed_sentence(inbox / path) for path in skipped.closed}
+    for path in skipped.too_deep:
+        found[f"{_problem_name(path)[:MAX_SHOWN_CHARACTERS]} (too deep)"] = too_deep_sentence(
+            inbox / path
+        )
+    ordered = sorted(skipped.unreadable, key=lambda name: (prefix_of(name), name))
+    for prefix, names in groupby(ordered, prefix_of):
+        subject = f"{_problem_name(prefix)} (unreadable)"
+        found[subject] = unreadable_sentence([inbox / name for name in names])
+    return found
+
+
+def _inbox_is_read_only(candidate: Candidate, origin: int, error: OSError) -> bool:
     """Return True if the filesystem of the inbox itself is read-only, not one mounted in it."""
-    folder = candidate.path.parent
-    return error.errno == errno.EROFS and folder.stat().st_dev == candidate.inbox.stat().st_dev
+    same_device = os.fstat(origin).st_dev == candidate.inbox.stat().st_dev
+    return error.errno == errno.EROFS and same_device
 
 
-def _trial_file_can_leave(folder: Path, job_folder: Path) -> bool:
-    """Return True if a new file of ours can be renamed from ``folder`` into ``job_folder``."""
-    trial = folder / f".prove-{job_folder.parent.name}.tmp"  # the daemon's own name, by instance
+def _trial_file_can_leave(origin: int, job_folder: Path) -> bool:
+    """Return True if a new file of ours can be renamed from an open folder into ``job_folder``."""
+    trial = f".prove-{job_folder.parent.name}.tmp"  # the daemon's own name, by instance
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
     try:
-        trial.unlink(missing_ok=True)  # left by a crash
-        os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        with suppress(FileNotFoundError):
+            os.unlink(trial, dir_fd=origin)  # left by a crash
+        os.close(os.open(trial, flags, 0o600, dir_fd=origin))
     except OSError:
         return False
     try:
-        trial.rename(job_folder / trial.name)
+        os.rename(trial, job_folder / trial, src_dir_fd=origin)
     except OSError:
         with suppress(OSError):
-            trial.unlink()
+            os.unlink(trial, dir_fd=origin)
         return False
     return True
 
@@ -93,7 +134,7 @@ class BlockedPaths:
     def __init__(self, problems: HostProblems) -> None:
         self._problems = problems
         self._blocked: set[str] = set()  # cannot be claimed
-        self._closed: set[str] = set()  # folders that cannot be read
+        self._skipped: set[str] = set()  # names of the problems with what cannot be read
 
     def add(
         self, candidate: Candidate, error: ClaimRefused, *, now: float, pause_seconds: float
@@ -108,7 +149,7 @@ class BlockedPaths:
         else:
             path = candidate.prefix
         self._blocked.add(path)
-        self._report(path, str(error), now, pause_seconds)
+        self._report(_problem_name(path), str(error), now, pause_seconds)
 
     def free(self, candidates: Iterable[Candidate], *, now: float) -> list[Candidate]:
         """Return the candidates that are not blocked now, in the same order."""
@@ -143,31 +184,35 @@ class BlockedPaths:
             {path for path in self._blocked if path not in present and path not in prefixes}
         )
 
-    def see_closed(
-        self, folders: Collection[str], inbox: Path, *, now: float, pause_seconds: float
+    def see_skipped(
+        self, skipped: SkippedEntries, inbox: Path, *, now: float, pause_seconds: float
     ) -> None:
-        """Report the folders that cannot be read; clear the reports of those that can be again.
+        """Report what cannot be read; clear the reports of what can be again.
 
         Args:
-            folders: paths below the inbox, each with a slash, as the last scan found them.
+            skipped: folders and films that the last scan had to skip.
             inbox: the inbox.
             now: our monotonic clock, in seconds.
             pause_seconds: first interval of the reports' backoff.
         """
-        for path in self._closed.difference(folders):
-            self._problems.clear(_problem_name(path))
-        self._closed = set(folders)
-        for path in sorted(self._closed):
-            self._report(path, closed_sentence(inbox / path), now, pause_seconds)
+        sentences = skipped_sentences(skipped, inbox)
+        for subject in self._skipped.difference(sentences):
+            self._problems.clear(subject)
+        self._skipped = set(sentences)
+        for subject in sorted(sentences):
+            self._report(subject, sentences[subject], now, pause_seconds, kind="skipped")
 
-    def _report(self, path: str, sentence: str, now: float, pause_seconds: float) -> None:
-        """Report a host problem with ``path`` that does not pause the queue."""
+    def _report(
+        self, subject: str, sentence: str, now: float, pause_seconds: float, *, kind: str = ""
+    ) -> None:
+        """Report a host problem with a path that does not pause the queue."""
         self._problems.report(
-            _problem_name(path),
+            subject,
             printable(sentence),
             now=now,
             pause_seconds=pause_seconds,
             pauses=False,
+            kind=kind,
         )
 
     def _unblock(self, paths: set[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from daemon.config.film_settings import resolve_settings
 from daemon.config.parsing import MAX_YAML_BYTES
@@ -15,10 +15,10 @@ from daemon.inbox.scanner import SettingsFileRef
 from daemon.inbox.settling import Candidate, Inbox
 from daemon.inbox.watcher import InboxWatcher
 from daemon.runtime.wakeup import Wakeup
+from daemon.storage.below import folder_below, read_in
 from daemon.storage.names import FILM_SETTINGS_SUFFIX
 from erasecore.errors import BadSidecar, ClaimRefused
 from erasecore.settings import EraseSettings
-from erasecore.system.safe_open import read_plain
 
 HINT_SECONDS = 0.5
 """Least pause between two scans, in seconds: file system events come in bursts (guess)."""
@@ -51,7 +51,7 @@ class CandidateQueue:
 
     def _open(self, config: Config) -> None:
         self._pause_seconds = config.retry.pause_seconds
-        self.held = 0  # number of settled films that are blocked: they cannot be claimed now
+        self.held = 0  # number of settled films that are blocked or unreadable now
         self.inbox = Inbox(config.folders.inbox, config.inbox)
         self._watch = InboxWatcher(config.folders.inbox, self._wake.hint)
         self._priorities = Priorities(config.folders.inbox, config.erase)
@@ -99,12 +99,13 @@ class CandidateQueue:
         return True
 
     def _without_blocked(self, settled: list[Candidate], now: float) -> list[Candidate]:
-        """Return the settled films that are not blocked; count the others in ``held``."""
+        """Return the settled films that are not blocked; count all others in ``held``."""
         inbox, pause_seconds = self.inbox.folder, self._pause_seconds
         self._blocked.keep_only(self.inbox.settling.files())
-        self._blocked.see_closed(self.inbox.closed, inbox, now=now, pause_seconds=pause_seconds)
+        skipped = self.inbox.skipped
+        self._blocked.see_skipped(skipped, inbox, now=now, pause_seconds=pause_seconds)
         free = self._blocked.free(settled, now=now)
-        self.held = len(settled) - len(free)
+        self.held = len(settled) - len(free) + len(skipped.unreadable)
         return free
 
     def _schedule(self, began: float, ended: float) -> None:
@@ -204,7 +205,9 @@ class Priorities:
 
     def _mentions_priority(self, own: SettingsFileRef) -> bool:
         """Return False if a film's own settings file cannot set a priority, to save parsing it."""
+        name = PurePosixPath(own.name)
         try:
-            return b"priority" in read_plain(self._inbox / own.name, MAX_YAML_BYTES)
+            with folder_below(self._inbox, name.parent) as folder:
+                return b"priority" in read_in(folder, name.name, MAX_YAML_BYTES)
         except OSError:
             return True

@@ -10,20 +10,23 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import translate
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from daemon.config.locations import InboxSettings
+from daemon.storage.below import GONE_ERRNOS, MAX_PATH_BYTES, folder_below
 from daemon.storage.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 
-MAX_DEPTH = 32
-"""Levels of folders below the inbox that are scanned; deeper ones are not (guess)."""
 _GLOB_CHARACTERS = re.compile(r"[*?[]")
-_SKIPPED_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
-"""Errnos of an entry that is skipped: it vanished during the scan, we have no permission, or its
-path is too long. The films beside it are not held up by it."""
+_SKIPPED_ERRNOS = (*GONE_ERRNOS, errno.EACCES)
+"""Errnos of an entry that is skipped: it vanished or became a link during the scan, or we have no
+permission. The films beside it are not held up by it."""
+_MAX_NAME_BYTES = 1024
+"""Upper limit of a file name's length, in bytes: 255 characters on some FUSE filesystems. Only
+where less room is left in a path are names measured, to save time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +119,12 @@ Files: TypeAlias = dict[str, os.DirEntry[str]]
 
 
 class SkippedEntries:
-    """Errors of one scan that do not end it: entries that vanished or that we may not read."""
+    """Entries that one scan had to skip: vanished, without permission, or with too long a path."""
 
     def __init__(self) -> None:
         self.closed: set[str] = set()  # paths, with a slash, of folders without read permission
+        self.too_deep: set[str] = set()  # the same of folders with entries whose path is too long
+        self.unreadable: set[str] = set()  # paths of settled files without read permission
 
     def note(self, error: OSError, prefix: str) -> None:
         """Record an error of the folder ``prefix`` or of an entry in it; raise it if it counts.
@@ -136,7 +141,9 @@ class SkippedEntries:
 def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> Iterator[InboxEntry]:
     """Yield every entry of the inbox and its subfolders whose name is a film's.
 
-    Symbolic links are not followed. Paths are plain strings, for speed: there may be very many.
+    Symbolic links are not followed, not even one that takes a folder's place during the scan.
+    Folders may be nested as deep as a path can lead. Paths are plain strings, for speed: there may
+    be very many.
 
     Args:
         inbox: root of the scan.
@@ -179,29 +186,57 @@ def _folders(
     The path is relative to the inbox, and empty for the inbox itself. Settings files are those of
     the folder and of the folders above it, the deepest last.
     """
-    pending: list[tuple[str, int, tuple[SettingsFileRef, ...]]] = [("", 0, ())]
+    pending: list[tuple[str, tuple[SettingsFileRef, ...]]] = [("", ())]
     while pending:
-        prefix, depth, settings = pending.pop()
-        files, folders = _list_folder(inbox, prefix, skipped)
-        if with_settings:
-            settings = settings + _settings_ref(prefix, FOLDER_SETTINGS, files, skipped)
-        yield prefix, files, settings
-        if depth < MAX_DEPTH:
-            subfolders = (name for name in folders if not rules.ignored(name))
-            pending += [(f"{prefix}{name}/", depth + 1, settings) for name in subfolders]
+        prefix, settings = pending.pop()
+        with _opened(inbox, prefix, skipped) as handle:
+            if handle is None:
+                continue
+            files, folders = _list_folder(handle, inbox, prefix, skipped)
+            if with_settings:
+                settings = settings + _settings_ref(prefix, FOLDER_SETTINGS, files, skipped)
+            yield prefix, files, settings  # the entries can be examined while the handle is open
+        subfolders = (name for name in folders if not rules.ignored(name))
+        pending += [(f"{prefix}{name}/", settings) for name in subfolders]
 
 
-def _list_folder(inbox: Path, prefix: str, skipped: SkippedEntries) -> tuple[Files, list[str]]:
-    """Return the entries of a folder that are not folders, and the names of its subfolders.
+@contextmanager
+def _opened(inbox: Path, prefix: str, skipped: SkippedEntries) -> Iterator[int | None]:
+    """Open the folder ``prefix`` and yield its handle; None if it has to be skipped.
+
+    Raises:
+        OSError: the inbox itself (empty ``prefix``) or its share cannot be read.
+    """
+    with ExitStack() as stack:
+        try:
+            handle = stack.enter_context(folder_below(inbox, PurePosixPath(prefix)))
+        except OSError as error:
+            if not prefix:
+                raise
+            skipped.note(error, prefix)
+            handle = None
+        yield handle
+
+
+def _list_folder(
+    handle: int, inbox: Path, prefix: str, skipped: SkippedEntries
+) -> tuple[Files, list[str]]:
+    """Return the entries of an open folder that are not folders, and the names of its subfolders.
+
+    Entries whose absolute path would be too long for the system are left out.
 
     Raises:
         OSError: the inbox itself (empty ``prefix``) or its share cannot be read.
     """
     files, folders = {}, []
+    room_bytes = MAX_PATH_BYTES - len(os.fsencode(f"{inbox}/{prefix}"))
+    measured = room_bytes < _MAX_NAME_BYTES
     try:
-        with os.scandir(inbox / prefix) as entries:
+        with os.scandir(handle) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                if measured and len(os.fsencode(entry.name)) > room_bytes:
+                    skipped.too_deep.add(prefix)
+                elif entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
                 else:
                     files[entry.name] = entry

@@ -29,6 +29,7 @@ from daemon.inbox.scanner import (
     scan,
     signature_of,
 )
+from daemon.storage.below import open_below
 from erasecore.errors import printable
 from erasecore.system.safe_open import open_plain
 
@@ -69,19 +70,27 @@ def prefix_of(name: str) -> str:
 def writer_has(path: Path) -> bool:
     """Return True if a process of this machine is known to have the file open for writing.
 
-    It tries to take a read lease (fcntl(2), F_SETLEASE), which fails while a writer has the file
-    open. False also if leases are not supported (network filesystems), not permitted (a file of
-    another user, without CAP_LEASE), or the file cannot be opened. The calling process must ignore
-    SIGIO, the kernel's signal that a lease is to be given up.
+    False also if the file cannot be opened. See ``writer_has_open``.
     """
-    setlease = getattr(fcntl, "F_SETLEASE", None)
-    if setlease is None:
-        return False
     try:
         handle = open_plain(path)
     except OSError:
         return False
+    return writer_has_open(handle)
+
+
+def writer_has_open(handle: int) -> bool:
+    """Return True if a process of this machine has an open file open for writing; close ours.
+
+    It tries to take a read lease (fcntl(2), F_SETLEASE), which fails while a writer has the file
+    open. False also if leases are not supported (network filesystems) or not permitted (a file of
+    another user, without CAP_LEASE). The calling process must ignore SIGIO, the kernel's signal
+    that a lease is to be given up.
+    """
+    setlease = getattr(fcntl, "F_SETLEASE", None)
     try:
+        if setlease is None:
+            return False
         fcntl.fcntl(handle, setlease, fcntl.F_RDLCK)
         fcntl.fcntl(handle, setlease, fcntl.F_UNLCK)
     except OSError as error:
@@ -161,18 +170,18 @@ class Inbox:
         self.rescan_seconds = settings.rescan_seconds if self.events else settings.poll_seconds
         self._rules = Rules(settings)
         self._warned: set[str] = set()  # names that a warning was logged for
-        # Settled files that no writer had open, with the signature they had then.
+        # Settled files that can be read and no writer had open, with their signature then.
         self._without_writer: dict[str, FileSignature] = {}
         self.waiting = 0  # number of films that are not settled yet
         self.settles_at: float | None = None  # earliest time at which one of them may be
-        self.closed: set[str] = set()  # paths, with a slash, of folders without read permission
+        self.skipped = SkippedEntries()  # of the last scan
 
     def fall_back_to_polling(self, settings: InboxSettings) -> None:
         """Rescan every ``poll_seconds``: no file system events can be had after all."""
         self.rescan_seconds = settings.poll_seconds
 
     def scan(self, *, now: float) -> list[Candidate]:
-        """Scan the inbox; update ``waiting``, ``settles_at`` and ``closed``.
+        """Scan the inbox; update ``waiting``, ``settles_at`` and ``skipped``.
 
         Returns:
             The settled films, the one that was seen first coming first.
@@ -184,8 +193,8 @@ class Inbox:
         waiting: list[str] = []
         present: set[Hashable] = set()
         unusual = set()
-        skipped = SkippedEntries()
-        for entry in scan(self.folder, self._rules, skipped):
+        self.skipped = SkippedEntries()
+        for entry in scan(self.folder, self._rules, self.skipped):
             if not stat.S_ISREG(entry.status.st_mode):
                 unusual.add(entry.name)
                 self._warn_once(entry, "inbox.refused", kind_of(entry.status.st_mode))
@@ -196,16 +205,15 @@ class Inbox:
             present.add(entry.name)
             present.update(name for name, _ in entry.beside)
             signature = signature_of(entry.status)
-            if self._settled_with_companions(entry, signature, now=now):
+            if not self._settled_with_companions(entry, signature, now=now):
+                waiting.append(entry.name)
+            elif entry.name not in self.skipped.unreadable:
                 first = self.settling.first_seen(entry.name)
                 settled.append(Candidate(self.folder, entry.name, signature, first, entry.settings))
-            else:
-                waiting.append(entry.name)
         self.settling.keep_only(present)
         for name in self._without_writer.keys() - present:
             del self._without_writer[name]
         self._warned &= unusual
-        self.closed = skipped.closed
         self.waiting = len(waiting)
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
         settled.sort(key=lambda film: (film.first_seen, film.signature.mtime_ns, film.name))
@@ -219,19 +227,28 @@ class Inbox:
         for name, status in entry.beside:
             if stat.S_ISREG(status.st_mode):
                 settled = self._settled(name, signature_of(status), now=now) and settled
+                self.skipped.unreadable.discard(name)  # it does not hold up its film
         return settled
 
     def _settled(self, name: str, signature: FileSignature, *, now: float) -> bool:
         """Observe a file; return True if it is settled and no local writer has it open.
 
-        The test for a writer is not repeated while the signature stays the same: the claim tests
-        again after its rename.
+        A file that cannot be read for lack of permission is noted as unreadable. Neither test is
+        repeated while the signature stays the same: the claim tests again after its rename.
         """
         if not self.settling.observe(name, signature, now=now):
             return False
-        if self.network or self._without_writer.get(name) == signature:
+        if self._without_writer.get(name) == signature:
             return True
-        if writer_has(self.folder / name):
+        try:
+            handle = open_below(self.folder, PurePosixPath(name))
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM):
+                self.skipped.unreadable.add(name)
+            return True
+        if self.network:  # no leases there, or they fail for other reasons than a writer
+            os.close(handle)
+        elif writer_has_open(handle):
             return False
         self._without_writer[name] = signature
         return True

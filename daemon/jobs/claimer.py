@@ -49,11 +49,6 @@ class Claimer:
         Raises:
             ClaimRefused: the film, or any film of its folder, cannot be taken now.
         """
-        try:
-            if signature_of(candidate.path.lstat()) != candidate.signature:
-                return None
-        except OSError:
-            return None  # the next scan finds out what it is
         claimed: list[Job | None] = []
         instance = self._store.instance
         error = caught(lambda: claimed.append(claims.claim(candidate, instance, job_id, wall=wall)))

@@ -27,9 +27,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 
 import structlog
 
@@ -38,7 +39,7 @@ from daemon.config.schema import RetrySettings
 from daemon.inbox.blocked_paths import claim_refusal
 from daemon.inbox.scanner import FileSignature, kind_of, signature_of
 from daemon.inbox.settling import Candidate, writer_has
-from daemon.jobs.companions import check_cues, copy_mask, cues_beside, move_cues
+from daemon.jobs.companions import check_cues, copy_mask, cues_beside, move_companion
 from daemon.jobs.instances import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.jobs.job import (
     CUES_FILE,
@@ -55,13 +56,14 @@ from daemon.jobs.job import (
     save_job,
 )
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Next, decide
+from daemon.storage.below import GONE_ERRNOS, folder_below, pinned, status_in
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import remove_tree
-from daemon.storage.names import work_name
+from daemon.storage.names import numbered, work_name
 from daemon.workers.messages import Failure
 from erasecore.errors import BadSidecar, Remedy, SourceGone, WorkerLost, printable
 from erasecore.settings import EraseSettings
-from erasecore.system.atomic_files import status_if_there, sync_folder
+from erasecore.system.atomic_files import status_if_there, sync_folder, sync_handle
 from erasecore.system.no_clobber import rename_no_clobber
 
 log = structlog.get_logger(__name__)
@@ -73,7 +75,10 @@ GONE_PREFIX = ".gone-"
 
 
 def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> Job | None:
-    """Create a job folder and move a film there by one rename; None if somebody else was first.
+    """Create a job folder and move a film there by one rename; None if it is not there any more.
+
+    The rename starts from a handle of the film's folder, opened without following links: a folder
+    that has been exchanged for a link since the scan gives no file from outside the inbox.
 
     Args:
         candidate: a settled film of the inbox.
@@ -81,9 +86,31 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
         job_id: name of the new job folder.
         wall: seconds since 1970.
 
+    Returns:
+        The job; None if the film has changed or is gone, e.g. because somebody else was first.
+
     Raises:
         ClaimRefused: the film or its whole folder must not be moved; nothing was changed.
+        OSError: the claim failed half-way; ``recover`` completes it.
     """
+    with ExitStack() as stack:
+        try:
+            place = folder_below(candidate.inbox, candidate.relative.parent)
+            origin = stack.enter_context(place)
+            status = status_in(origin, candidate.relative.name)
+        except OSError as error:
+            if error.errno not in (*GONE_ERRNOS, errno.EACCES, errno.EPERM):
+                raise
+            return None  # the next scan finds out which of them it is
+        if status is None or signature_of(status) != candidate.signature:
+            return None
+        return _claim_from(origin, candidate, instance, job_id, wall=wall)
+
+
+def _claim_from(
+    origin: int, candidate: Candidate, instance: Path, job_id: str, *, wall: float
+) -> Job | None:
+    """Claim a film from the open folder ``origin``; see ``claim``."""
     folder = instance / job_id
     folder.mkdir()
     failpoint("claim.after_mkdir")
@@ -100,26 +127,29 @@ def claim(candidate: Candidate, instance: Path, job_id: str, *, wall: float) -> 
     sync_folder(instance)
     failpoint("claim.after_folder")
     try:
-        os.rename(candidate.path, folder / job.source)
+        os.rename(candidate.relative.name, folder / job.source, src_dir_fd=origin)
     except OSError as error:
         # A network file system may repeat a rename, and report ENOENT although it was done.
         if not source_is_there(folder, job):
-            _abandon_claim(candidate, folder, error)
+            _abandon_claim(candidate, origin, folder, error)
             return None
     sync_folder(folder)
-    sync_folder(candidate.path.parent)
+    sync_handle(origin)
     failpoint("claim.after_rename")
-    return complete_claim(folder, job, candidate.path)
+    if (folder / job.source).lstat().st_ino != candidate.signature.inode:
+        # Another file took the name before the rename: nobody knows yet whether it is complete.
+        job = replace(job, mtime_ns=0)
+    return _complete_from(origin, folder, job, candidate.path)
 
 
-def _abandon_claim(candidate: Candidate, folder: Path, error: OSError) -> None:
+def _abandon_claim(candidate: Candidate, origin: int, folder: Path, error: OSError) -> None:
     """Remove the job folder of a claim whose rename failed with ``error``.
 
     Raises:
         ClaimRefused: the film must not be moved.
         OSError: ``error`` has another cause; the folder is left for ``recover``.
     """
-    refused = claim_refusal(candidate, folder, error)
+    refused = claim_refusal(candidate, origin, folder, error)
     if refused is None and not isinstance(error, FileNotFoundError):
         raise error
     discard(folder)
@@ -127,29 +157,45 @@ def _abandon_claim(candidate: Candidate, folder: Path, error: OSError) -> None:
         raise refused from error
 
 
-def complete_claim(folder: Path, job: Job, came_from: Path) -> Job | None:
+def complete_claim(folder: Path, job: Job, inbox: Path) -> Job | None:
     """Move the settings and cues of a claimed film into its job folder; save it as CLAIMED.
 
     Args:
         folder: the job folder, which contains the source.
         job: the job in state CLAIMING.
-        came_from: path of the film in the inbox before the rename.
+        inbox: the inbox, in which the film lay at ``job.relative`` before the rename.
 
     Returns:
         The job; None if the source is no regular file: it is moved back.
+    """
+    with ExitStack() as stack:
+        origin = None
+        try:
+            origin = stack.enter_context(folder_below(inbox, job.relative.parent))
+        except OSError as error:
+            if error.errno not in GONE_ERRNOS:
+                raise
+        return _complete_from(origin, folder, job, inbox / job.relative)
+
+
+def _complete_from(origin: int | None, folder: Path, job: Job, came_from: Path) -> Job | None:
+    """Complete a claim from the open folder ``origin``; None: that folder is gone.
+
+    ``came_from`` is the path that the film had, for the log.
     """
     status = (folder / job.source).lstat()
     if not stat.S_ISREG(status.st_mode):
         # It was replaced between the scan and the rename.
         log.warning("claim.refused", file=printable(job.name), kind=kind_of(status.st_mode))
-        with suppress(FileExistsError):
-            rename_no_clobber(folder / job.source, came_from)
+        if origin is not None:
+            _put_back(folder / job.source, pinned(origin), job.relative.name)
             discard(folder)
         return None
-    move_cues(film_settings_file(came_from), folder / SETTINGS_FILE)
-    failpoint("claim.after_sidecar")
-    move_cues(cues_beside(came_from), folder / CUES_FILE)
-    failpoint("claim.after_cues")
+    if origin is not None:
+        move_companion(origin, film_settings_file(came_from), folder / SETTINGS_FILE)
+        failpoint("claim.after_sidecar")
+        move_companion(origin, cues_beside(came_from), folder / CUES_FILE)
+        failpoint("claim.after_cues")
     job = claimed(job)
     save_job(folder, job)
     failpoint("claim.after_claimed")
@@ -165,6 +211,14 @@ def source_is_there(folder: Path, job: Job) -> bool:
         OSError: the folder cannot be listed.
     """
     return job.source in os.listdir(folder)  # noqa: PTH208 - names only
+
+
+def _put_back(source: Path, origin: Path, name: str) -> None:
+    """Move what is no film back into its folder, under its name or the first free number."""
+    for number in count(1):
+        with suppress(FileExistsError):
+            rename_no_clobber(source, origin / numbered(PurePosixPath(name), number))
+            return
 
 
 def untouched(folder: Path, job: Job) -> bool:
@@ -194,7 +248,7 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
     signature = signature_of((folder / job.source).lstat())
     film, own = inbox / job.relative, folder / SETTINGS_FILE
     try:
-        check_cues(cues_beside(film))
+        check_cues(inbox, film)
         has_own = status_if_there(own) is not None
         resolved = resolve_settings(film, inbox, base, own=own if has_own else None)
         if resolved.mask is not None and resolved.mask_named_in is not None:
@@ -267,7 +321,7 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
     present = source_is_there(folder, job)
     if job.state is JobState.CLAIMING:
         if present:
-            return complete_claim(folder, job, inbox / job.relative)
+            return complete_claim(folder, job, inbox)
         discard(folder)
         return None
     if job.state in (JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED):

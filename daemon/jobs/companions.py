@@ -17,12 +17,24 @@ import structlog
 from daemon.inbox.blocked_paths import BLOCKING_ERRNOS
 from daemon.inbox.scanner import kind_of
 from daemon.jobs.job import CUES_FILE, MASK_FILE
+from daemon.storage.below import (
+    GONE_ERRNOS,
+    LINK_ERRNOS,
+    folder_below,
+    open_below,
+    open_in,
+    status_in,
+)
 from daemon.storage.names import CUES_SUFFIX
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import BadSidecar, printable
 from erasecore.settings import Companions
-from erasecore.system.atomic_files import replace_durably, status_if_there, sync_folder
-from erasecore.system.safe_open import open_plain
+from erasecore.system.atomic_files import (
+    replace_durably,
+    status_if_there,
+    sync_folder,
+    sync_handle,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +44,7 @@ COPY_BYTES = 1 << 20
 """Bytes read and written at once while copying."""
 _BEHIND_LINK = "is a link, or lies behind one"
 _MASK_PROBLEMS = {
-    # Errors of open() with O_NOFOLLOW on a symbolic link, by operating system and file system.
-    **dict.fromkeys((errno.ELOOP, errno.ENOTDIR, errno.EMLINK), _BEHIND_LINK),
+    **dict.fromkeys(LINK_ERRNOS, _BEHIND_LINK),
     **dict.fromkeys((errno.ENAMETOOLONG, errno.EILSEQ), "has a name that no file can have"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "may not be read by user {user}; chmod a+r it"),
     errno.ENOENT: "is not there",
@@ -46,39 +57,40 @@ def cues_beside(film: Path) -> Path:
     return film.with_suffix(CUES_SUFFIX)
 
 
-def move_cues(beside: Path, goal: Path) -> None:
+def move_companion(origin: int, beside: Path, goal: Path) -> None:
     """Move a companion file of a film into its job folder, if there is one and not moved yet.
 
     A file that must not be moved, e.g. another user's in a sticky folder, is copied instead: the
     film does not wait for it.
 
     Args:
-        beside: path of the companion in the inbox; anything but a regular file is left alone.
+        origin: handle of the open folder in which the film and its companions lay.
+        beside: path of the companion in that folder; anything but a regular file is left alone.
         goal: its path in the job folder.
 
     Raises:
         OSError: the file can be neither moved nor copied, e.g. because the disk is full.
     """
-    status = status_if_there(beside)
+    status = status_in(origin, beside.name)
     if status is None or not stat.S_ISREG(status.st_mode) or status_if_there(goal) is not None:
         return
     try:
-        os.rename(beside, goal)
+        os.rename(beside.name, goal, src_dir_fd=origin)
     except FileNotFoundError:  # its sender has removed it just now
         return
     except OSError as error:
         if error.errno not in BLOCKING_ERRNOS:
             raise
-        _copy_along(beside, goal)
+        _copy_along(origin, beside, goal)
     else:
-        sync_folder(beside.parent)
+        sync_handle(origin)
     sync_folder(goal.parent)
 
 
-def _copy_along(beside: Path, goal: Path) -> None:
+def _copy_along(origin: int, beside: Path, goal: Path) -> None:
     """Copy a file that must not be moved; log that it stays behind, or cannot be read at all."""
     try:
-        handle = open_plain(beside)
+        handle = open_in(origin, beside.name)
     except OSError as error:
         if error.errno not in (*BLOCKING_ERRNOS, errno.ENOENT):
             raise
@@ -93,14 +105,26 @@ def _copy_along(beside: Path, goal: Path) -> None:
     log.warning("companion.left_behind", file=printable(str(beside)))
 
 
-def check_cues(beside: Path) -> None:
-    """Check that a subtitle file, if there is one, is a regular file.
+def check_cues(inbox: Path, film: Path) -> None:
+    """Check that the subtitle file beside a film, if there is one, is a regular file.
+
+    Args:
+        inbox: the inbox.
+        film: path that the film had in it.
 
     Raises:
         BadSidecar: it is a link, a folder or something else. It must not be ignored silently: its
             sender expects it to have an effect.
+        OSError: its folder cannot be read.
     """
-    status = status_if_there(beside)
+    beside = cues_beside(film)
+    try:
+        with folder_below(inbox, PurePosixPath(film.relative_to(inbox).parent)) as origin:
+            status = status_in(origin, beside.name)
+    except OSError as error:
+        if error.errno not in GONE_ERRNOS:
+            raise
+        return
     if status is not None and not stat.S_ISREG(status.st_mode):
         raise BadSidecar(beside, f"it is {kind_of(status.st_mode)}, not a regular file")
 
@@ -145,9 +169,9 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
 def _open_mask(inbox: Path, name: PurePosixPath) -> int:
     """Open a mask; an error that would be blamed on its sender has to be met twice."""
     try:
-        return _open_below(inbox, name)
+        return open_below(inbox, name)
     except OSError:
-        return _open_below(inbox, name)
+        return open_below(inbox, name)
 
 
 def _copy(handle: int, part: Path, size: int) -> None:
@@ -167,17 +191,3 @@ def companions_in(folder: Path, *, mask: bool) -> Companions:
         cues=str(cues) if status_if_there(cues) is not None else "",
         mask=str(folder / MASK_FILE) if mask else "",
     )
-
-
-def _open_below(root: Path, relative: PurePosixPath) -> int:
-    """Open a file below ``root`` without following a symbolic link in any part of its path."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in relative.parts[:-1]:
-            inner = os.open(part, flags | os.O_DIRECTORY, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(relative.name, flags, dir_fd=folder)
-    finally:
-        os.close(folder)

@@ -15,7 +15,7 @@ import errno
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import structlog
 
@@ -38,6 +38,7 @@ from daemon.jobs.job import (
 )
 from daemon.jobs.report_files import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 from daemon.jobs.result_names import Item, folder_is_blocked, is_taken, placements_of, target
+from daemon.storage.below import folder_below, pinned
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import Tick, move_no_clobber, no_tick
 from daemon.storage.names import FILM_SETTINGS_SUFFIX
@@ -264,8 +265,8 @@ def names_in(folder: Path) -> set[str]:
 def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> Path:
     """Move a film from failed/ back into the inbox as a new job; return its path there.
 
-    Its settings and cues move along; its log and error report are removed. After an ``OSError`` or
-    a crash the call may be repeated.
+    Its settings and cues move along; its log and error report are removed. No link below the two
+    folders is followed. After an ``OSError`` or a crash the call may be repeated.
 
     Args:
         film: path of the film below ``failed``.
@@ -276,14 +277,22 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
     Raises:
         FileExistsError: the inbox has a film or a subtitle file of that name.
         FileNotFoundError: there is no such film.
+        NotADirectoryError: a folder of its path is a link or a file, in failed/ or in the inbox.
     """
-    goal = inbox / film.relative_to(failed)
-    make_folder(goal.parent)
+    relative = PurePosixPath(film.relative_to(failed))
+    name, parent = relative.name, relative.parent
+    with folder_below(failed, parent) as origin, folder_below(inbox, parent, make=True) as goal:
+        _requeue_into(pinned(goal) / name, pinned(origin) / name, tick)
+    return inbox / relative
+
+
+def _requeue_into(goal: Path, film: Path, tick: Tick) -> None:
+    """Move ``film`` and its companions from failed/ to ``goal`` and beside it; see ``requeue``."""
     if not film.is_file():
         if not goal.is_file():
             raise FileNotFoundError(film)
         _remove_reports(film)  # a crash came after the move
-        return goal
+        return
     cues = cues_beside(film)
     if is_taken(goal) or (cues.is_file() and is_taken(cues_beside(goal))):
         raise FileExistsError(goal)
@@ -298,7 +307,6 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
     move_no_clobber(film, goal, part=part, tick=tick)
     failpoint("requeue.after_film")
     _remove_reports(film)
-    return goal
 
 
 def _remove_reports(film: Path) -> None:

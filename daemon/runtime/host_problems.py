@@ -28,6 +28,7 @@ class HostProblem:
     retry_at: float  # monotonic clock, seconds
     pause_seconds: float  # length of the current pause; grows with each failed retry
     pauses_queue: bool  # False: only the affected part waits, other films go on
+    kind: str  # logged again only when this changes
 
 
 class HostProblems:
@@ -52,11 +53,12 @@ class HostProblems:
         now: float,
         pause_seconds: float | None = None,
         pauses: bool = True,
+        kind: str = "",
     ) -> None:
         """Record that ``subject`` does not work, and when to retry it (exponential backoff).
 
         The pause doubles each time a retry has failed, up to ``MAX_BACKOFF_FACTOR`` times
-        ``pause_seconds``. The problem is logged when it is new or its sentence has changed.
+        ``pause_seconds``. The problem is logged when it is new or its kind has changed.
 
         Args:
             subject: the affected part.
@@ -64,16 +66,19 @@ class HostProblems:
             now: monotonic clock, seconds.
             pause_seconds: length of the first pause; None: ``retry.pause_seconds``.
             pauses: True if the whole queue waits for it.
+            kind: what is wrong, without the numbers in ``sentence`` that change all the time;
+                empty: the sentence itself.
         """
         if pause_seconds is None:
             pause_seconds = self._pause_seconds
         known = self._problems.get(subject)
         if known is not None and now >= known.retry_at:  # a retry was due, and has failed
             pause_seconds = min(2 * known.pause_seconds, MAX_BACKOFF_FACTOR * pause_seconds)
-        if known is None or known.sentence != sentence:
+        kind = kind or sentence
+        if known is None or known.kind != kind:
             log.error("host.trouble", what=subject, sentence=sentence, retry_seconds=pause_seconds)
         retry_at = now + pause_seconds
-        self._problems[subject] = HostProblem(sentence, retry_at, pause_seconds, pauses)
+        self._problems[subject] = HostProblem(sentence, retry_at, pause_seconds, pauses, kind)
 
     def reword(self, subject: str, sentence: str) -> None:
         """Replace the sentence of a problem; its times stay."""

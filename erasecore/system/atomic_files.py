@@ -33,12 +33,18 @@ def sync_folder(folder: Path) -> None:
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        sync_handle(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_handle(folder: int) -> None:
+    """Fsync the open folder with the handle ``folder``; see ``sync_folder``."""
+    try:
+        os.fsync(folder)
     except OSError as error:
         if error.errno not in UNSUPPORTED_ERRNOS:
             raise
-    finally:
-        os.close(handle)
 
 
 def _sync_file(path: Path) -> None:

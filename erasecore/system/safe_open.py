@@ -35,10 +35,18 @@ def read_plain(path: Path, max_bytes: int) -> bytes:
     Raises:
         OSError: it cannot be read, or is a link, a folder, a FIFO or a device.
     """
-    handle = open_plain(path)
+    return read_regular(open_plain(path), max_bytes)
+
+
+def read_regular(handle: int, max_bytes: int) -> bytes:
+    """Return at most the first ``max_bytes`` of an open file, and close it.
+
+    Raises:
+        OSError: it cannot be read, or is a folder, a FIFO or a device.
+    """
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file")
         content = b""
         while len(content) < max_bytes:
             block = os.read(handle, max_bytes - len(content))
