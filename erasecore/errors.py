@@ -147,6 +147,29 @@ class LimitExceeded(InputError):
         )
 
 
+class FilmTooLarge(InputError):
+    """The film needs more disk space than one of the disks has in all."""
+
+    def __init__(self, path: Path, needed_mb: int, total_mb: int, where: str) -> None:
+        super().__init__(
+            path,
+            f"it needs {needed_mb} MB of space on {where}, which has {total_mb} MB in all; send a "
+            "smaller film, or let the operator use a larger disk or lower folders.free_factor. (A "
+            "file with holes may take less space than its size says: copy it again.)",
+        )
+
+
+class UnreadableFile(InputError):
+    """The service has no permission to read the film, or a file that came with it."""
+
+    def __init__(self, path: Path, user: int) -> None:
+        super().__init__(
+            path,
+            f"it cannot be read by user {user}; give it the right (chmod a+r, or chown), then "
+            "requeue it.",
+        )
+
+
 class ChangingVideo(InputError):
     """The picture's size or format changes in the middle of the film."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import structlog
 from ulid import ULID
 
-from daemon.config.schema import Config
-from daemon.dispatch.admission import MemoryAdmission, Shortage, space_shortage
+from daemon.dispatch.admission import MemoryAdmission, Shortage, SpaceAdmission
 from daemon.inbox.candidate_queue import CandidateQueue
 from daemon.inbox.settling import Candidate
+from daemon.jobs.isolation import ATTEMPT
 from daemon.jobs.job import Job
 from daemon.jobs.job_parts import JobParts
 from daemon.jobs.retry import yields_to_others
@@ -37,20 +38,17 @@ class FilmSelection:
         jobs: JobParts,
         queue: CandidateQueue,
         memory: MemoryAdmission,
+        space: SpaceAdmission,
         problems: HostProblems,
-        config: Config,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._memory = memory
+        self._space = space
         self._problems = problems
         self.shortage = ""  # sentence: the memory or space that the next film waits for
         self._waits_since: dict[str, float] = {}  # job id -> first refused for lack of memory
-        self.reconfigure(config)
-
-    def reconfigure(self, config: Config) -> None:
-        """Use the space limits of ``config`` from now on."""
-        self._folders = config.folders
+        self._overtaken = ("", 0.0)  # candidate that waits for space, and since when
 
     def reset_shortage(self) -> None:
         """Forget the shortage of the turn before."""
@@ -85,12 +83,11 @@ class FilmSelection:
         while (film := self._first_that_fits(worker, now, wall)) is not None:
             if self._problems.blocked(now=now):  # a folder turned out to be broken just now
                 return None
-            if isinstance(film, Job):
+            if isinstance(film, Candidate):
+                self._claim(film, now, wall)
+            elif not self._refused(film, now, wall):
                 self._waits_since.pop(film.job_id, None)
                 return film
-            if not self._has_space(film, now):
-                return None
-            self._claim(film, now, wall)
         return None
 
     def fits_new_worker(self, *, now: float, wall: float) -> bool:
@@ -98,12 +95,12 @@ class FilmSelection:
         return self._first_that_fits(None, now, wall) is not None
 
     def _in_order(self, now: float, wall: float) -> Iterator[Job | Candidate]:
-        """Yield the due jobs and the best candidate, the one that goes first first.
+        """Yield the due jobs and one candidate, the one that goes first first.
 
         Priority counts first. At equal priority jobs come before the candidate, except those that
         have failed before and yield to other films.
         """
-        candidate = self._queue.best()
+        candidate = self._next_candidate(now)
         candidate_priority = self._queue.priority(candidate) if candidate else 0
         for job in self._due(now, wall):
             priority = job.settings.priority
@@ -135,21 +132,67 @@ class FilmSelection:
                 return None
         return None
 
-    def _has_space(self, candidate: Candidate, now: float) -> bool:
-        """Return True if there is disk space for the film; if not, report the shortage."""
-        outstanding_bytes = self._jobs.attempts.outstanding_bytes(self._folders.free_factor)
-        shortage = space_shortage(candidate, self._folders, outstanding_bytes)
-        if shortage is not None:
+    def _next_candidate(self, now: float) -> Candidate | None:
+        """Return the first candidate for which there is disk space; None if there is none.
+
+        Films that fit may overtake one that waits for space; for ``MAX_OVERTAKING_SECONDS`` if
+        films at work will release it, else without a limit. A film that could never fit counts as
+        fitting: its claim, a rename, takes no space, and then it is refused.
+        """
+        first = self._queue.best()
+        if first is None:
+            self._problems.clear("space")
+            return None
+        budget = self._space.budget()
+        now_bytes, ever_bytes = budget.largest_now, budget.largest_ever
+        shortage = budget.shortage(first.name, first.signature.size_bytes)
+        if shortage is None or first.signature.size_bytes > ever_bytes:
+            self._problems.clear("space")
+            return first
+        if self._overtaken[0] != first.name:
+            self._overtaken = (first.name, now)
+        if shortage.passes and now - self._overtaken[1] > MAX_OVERTAKING_SECONDS:
             self._report_shortage("space", shortage, now)
+            return None
+        fitting = (
+            film
+            for film in self._queue.candidates
+            if not now_bytes < film.signature.size_bytes <= ever_bytes
+        )
+        found = next(fitting, None)
+        self._report_shortage("space", shortage, now, pauses=found is None)
+        return found
+
+    def _refused(self, job: Job, now: float, wall: float) -> bool:
+        """Return True if a job that nobody has begun can never fit on the disks; give it up."""
+        if job.attempts:
             return False
-        self._problems.clear("space")
+        error = self._space.budget().refusal(job.name, job.size_bytes)
+        if error is None:
+            return False
+        refuse = partial(self._jobs.attempts.refuse, job, error, wall=wall)
+        self._jobs.isolation.run(job, ATTEMPT, refuse, now=now, wall=wall)
         return True
 
-    def _report_shortage(self, subject: str, shortage: Shortage, now: float) -> None:
+    def _report_shortage(
+        self, subject: str, shortage: Shortage, now: float, *, pauses: bool = True
+    ) -> None:
+        """Report a shortage: as a note if it passes, else as a host problem, logged once.
+
+        A lack of space is looked at again in each turn, since a smaller film may come: it counts as
+        a pause only while no film is held and none fits.
+        """
         if shortage.passes:
             self.shortage = shortage.sentence
+            self._problems.clear(subject)
+        elif subject == "space":
+            pauses = pauses and not self._jobs.store.jobs
+            sentence = shortage.sentence
+            self._problems.report(
+                subject, sentence, now=now, pause_seconds=0.0, pauses=pauses, kind=subject
+            )
         else:
-            self._problems.report(subject, shortage.sentence, now=now)
+            self._problems.report(subject, shortage.sentence, now=now, kind=subject)
 
     def _claim(self, candidate: Candidate, now: float, wall: float) -> None:
         """Claim a film of the inbox; if that is refused, the other films do not wait for it."""

@@ -49,7 +49,7 @@ from daemon.runtime.logs import job_bound
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import remove_tree
 from daemon.workers.messages import Failure, Finished, Start
-from erasecore.errors import Remedy, printable
+from erasecore.errors import EraseError, Remedy, printable
 from erasecore.system.atomic_files import status_if_there
 
 log = structlog.get_logger(__name__)
@@ -107,6 +107,14 @@ class AttemptRecorder:
             companions=companions,
             rungs_down=job.rungs_down,
         )
+
+    def refuse(self, job: Job, error: EraseError, *, wall: float) -> None:
+        """Give up a queued job without an attempt because of ``error``."""
+        failure = Failure(type(error).__name__, error.remedy, str(error))
+        with job_bound(job.job_id, self._store.folder(job) / LOG_FILE):
+            log.warning("job.refused", film=printable(job.name), sentence=failure.sentence)
+        self._store.save(rejected(job, failure, now=wall))
+        failpoint("attempt.after_refusal")
 
     # --- outcomes ---------------------------------------------------------------------------
 

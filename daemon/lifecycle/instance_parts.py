@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config.schema import Config
-from daemon.dispatch.admission import MemoryAdmission
+from daemon.dispatch.admission import MemoryAdmission, SpaceAdmission
 from daemon.dispatch.dispatcher import Dispatcher
 from daemon.dispatch.reports import ReportHandler
 from daemon.dispatch.selection import FilmSelection
@@ -47,6 +47,7 @@ class InstanceParts:
     jobs: JobParts
     workers: WorkerPool
     memory: MemoryAdmission
+    space: SpaceAdmission
     selection: FilmSelection
     control: WorkerControl
     reports: ReportHandler
@@ -69,11 +70,13 @@ class InstanceParts:
         workers = WorkerPool(instance, shared.worker_command, preload=preload)
         memory = MemoryAdmission(jobs.store, workers, config)
         control = WorkerControl(jobs.attempts, shared.problems, config)
-        selection = FilmSelection(jobs, shared.queue, memory, shared.problems, config)
+        space = SpaceAdmission(jobs.attempts, config)
+        selection = FilmSelection(jobs, shared.queue, memory, space, shared.problems)
         parts = cls(
             jobs=jobs,
             workers=workers,
             memory=memory,
+            space=space,
             selection=selection,
             control=control,
             reports=ReportHandler(jobs, workers, memory, control, shared.problems),
@@ -85,7 +88,7 @@ class InstanceParts:
 
     def reconfigure(self, config: Config) -> None:
         """Pass a new configuration to every part, and let every worker be tried again."""
-        for part in (self.jobs, self.memory, self.selection, self.control, self.dispatcher):
+        for part in (self.jobs, self.memory, self.space, self.control, self.dispatcher):
             part.reconfigure(config)
         self.workers.end_backoff()
         for worker in self.workers:

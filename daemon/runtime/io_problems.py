@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from daemon.runtime.host_problems import HostProblems
 from daemon.storage.os_errors import hint_for
@@ -26,6 +27,10 @@ def io_problem(
         yield
     except OSError as error:
         path = error.filename2 or error.filename or place
-        problems.report(subject, f"{path} {hint_for(error)}", now=now, pauses=pauses)
+        sentence = f"{path} {hint_for(error)}"
+        kind = (
+            f"{error.errno} {Path(str(path)).parent}"  # not each temporary name that it is said of
+        )
+        problems.report(subject, sentence, now=now, pauses=pauses, kind=kind)
     else:
         problems.clear(subject)

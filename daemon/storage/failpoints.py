@@ -37,6 +37,7 @@ DAEMON_FAILPOINTS = (
     "attempt.after_hand_back",
     "attempt.after_products",
     "attempt.after_renewal",
+    "attempt.after_refusal",
     "worker.after_start",
     "worker.before_outcome",
     "publish.after_plan",

@@ -2,7 +2,8 @@
 
 A move within a filesystem is one atomic step (``renameat2`` with RENAME_NOREPLACE), or a hard link
 and an unlink, or a reserved name and a rename. Across filesystems the file is copied, compared by
-SHA-256 and renamed; only then is the source removed.
+SHA-256 and renamed; only then is the source removed. Its holes (sparse files) stay holes; times,
+mode and extended attributes are carried over as far as the other filesystem takes them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,20 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import structlog
+
 from daemon.storage.failpoints import failpoint
+from erasecore.errors import printable
 from erasecore.system.atomic_files import named_errors, sync_folder
 from erasecore.system.no_clobber import rename_no_clobber, same_file
 from erasecore.system.safe_open import open_plain
+
+log = structlog.get_logger(__name__)
 
 Tick = Callable[[], None]
 """Callback of a long copy, called after every ``COPY_BYTES``: a heartbeat."""
@@ -65,9 +73,9 @@ def _move_by_copy(source: Path, target: Path, prefix: str, tick: Tick) -> None:
     part = target.with_name(f"{prefix}-{os.urandom(4).hex()}.part")
     try:
         digest = _copy(source, part, tick)
-        if digest_of(part, tick) != digest:
+        if _content_digest(part, tick) != digest:
             raise OSError(errno.EIO, "the copy differs from the file", str(part))
-        shutil.copystat(source, part, follow_symlinks=False)
+        _copy_attributes(source, part)
         failpoint("move.after_copy")
         try:
             rename_no_clobber(part, target)
@@ -82,18 +90,117 @@ def _move_by_copy(source: Path, target: Path, prefix: str, tick: Tick) -> None:
     failpoint("move.after_unlink")
 
 
-def _copy(source: Path, part: Path, tick: Tick) -> str:
-    """Copy the bytes of ``source`` to ``part``, synced; return their SHA-256 in hexadecimal."""
+def _copy(source: Path, part: Path, tick: Tick) -> bytes:
+    """Copy ``source`` to ``part``, synced, holes as holes; return its ``_content_digest``."""
     digest = hashlib.sha256()
-    reading = os.fdopen(open_plain(source), "rb")
+    reading = os.fdopen(open_plain(source), "rb", buffering=0)
     with reading as reader, named_errors(part), part.open("wb") as writer:
-        while block := reader.read(COPY_BYTES):
-            digest.update(block)
+        for offset, block in _data_blocks(reader.fileno(), tick):
+            digest.update(b"%d " % offset + block)
+            writer.seek(offset)
             writer.write(block)
-            tick()
+        size_bytes = os.fstat(reader.fileno()).st_size
+        writer.truncate(size_bytes)
         writer.flush()
         os.fsync(writer.fileno())
-    return digest.hexdigest()
+    digest.update(b"%d" % size_bytes)
+    return digest.digest()
+
+
+def _content_digest(path: Path, tick: Tick) -> bytes:
+    """Return a digest of a regular file's content that takes no time for its holes.
+
+    SHA-256 of the size and of the ``_data_blocks``, each with its offset. Two files
+    with the same bytes have the same digest, wherever their holes are.
+    """
+    digest = hashlib.sha256()
+    with os.fdopen(open_plain(path), "rb", buffering=0) as reader:
+        for offset, block in _data_blocks(reader.fileno(), tick):
+            digest.update(b"%d " % offset + block)
+        digest.update(b"%d" % os.fstat(reader.fileno()).st_size)
+    return digest.digest()
+
+
+def _data_blocks(handle: int, tick: Tick) -> Iterator[tuple[int, bytes]]:
+    """Yield offset and content of each block of ``COPY_BYTES``, without the zeros at its end.
+
+    Blocks of zeros alone are left out.
+    """
+    offset = 0
+    while (found := _next_data(handle, offset)) is not None:
+        offset = found // COPY_BYTES * COPY_BYTES
+        block = _read_block(handle, offset)
+        if not block:
+            return
+        if data := block.rstrip(b"\0"):
+            yield offset, data
+        offset += len(block)
+        tick()
+
+
+def _read_block(handle: int, offset: int) -> bytes:
+    """Return ``COPY_BYTES`` of a file, fewer only at its end."""
+    block = b""
+    while len(block) < COPY_BYTES:
+        piece = os.pread(handle, COPY_BYTES - len(block), offset + len(block))
+        if not piece:
+            break
+        block = block + piece if block else piece
+    return block
+
+
+def _next_data(handle: int, offset: int) -> int | None:
+    """Return the next offset that is in no hole (lseek(2), SEEK_DATA); None if there is none."""
+    try:
+        return os.lseek(handle, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        return offset  # this filesystem knows no holes
+
+
+def _copy_attributes(source: Path, part: Path) -> None:
+    """Give a copy the times, mode and extended attributes of its source, as far as possible.
+
+    A filesystem may refuse any of them, e.g. ext4 an attribute of 60 kB (a resource fork from a
+    Mac): the film itself is worth more than those.
+    """
+    lost = []
+    status = source.lstat()
+    for name, carry in (
+        ("times", lambda: os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))),
+        ("mode", lambda: part.chmod(stat.S_IMODE(status.st_mode))),
+    ):
+        if not _carried(carry):
+            lost.append(name)
+    for name in _attribute_names(source):
+        if not _carried(partial(_copy_attribute, source, part, name)):
+            lost.append(name)
+    if lost:
+        log.warning("move.attributes_lost", file=printable(str(source)), lost=lost)
+
+
+def _carried(carry: Callable[[], object]) -> bool:
+    """Return False if the system refuses to ``carry`` something over to the copy."""
+    try:
+        carry()
+    except OSError:
+        return False
+    return True
+
+
+def _attribute_names(source: Path) -> list[str]:
+    """Return the names of a file's extended attributes; empty if they cannot be had."""
+    try:
+        return os.listxattr(source, follow_symlinks=False)
+    except OSError:
+        return []
+
+
+def _copy_attribute(source: Path, part: Path, name: str) -> None:
+    """Copy one extended attribute."""
+    value = os.getxattr(source, name, follow_symlinks=False)
+    os.setxattr(part, name, value, follow_symlinks=False)
 
 
 def digest_of(path: Path, tick: Tick = no_tick) -> str:
@@ -114,7 +221,7 @@ def same_content(file: Path, other: Path, tick: Tick = no_tick) -> bool:
         return True
     if file.stat().st_size != other.stat().st_size:
         return False
-    return digest_of(file, tick) == digest_of(other, tick)
+    return _content_digest(file, tick) == _content_digest(other, tick)
 
 
 def remove_tree(folder: Path) -> None:

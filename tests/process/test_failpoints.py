@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.folders.checks import total_bytes
 from daemon.storage.failpoints import FAILPOINTS
 from tests.clips import Caption, Coding, clean_film, draw, write
 from tests.process.house import REPOSITORY, House
@@ -63,6 +64,7 @@ TAKING_BACK = ("undo.after_file", "undo.after_all")
 RENEWING = ("attempt.after_products", "attempt.after_renewal")
 HANDING_BACK = ("attempt.after_hand_back",)
 SALVAGING = ("recover.after_salvage",)
+REFUSING = ("attempt.after_refusal",)
 DOUBTING = ("attempt.after_doubt",)
 ERASING = (
     *("workspace.after_clearing", "workspace.after_stamp"),
@@ -76,7 +78,17 @@ IN_UNIT_TESTS = ("move.after_reserve",)  # no filesystem here knows neither NORE
 
 KILLED_AT = (
     *(*STARTING, *CLAIMING, *TAKING_OVER, *ATTEMPTING, *PUBLISHING, *REJECTING, *REQUEUEING),
-    *(*ACROSS, *TAKING_BACK, *RENEWING, *HANDING_BACK, *SALVAGING, *DOUBTING, *ERASING, *COPYING),
+    *(
+        *ACROSS,
+        *TAKING_BACK,
+        *RENEWING,
+        *HANDING_BACK,
+        *SALVAGING,
+        *REFUSING,
+        *DOUBTING,
+        *ERASING,
+        *COPYING,
+    ),
     *IN_UNIT_TESTS,
 )
 
@@ -283,6 +295,18 @@ def test_killed_while_salvaging(house: House) -> None:
     (job,) = house.work.rglob("job.json")
     job.write_text("{")
     walk(house, SALVAGING)
+    assert house.once() == 1
+    assert copies_of(house, FILM.encode()) == ["failed"]
+    check_tidy(house)
+
+
+def test_killed_while_refusing(house: House) -> None:
+    """A film that no disk here could hold is in failed/ once, even if that is interrupted."""
+    house.configure(folders={"free_factor": 2 * total_bytes(house.work) / len(FILM)})
+    house.drop("film.mp4", FILM)
+    for point in ("claim.after_queued", REFUSING[0]):
+        assert house.once(FAULT_AT=point) == -signal.SIGKILL, point
+        check_source(house, FILM.encode(), point)
     assert house.once() == 1
     assert copies_of(house, FILM.encode()) == ["failed"]
     check_tidy(house)
