@@ -16,6 +16,7 @@ from ulid import ULID
 from daemon.config.parsing import as_json
 from daemon.config.schema import Config
 from daemon.folders.checks import filesystem_of, free_bytes, is_network, mounts, paths_of, prove
+from daemon.folders.name_limits import RESULT_ROLES, limits_names
 from daemon.models.inventory import MISSING, WELL, overview
 from daemon.runtime.wakeup import Wakeup
 from daemon.workers.host_resources import inspect_host
@@ -79,6 +80,8 @@ def _folders(config: Config) -> Iterator[Finding]:
         free = free_bytes(path) / (1 << 30)
         polled = ", polled" if role == "inbox" and is_network(filesystem) else ""
         sentence = f"{path} ({filesystem}{polled}, {free:.1f} GB free)"
+        if role in RESULT_ROLES and limits_names(path):
+            sentence += ", takes only names that Windows allows: results are named accordingly"
         yield Finding(role, well=True, sentence=sentence)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from daemon.config.schema import Config
+from daemon.folders.name_limits import with_portable_names
 from daemon.jobs import claims
 from daemon.jobs.history import History
 from daemon.jobs.history_view import REPORT_ENDING
@@ -71,12 +72,14 @@ class Publisher:
             job = load_job(folder)  # a try that failed may have saved the target names
             shorten_if_we_may(folder / LOG_FILE)
         if job.state is JobState.FINISHED:
-            job = publish(folder, job, self._folders, tick=tick)
+            folders = with_portable_names(self._folders, "done", "originals")
+            job = publish(folder, job, folders, tick=tick)
         elif job.state is JobState.REJECTED:
             if not job.placements:
                 write_error(folder, job)
                 failpoint("reject.after_explanation")
-            job = reject(folder, job, self._folders, tick=tick)
+            folders = with_portable_names(self._folders, "failed")
+            job = reject(folder, job, folders, tick=tick)
         self._store.hold(job)
         if job.job_id not in self._recorded:  # else only its folder could not be removed
             self._record(job)

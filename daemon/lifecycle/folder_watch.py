@@ -12,6 +12,7 @@ from daemon.config.environment import Environment
 from daemon.config.schema import Config
 from daemon.folders.checks import prove
 from daemon.folders.mount_guard import MountGuard
+from daemon.folders.name_limits import limited_roles
 from daemon.folders.proofs import FolderProofs
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.systemd import Notifier
@@ -47,6 +48,8 @@ class FolderWatch:
         prove(config.folders, token=str(ULID()))
         self._guard.record()
         self.proofs = FolderProofs(config.folders, token=str(ULID()), check_mounts=self.verify)
+        if roles := limited_roles(config.folders):
+            log.warning("folders.names_limited", folders=roles, naming="as with portable_names")
         self._problems = problems
         self.next_check_at = float("-inf")  # monotonic seconds
         self.reconfigure(config)
