@@ -162,11 +162,11 @@ class FilmTooLarge(InputError):
 class UnreadableFile(InputError):
     """The service has no permission to read the film, or a file that came with it."""
 
-    def __init__(self, path: Path, user: int) -> None:
+    def __init__(self, path: Path, user: int, *, what: str = "it") -> None:
         super().__init__(
             path,
-            f"it cannot be read by user {user}; give it the right (chmod a+r, or chown), then "
-            "requeue it.",
+            f"{what} cannot be read by user {user}; give it the right (chmod a+r, or chown), then "
+            "requeue the film.",
         )
 
 

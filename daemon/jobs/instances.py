@@ -74,16 +74,51 @@ def this_process(host: str = "") -> InstanceId:
 def start_time_of(pid: int) -> int | None:
     """Return the start time of a process in clock ticks since boot; None if it has ended.
 
-    A zombie has ended, too. Together with the boot id it distinguishes a process from a later one
-    with the same process id. See proc(5), ``/proc/pid/stat``, field 22.
+    None as well if ``/proc`` hides it. Together with the boot id it distinguishes a process from a
+    later one with the same process id.
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except (FileNotFoundError, ProcessLookupError):
+        return _start_time_in(_stat_text(pid))
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
+
+
+def _stat_text(pid: int) -> str:
+    """Return the content of ``/proc/pid/stat``."""
+    return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+
+
+def _start_time_in(stat_text: str) -> int | None:
+    """Return field 22 of ``/proc/pid/stat`` (proc(5)); None for a zombie, which has ended."""
     # The second field is the command in parentheses, which may contain spaces and parentheses.
-    fields_from_state = text.rpartition(")")[2].split()
+    fields_from_state = stat_text.rpartition(")")[2].split()
     return None if fields_from_state[0] in "ZX" else int(fields_from_state[19])
+
+
+def _is_running(owner: InstanceId) -> bool:
+    """Return True if the process of ``owner``, on this host, is running or may be.
+
+    ``/proc`` may hide the processes of other users (mount option hidepid, systemd's ProtectProc=).
+    Their start times are unknown then, and a process with this id counts as the owner: if it is a
+    later one, the lease still expires.
+    """
+    try:
+        return _start_time_in(_stat_text(owner.pid)) == owner.start_time
+    except PermissionError:  # hidepid=1
+        return True
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, or hidepid=2
+        return _exists(owner.pid)
+
+
+def _exists(pid: int) -> bool:
+    """Return True if there is a process with this id, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # another user's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def liveness_of(owner: InstanceId, me: InstanceId) -> Liveness:
@@ -97,8 +132,7 @@ def liveness_of(owner: InstanceId, me: InstanceId) -> Liveness:
         return Liveness.DEAD if me.machine_id else Liveness.FOREIGN
     if owner.pid_namespace != me.pid_namespace:
         return Liveness.FOREIGN
-    alive = start_time_of(owner.pid) == owner.start_time
-    return Liveness.ALIVE if alive else Liveness.DEAD
+    return Liveness.ALIVE if _is_running(owner) else Liveness.DEAD
 
 
 def open_instance(work: Path, me: InstanceId, token: str) -> Path:

@@ -6,6 +6,7 @@ It does not process pixels: the function that erases a film is passed in by ``da
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -46,6 +47,7 @@ from erasecore.errors import (
     OutOfMemory,
     ProductUnreadable,
     Remedy,
+    UnreadableFile,
 )
 from erasecore.memory.oom_errors import GpuFailure, first_line, gpu_failure, is_out_of_memory
 from erasecore.reports import EraseReport, Progress
@@ -178,7 +180,7 @@ def _classify(error: Exception, start: Start) -> Exception:
     if is_out_of_memory(error):
         return OutOfMemory(f"{start.shown_as}: {_out_of_memory_text(error)}")
     if isinstance(error, OSError):
-        return _host_error(error, Path(start.folder)) or error
+        return _unreadable(error, start) or _host_error(error, Path(start.folder)) or error
     if isinstance(error, InputError) and _is_product(error.path, start):
         return ProductUnreadable(error.path, error.sentence)
     return error
@@ -188,6 +190,16 @@ def _is_product(path: Path, start: Start) -> bool:
     """Return True if a file is one that the attempt has made, e.g. its result."""
     sent = (start.source, start.companions.cues, start.companions.mask)
     return path.is_relative_to(start.folder) and str(path) not in sent
+
+
+def _unreadable(error: OSError, start: Start) -> UnreadableFile | None:
+    """Return the error for a file of the sender's that we may not read; else None."""
+    companions = start.companions
+    files = {start.source: "it", companions.cues: "its .srt", companions.mask: "its mask"}
+    what = files.get(str(error.filename or ""))
+    if error.errno not in (errno.EACCES, errno.EPERM) or what is None or not error.filename:
+        return None
+    return UnreadableFile(Path(start.source), os.getuid(), what=what)
 
 
 def _out_of_memory_text(error: Exception) -> str:

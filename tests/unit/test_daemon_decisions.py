@@ -20,6 +20,7 @@ from daemon.folders.checks import Mount, filesystem_of, is_network, mounts
 from daemon.inbox.candidate_queue import Priorities
 from daemon.inbox.scanner import FileSignature, Rules, count_films, scan, signature_of
 from daemon.inbox.settling import Candidate, Inbox, Settling, writer_has
+from daemon.jobs import instances
 from daemon.jobs.claims import claim, recover, untouched
 from daemon.jobs.instances import (
     InstanceId,
@@ -417,6 +418,23 @@ ME = replace(this_process(), machine_id="this one")
 def test_standing(change: dict[str, object], what: Liveness) -> None:
     """Who is alive, as seen from us."""
     assert liveness_of(replace(ME, **change), ME) is what  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(), PermissionError()], ids=["2", "1"])
+def test_standing_behind_a_hidden_proc(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    """A process that we may not see (hidepid) or signal is alive; one that is not there is dead."""
+
+    def hidden(_pid: int) -> str:
+        raise error
+
+    def refuse(pid: int, _number: int) -> None:
+        raise ProcessLookupError if pid > 2**22 else PermissionError
+
+    monkeypatch.setattr(instances, "_stat_text", hidden)
+    monkeypatch.setattr(os, "kill", refuse)
+    assert liveness_of(replace(ME, pid=1), ME) is Liveness.ALIVE
+    if isinstance(error, FileNotFoundError):
+        assert liveness_of(replace(ME, pid=2**22 + 1), ME) is Liveness.DEAD
 
 
 def test_standing_where_machines_have_no_id() -> None:
