@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterator
 from enum import StrEnum
 
-from erasecore.errors import OutOfMemory
+from erasecore.errors import InputError, OutOfMemory
 
 
 class GpuFailure(StrEnum):
@@ -103,8 +103,11 @@ _GPU_BROKEN_CODES = frozenset({46, 100, 214, 220, 802, 803})
 def is_out_of_memory(error: BaseException) -> bool:
     """Return True if ``error``, or an error in its cause chain, means out of memory.
 
-    False if the chain reports a lost GPU: failing allocations are a consequence then.
+    False if the chain reports a lost GPU: failing allocations are a consequence then. False also
+    for an ``InputError``, whose raiser has found out that the film asked for too much.
     """
+    if isinstance(error, InputError):
+        return False
     chain = list(_error_chain(error))
     if any(_own_gpu_failure(link) for link in chain):
         return False

@@ -11,7 +11,13 @@ import av.container
 import av.error
 
 from erasecore.errors import TruncatedVideo
-from erasecore.video.opening import AnyPacket, ends_inside_a_box, open_film, packets
+from erasecore.video.opening import (
+    AnyPacket,
+    ends_inside_a_box,
+    is_memory_left,
+    open_film,
+    packets,
+)
 from erasecore.video.probe import VideoInfo
 
 _MOV = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -140,9 +146,9 @@ class Decoder:
         self._packet_count += bool(packet.size)
         try:
             self._ready.extend(self._stream.decode(packet))
-        except av.error.MemoryError:
-            raise
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            if isinstance(error, MemoryError) and not is_memory_left():
+                raise
             self._undecodable += 1
 
     def _track_end(self, packet: AnyPacket) -> None:

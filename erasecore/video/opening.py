@@ -9,6 +9,7 @@ opened here.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -39,6 +40,9 @@ AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
 # Allowed demuxers, by FFmpeg's names: containers of films, no playlists, no image sequences.
 DEMUXERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,live_flv,asf,asf_o,ogg,mxf,nut,dv,wtv"
 
+SPARE_BYTES = 256 << 20
+"""Bytes that no film needs in one piece to be opened or decoded; a plane of 8192x8192 samples of 16
+bits has half as many."""
 _MEDIA_BOXES = (b"mdat", b"moov", b"moof")  # ISO 14496-12 boxes with media data or its index
 
 # Test of ``st_mode`` -> words for ``UnsafeFile``.
@@ -67,6 +71,7 @@ def open_film(path: Path, limits: LimitSettings | None = None) -> av.container.I
         EncryptedVideo: the container refuses access (DRM).
         LimitExceeded: too many streams.
         OSError: the disk or the share failed.
+        MemoryError: there is no memory left.
     """
     check_regular(path)
     try:
@@ -97,6 +102,7 @@ def packets(
     Raises:
         EncryptedVideo: the container refuses access (DRM).
         OSError: the disk or the share failed.
+        MemoryError: there is no memory left.
     """
     source: Iterator[AnyPacket] = container.demux(*streams)
     while True:
@@ -106,7 +112,7 @@ def packets(
             raise EncryptedVideo(path) from error
         except (av.error.FFmpegError, IndexError) as error:
             # IndexError: a packet of a stream that the header did not list. av.error.MemoryError: a
-            # packet that claims gigabytes; real lack of memory shows in decoding.
+            # packet that claims gigabytes, unless there is no memory left.
             if _is_host_error(path, error):
                 raise
             yield None
@@ -152,7 +158,7 @@ def _open_error(path: Path, error: Exception) -> InputError:
     """Return our error for a container that could not be opened.
 
     Content that begins like a film counts as truncated, all else as no film. ``error`` itself is
-    raised if the disk or the share failed.
+    raised if the disk or the share failed, or if there is no memory left.
     """
     if isinstance(error, av.error.PermissionError):
         return EncryptedVideo(path)  # check_regular has just opened the file itself
@@ -166,11 +172,13 @@ def _open_error(path: Path, error: Exception) -> InputError:
 
 
 def _is_host_error(path: Path, error: Exception) -> bool:
-    """Return True if the disk or the share failed, False if the film's structure is damaged.
+    """Return True if the disk, share or memory failed, False if the film's structure is damaged.
 
     FFmpeg reports EIO for both. Nine blocks of 64 KiB, spread over the file, are read; if the host
     fails, that read raises ``OSError`` itself.
     """
+    if isinstance(error, MemoryError):
+        return not is_memory_left()
     if not isinstance(error, OSError):
         return False
     size = path.stat().st_size
@@ -179,6 +187,19 @@ def _is_host_error(path: Path, error: Exception) -> bool:
             file.seek(max(0, size * eighth // 8 - 65536))
             file.read(65536)
     return error.errno not in (errno.EIO, errno.ENOENT)
+
+
+def is_memory_left() -> bool:
+    """Return True if ``SPARE_BYTES`` can be allocated: after an error, the film asked for more.
+
+    A few bytes of a film can claim a table or packet of gigabytes. FFmpeg answers the same (ENOMEM)
+    as when the machine has no memory left.
+    """
+    try:
+        mmap.mmap(-1, SPARE_BYTES).close()
+    except (OSError, MemoryError):
+        return False
+    return True
 
 
 def ends_inside_a_box(path: Path) -> bool:

@@ -29,7 +29,7 @@ from erasecore.settings import LimitSettings
 from erasecore.video.color import PlaneLayout
 from erasecore.video.containers import muxer_and_suffix
 from erasecore.video.formats import layout_of, planar_format
-from erasecore.video.opening import AnyPacket, open_film, packets
+from erasecore.video.opening import AnyPacket, is_memory_left, open_film, packets
 
 # Dispositions of video streams that are no film: cover art, stills, thumbnails.
 _STILL_PICTURE = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
@@ -196,9 +196,9 @@ def _decode(path: Path, stream: VideoStream, packet: AnyPacket) -> list[av.Video
         return stream.decode(cast("Packet[VideoStream]", packet))
     except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
         raise UnknownCodec(path, stream.codec_context.name) from error
-    except av.error.MemoryError:
-        raise
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
+        if isinstance(error, MemoryError) and not is_memory_left():
+            raise
         return []  # the next packet may decode
 
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import av
 import pytest
 
-from erasecore.errors import InputError, NotAVideo, UnsafeFile
+from erasecore.errors import InputError, NotAVideo, TruncatedVideo, UnsafeFile
+from erasecore.memory.oom_errors import is_out_of_memory
 from erasecore.settings import LimitSettings
+from erasecore.video import opening
 from erasecore.video.opening import open_film
 from erasecore.video.probe import probe
 from tests.clips import Coding, draw, write
@@ -114,6 +117,40 @@ def with_tracks(data: bytes, count: int) -> bytes:
     # Behind the media, so that the places of pictures that the index names stay right.
     before = data[:moov] + struct.pack(">I4s", size, b"free") + bytes(size - 8)
     return before + data[moov + size :] + struct.pack(">I4s", len(body) + 8, b"moov") + body
+
+
+def greedy(film: bytes) -> bytes:
+    """An MP4 whose table of times claims to have 268 million entries."""
+    count = film.index(b"stts") + 8
+    return film[:count] + struct.pack(">I", 0x0FFFFFFF) + film[count + 4 :]
+
+
+def test_a_table_that_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of gigabytes is a damaged film, unless the machine itself has no memory left."""
+    film = write(tmp_path / "film.mp4", PICTURES, QUICK)
+    film.write_bytes(greedy(film.read_bytes()))
+    with pytest.raises(av.error.MemoryError):
+        av.open(str(film))
+    with pytest.raises(TruncatedVideo) as caught:
+        open_film(film, LimitSettings())
+    assert isinstance(caught.value.__cause__, MemoryError)
+    assert not is_out_of_memory(caught.value)
+    monkeypatch.setattr(opening, "is_memory_left", lambda: False)
+    with pytest.raises(MemoryError):
+        open_film(film, LimitSettings())
+
+
+def test_whether_memory_is_left() -> None:
+    """Asked by a process whose address space is limited, it says no."""
+    code = (
+        "import resource; from erasecore.video.opening import is_memory_left\n"
+        "before = is_memory_left()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))\n"
+        "print(before, is_memory_left())"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
 
 
 def test_a_picture_that_fills_the_memory(tmp_path: Path) -> None:

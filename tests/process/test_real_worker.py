@@ -17,6 +17,7 @@ from daemon.config.schema import load_config
 from daemon.workers.child_process import OOM_SCORE
 from erasecore.errors import HostError
 from tests.clips import clean_film, small_film
+from tests.media.test_attacks import greedy
 from tests.process.house import REPOSITORY, House
 
 
@@ -65,6 +66,17 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
     assert set(errors) == {"empty.mp4", "truncated.mp4", "playlist.mp4", "text.txt.mkv"}
     assert all(house.explanation(name)["remedy"] == "fix-input" for name in errors)
     assert house.work_is_empty()
+
+
+def test_a_film_that_claims_gigabytes(house: House, films: Path) -> None:
+    """Its sender is told that it is damaged, nobody to buy memory; the film behind it is done."""
+    house.drop("greedy.mp4", greedy((films / "clean.mp4").read_bytes()))
+    house.drop("z.mp4", (films / "clean.mp4").read_bytes())
+    assert house.once(quick=False, seconds=100) == 1
+    assert house.films("done") == ["z.mp4"]
+    explained = house.explanation("greedy.mp4")
+    assert (explained["error"], explained["remedy"]) == ("TruncatedVideo", "fix-input")
+    assert "memory" not in explained["sentence"]
 
 
 @pytest.mark.parametrize(
