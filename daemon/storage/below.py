@@ -44,7 +44,6 @@ def _openat2(folder: int, path: str) -> int:
     """
     how = struct.pack("=QQQ", _FOLDER_FLAGS | os.O_NOFOLLOW, 0, _RESOLVE)
     syscall = ctypes.CDLL(None, use_errno=True).syscall
-    syscall.restype = ctypes.c_long
     size = ctypes.c_size_t(len(how))
     while True:
         handle: int = syscall(_SYS_OPENAT2, folder, os.fsencode(path), how, size)

@@ -349,6 +349,9 @@ def test_writer_has(tmp_path: Path) -> None:
     with path.open("rb"):
         assert not writer_has(path)
     assert not writer_has(tmp_path / "gone.mp4")
+    (tmp_path / "link.mp4").hardlink_to(path)
+    with (tmp_path / "link.mp4").open("ab"):
+        assert writer_has(path), "under whichever name it is written to"
 
 
 def test_filesystem_of() -> None:
@@ -475,6 +478,17 @@ def test_troubles(log_records: list[dict[str, object]]) -> None:
     assert problems.sentence() == "the disk is full."
     problems.clear("space")
     assert problems.sentence() == ""
+
+
+@pytest.mark.errors_logged
+def test_a_trouble_is_logged_by_its_kind(log_records: list[dict[str, object]]) -> None:
+    """Another number in its sentence is seen in the status, and not logged; another kind is."""
+    problems = HostProblems()
+    for megabytes, kind in ((5, "work"), (4, "work"), (3, "done")):
+        sentence = f"{megabytes} MB are free."
+        problems.report("space", sentence, now=0.0, pause_seconds=1.0, kind=kind)
+    assert problems.sentence() == "3 MB are free."
+    assert [one["sentence"] for one in log_records] == ["5 MB are free.", "3 MB are free."]
 
 
 @pytest.mark.errors_logged

@@ -147,6 +147,40 @@ def test_move_to_another_filesystem(pair: tuple[Path, Path], elsewhere: Path) ->
     assert ticks
 
 
+def test_holes_stay_holes_elsewhere(pair: tuple[Path, Path], elsewhere: Path) -> None:
+    """A file of terabytes that is all holes but for a few bytes is moved at once."""
+    source = pair[0]
+    with source.open("r+b") as file:
+        for offset in (3 * COPY_BYTES + 5, (1 << 42) - 9):
+            file.seek(offset)
+            file.write(b"data")
+    target = elsewhere / "target"
+    move_no_clobber(source, target, part=".part")
+    assert not source.exists()
+    status = target.stat()
+    assert status.st_size == (1 << 42) - 5
+    assert status.st_blocks * 512 <= 4 * COPY_BYTES
+    with target.open("rb") as file:
+        assert file.read(8) == b"film" + bytes(4)
+        file.seek(-5, os.SEEK_END)
+        assert file.read() == b"\0data"
+
+
+def test_attributes_that_are_refused_elsewhere(
+    pair: tuple[Path, Path], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A move is not held up by times, mode or attributes that a filesystem does not take."""
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOTSUP, "not here")
+
+    for name in ("utime", "setxattr", "chmod"):
+        monkeypatch.setattr(os, name, refuse)
+    move_no_clobber(pair[0], elsewhere / "target", part=".part")
+    assert (elsewhere / "target").read_text() == "film"
+    assert not pair[0].exists()
+
+
 def test_a_copy_that_is_not_what_was_copied(pair: tuple[Path, Path], elsewhere: Path) -> None:
     """A disk that gives back other bytes than it was given costs no film: the source stays."""
     content = os.urandom(COPY_BYTES + 1)  # read in two pieces
