@@ -9,9 +9,10 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from fnmatch import translate
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -20,6 +21,8 @@ from daemon.config.locations import InboxSettings
 from daemon.storage.below import GONE_ERRNOS, MAX_PATH_BYTES, folder_below
 from daemon.storage.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 
+MAX_EXAMPLES = 3
+"""Names of ignored entries that are kept for the status, per reason; guess."""
 _GLOB_CHARACTERS = re.compile(r"[*?[]")
 _SKIPPED_ERRNOS = (*GONE_ERRNOS, errno.EACCES)
 """Errnos of an entry that is skipped: it vanished or became a link during the scan, or we have no
@@ -51,7 +54,7 @@ class Rules:
     """Filter by file name: film extensions and ignored glob patterns of the configuration."""
 
     def __init__(self, settings: InboxSettings) -> None:
-        self._suffixes = {suffix.lstrip(".").lower() for suffix in settings.extensions}
+        self.suffixes = {suffix.lstrip(".").lower() for suffix in settings.extensions}
         self._ignored = _matcher(settings.ignore)
         self._ignored_film = _matcher(filter(self._may_match_film, settings.ignore))
 
@@ -61,7 +64,7 @@ class Rules:
         Patterns that cannot are left out when films are matched, to save time.
         """
         end = pattern.removeprefix("*").lower()
-        endings = [f".{suffix}" for suffix in self._suffixes]
+        endings = [f".{suffix}" for suffix in self.suffixes]
         overlaps = any(end.endswith(ending) or ending.endswith(end) for ending in endings)
         return overlaps or _GLOB_CHARACTERS.search(end) is not None
 
@@ -73,7 +76,7 @@ class Rules:
         """Return True if a file of this name is a film, by its extension, and not ignored."""
         # Not PurePath.suffix: that takes seconds for the names of a huge inbox.
         stem, _, suffix = name.rpartition(".")
-        return suffix.lower() in self._suffixes and stem != "" and self._ignored_film(name) is None
+        return suffix.lower() in self.suffixes and stem != "" and self._ignored_film(name) is None
 
 
 def _matcher(patterns: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
@@ -118,13 +121,57 @@ Files: TypeAlias = dict[str, os.DirEntry[str]]
 """The entries of one folder that are not folders, by name."""
 
 
+class WhyIgnored(StrEnum):
+    """Reason why an entry of the inbox is not taken for a film."""
+
+    EXTENSION = "extension"  # its extension is not in ``inbox.extensions``
+    PATTERN = "pattern"  # its name matches a pattern of ``inbox.ignore``
+    KIND = "kind"  # it has a film's name, but is a link, a folder, a pipe or a device
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Entries of the inbox that are ignored for one reason."""
+
+    reason: WhyIgnored
+    count: int
+    examples: tuple[str, ...]  # paths below the inbox, at most ``MAX_EXAMPLES``
+
+
 class SkippedEntries:
-    """Entries that one scan had to skip: vanished, without permission, or with too long a path."""
+    """Entries that one scan passed over: ignored ones, and errors that do not end the scan."""
 
     def __init__(self) -> None:
         self.closed: set[str] = set()  # paths, with a slash, of folders without read permission
         self.too_deep: set[str] = set()  # the same of folders with entries whose path is too long
         self.unreadable: set[str] = set()  # paths of settled files without read permission
+        self._ignored: dict[WhyIgnored, Ignored] = {}
+
+    def ignore(self, reason: WhyIgnored, name: str) -> None:
+        """Count an entry, by its path below the inbox, as ignored for ``reason``."""
+        known = self._ignored.get(reason, Ignored(reason, 0, ()))
+        examples = (*known.examples, name)[:MAX_EXAMPLES]
+        self._ignored[reason] = Ignored(reason, known.count + 1, examples)
+
+    def ignored(self) -> tuple[Ignored, ...]:
+        """Return the ignored entries, one record per reason."""
+        return tuple(self._ignored.values())
+
+    def ignore_others(
+        self, prefix: str, others: Iterable[str], files: Collection[str], rules: Rules
+    ) -> None:
+        """Count the files of one folder that are no films; settings files and cues do not count.
+
+        Args:
+            prefix: path of the folder below the inbox, with a slash.
+            others: names of its files that are no films.
+            files: names of all its files.
+            rules: filter of names.
+        """
+        for name in others:
+            if not name.endswith(FILM_SETTINGS_SUFFIX) and not _is_cues(name, files, rules):
+                pattern = rules.ignored(name)
+                self.ignore(WhyIgnored.PATTERN if pattern else WhyIgnored.EXTENSION, prefix + name)
 
     def note(self, error: OSError, prefix: str) -> None:
         """Record an error of the folder ``prefix`` or of an entry in it; raise it if it counts.
@@ -155,8 +202,12 @@ def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> It
     """
     skipped = skipped or SkippedEntries()
     for prefix, files, settings in _folders(inbox, rules, skipped):
+        others = []
         for name, entry in files.items():
-            if not rules.film(name) or (status := _status(entry, prefix, skipped)) is None:
+            if not rules.film(name):
+                others.append(name)
+                continue
+            if (status := _status(entry, prefix, skipped)) is None:
                 continue
             companions = [files[other] for other in _companion_names(name) if other in files]
             beside = tuple(
@@ -166,6 +217,7 @@ def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> It
             )
             own_settings = _settings_ref(prefix, name + FILM_SETTINGS_SUFFIX, files, skipped)
             yield InboxEntry(prefix + name, status, beside, settings + own_settings)
+        skipped.ignore_others(prefix, others, files, rules)
 
 
 def count_films(inbox: Path, rules: Rules) -> int:
@@ -258,6 +310,12 @@ def _settings_ref(
 def _companion_names(film: str) -> tuple[str, str]:
     """Return the names of the two companions (sidecars) a film may have: settings, subtitles."""
     return film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
+
+
+def _is_cues(name: str, files: Collection[str], rules: Rules) -> bool:
+    """Return True if the file ``name`` is the subtitle file of a film in the same folder."""
+    stem = name.removesuffix(CUES_SUFFIX)
+    return stem != name and any(f"{stem}.{suffix}" in files for suffix in rules.suffixes)
 
 
 def _status(entry: os.DirEntry[str], prefix: str, skipped: SkippedEntries) -> os.stat_result | None:

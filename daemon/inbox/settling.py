@@ -25,6 +25,7 @@ from daemon.inbox.scanner import (
     Rules,
     SettingsFileRef,
     SkippedEntries,
+    WhyIgnored,
     kind_of,
     scan,
     signature_of,
@@ -197,6 +198,7 @@ class Inbox:
         for entry in scan(self.folder, self._rules, self.skipped):
             if not stat.S_ISREG(entry.status.st_mode):
                 unusual.add(entry.name)
+                self.skipped.ignore(WhyIgnored.KIND, entry.name)
                 self._warn_once(entry, "inbox.refused", kind_of(entry.status.st_mode))
                 continue
             if entry.status.st_nlink > 1:  # it may be changed under another name

@@ -18,7 +18,14 @@ from daemon.config.locations import InboxSettings
 from daemon.config.schema import RetrySettings
 from daemon.folders.checks import Mount, filesystem_of, is_network, mounts
 from daemon.inbox.candidate_queue import Priorities
-from daemon.inbox.scanner import FileSignature, Rules, count_films, scan, signature_of
+from daemon.inbox.scanner import (
+    FileSignature,
+    Rules,
+    WhyIgnored,
+    count_films,
+    scan,
+    signature_of,
+)
 from daemon.inbox.settling import Candidate, Inbox, Settling, writer_has
 from daemon.jobs import instances
 from daemon.jobs.claims import claim, recover, untouched
@@ -648,6 +655,22 @@ def test_what_is_out_of_reach_holds_nothing_up(tmp_path: Path) -> None:
     assert "film.mp4" in names
     assert 1 < len(names) < 20
     assert count_films(tmp_path, rules) == len(names)
+
+
+def test_ignored_entries_are_named(tmp_path: Path) -> None:
+    """Files that are not taken are counted by reason, with three examples; sidecars are not."""
+    names = ["a.rmvb", "b.rmvb", "c.rmvb", "d.rmvb", "film.mkv.part", "film.mp4", "film.srt"]
+    (tmp_path / "sub").mkdir()
+    for name in (*names, "film.mp4.erase.yaml", "lone.srt", ".erase.yaml", "sub/e.rmvb"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "link.mp4").symlink_to("film.mp4")
+    inbox = Inbox(tmp_path, InboxSettings())
+    inbox.scan(now=0.0)
+    found = {one.reason: one for one in inbox.skipped.ignored()}
+    assert found[WhyIgnored.EXTENSION].count == 6
+    assert len(found[WhyIgnored.EXTENSION].examples) == 3
+    assert found[WhyIgnored.PATTERN].examples == ("film.mkv.part",)
+    assert found[WhyIgnored.KIND].examples == ("link.mp4",)
 
 
 def test_what_we_may_not_look_at_holds_nothing_up(tmp_path: Path) -> None:
