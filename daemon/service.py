@@ -24,7 +24,7 @@ from daemon.lifecycle.instance_keeper import InstanceKeeper
 from daemon.lifecycle.instance_parts import SharedParts
 from daemon.lifecycle.once import exit_code_of_once, without_hours
 from daemon.lifecycle.reload import reloaded
-from daemon.lifecycle.status_publisher import StatusPublisher
+from daemon.lifecycle.status_publisher import PublicStatus, StatusPublisher
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.logs import configure
 from daemon.runtime.systemd import Notifier
@@ -70,9 +70,7 @@ class Service:
         self._problems = HostProblems(config.retry)
         self._folders = FolderWatch(config, self._problems)
         self._wake = Wakeup()
-        history = History(config.folders.state)
-        if history.is_new:
-            history.rebuild(config.folders.done, config.folders.failed)
+        history = History(config.folders)  # a thread of its own: the loop never waits for it
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
         host = inspect_host(environment.visible_devices)
         queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems))
@@ -82,7 +80,8 @@ class Service:
             config, self._shared, self._folders, preload=not until_drained
         )
         self._drain = Drain(self._wake, self._notifier, config)
-        self._status = StatusPublisher(self._notifier, self._problems, queue, self._drain, config)
+        public = PublicStatus(config, environment.runtime_folder, enabled=not until_drained)
+        self._status = StatusPublisher(self._notifier, self._shared, self._drain, config, public)
         self._failed_turns = 0
 
     def run(self) -> int:
@@ -107,8 +106,8 @@ class Service:
             now, wall = time.monotonic(), time.time()
             if (code := self._exit_code(now, wall)) is not None:
                 return code
-            handles = self._instance.parts.workers.handles()
-            self._wake.sleep(self._sleep_seconds(now, wall), *handles)
+            seconds = self._sleep_seconds(now, wall)
+            self._wake.sleep(seconds, *self._instance.parts.workers.handles())
         return 1
 
     # --- one turn ---------------------------------------------------------------------------
@@ -118,8 +117,9 @@ class Service:
         if self._wake.take_reload():
             self._reload_config()
         if not self._folders_present(now):
-            self._notify_status()
+            self._refresh_status()
             return
+        self._folders.check_state(self._shared.history.trouble, now=now)
         self._instance.keep(now=now, wall=wall)
         parts = self._instance.parts
         parts.reports.process_reports(now=now, wall=wall)
@@ -145,6 +145,7 @@ class Service:
         now = time.monotonic()
         self._notifier.alive(now=now)
         self._instance.beat_if_due(now=now)
+        self._refresh_status()
 
     def _scan_inbox(self, now: float) -> None:
         try:
@@ -156,8 +157,8 @@ class Service:
             if scanned:
                 self._problems.clear("inbox")
 
-    def _notify_status(self) -> None:
-        self._status.notify(self._instance.parts, now=time.monotonic(), wall=time.time())
+    def _refresh_status(self) -> None:
+        self._status.refresh(self._instance.parts, now=time.monotonic(), wall=time.time())
 
     def _reload_config(self) -> None:
         """Pass the new configuration to every part; keep the old one if the new one is wrong."""
@@ -199,7 +200,7 @@ class Service:
         """Record a host problem. Keeps the watchdog alive: waiting for the operator is no hang."""
         if self._recover_turn():
             self._problems.report("host", sentence, now=now)
-        self._notify_status()
+        self._refresh_status()
         self._notifier.alive(now=now)
 
     def _recover_turn(self) -> bool:
@@ -215,13 +216,12 @@ class Service:
 
     def _exit_code(self, now: float, wall: float) -> int | None:
         """Return the exit code once the daemon may end; None while it goes on."""
-        parts = self._instance.parts
+        parts, shared = self._instance.parts, self._shared
         if self._drain.is_over(parts, now=now, wall=wall):
             return 0
         if not self._until_drained:
             return None
-        paused = self._status.is_paused(parts, now=now)
-        return exit_code_of_once(parts, self._shared, paused=paused)
+        return exit_code_of_once(parts, shared, paused=self._status.is_paused(parts, now=now))
 
     def _sleep_seconds(self, now: float, wall: float) -> float:
         """Return the time until the next step is due, if nothing happens before."""
@@ -240,6 +240,7 @@ class Service:
         self._notifier.stopping()
         self._shared.queue.stop()
         self._instance.close()
+        self._status.close()
         self._shared.history.close()
         self._notifier.close()
         self._wake.close()

@@ -61,7 +61,10 @@ def printable(text: str) -> str:
     Control characters become e.g. ``\n`` or ``\x1b``, and bytes that are not UTF-8 (surrogate
     escapes, PEP 383) become ``\xff``: the name of a file cannot forge a log line.
     """
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that stand for no byte, e.g. from a foreign JSON file
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

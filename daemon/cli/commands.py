@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from daemon.jobs.history_view import ERROR_ENDING
 from daemon.jobs.publish import requeue
 from daemon.lifecycle.folder_watch import await_folders
 from daemon.service import Service
+from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import InputError, printable
 from erasecore.settings import Companions, EraseSettings
 
@@ -132,9 +132,11 @@ def _failed_films(failed: Path) -> dict[str, Path]:
 def _job_id_in(error_file: Path) -> str:
     """Return the job id in an ``.error.json`` file, "" if it has none: others may write it, too."""
     try:
-        return str(json.loads(error_file.read_bytes())["job_id"])
-    except (OSError, ValueError, KeyError, TypeError):
+        raw = read_json(error_file)
+    except (OSError, BadJson):
         return ""
+    job_id = raw.get("job_id") if isinstance(raw, dict) else None
+    return job_id if isinstance(job_id, str) else ""
 
 
 def _film_path(name: str, films: dict[str, Path], failed: Path) -> Path:

@@ -17,6 +17,7 @@ from daemon.config.parsing import as_json
 from daemon.config.schema import Config
 from daemon.folders.checks import filesystem_of, free_bytes, is_network, mounts, paths_of, prove
 from daemon.folders.name_limits import RESULT_ROLES, limits_names
+from daemon.folders.state_folder import state_trouble
 from daemon.models.inventory import MISSING, WELL, overview
 from daemon.runtime.wakeup import Wakeup
 from daemon.workers.host_resources import inspect_host
@@ -76,6 +77,9 @@ def _folders(config: Config) -> Iterator[Finding]:
         return
     table = mounts()
     for role, path in paths_of(config.folders).items():
+        if role == "state" and (trouble := state_trouble(path, token=str(ULID()))):
+            yield Finding(role, well=False, sentence=trouble)
+            continue
         filesystem = filesystem_of(path, table)
         free = free_bytes(path) / (1 << 30)
         polled = ", polled" if role == "inbox" and is_network(filesystem) else ""

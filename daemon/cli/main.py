@@ -73,7 +73,9 @@ _HELP: dict[str, tuple[str, str]] = {
     "status": (
         "show what the daemons are at and what was done",
         "Shows every daemon that shares the work folder, the film it is at, what waits, and the\n"
-        "last jobs.\n\nexample: subtitle-eraser status --json",
+        "last jobs. Who may not read the folders sees what the daemon tells everybody.\n"
+        "Exit code 0: a daemon runs and is well; 1: none runs, or one is stuck or needs you.\n\n"
+        "example: subtitle-eraser status --json",
     ),
     "requeue": (
         "put films from failed/ back into the inbox",
@@ -239,9 +241,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(only="".join(words[:1])).parse_args(words)
     environment = read_environment()
     try:
-        path = find_config(options.config, environment)
         if options.command == "status":
-            return _run_status(path, options)
+            return _run_status(environment, options)
+        path = find_config(options.config, environment)
         return _run_command(path, environment, options)
     except ConfigError as error:
         return _print_error(error, EXIT_CONFIG)
@@ -249,11 +251,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print_error(error, EXIT_FAILED)
 
 
-def _run_status(path: Path | None, options: argparse.Namespace) -> int:
+def _run_status(environment: Environment, options: argparse.Namespace) -> int:
     """Run ``status``, without importing what only other commands need."""
-    from daemon.status.command import status
+    from daemon.status.command import StatusSources, status
 
-    code = status(load_locations(path, options.root), last=options.last, as_json=options.json)
+    sources = StatusSources(
+        load=lambda: load_locations(find_config(options.config, environment), options.root),
+        config=options.config or environment.config,
+        runtime_folder=environment.runtime_folder,
+        has_root=options.root is not None,
+    )
+    code = status(sources, last=options.last, as_json=options.json)
     gc.freeze()  # saves the time of the garbage collection at exit
     return code
 

@@ -18,6 +18,7 @@ class Environment:
     fault_at: str = ""  # FAULT_AT, the failpoint that tests arm; empty: none
     fault_does: str = ""  # FAULT_DOES, the action at the failpoint
     notify_socket: str = ""  # NOTIFY_SOCKET of systemd; empty: not started by systemd
+    runtime_folder: Path | None = None  # first of RUNTIME_DIRECTORY of systemd; ``None``: not set
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the names in TOKENS
     watchdog_seconds: float | None = None  # WATCHDOG_USEC of systemd; ``None``: no watchdog
     visible_devices: str | None = None  # CUDA_VISIBLE_DEVICES; ``None``: not set
@@ -26,12 +27,14 @@ class Environment:
 def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     """Return the known variables among ``variables``, with hub tokens from systemd credentials."""
     config = variables.get("SUBTITLE_ERASER_CONFIG", "")
+    runtime = variables.get("RUNTIME_DIRECTORY", "")
     watchdog = variables.get("WATCHDOG_USEC", "")
     return Environment(
         config=Path(config) if config else None,
         fault_at=variables.get("FAULT_AT", ""),
         fault_does=variables.get("FAULT_DOES", ""),
         notify_socket=variables.get("NOTIFY_SOCKET", ""),
+        runtime_folder=Path(runtime.partition(":")[0]) if runtime else None,
         tokens={name: _secret(name, variables) for name in TOKENS.values()},
         watchdog_seconds=int(watchdog) / 1e6 if watchdog.isdigit() else None,
         visible_devices=variables.get("CUDA_VISIBLE_DEVICES"),
@@ -68,8 +71,16 @@ def find_config(asked: Path | None, environment: Environment) -> Path | None:
     """
     named = asked or environment.config
     if named is not None:
-        if not named.is_file():
+        if not _may_be_file(named):
             origin = "--config" if asked else "SUBTITLE_ERASER_CONFIG"
             raise ConfigError(f"{origin}: there is no file {named}; correct the path.")
         return named
-    return next((place for place in CONFIG_PLACES if place.is_file()), None)
+    return next((place for place in CONFIG_PLACES if _may_be_file(place)), None)
+
+
+def _may_be_file(path: Path) -> bool:
+    """Return True if ``path`` is a file, or if this user may not know; reading it tells then."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True

@@ -17,7 +17,8 @@ from daemon.config.parsing import read_record, read_yaml
 from erasecore.errors import ConfigError
 
 SECTIONS = (
-    *("folders", "inbox", "worker", "retry", "claims", "schedule", "models", "log", "erase"),
+    *("folders", "inbox", "worker", "retry", "claims", "schedule", "models", "log", "status"),
+    "erase",
 )
 """Sections of the configuration file: the fields of ``daemon.config.schema.Config``."""
 
@@ -86,12 +87,21 @@ class ClaimSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """Section ``status``: the status file that everybody on this host may read."""
+
+    file: str = ""  # its path; empty: status.json in the runtime folder that systemd gives
+    private: bool = False  # True: names of films are hidden in it
+
+
+@dataclass(frozen=True, slots=True)
 class Locations:
     """The configuration sections that ``status`` needs to inspect daemons from outside."""
 
     folders: FolderSettings = field(default_factory=FolderSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     claims: ClaimSettings = field(default_factory=ClaimSettings)
+    status: StatusSettings = field(default_factory=StatusSettings)
 
 
 def load_locations(path: Path | None, root: Path | None = None) -> Locations:
@@ -115,6 +125,7 @@ def load_locations(path: Path | None, root: Path | None = None) -> Locations:
             places = replace(places, folders=folders_below(root, places.folders))
         check_folders(places.folders)
         check_claims(places.claims)
+        check_status(places.status)
     return places
 
 
@@ -187,3 +198,13 @@ def check_claims(claims: ClaimSettings) -> None:
         )
     if claims.instance.strip(".") != claims.instance or "/" in claims.instance:
         raise ConfigError("claims.instance: a plain name, without '/' or dots at its ends.")
+
+
+def check_status(status: StatusSettings) -> None:
+    """Raise unless ``file`` is empty or an absolute path.
+
+    Raises:
+        ConfigError: the text names the key.
+    """
+    if status.file and ("\0" in status.file or not status.file.startswith("/")):
+        raise ConfigError(f"status.file: {status.file!r} must be a path that begins with '/'.")

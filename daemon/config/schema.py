@@ -15,8 +15,10 @@ from daemon.config.locations import (
     ClaimSettings,
     FolderSettings,
     InboxSettings,
+    StatusSettings,
     check_claims,
     check_folders,
+    check_status,
     folders_below,
     naming,
     read_sections,
@@ -125,6 +127,7 @@ class Config:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    status: StatusSettings = field(default_factory=StatusSettings)
     erase: EraseSettings = field(default_factory=EraseSettings)
 
     @property
@@ -193,6 +196,7 @@ def check_config(config: Config) -> None:
             raise ConfigError(f"{key}: is {value:g}, must be at least {least:g}.")
     _check_workers(config.worker)
     check_claims(config.claims)
+    check_status(config.status)
     check_schedule(config.schedule)
     check_models(config.models)
     check_erase(config.erase, prefix="erase.", error=ConfigError)

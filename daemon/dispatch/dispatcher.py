@@ -41,6 +41,11 @@ class Dispatcher:
         self._schedule = config.schedule
 
     @property
+    def closed(self) -> bool:
+        """True outside the working hours."""
+        return bool(self._closed)
+
+    @property
     def idle_reason(self) -> str:
         """Sentence: why no film is begun although nothing is wrong; "" if there is no reason."""
         return self._closed or self._selection.shortage

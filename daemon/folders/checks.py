@@ -40,6 +40,8 @@ def paths_of(folders: FolderSettings) -> dict[str, Path]:
 def prove(folders: FolderSettings, *, token: str) -> None:
     """Check all folders by doing in them what the daemon will do; raise if one is unusable.
 
+    The state folder only has its place checked, since no film needs it: see ``state_folder``.
+
     Checked: no folder lies in another, the group exists, each folder passes ``prove_folder``, a
     rename from inbox to work succeeds, work and done have free space.
 
@@ -54,6 +56,8 @@ def prove(folders: FolderSettings, *, token: str) -> None:
     refuse_overlap(folders)
     _check_group(folders.group)
     for role, path in paths_of(folders).items():
+        if role == "state":
+            continue
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -51,6 +51,7 @@ class MountGuard:
         self._paths = {role: path for role, path in paths_of(folders).items() if role != "state"}
         self._saved_mounts = self._load()
         self._recorded: tuple[_RecordedMount, ...] = ()
+        self.saved = True  # False: the record on disk is out of date, see ``save``
         for role, path in self._paths.items():
             self._verify_folder(role, path)
 
@@ -70,8 +71,21 @@ class MountGuard:
         (self._paths["work"] / MARK).touch()
         mounts_by_path = {str(folder.path): folder.mount for folder in self._recorded}
         if mounts_by_path != self._saved_mounts:
-            write_whole(self._record_file, json.dumps(mounts_by_path, indent=2).encode())
             self._saved_mounts = mounts_by_path
+            self.save()
+
+    def save(self) -> None:
+        """Write the record for the next start; ``saved`` is False if the state folder refuses.
+
+        Until it is saved, the next start compares the mounts with older ones, or with none.
+        """
+        try:
+            write_whole(self._record_file, json.dumps(self._saved_mounts, indent=2).encode())
+        except OSError:
+            log.debug("mounts.not_saved", exc_info=True)
+            self.saved = False
+        else:
+            self.saved = True
 
     def verify(self) -> bool:
         """Return True if no folder was mounted again since ``record``.
@@ -137,6 +151,6 @@ class MountGuard:
         """Return the saved mounts by path; empty at the first start or if the file is damaged."""
         try:
             raw = json.loads(self._record_file.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return raw if isinstance(raw, dict) else {}

@@ -130,13 +130,14 @@ class AttemptRecorder:
         folder = self._store.folder(job)
         if self._renew_if_changed(job, wall=wall):
             return
-        job = finished(job, outcome.report.result, now=wall)
+        report = outcome.report
+        events = len(report.events)
+        job = finished(job, report.result, now=wall, frames=report.frames, events=events)
         with job_bound(job.job_id, folder / LOG_FILE):
-            report = outcome.report
             log.info(
                 "attempt.finished",
                 film=printable(job.name),
-                events=len(report.events),
+                events=events,
                 untouched=report.untouched,
                 seconds=round(wall - job.attempts[-1].started_at, 1),
             )

@@ -1,123 +1,182 @@
-"""History of ended jobs: an SQLite file for ``status``. No decision of the daemon depends on it.
+"""History of ended jobs, written by a thread: no decision of the daemon depends on it.
 
-If it is lost, ``rebuild`` restores it from the published reports.
+The main loop never waits for the database. Lines that cannot be written are kept in memory, up to
+a limit, and written later; ``trouble`` tells the operator. A new database is filled from the
+published reports in the background.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from dataclasses import astuple
-from pathlib import Path
+from contextlib import closing
+from threading import Condition, Thread
 
 import structlog
+from ulid import ULID
 
-from daemon.jobs.history_view import COLUMNS, ERROR_ENDING, HISTORY_FILE, REPORT_ENDING, Entry
-from erasecore.errors import printable
+from daemon.config.locations import FolderSettings
+from daemon.folders.state_folder import STATE_CONSEQUENCE, state_trouble
+from daemon.jobs.history_file import PRIMARY_CODE, HistoryFile
+from daemon.jobs.history_view import HISTORY_FILE, Entry
+from daemon.jobs.published_reports import PublishedReports
+from daemon.storage.os_errors import hint_for
 
 log = structlog.get_logger(__name__)
 
 KEPT_ENTRIES = 100_000
 """Newest jobs that are kept; a guess. The reports of older ones are still in done/ and failed/."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entry (
-    job_id TEXT PRIMARY KEY, name TEXT, outcome TEXT, published_as TEXT, stopped_at REAL,
-    attempts INTEGER, seconds REAL, frames INTEGER, events INTEGER, sentence TEXT);
-CREATE INDEX IF NOT EXISTS entry_by_time ON entry (stopped_at);
-CREATE INDEX IF NOT EXISTS entry_by_outcome ON entry (outcome);
-"""
-_FORGET = """
-DELETE FROM entry WHERE stopped_at <
-    (SELECT stopped_at FROM entry ORDER BY stopped_at DESC LIMIT 1 OFFSET ?)
-"""
+MAX_PENDING = 1000
+"""Lines that are kept in memory while the database cannot be written; a guess (about 1 MB)."""
+STORE_SECONDS = 0.05
+"""Longest wait of ``record`` for the line to be written, in seconds. Usually it is, in a few
+milliseconds, so that a crash right after it costs no line."""
+RETRY_SECONDS = 1.0
+"""First pause after an error of the database, in seconds; doubles each time. A guess."""
+MAX_RETRY_SECONDS = 60.0
+"""Longest pause after an error of the database, in seconds. A guess."""
+CLOSE_SECONDS = 3.0
+"""Longest wait for the thread when the daemon ends, in seconds: longer than a busy database."""
+REBUILD_BATCH = 50
+"""Reports per transaction of a rebuild; lines of new jobs go between two batches. A guess."""
 
 
 class History:
-    """Database of the jobs that were published.
+    """Writer of the history database; the constructor starts its thread and cannot fail.
 
     Args:
-        folder: the state folder; a damaged file in it is renamed and replaced by a new one.
-        kept_entries: number of newest jobs to keep; older ones are deleted now.
-
-    Raises:
-        OSError: the folder cannot be written to.
+        folders: the state folder for the database, done/ and failed/ for the rebuild.
+        kept_entries: number of newest jobs to keep.
     """
 
-    def __init__(self, folder: Path, *, kept_entries: int = KEPT_ENTRIES) -> None:
+    def __init__(self, folders: FolderSettings, *, kept_entries: int = KEPT_ENTRIES) -> None:
+        self._folders = folders
         self._kept_entries = kept_entries
-        self._path = folder / HISTORY_FILE
-        self.is_new = not self._path.exists()  # True: ``rebuild`` is to be called
-        try:
-            self._database = self._open()
-        except sqlite3.DatabaseError:
-            aside = self._path.with_suffix(".broken")
-            log.warning("history.broken", kept_as=str(aside), remedy="it is made anew")
-            self._path.replace(aside)
-            self.is_new = True
-            self._database = self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-        try:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last lines
-            database.executescript(_SCHEMA)
-            _check(database)
-            database.execute(_FORGET, (self._kept_entries - 1,))
-        except sqlite3.DatabaseError:
-            database.close()
-            raise
-        return database
+        self._changed = Condition()  # guards all that follows
+        self._pending: list[Entry] = []  # lines to write, the oldest first
+        self._writing = 0  # number of lines that the thread is writing
+        self._dropped = 0  # lines that found no room in ``_pending`` since the last rebuild
+        self._closing = False
+        self.trouble = ""  # sentence for the operator; "" while the database works
+        self._thread = Thread(target=self._run, name="history", daemon=True)
+        self._thread.start()
 
     def record(self, entry: Entry) -> None:
-        """Insert or replace an entry (idempotent)."""
-        marks = ", ".join("?" * len(COLUMNS))
-        values = [_stored(value) for value in astuple(entry)]
-        self._database.execute(f"INSERT OR REPLACE INTO entry VALUES ({marks})", values)
+        """Hand an entry to the thread (insert or replace); wait ``STORE_SECONDS`` at most."""
+        with self._changed:
+            self._pending.append(entry)
+            self._trim()
+            self._changed.notify_all()
+            if not self.trouble:
+                self._changed.wait_for(self._all_written, STORE_SECONDS)
 
-    def record_published(self, sidecar: Path, root: Path) -> None:
-        """Record a published job by its report; an unreadable report is logged and skipped.
+    def _all_written(self) -> bool:
+        return not self._pending and not self._writing
 
-        Args:
-            sidecar: path of ``film.report.json`` or ``film.error.json``.
-            root: done/ or failed/, the folder above it that names are relative to.
-        """
-        entry = _entry_in(sidecar, root)
-        if entry is not None:
-            self.record(entry)
-
-    def rebuild(self, done: Path, failed: Path) -> None:
-        """Record every job whose report is below ``done`` or ``failed``."""
-        self._database.execute("BEGIN")  # one transaction: one for each of thousands takes minutes
-        for root, ending in ((done, REPORT_ENDING), (failed, ERROR_ENDING)):
-            for sidecar in root.rglob(f"*{ending}"):
-                self.record_published(sidecar, root)
-        self._database.execute("COMMIT")
+    def _trim(self) -> None:
+        """Drop the oldest lines above ``MAX_PENDING``; the next rebuild adds them again."""
+        excess = len(self._pending) - MAX_PENDING
+        if excess > 0:
+            if not self._dropped:
+                log.warning("history.lines_dropped", remedy="they are added from the reports later")
+            self._dropped += excess
+            del self._pending[:excess]
 
     def close(self) -> None:
-        """Close the database."""
-        self._database.close()
+        """Write what is left, and end the thread; a database that hangs is not waited for."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(CLOSE_SECONDS)
+        with self._changed:
+            lost = len(self._pending) + self._writing
+        if lost:
+            log.warning("history.lines_lost", count=lost, remedy=f"remove {HISTORY_FILE}")
+
+    # --- the thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause_seconds = RETRY_SECONDS
+        while not self._closing:
+            try:
+                with closing(HistoryFile(self._folders.state, self._kept_entries)) as database:
+                    pause_seconds = RETRY_SECONDS
+                    self._serve(database)
+            except (sqlite3.Error, OSError) as error:
+                self._report(error)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, pause_seconds)
+                pause_seconds = min(2 * pause_seconds, MAX_RETRY_SECONDS)
+
+    def _serve(self, database: HistoryFile) -> None:
+        """Write lines until the daemon ends or the file is replaced; rebuild first if needed."""
+        self._write_pending(database)
+        self.trouble = ""
+        if not database.complete or self._dropped:
+            self._rebuild(database)
+        while database.is_current():
+            self._write_pending(database)
+            with self._changed:
+                if self._closing and not self._pending:
+                    return
+                self._changed.wait_for(lambda: self._pending or self._closing)
+
+    def _write_pending(self, database: HistoryFile) -> None:
+        """Write the lines that wait, in one transaction; put them back if that fails."""
+        with self._changed:
+            lines, self._pending = self._pending, []
+            self._writing = len(lines)
+        try:
+            if lines:
+                database.add(lines)
+        except BaseException:
+            with self._changed:
+                self._pending[:0] = lines
+                self._trim()
+            raise
+        finally:
+            with self._changed:
+                self._writing = 0
+                self._changed.notify_all()
+
+    def _report(self, error: Exception) -> None:
+        """Set ``trouble``: the folder's own problem if it has one, else the database's."""
+        state = self._folders.state
+        log.debug("history.hindered", error=str(error))
+        self.trouble = state_trouble(state, token=str(ULID())) or (
+            f"folders.state: {state / HISTORY_FILE} {_hint(error)} {STATE_CONSEQUENCE}"
+        )
+
+    # --- rebuild ----------------------------------------------------------------------------
+
+    def _rebuild(self, database: HistoryFile) -> None:
+        """Add every published job that the database lacks; unfinished if the daemon ends."""
+        dropped, self._dropped = self._dropped, 0
+        database.mark_complete(complete=False)
+        reports, batch, added = PublishedReports(self._folders), list[Entry](), 0
+        for entry in reports:
+            if self._closing:
+                return
+            batch += [entry] if entry else []
+            if len(batch) == REBUILD_BATCH:
+                database.add(batch, replace=False)
+                added, batch = added + len(batch), []
+                self._write_pending(database)
+        database.add(batch, replace=False)
+        added += len(batch)
+        reports.log_skipped()
+        if reports.finished:
+            database.mark_complete()
+        if added or dropped:
+            log.info("history.rebuilt", jobs=added, finished=reports.finished)
 
 
-def _check(database: sqlite3.Connection) -> None:
-    if database.execute("PRAGMA quick_check").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("the file is damaged")
-
-
-def _stored(value: object) -> object:
-    """Return a value that SQLite can store: bytes of a name that are no UTF-8 are escaped."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return value
-
-
-def _entry_in(sidecar: Path, root: Path) -> Entry | None:
-    name = str(sidecar.relative_to(root))
-    name = name.removesuffix(REPORT_ENDING).removesuffix(ERROR_ENDING)
-    try:
-        raw = json.loads(sidecar.read_bytes())
-        return Entry(**{**raw["history"], "published_as": name})
-    except (OSError, ValueError, KeyError, TypeError):
-        log.warning("history.unreadable", file=printable(str(sidecar)))
-        return None
+def _hint(error: Exception) -> str:
+    """Return advice on an error of the database; the end of a sentence about its file."""
+    if isinstance(error, OSError):
+        return hint_for(error)
+    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "is locked by another program; end that (`fuser` names it)."
+    if code == sqlite3.SQLITE_FULL:
+        return "has no room left; free some space or raise the quota."
+    return f"cannot be used ({error}); mend it, or remove it and it is made anew."

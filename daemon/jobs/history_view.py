@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -13,6 +15,15 @@ ERROR_ENDING = ".error.json"
 """Appended to the name of a source, in failed/."""
 HISTORY_FILE = "history.sqlite3"
 """Name of the database in the state folder."""
+READ_SECONDS = 0.5
+"""Longest wait of ``status`` for a database that another program has locked, in seconds; guess."""
+MAX_TEXT_CHARACTERS = 20_000
+"""Longest text in an entry: a path of 4096 bytes (PATH_MAX), each escaped as four characters."""
+MAX_COUNT = 2**63 - 1
+"""Largest whole number in an entry: the largest that SQLite stores."""
+MAX_SECONDS = 1e11
+"""Largest time or duration in an entry, in seconds: the year 5138, which ``datetime`` can show."""
+OUTCOMES = ("done", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +32,7 @@ class Entry:
 
     job_id: str
     name: str  # the source's path below the inbox
-    outcome: str  # "done" or "failed"
+    outcome: str  # one of ``OUTCOMES``
     published_as: str  # path of the film below done/ or failed/
     stopped_at: float  # seconds since 1970
     attempts: int
@@ -33,6 +44,42 @@ class Entry:
 
 COLUMNS = [column.name for column in fields(Entry)]
 """Columns of the table ``entry``, in the order of the fields."""
+_TEXTS = ("job_id", "name", "outcome", "published_as", "sentence")
+_COUNTS = ("attempts", "frames", "events")
+_SECONDS = ("stopped_at", "seconds")
+
+
+class BadEntry(ValueError):
+    """Values that are no entry; the text names the first field that is wrong."""
+
+
+def checked_entry(raw: object) -> Entry:
+    """Return an untrusted mapping as an entry, checked field by field.
+
+    Raises:
+        BadEntry: a field is missing, unknown, of another type or out of range.
+    """
+    if not isinstance(raw, Mapping) or set(raw) != set(COLUMNS):
+        raise BadEntry("the fields are not those of an entry")
+    for names, fits in ((_TEXTS, _is_text), (_COUNTS, _is_count), (_SECONDS, _is_time)):
+        for name in names:
+            if not fits(raw[name]):
+                raise BadEntry(f"{name} has a wrong type or is out of range")
+    if not raw["job_id"] or raw["outcome"] not in OUTCOMES:
+        raise BadEntry("job_id or outcome is none")
+    return Entry(**raw)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT_CHARACTERS
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_COUNT  # not isinstance: a bool is an int, too
+
+
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float) and -MAX_SECONDS <= value <= MAX_SECONDS  # type: ignore[operator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +99,32 @@ def read_history(folder: Path, most: int) -> HistorySummary:
         most: maximum number of jobs in ``recent``.
     """
     path = folder / HISTORY_FILE
-    if not path.exists():
-        return HistorySummary()
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=2, uri=True)) as database:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return HistorySummary(complaint=f"{path} is no file; remove it, it is made anew.")
+    except FileNotFoundError:
+        return HistorySummary()
+    except OSError as error:
+        return HistorySummary(complaint=_complaint(path, error.strerror or str(error)))
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, timeout=READ_SECONDS, uri=True)) as database:
             query = f"SELECT {', '.join(COLUMNS)} FROM entry ORDER BY stopped_at DESC LIMIT ?"
-            recent = tuple(Entry(*row) for row in database.execute(query, (most,)))
-            rows = database.execute("SELECT outcome, COUNT(*) FROM entry GROUP BY outcome")
-            return HistorySummary(recent, {str(outcome): int(count) for outcome, count in rows})
+            rows = database.execute(query, (most,))
+            recent = tuple(_valid_entries(rows))
+            totals = database.execute("SELECT outcome, COUNT(*) FROM entry GROUP BY outcome")
+            counts = {str(outcome): int(count) for outcome, count in totals}
     except sqlite3.Error as error:
-        return HistorySummary(
-            complaint=f"{path} cannot be read ({error}); the daemon mends it at its start."
-        )
+        return HistorySummary(complaint=_complaint(path, str(error)))
+    return HistorySummary(recent, counts)
+
+
+def _valid_entries(rows: Iterable[tuple[object, ...]]) -> Iterator[Entry]:
+    """Yield the rows that are entries; others were not written by us."""
+    for row in rows:
+        with suppress(BadEntry):
+            yield checked_entry(dict(zip(COLUMNS, row, strict=True)))
+
+
+def _complaint(path: Path, reason: str) -> str:
+    return f"{path} cannot be read ({reason}); films go on without it."

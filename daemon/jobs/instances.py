@@ -6,7 +6,6 @@ modification time of that file.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from daemon.config.parsing import as_json, read_record
 from daemon.storage.failpoints import failpoint
+from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.system.atomic_files import sync_folder, write_whole
 
 OWNER_FILE = "owner.json"
@@ -163,11 +163,13 @@ def owner_of(instance: Path) -> InstanceId:
         NoInstanceId: ``owner.json`` cannot be read.
     """
     try:
-        raw = json.loads((instance / OWNER_FILE).read_bytes())
+        raw = read_json(instance / OWNER_FILE)
     except FileNotFoundError as error:
         raise UnownedInstance(str(instance)) from error
-    except (OSError, ValueError) as error:
+    except (OSError, BadJson) as error:
         raise NoInstanceId(str(instance)) from error
+    if not isinstance(raw, dict):
+        raise NoInstanceId(str(instance))
     return read_record(InstanceId, raw, error=NoInstanceId)
 
 

@@ -109,6 +109,8 @@ class Job:
     unchanged_since: float = 0.0  # seconds since 1970; the source was first seen in its last state
     pixels: int = 0  # frame width x height; 0 until a worker has opened the film
     result: str = ""  # file name of the result in the job folder
+    frames: int = 0  # of the result; 0 until the job is finished
+    events: int = 0  # erased subtitles in the result; 0 until the job is finished
     failure: Failure | None = None  # reason of the rejection
     placements: tuple[Placement, ...] = ()  # files to publish in this order; () until planned
 
@@ -185,10 +187,11 @@ def renewed(job: Job, *, now: float) -> Job:
     return moved(_stopped(job, None, now=now, counted=False), JobState.CLAIMED)
 
 
-def finished(job: Job, result: str, *, now: float) -> Job:
+def finished(job: Job, result: str, *, now: float, frames: int = 0, events: int = 0) -> Job:
     """Return ``job`` as FINISHED: an attempt has made the verified file ``result``."""
     job = _stopped(job, None, now=now, counted=True)
-    return replace(moved(job, JobState.FINISHED), result=result)
+    job = moved(job, JobState.FINISHED)
+    return replace(job, result=result, frames=frames, events=events)
 
 
 def rejected(job: Job, failure: Failure, *, now: float) -> Job:
@@ -228,7 +231,7 @@ def load_job(folder: Path) -> Job:
         raw = json.loads(text, object_hook=_rename_old_keys)
     except FileNotFoundError as error:
         raise BrokenJob(f"{folder.name}: no {JOB_FILE}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BrokenJob(f"{folder.name}: {JOB_FILE} is no JSON") from error
     if not isinstance(raw, dict):
         raise BrokenJob(f"{folder.name}: {JOB_FILE} is no record")

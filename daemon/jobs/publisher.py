@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -11,12 +10,11 @@ from daemon.config.schema import Config
 from daemon.folders.name_limits import with_portable_names
 from daemon.jobs import claims
 from daemon.jobs.history import History
-from daemon.jobs.history_view import REPORT_ENDING
+from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
 from daemon.jobs.isolation import PUBLISH, REJECT, JobIsolation
 from daemon.jobs.job import LOG_FILE, Job, JobState, load_job
 from daemon.jobs.publish import publish, reject, sidecar_of
-from daemon.jobs.report_files import write_error
-from daemon.jobs.result_names import target
+from daemon.jobs.report_files import entry_of, write_error
 from daemon.jobs.store import JobStore
 from daemon.runtime.log_limits import shorten_if_we_may
 from daemon.storage.failpoints import failpoint
@@ -99,8 +97,9 @@ class Publisher:
         sidecar = sidecar_of(job)
         if sidecar is None:
             return
-        root: Path = getattr(self._folders, sidecar.place.value)
-        self._history.record_published(target(self._folders, sidecar), root)
+        outcome = "done" if job.state is JobState.DONE else "failed"
+        published_as = sidecar.name.removesuffix(REPORT_ENDING).removesuffix(ERROR_ENDING)
+        self._history.record(entry_of(job, outcome, published_as))
         film = printable(job.name)
         if job.state is JobState.DONE:
             result = printable(sidecar.name.removesuffix(REPORT_ENDING))

@@ -39,7 +39,7 @@ def write_report(folder: Path, job: Job, outcome: Finished, versions: dict[str, 
         "untouched": outcome.report.untouched,
         "report": asdict(outcome.report),
         "versions": versions,
-        "history": asdict(entry_of(job, "done", outcome)),
+        "history": asdict(entry_of(job, "done")),
     }
     write_whole(folder / REPORT_FILE, _text(content))
 
@@ -58,13 +58,14 @@ def write_error(folder: Path, job: Job) -> None:
     write_whole(folder / ERROR_FILE, _text(content))
 
 
-def entry_of(job: Job, outcome: str, finished: Finished | None = None) -> Entry:
+def entry_of(job: Job, outcome: str, published_as: str = "") -> Entry:
     """Return the history entry of an ended job.
 
     Args:
         job: the job.
         outcome: "done" or "failed".
-        finished: the worker's message, if the job is done.
+        published_as: path of the film below done/ or failed/; "" in the report itself, whose own
+            name tells it.
     """
     last = job.attempts[-1] if job.attempts else None
     stopped_at = last.stopped_at or last.started_at if last else job.claimed_at
@@ -72,12 +73,12 @@ def entry_of(job: Job, outcome: str, finished: Finished | None = None) -> Entry:
         job_id=job.job_id,
         name=printable(job.name),
         outcome=outcome,
-        published_as="",  # filled in by ``History`` from the name of the published report
+        published_as=published_as,
         stopped_at=stopped_at,
         attempts=len(job.attempts),
         seconds=round(stopped_at - last.started_at, 3) if last else 0.0,
-        frames=finished.report.frames if finished else 0,
-        events=len(finished.report.events) if finished else 0,
+        frames=job.frames,
+        events=job.events,
         sentence=job.failure.sentence if job.failure else "",
     )
 

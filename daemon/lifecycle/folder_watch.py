@@ -14,6 +14,8 @@ from daemon.folders.checks import prove
 from daemon.folders.mount_guard import MountGuard
 from daemon.folders.name_limits import limited_roles
 from daemon.folders.proofs import FolderProofs
+from daemon.folders.state_folder import state_trouble
+from daemon.lifecycle.status_publisher import PublicStatus, waiting_snapshot
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.systemd import Notifier
 from daemon.runtime.wakeup import Wakeup
@@ -50,6 +52,7 @@ class FolderWatch:
         self.proofs = FolderProofs(config.folders, token=str(ULID()), check_mounts=self.verify)
         if roles := limited_roles(config.folders):
             log.warning("folders.names_limited", folders=roles, naming="as with portable_names")
+        self._state = config.folders.state
         self._problems = problems
         self.next_check_at = float("-inf")  # monotonic seconds
         self.reconfigure(config)
@@ -84,6 +87,25 @@ class FolderWatch:
         """Make the next ``check`` look at the mounts, e.g. after an I/O error."""
         self.next_check_at = float("-inf")
 
+    def check_state(self, history_trouble: str, *, now: float) -> None:
+        """Report the trouble with the state folder as a host problem that pauses nothing.
+
+        Args:
+            history_trouble: sentence on the history; "" while it can be written.
+            now: monotonic time in seconds.
+        """
+        trouble = history_trouble
+        if not self._guard.saved:
+            if now < self._problems.until_of("state"):
+                return
+            self._guard.save()
+            if not self._guard.saved:
+                trouble = state_trouble(self._state, token=str(ULID())) or history_trouble
+        if trouble:
+            self._problems.report("state", trouble, now=now, pauses=False)
+        else:
+            self._problems.clear("state")
+
     def verify(self) -> None:
         """Check at once.
 
@@ -101,6 +123,7 @@ def await_folders(config: Config, environment: Environment) -> bool:
     """
     wake = Wakeup()
     notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
+    public = PublicStatus(config, environment.runtime_folder)
     sentence = ""
     try:
         with wake.signals():
@@ -114,10 +137,12 @@ def await_folders(config: Config, environment: Environment) -> bool:
                         log.error("host.trouble", what="folders", sentence=sentence)  # noqa: TRY400
                     notifier.ready()  # else systemd restarts a daemon that only waits
                     notifier.status(f"Paused: {sentence}")
+                    public.write(waiting_snapshot(config, sentence))
                     notifier.alive(now=time.monotonic())
                     wake.sleep(min(config.retry.pause_seconds, AWAIT_SECONDS))
                 else:
                     return True
+        public.remove()
     finally:
         notifier.close()
         wake.close()

@@ -1,21 +1,118 @@
-"""Status of the daemon for others: a snapshot file for ``status``, a line for systemd."""
+"""Status of the daemon for others: snapshot files for ``status``, a line for systemd."""
 
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from daemon.config.schema import Config
-from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.jobs.instances import start_time_of
 from daemon.jobs.job import JobState
+from daemon.jobs.store import JobStore
 from daemon.lifecycle.drain import Drain
-from daemon.lifecycle.instance_parts import InstanceParts
-from daemon.runtime.host_problems import HostProblems
+from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
 from daemon.runtime.systemd import Notifier
-from daemon.status.snapshot import Snapshot, WorkerView, write_snapshot
+from daemon.status.failures import Failures, scan_failures
+from daemon.status.public import public_file, write_public
+from daemon.status.snapshot import (
+    MAX_HELD,
+    DaemonState,
+    HeldFilm,
+    Snapshot,
+    WorkerView,
+    write_snapshot,
+)
+from erasecore import __version__
+
+log = structlog.get_logger(__name__)
 
 MAX_INTERVAL_SECONDS = 2.0
-"""Longest time between two snapshot files, in seconds; a guess."""
+"""Longest time between two snapshot files while there is work, in seconds; a guess."""
+FAILURES_SECONDS = 30.0
+"""Time between two scans of failed/, in seconds; a guess."""
+
+
+class PublicStatus:
+    """Writer of the status file that everybody may read; without a place it does nothing.
+
+    Args:
+        config: the configuration.
+        runtime_folder: ``$RUNTIME_DIRECTORY``, which systemd sets.
+        enabled: False for ``once``, beside which a daemon may run that has the place.
+    """
+
+    def __init__(
+        self, config: Config, runtime_folder: Path | None, *, enabled: bool = True
+    ) -> None:
+        self._enabled = enabled
+        self._runtime_folder = runtime_folder
+        self._complained = False
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Write to the place that ``config`` names, with names or without."""
+        file = public_file(config.status.file, self._runtime_folder)
+        self._file = file if self._enabled else None
+        self._private = config.status.private
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Write the file; an error is logged once, and concerns no film."""
+        if self._file is None:
+            return
+        try:
+            write_public(self._file, snapshot.without_names() if self._private else snapshot)
+        except OSError as error:
+            if not self._complained:
+                log.warning("status.not_written", file=str(self._file), error=str(error))
+            self._complained = True
+        else:
+            self._complained = False
+
+    def remove(self) -> None:
+        """Remove the file, because the daemon ends in order."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.unlink()
+
+
+def waiting_snapshot(config: Config, sentence: str) -> Snapshot:
+    """Return the status of a daemon that waits for its folders at start-up."""
+    return Snapshot(
+        pid=os.getpid(),
+        workers=(),
+        trouble=sentence,
+        paused=True,
+        note="",
+        leaving=False,
+        queued=0,
+        settled=0,
+        settling=0,
+        written_at=time.time(),
+        version=__version__,
+        state=DaemonState.HOST_PROBLEM,
+        work=str(config.folders.work),
+        start_time=start_time_of(os.getpid()) or 0,
+        monotonic=time.monotonic(),
+        interval_seconds=config.retry.pause_seconds,
+    )
+
+
+class FailedFilms:
+    """The films that lie in failed/, scanned now and then."""
+
+    def __init__(self) -> None:
+        self.found = Failures()
+        self._scanned_at = float("-inf")  # monotonic seconds
+
+    def scan_if_due(self, failed: Path, *, now: float) -> None:
+        """Scan the folder if the last scan is ``FAILURES_SECONDS`` old."""
+        if now - self._scanned_at >= FAILURES_SECONDS:
+            self._scanned_at = now
+            self.found = scan_failures(failed)
 
 
 class StatusPublisher:
@@ -24,55 +121,107 @@ class StatusPublisher:
     def __init__(
         self,
         notifier: Notifier,
-        problems: HostProblems,
-        queue: CandidateQueue,
+        shared: SharedParts,
         drain: Drain,
         config: Config,
+        public: PublicStatus,
     ) -> None:
         self._notifier = notifier
-        self._problems = problems
-        self._queue = queue
+        self._shared = shared
         self._drain = drain
-        self._written_to: Path | None = None  # instance folder of the last snapshot file
+        self._public = public
+        self._failed = FailedFilms()
+        self._written: tuple[Path, str, bool] | None = None  # instance folder, trouble, paused
         self._written_at = float("-inf")  # monotonic seconds
+        self._start_time = start_time_of(os.getpid()) or 0
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
         """Write snapshots as often as ``config`` asks for heartbeats, or more often."""
-        self._interval_seconds = min(MAX_INTERVAL_SECONDS, config.claims.heartbeat_seconds)
+        self._config = config
+        self._public.reconfigure(config)
 
     def publish(self, parts: InstanceParts, *, now: float, wall: float) -> None:
-        """Send the status line to systemd, and write the snapshot file when it is due.
+        """Send the status line to systemd, and write the snapshot files when they are due.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file in the work folder cannot be written; the public one is.
         """
+        self._failed.scan_if_due(self._config.folders.failed, now=now)
+        self._publish(parts, now, wall)
+
+    def refresh(self, parts: InstanceParts, *, now: float, wall: float) -> None:
+        """Do the same while folders may be away: none is scanned, and no error is raised."""
+        with suppress(OSError):
+            self._publish(parts, now, wall)
+
+    def _publish(self, parts: InstanceParts, now: float, wall: float) -> None:
         snapshot = self._snapshot(parts, now, wall)
         self._notifier.status(snapshot.sentence())
         instance = parts.jobs.store.instance
-        if instance != self._written_to or now - self._written_at >= self._interval_seconds:
-            self._written_to, self._written_at = instance, now
+        written = (instance, snapshot.trouble, snapshot.paused)
+        interval_seconds = min(MAX_INTERVAL_SECONDS, self._config.claims.heartbeat_seconds)
+        if written != self._written or now - self._written_at >= interval_seconds:
+            self._written, self._written_at = written, now
+            self._public.write(snapshot)
             write_snapshot(instance, snapshot)
 
-    def notify(self, parts: InstanceParts, *, now: float, wall: float) -> None:
-        """Send the status line to systemd only: no folder may be touched."""
-        self._notifier.status(self._snapshot(parts, now, wall).sentence())
+    def close(self) -> None:
+        """Remove the public file: the daemon ends in order."""
+        self._public.remove()
 
     def is_paused(self, parts: InstanceParts, *, now: float) -> bool:
         """Return True if the queue waits for the operator."""
-        return self._problems.pausing() or not parts.workers.able(now=now)
+        return self._shared.problems.pausing() or not parts.workers.able(now=now)
 
     def _snapshot(self, parts: InstanceParts, now: float, wall: float) -> Snapshot:
-        store = parts.jobs.store
+        store, queue = parts.jobs.store, self._shared.queue
+        workers = tuple(WorkerView.of(worker, store.jobs) for worker in parts.workers)
+        paused = self.is_paused(parts, now=now)
+        held = held_films(store, wall=wall)
         return Snapshot(
             pid=os.getpid(),
-            workers=tuple(WorkerView.of(worker, store.jobs) for worker in parts.workers),
-            trouble=self._problems.sentence(),
-            paused=self.is_paused(parts, now=now),
+            workers=workers,
+            trouble=self._shared.problems.sentence(),
+            paused=paused,
             note=parts.dispatcher.idle_reason,
             leaving=self._drain.begun,
             queued=len(store.states(JobState.CLAIMED, JobState.QUEUED)),
-            settled=len(self._queue.candidates) + self._queue.held,
-            settling=self._queue.inbox.waiting,
+            settled=len(queue.candidates) + queue.held,
+            settling=queue.inbox.waiting,
             written_at=wall,
+            version=__version__,
+            state=self._state(parts, workers, paused=paused),
+            instance=store.instance.name,
+            work=str(self._config.folders.work),
+            start_time=self._start_time,
+            monotonic=now,
+            interval_seconds=max(MAX_INTERVAL_SECONDS, self._config.claims.heartbeat_seconds),
+            ignored=queue.inbox.skipped.ignored(),
+            held=held[:MAX_HELD],
+            held_count=len(held),
+            failures=self._failed.found,
         )
+
+    def _state(
+        self, parts: InstanceParts, workers: tuple[WorkerView, ...], *, paused: bool
+    ) -> DaemonState:
+        if self._drain.begun:
+            return DaemonState.STOPPING
+        if paused:
+            return DaemonState.HOST_PROBLEM
+        if any(worker.current is not None for worker in workers):
+            return DaemonState.WORKING
+        return DaemonState.CLOSED if parts.dispatcher.closed else DaemonState.IDLE
+
+
+def held_films(store: JobStore, *, wall: float) -> tuple[HeldFilm, ...]:
+    """Return the films that wait for their next try, the next one first.
+
+    Args:
+        store: the held jobs.
+        wall: seconds since 1970.
+    """
+    delayed = store.states(JobState.QUEUED, JobState.CLAIMED)
+    waiting = [HeldFilm.of(job) for job in delayed if job.not_before > wall]
+    return tuple(sorted(waiting, key=lambda film: film.retry_at or 0.0))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.config.parsing import as_json, read_record
+from daemon.inbox.scanner import Ignored
 from daemon.jobs.history_view import HistorySummary
-from daemon.jobs.instances import STATUS_FILE, InstanceId, Liveness, list_instances
+from daemon.jobs.instances import (
+    STATUS_FILE,
+    InstanceId,
+    Liveness,
+    heartbeat_of,
+    list_instances,
+)
+from daemon.status.failures import NO_FAILURES, Failures
+from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import printable
 from erasecore.system.atomic_files import write_whole
 
@@ -78,9 +87,49 @@ class WorkerView:
         return f"{self.current.film}: {self.current.share:.0%}{stage}"
 
 
+class DaemonState(StrEnum):
+    """State of one daemon, for people and for monitoring."""
+
+    WORKING = "working"  # at least one film is being worked on
+    IDLE = "idle"  # nothing to do, or what there is waits for its sender, memory or space
+    CLOSED = "closed"  # outside the working hours
+    PAUSED = "paused"  # by a person
+    STOPPING = "stopping"  # it was asked to stop
+    HOST_PROBLEM = "host-problem"  # the queue waits for the operator
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFilm:
+    """A claimed film that waits for its next try, or that is set aside until somebody acts."""
+
+    film: str
+    job_id: str
+    sentence: str  # reason
+    attempts: int  # made so far
+    retry_at: float | None = None  # seconds since the epoch; ``None``: it is set aside
+
+    @classmethod
+    def of(cls, job: Job) -> HeldFilm:
+        """Return the view of a delayed job."""
+        failure = job.attempts[-1].failure if job.attempts else None
+        sentence = failure.sentence if failure else ""
+        return cls(printable(job.name), job.job_id, sentence, len(job.attempts), job.not_before)
+
+
+SCHEMA = 1
+"""Version of the snapshot's format; a reader refuses others."""
+HIDDEN = "(hidden)"
+"""Text in the place of a film's name, if ``status.private`` is set."""
+HIDDEN_TROUBLE = (
+    "A problem needs the operator; the log, or `status` as the service's user, names it."
+)
+MAX_HELD = 20
+"""Held films that a snapshot names; the others are counted. Guess."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """State of one daemon; the content of its ``status.json``."""
+    """State of one daemon; the content of its ``status.json`` files."""
 
     pid: int
     workers: tuple[WorkerView, ...]
@@ -92,6 +141,19 @@ class Snapshot:
     settled: int  # films in the inbox that are complete, including those that may not be claimed
     settling: int  # films in the inbox that may still be written to
     written_at: float  # seconds since the epoch
+    schema: int = SCHEMA
+    version: str = ""  # of the program
+    state: DaemonState = DaemonState.IDLE
+    instance: str = ""  # name of its folder below work/; empty: it has none yet
+    work: str = ""  # path of work/, which tells services apart
+    start_time: int = 0  # of the process, in clock ticks since boot; with ``pid`` unique in a boot
+    monotonic: float = 0.0  # time of writing, seconds of the host's monotonic clock
+    interval_seconds: float = 10.0  # longest time between two snapshots of a daemon that is well
+    ignored: tuple[Ignored, ...] = ()  # entries of the inbox that are not taken
+    held: tuple[HeldFilm, ...] = ()  # at most ``MAX_HELD``, the next to be tried first
+    held_count: int = 0  # all of them
+    failures: Failures = NO_FAILURES  # films that lie in failed/
+    private: bool = False  # True: names of films are hidden
 
     def sentence(self) -> str:
         """Return the state in one line: paused, or the busy workers, or the number of films."""
@@ -106,6 +168,28 @@ class Snapshot:
         waiting = self.queued + self.settled + self.settling
         return f"Waiting; {waiting} in the inbox." if waiting else "Waiting for films."
 
+    def without_names(self) -> Snapshot:
+        """Return the snapshot without names of films, and without texts that may have one."""
+        workers = tuple(
+            replace(worker, current=worker.current and replace(worker.current, film=HIDDEN))
+            for worker in self.workers
+        )
+        return replace(
+            self,
+            workers=workers,
+            trouble=HIDDEN_TROUBLE if self.trouble else "",
+            ignored=tuple(replace(one, examples=()) for one in self.ignored),
+            held=tuple(replace(one, film=HIDDEN, sentence="") for one in self.held),
+            failures=replace(self.failures, newest=()),
+            private=True,
+        )
+
+
+STUCK_INTERVALS = 3
+"""Snapshots in a row that are missing when a daemon counts as stuck."""
+MIN_STUCK_SECONDS = 30.0
+"""Shortest silence after which a daemon counts as stuck, in seconds; a guess."""
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonView:
@@ -114,6 +198,61 @@ class DaemonView:
     instance: str  # name of its folder below work/
     standing: Liveness
     snapshot: Snapshot | None  # ``None``: it has written none, or it cannot be read
+    age_seconds: float | None = None  # since it was last heard of; ``None``: unknown
+    stuck: bool = False  # True: it lives, but was not heard of for too long
+
+    @property
+    def well(self) -> bool:
+        """True unless it is dead, stuck, or waits for the operator."""
+        if self.standing is Liveness.DEAD or self.stuck:
+            return False
+        return self.snapshot is None or self.snapshot.state is not DaemonState.HOST_PROBLEM
+
+    @property
+    def condition(self) -> str:
+        """One word: "stuck" or the standing."""
+        return "stuck" if self.stuck else self.standing.value
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The present on two clocks."""
+
+    wall: float  # seconds since the epoch
+    monotonic: float  # seconds of the host's monotonic clock, the same in all its processes
+
+
+def view_of(
+    name: str,
+    standing: Liveness,
+    snapshot: Snapshot | None,
+    heard_at: float | None,
+    *,
+    now: Moment,
+    patience_seconds: float = 0.0,
+) -> DaemonView:
+    """Return the view of a daemon, judged by the age of its last sign of life.
+
+    Args:
+        name: of its instance folder.
+        standing: its liveness by its process id.
+        snapshot: the last one, if there is one.
+        heard_at: its last heartbeat, seconds since the epoch by the file server's clock.
+        now: the present.
+        patience_seconds: further silence that is allowed, because clocks of hosts differ.
+    """
+    here = standing in (Liveness.SELF, Liveness.ALIVE)
+    if snapshot is not None and here and snapshot.monotonic:
+        age = now.monotonic - snapshot.monotonic  # not spoilt by a clock that is set
+    elif snapshot is not None or heard_at is not None:
+        written_at = snapshot.written_at if snapshot is not None else 0.0
+        age = now.wall - max(written_at, heard_at or 0.0)
+    else:
+        return DaemonView(name, standing, None, None, stuck=standing is not Liveness.DEAD)
+    interval_seconds = snapshot.interval_seconds if snapshot is not None else 0.0
+    limit = max(STUCK_INTERVALS * interval_seconds, MIN_STUCK_SECONDS, patience_seconds)
+    stuck = standing is not Liveness.DEAD and not age <= limit  # NaN is stuck, too
+    return DaemonView(name, standing, snapshot, age, stuck=stuck)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +262,13 @@ class StatusReport:
     daemons: list[DaemonView]
     inbox: int | None  # number of films that wait there; ``None``: the folders cannot be read
     history: HistorySummary
+    failures: Failures = NO_FAILURES
     complaint: str = ""  # reason why part of the report is missing; empty: it is complete
+
+    @property
+    def well(self) -> bool:
+        """True if a daemon runs, and none is dead, stuck or waits for the operator."""
+        return bool(self.daemons) and all(view.well for view in self.daemons)
 
 
 def write_snapshot(instance: Path, snapshot: Snapshot) -> None:
@@ -135,18 +280,47 @@ class _InvalidSnapshot(Exception):
     pass
 
 
-def daemons(work: Path, me: InstanceId) -> list[DaemonView]:
-    """Return a view of every daemon that has a folder below ``work``; ``me`` is this process."""
+def daemons(work: Path, me: InstanceId, *, now: Moment, lease_seconds: float) -> list[DaemonView]:
+    """Return a view of every daemon that has a folder below ``work``.
+
+    Args:
+        work: the work folder.
+        me: this process.
+        now: the present.
+        lease_seconds: silence that is allowed to daemons of other hosts.
+    """
     return [
-        DaemonView(instance.name, liveness, _read_snapshot(instance))
+        view_of(
+            instance.name,
+            liveness,
+            read_snapshot(instance / STATUS_FILE),
+            _heard_at(instance),
+            now=now,
+            patience_seconds=lease_seconds if liveness is Liveness.FOREIGN else 0.0,
+        )
         for instance, liveness in list_instances(work, me)
     ]
 
 
-def _read_snapshot(instance: Path) -> Snapshot | None:
-    """Return the snapshot in an instance's folder; ``None`` if there is no valid one."""
+def _heard_at(instance: Path) -> float | None:
+    """Return the last heartbeat, seconds since the epoch; ``None`` if there is none."""
     try:
-        raw = json.loads((instance / STATUS_FILE).read_bytes())
-        return read_record(Snapshot, raw, error=_InvalidSnapshot)
-    except (OSError, ValueError, _InvalidSnapshot):
+        heartbeat_ns = heartbeat_of(instance)
+    except OSError:
         return None
+    return None if heartbeat_ns is None else heartbeat_ns / 1e9
+
+
+def read_snapshot(file: Path) -> Snapshot | None:
+    """Return the snapshot in a file, which others may have changed; ``None`` if it is not valid."""
+    try:
+        raw = read_json(file, MAX_SNAPSHOT_BYTES)
+        if not isinstance(raw, dict) or raw.get("schema", SCHEMA) != SCHEMA:
+            return None
+        return read_record(Snapshot, raw, error=_InvalidSnapshot)
+    except (OSError, BadJson, _InvalidSnapshot):
+        return None
+
+
+MAX_SNAPSHOT_BYTES = 1 << 20
+"""Largest snapshot file that is read, in bytes; ours have a few thousand. Guess."""

@@ -104,7 +104,10 @@ class FileLadderStore:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold an exclusive lock (flock) on ``folder``; yields False where it cannot be locked."""
+    """Hold an exclusive lock (flock) on ``folder``; yields False where it cannot be locked now.
+
+    It does not wait: a rung that is not stored only costs a repeated try later.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -113,8 +116,8 @@ def _locked(folder: Path) -> Iterator[bool]:
         return
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # locked by somebody else, or a file system without locks
             yield False
         else:
             yield True
@@ -126,7 +129,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     """Return the file's object; empty if absent, unreadable or of another version."""
     try:
         raw = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return raw if isinstance(raw, dict) and raw.get("version") == _VERSION else {}
 

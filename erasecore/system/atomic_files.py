@@ -82,7 +82,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_whole(
+    path: Path, content: bytes, *, durable: bool = True, mode: int | None = None
+) -> None:
     """Replace the file ``path`` atomically: readers see the old or the new content, never a part.
 
     Several processes may write the same path at the same time; the last one wins.
@@ -91,6 +93,7 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
         path: replaced if it exists; for the program's own files only.
         content: the complete new content.
         durable: fsync, so that the new content survives a power cut.
+        mode: permissions of the file; ``None``: those of the umask.
 
     Raises:
         OSError: the file cannot be written; its ``filename`` is set, nothing is left behind.
@@ -103,6 +106,8 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
         with named_errors(part), part.open("xb") as file:
             file.write(content)
             file.flush()
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             if durable:
                 os.fsync(file.fileno())
         os.replace(part, path)

@@ -40,7 +40,7 @@ class Desk:
         self.config = config = load_config(house.config)
         instance = house.work / "instance"
         instance.mkdir()
-        self._wake, self._history = Wakeup(), History(house.state)
+        self._wake, self._history = Wakeup(), History(config.folders)
         problems = HostProblems(config.retry)
         self._queue = CandidateQueue(config, self._wake, BlockedPaths(problems))
         proofs = FolderProofs(config.folders, token="patience", check_mounts=lambda: None)

@@ -12,7 +12,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -20,9 +22,11 @@ from typing import NoReturn
 
 import pytest
 import structlog
+from structlog.typing import EventDict
 
+from daemon.config.locations import FolderSettings
 from daemon.config.schema import LogFormat, LogLevel, LogSettings
-from daemon.jobs.history import History
+from daemon.jobs.history import MAX_PENDING, REBUILD_BATCH, History
 from daemon.jobs.history_view import Entry, HistorySummary, read_history
 from daemon.jobs.publish import AFTER_MOVE, requeue
 from daemon.runtime.logs import configure, job_bound
@@ -32,6 +36,7 @@ from erasecore.errors import ConfigError
 from erasecore.system import no_clobber
 from erasecore.system.atomic_files import make_folder, sync_folder, whole_file, write_whole
 from erasecore.system.no_clobber import rename_no_clobber
+from tests.conftest import wait_for
 
 SHM = Path("/dev/shm")
 
@@ -295,46 +300,166 @@ def entry(job_id: str, outcome: str = "done") -> Entry:
     return Entry(job_id, "film\udcff.mp4", outcome, "film.mp4", 5.0, 1, 2.0, 3, 4, "")
 
 
+def open_history(root: Path, kept_entries: int = 100) -> History:
+    """A history below ``root``."""
+    for name in ("done", "failed"):
+        (root / name).mkdir(exist_ok=True)
+    folders = FolderSettings(state=root, done=root / "done", failed=root / "failed")
+    return History(folders, kept_entries=kept_entries)
+
+
+def is_complete(root: Path) -> bool:
+    """Whether a history below ``root`` needs no rebuild."""
+    uri = f"file:{root}/history.sqlite3?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            return bool(database.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.DatabaseError:  # not there yet, or not yet set aside
+        return False
+
+
+def publish_report(folder: Path, film: str, **changes: object) -> None:
+    """Put a report beside a film that is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fields = {name: getattr(entry(film), name) for name in Entry.__slots__}
+    history = {**fields, "name": film, **changes}
+    (folder / f"{film}.report.json").write_text(json.dumps({"history": history}))
+
+
 def test_history(tmp_path: Path) -> None:
     """Jobs are remembered once, the newest first, across restarts."""
     for _ in range(2):
-        history = History(tmp_path)
+        history = open_history(tmp_path)
         history.record(entry("a"))
-        history.record(entry("b", "failed"))
+        history.record(replace(entry("b", "failed"), stopped_at=6.0))
         history.close()
-    history = History(tmp_path)
-    assert not history.is_new
     past = read_history(tmp_path, 1)
     assert past.counts == {"done": 1, "failed": 1}
-    assert [one.name for one in past.recent] == [r"film\xff.mp4"]
-    history.close()
-    assert read_history(tmp_path, 1) == past
+    assert [(one.job_id, one.name) for one in past.recent] == [("b", r"film\xff.mp4")]
 
 
 def test_history_is_made_anew(tmp_path: Path) -> None:
-    """What was published is enough to make the history again."""
-    done = tmp_path / "done" / "a"
-    done.mkdir(parents=True)
-    fields = {name: getattr(entry("a"), name) for name in Entry.__slots__}
-    report = {"history": {**fields, "name": "film.mp4"}}
-    (done / "film.mp4.report.json").write_text(json.dumps(report))
-    (done / "odd.mp4.report.json").write_text("{}")
+    """A damaged file is set aside, and what was published is enough to make it again."""
+    publish_report(tmp_path / "done" / "a", "film.mp4")
     (tmp_path / "history.sqlite3").write_bytes(b"no database" * 1000)
-    history = History(tmp_path)
-    assert history.is_new
-    history.rebuild(tmp_path / "done", tmp_path / "failed")
+    history = open_history(tmp_path)
+    wait_for(lambda: is_complete(tmp_path))
     history.close()
     assert [one.published_as for one in read_history(tmp_path, 9).recent] == ["a/film.mp4"]
     assert (tmp_path / "history.broken").exists()
 
 
+def test_a_rebuild_takes_no_stranger_at_its_word(
+    tmp_path: Path, log_records: list[EventDict]
+) -> None:
+    """Reports that somebody has changed are skipped, with one warning for all of them."""
+    done = tmp_path / "done"
+    publish_report(done, "good.mp4")
+    changed: dict[str, object] = {"job_id": ["a"], "attempts": 2**70, "frames": {"a": 1}}
+    changed |= {"stopped_at": 1e300, "events": True, "seconds": float("nan"), "name": "\ud800"}
+    for key, value in changed.items():
+        publish_report(done, f"{key}.mp4", **{key: value})
+    (done / "deep.report.json").write_text("[" * 200_000)
+    (done / "list.report.json").write_text("[]")
+    (done / "link.report.json").symlink_to(done / "good.mp4.report.json")
+    (done / "folder.report.json").mkdir()
+    os.mkfifo(done / "fifo.report.json")
+    with (done / "sparse.report.json").open("wb") as file:
+        file.truncate(30 << 30)
+    history = open_history(tmp_path)
+    wait_for(lambda: is_complete(tmp_path))
+    history.close()
+    names = {one.name for one in read_history(tmp_path, 99).recent}
+    assert names == {"good.mp4", r"\ud800"}
+    (warning,) = (one for one in log_records if one["event"] == "history.unreadable")
+    assert warning["files"] == 11
+
+
+def test_an_entry_of_ours_is_not_replaced_by_a_report(tmp_path: Path) -> None:
+    """A rebuild adds what is missing and changes nothing."""
+    publish_report(tmp_path / "done", "film.mp4", job_id="a", sentence="forged")
+    history = open_history(tmp_path)
+    history.record(entry("a"))
+    wait_for(lambda: is_complete(tmp_path))
+    history.record(entry("a"))
+    history.close()
+    assert [one.sentence for one in read_history(tmp_path, 9).recent] == [""]
+
+
+def test_an_interrupted_rebuild_is_repeated(tmp_path: Path) -> None:
+    """The database itself says whether its rebuild was finished."""
+    for number in range(3 * REBUILD_BATCH):
+        publish_report(tmp_path / "done", f"film{number:03}.mp4")
+    history = open_history(tmp_path)
+    history.close()  # at once: the thread stops at the next report
+    assert not is_complete(tmp_path)
+    history = open_history(tmp_path)
+    wait_for(lambda: is_complete(tmp_path))
+    history.close()
+    assert read_history(tmp_path, 1).counts == {"done": 3 * REBUILD_BATCH}
+
+
+def test_a_locked_history_is_not_damaged(tmp_path: Path) -> None:
+    """While somebody's browser locks it nothing waits and nothing is renamed; lines come later."""
+    history = open_history(tmp_path)
+    wait_for(lambda: is_complete(tmp_path))
+    browser = sqlite3.connect(tmp_path / "history.sqlite3", isolation_level=None)
+    browser.execute("BEGIN EXCLUSIVE")
+    begun = time.monotonic()
+    for number in range(20):
+        history.record(entry(f"job{number}"))
+    assert time.monotonic() - begun < 2.0  # each waits 0.05 seconds at most
+    wait_for(lambda: "locked by another program" in history.trouble)
+    history.close()
+    history = open_history(tmp_path)  # a start, too
+    history.record(entry("late"))
+    wait_for(lambda: "locked by another program" in history.trouble)
+    assert not (tmp_path / "history.broken").exists()
+    browser.close()
+    wait_for(lambda: not history.trouble)
+    history.close()
+    assert read_history(tmp_path, 9).counts == {"done": 1}
+
+
+def test_lines_that_find_no_room_come_from_the_reports(tmp_path: Path) -> None:
+    """Of too many lines the oldest are dropped, and added from the reports later."""
+    publish_report(tmp_path / "done", "dropped.mp4", job_id="dropped")
+    history = open_history(tmp_path)
+    wait_for(lambda: is_complete(tmp_path))
+    browser = sqlite3.connect(tmp_path / "history.sqlite3", isolation_level=None)
+    browser.execute("DELETE FROM entry")
+    browser.execute("BEGIN EXCLUSIVE")
+    history.record(entry("dropped"))
+    wait_for(lambda: history.trouble)
+    for number in range(MAX_PENDING):
+        history.record(entry(f"job{number}"))
+    browser.close()
+    wait_for(lambda: not history.trouble)
+    wait_for(lambda: is_complete(tmp_path))
+    wait_for(lambda: read_history(tmp_path, 1).counts == {"done": MAX_PENDING + 1})
+    history.close()
+
+
+def test_a_history_that_is_taken_away(tmp_path: Path) -> None:
+    """A database that is deleted while it is open is made anew, from the reports as well."""
+    publish_report(tmp_path / "done", "film.mp4")
+    history = open_history(tmp_path)
+    wait_for(lambda: is_complete(tmp_path))
+    for file in tmp_path.glob("history.sqlite3*"):
+        file.unlink()
+    history.record(entry("a"))
+    history.record(entry("b"))
+    wait_for(lambda: read_history(tmp_path, 1).counts == {"done": 3})
+    history.close()
+
+
 def test_history_forgets_the_oldest(tmp_path: Path) -> None:
     """It does not grow for ever: a start keeps the last so many jobs."""
-    history = History(tmp_path)
+    history = open_history(tmp_path)
     for number in range(5):
         history.record(replace(entry(f"job{number}"), stopped_at=float(number)))
     history.close()
-    History(tmp_path, kept_entries=3).close()
+    open_history(tmp_path, kept_entries=3).close()
     assert [one.job_id for one in read_history(tmp_path, 9).recent] == ["job4", "job3", "job2"]
 
 
@@ -348,7 +473,7 @@ def test_history_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_history_is_read_while_written(tmp_path: Path) -> None:
     """Status may look while the daemon writes."""
-    history = History(tmp_path)
+    history = open_history(tmp_path)
     history.record(entry("a"))
     reader = sqlite3.connect(tmp_path / "history.sqlite3")
     assert reader.execute("SELECT COUNT(*) FROM entry").fetchone() == (1,)

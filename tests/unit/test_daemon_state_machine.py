@@ -94,7 +94,7 @@ class Daemons(RuleBasedStateMachine):
         self.config = load_config(None, self.root)
         for name in ("inbox", "work", "done", "failed", "originals", "state"):
             (self.root / name).mkdir()
-        self.history = History(self.root / "state")
+        self.history = History(self.config.folders)
         self.numbers = itertools.count(1)
         self.dropped: list[str] = []
         self.now = 0.0

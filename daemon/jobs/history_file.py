@@ -1,0 +1,158 @@
+"""The history's SQLite database: opened, checked, set aside if damaged, written in transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple
+from pathlib import Path
+
+import structlog
+
+from daemon.jobs.history_view import COLUMNS, HISTORY_FILE, Entry
+
+log = structlog.get_logger(__name__)
+
+BUSY_SECONDS = 1.0
+"""Longest wait for a lock that another program holds, in seconds; only the history's thread waits.
+A guess."""
+COMPLETE = 1
+"""``PRAGMA user_version`` of a database that has the jobs from before it was made; 0: not yet."""
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""Result codes of a damaged file. Locked, full and read-only ones have other codes."""
+PRIMARY_CODE = 0xFF
+"""Bits of an extended result code that hold its primary code (sqlite.org/rescode.html)."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entry (
+    job_id TEXT PRIMARY KEY, name TEXT, outcome TEXT, published_as TEXT, stopped_at REAL,
+    attempts INTEGER, seconds REAL, frames INTEGER, events INTEGER, sentence TEXT);
+CREATE INDEX IF NOT EXISTS entry_by_time ON entry (stopped_at);
+CREATE INDEX IF NOT EXISTS entry_by_outcome ON entry (outcome);
+"""
+_FORGET = """
+DELETE FROM entry WHERE stopped_at <
+    (SELECT stopped_at FROM entry ORDER BY stopped_at DESC LIMIT 1 OFFSET ?)
+"""
+
+
+class Damaged(Exception):
+    """The integrity check of SQLite found errors in the file."""
+
+
+class HistoryFile:
+    """An open database of ended jobs; used by one thread.
+
+    Args:
+        folder: the state folder. A damaged database in it is renamed to ``history.broken`` and
+            replaced by a new one; one that is locked, full or read-only is left as it is.
+        kept_entries: number of newest jobs to keep; older ones are deleted now.
+
+    Raises:
+        sqlite3.Error: the database cannot be opened or written.
+        OSError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, kept_entries: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / HISTORY_FILE
+        try:
+            self._database = _connect(self._path, kept_entries)
+        except (sqlite3.DatabaseError, Damaged) as error:
+            if not is_damage(error):
+                raise
+            self._set_aside(error)
+            self._database = _connect(self._path, kept_entries)
+        self._inode = self._path.stat().st_ino
+
+    def _set_aside(self, error: Exception) -> None:
+        """Rename the damaged database and its write-ahead log, so that a new one can be made."""
+        aside = self._path.with_suffix(".broken")
+        log.warning("history.broken", kept_as=str(aside), error=str(error), remedy="made anew")
+        with suppress(FileNotFoundError):
+            os.replace(f"{self._path}-wal", f"{aside}-wal")
+        self._path.replace(aside)
+
+    def is_current(self) -> bool:
+        """Return False if the file was removed or replaced since it was opened."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    @property
+    def complete(self) -> bool:
+        """True if every job from before the database was made has been added."""
+        version: int = self._database.execute("PRAGMA user_version").fetchone()[0]
+        return version >= COMPLETE
+
+    def mark_complete(self, *, complete: bool = True) -> None:
+        """Record in the database that every earlier job has been added, or that some are not."""
+        self._database.execute(f"PRAGMA user_version = {COMPLETE if complete else 0}")
+
+    def add(self, entries: Iterable[Entry], *, replace: bool = True) -> None:
+        """Insert entries in one transaction.
+
+        Args:
+            entries: ended jobs.
+            replace: True: overwrite entries with the same job id; False: keep those.
+        """
+        marks = ", ".join("?" * len(COLUMNS))
+        verb = "REPLACE" if replace else "IGNORE"
+        rows = [[_stored(value) for value in astuple(entry)] for entry in entries]
+        with self._transaction():
+            self._database.executemany(f"INSERT OR {verb} INTO entry VALUES ({marks})", rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite may have rolled it back itself
+                self._database.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+def is_damage(error: Exception) -> bool:
+    """Return True if ``error`` says that the file is corrupt, not locked, full or read-only."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, Damaged) or (code is not None and code & PRIMARY_CODE in _DAMAGE)
+
+
+def _connect(path: Path, kept_entries: int) -> sqlite3.Connection:
+    """Open the database, check it, and prove by a write that it can be written."""
+    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last lines
+        database.executescript(_SCHEMA)
+        _check(database)
+        database.execute(_FORGET, (kept_entries - 1,))
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        database.execute(f"PRAGMA user_version = {version}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check(database: sqlite3.Connection) -> None:
+    if database.execute("PRAGMA quick_check").fetchone() != ("ok",):
+        raise Damaged("quick_check failed")
+
+
+def _stored(value: object) -> object:
+    """Return a value that SQLite can store: what is no UTF-8 in a text is escaped."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that stand for no byte, from a foreign report
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
