@@ -62,7 +62,7 @@ systemd_runs() { [[ -d /run/systemd/system ]]; }
 fitted() {
   sed -e "s#/opt/subtitle-eraser#$prefix#g" -e "s#/srv/subtitle-eraser#$root#g" \
     -e "s#/etc/subtitle-eraser/#/etc/$name/#g" -e "s#/var/\(lib\|cache\)/subtitle-eraser#/var/\1/$name#g" \
-    -e "s#^\(State\|Cache\)Directory=subtitle-eraser#\1Directory=$name#" "$1"
+    -e "s#^\(State\|Cache\|Runtime\)Directory=subtitle-eraser#\1Directory=$name#" "$1"
 }
 
 # Written beside and renamed: a unit is never read half.
@@ -160,6 +160,7 @@ uninstall() {
     systemctl disable --now --quiet "$name" 2>/dev/null || true
   fi
   rm -rf "$unit" "$unit.d" "$models_unit" "/etc/tmpfiles.d/$name.conf" "/etc/systemd/system/multi-user.target.wants/$name.service"
+  rm -rf "/run/${name:?}"
   systemd_runs && systemctl daemon-reload
   others=$(grep -ls "$prefix/current/bin/subtitle-eraser run" /etc/systemd/system/*.service || true)
   if [[ -n $others ]]; then

@@ -141,6 +141,24 @@ def test_a_film_goes_through(machine: Machine, short: Path) -> None:
     assert "first.mp4" in ask(machine, "status")
 
 
+def test_everybody_may_see_the_status(machine: Machine) -> None:
+    """A user without rights reads the status file, though neither work/ nor state."""
+    as_nobody = ("runuser", "-u", "nobody", "--")
+    work = f"{ROOT}/work"
+    assert machine.run(*as_nobody, "ls", work, check=False) == ""
+    assert machine.run("stat", "-c", "%a", f"/run/{SERVICE}", f"/run/{SERVICE}/status.json") == (
+        "755\n644"
+    )
+    file = json.loads(machine.run(*as_nobody, "cat", f"/run/{SERVICE}/status.json"))
+    assert (file["schema"], file["state"], file["work"]) == (1, "idle", work)
+    said = machine.run(*as_nobody, SERVICE, "status", "--config", CONFIG)
+    assert "Waiting for films." in said
+    assert f"{work} is closed to user" in said
+    machine.path(CONFIG).chmod(0o600)
+    assert "Waiting for films." in machine.run(*as_nobody, SERVICE, "status")
+    machine.path(CONFIG).chmod(0o644)
+
+
 def test_a_film_that_is_still_written_waits(machine: Machine, short: Path) -> None:
     """A film that another user holds open is left alone, however long it does not change."""
     path = machine.path(f"{ROOT}/inbox/held.mp4")
