@@ -16,6 +16,7 @@ import structlog
 from daemon.config.locations import FolderSettings
 from daemon.folders.checks import mount_of, mounts, paths_of
 from daemon.storage.os_errors import hint_for
+from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import AWAY, FolderGone
 from erasecore.system.atomic_files import status_if_there, write_whole
 
@@ -150,7 +151,7 @@ class MountGuard:
     def _load(self) -> dict[str, str]:
         """Return the saved mounts by path; empty at the first start or if the file is damaged."""
         try:
-            raw = json.loads(self._record_file.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            raw = read_json(self._record_file)
+        except (OSError, BadJson):
             return {}
         return raw if isinstance(raw, dict) else {}

@@ -38,9 +38,9 @@ def state_of(house: House, code: int) -> str:
     return str(daemon["snapshot"]["state"])
 
 
-def started(house: House, **environment: str) -> Daemon:
+def started(house: House, *, runtime_folder: str = "", socket: str = "") -> Daemon:
     """A daemon that has looked into the inbox."""
-    daemon = house.start(**environment)
+    daemon = house.start(RUNTIME_DIRECTORY=runtime_folder, NOTIFY_SOCKET=socket)
     house.wait(lambda: daemon.said("worker.ready"))
     return daemon
 
@@ -54,8 +54,7 @@ def public(house: House) -> dict[str, Any]:
 def test_a_folder_that_is_moved_away(house: House, systemd: Systemd) -> None:
     """With done/ gone every status says so, and the exit code is 1; back, all is well."""
     (house.root / "run").mkdir()
-    run = {"RUNTIME_DIRECTORY": str(house.root / "run"), "NOTIFY_SOCKET": str(systemd.path)}
-    daemon = started(house, **run)
+    daemon = started(house, runtime_folder=str(house.root / "run"), socket=str(systemd.path))
     assert state_of(house, code=0) == "idle"
     house.done.rename(house.root / "elsewhere")
     house.wait(lambda: status_of(house)["paused"])
