@@ -73,6 +73,8 @@ def read_public(file: Path, *, now: Moment) -> DaemonView | None:
 
 def _is_running(snapshot: Snapshot) -> bool:
     """Return True if the process that wrote ``snapshot`` runs; True as well if it is hidden."""
+    if snapshot.pid <= 0:  # to ``kill`` a group of processes
+        return False
     found = start_time_of(snapshot.pid)
     if found is not None or Path(f"/proc/{snapshot.pid}").exists():
         return found == snapshot.start_time  # ``None``: a zombie

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from tests.process.test_shares import filled
 pytestmark = pytest.mark.process
 
 NOBODY = 65534
+MANY_REPORTS = 5000
+"""So many that a rebuild takes a second or more."""
 READY_SECONDS = 2.0
 """Longest time from the first line of a daemon to READY, whatever lies in done/."""
 
@@ -168,9 +171,7 @@ def test_a_locked_history(house: House) -> None:
 
 def forged(done: Path) -> dict[str, Callable[[], object]]:
     """Reports that nobody should read, by what they are; each call makes one."""
-    fields = {"name": "a", "outcome": "done", "published_as": "", "stopped_at": 1.0, "seconds": 1.0}
-    fields |= {"attempts": 1, "frames": 1, "events": 1, "sentence": "", "job_id": "x"}
-    assert set(fields) == set(Entry.__slots__)
+    fields = asdict(Entry("x", "a", "done", "", 1.0, 1, 1.0, 1, 1, ""))
 
     def write(name: str, **changes: object) -> None:
         text = json.dumps({"history": {**fields, **changes}})
@@ -209,6 +210,25 @@ def test_forged_reports(house: House, systemd: Systemd) -> None:
     assert daemon.stop() == 0
     check_history_is_whole(house, 1)
     assert house.once() == 0  # every later start, too
+
+
+def test_a_rebuild_that_is_interrupted(house: House, systemd: Systemd) -> None:
+    """Killed in the middle of it, the daemon does it again at its next start; READY never waits."""
+    fields = asdict(Entry("", "a", "done", "", 1.0, 1, 1.0, 1, 1, ""))
+    for number in range(MANY_REPORTS):
+        text = json.dumps({"history": {**fields, "job_id": f"job{number:05}"}})
+        (house.done / f"film{number:05}.mp4.report.json").write_text(text)
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
+    house.wait(lambda: read_history(house.state, 1).counts)
+    daemon.end()
+    assert 0 < read_history(house.state, 1).counts["done"] < MANY_REPORTS
+    assert not daemon.said("history.rebuilt")
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path))
+    house.wait(lambda: daemon.said("history.rebuilt"))
+    started, rebuilt = daemon.said("service.started"), daemon.said("history.rebuilt")
+    assert started[0]["timestamp"] < rebuilt[0]["timestamp"]
+    check_history_is_whole(house, MANY_REPORTS)
+    assert daemon.stop() == 0
 
 
 def test_a_report_is_not_read_back(house: House) -> None:
