@@ -65,7 +65,8 @@ def _ignored_line(ignored: Ignored) -> str:
         names.append("...")
     verb = "file is" if ignored.count == 1 else "files are"
     listed = f": {', '.join(names)}" if names else ""
-    return f"{ignored.count} {verb} {_IGNORED[ignored.reason]}{listed}"
+    reason = _IGNORED.get(ignored.reason, f"not taken ({ignored.reason})")
+    return f"{ignored.count} {verb} {reason}{listed}"
 
 
 def _held_line(held: HeldFilm) -> str:

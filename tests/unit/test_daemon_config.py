@@ -167,7 +167,8 @@ def test_watchdog_of_the_environment() -> None:
     [
         ("done", "inbox/done", "folders.done: {root}/inbox/done lies in folders.inbox"),
         ("inbox", "work", "folders.inbox: {root}/work lies in folders.work"),
-        ("state", "file/state", "folders.state: {root}/file/state is not a folder"),
+        ("state", "work/state", "folders.state: {root}/work/state lies in folders.work"),
+        ("failed", "file/failed", "folders.failed: {root}/file/failed is not a folder"),
     ],
 )
 def test_folders_are_proved(tmp_path: Path, role: str, path: str, sentence: str) -> None:
@@ -201,7 +202,7 @@ def test_proof_leaves_nothing(tmp_path: Path) -> None:
     """Proving folders makes them, and nothing else."""
     prove(load_config(None, tmp_path).folders, token="test")
     assert sorted(one.name for one in tmp_path.rglob("*")) == sorted(
-        ["inbox", "work", "done", "failed", "originals", "state"]
+        ["inbox", "work", "done", "failed", "originals"]  # the state folder is never needed
     )
 
 
