@@ -68,17 +68,16 @@ class Service:
         self._load_config = (lambda: without_hours(reload())) if until_drained else reload
         self._config = config = without_hours(config) if until_drained else config
         self._problems = HostProblems(config.retry)
-        self._folders = FolderWatch(config, self._problems)
+        self._folders = folders = FolderWatch(config, self._problems)
         self._wake = Wakeup()
         history = History(config.folders)  # a thread of its own: the loop never waits for it
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
         host = inspect_host(environment.visible_devices)
         queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems))
-        proofs = self._folders.proofs
-        self._shared = SharedParts(queue, self._problems, proofs, history, host, worker_command)
-        self._instance = InstanceKeeper(
-            config, self._shared, self._folders, preload=not until_drained
+        self._shared = SharedParts(
+            queue, self._problems, folders.proofs, history, host, worker_command
         )
+        self._instance = InstanceKeeper(config, self._shared, folders, preload=not until_drained)
         self._drain = Drain(self._wake, self._notifier, config)
         public = PublicStatus(config, environment.runtime_folder, enabled=not until_drained)
         self._status = StatusPublisher(self._notifier, self._shared, self._drain, config, public)

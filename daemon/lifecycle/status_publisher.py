@@ -26,7 +26,7 @@ from daemon.status.snapshot import (
     WorkerView,
     write_snapshot,
 )
-from erasecore import __version__
+from erasecore.version import __version__
 
 log = structlog.get_logger(__name__)
 
