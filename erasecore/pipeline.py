@@ -261,8 +261,8 @@ def _verify(
     frames = film.detection.frames
     erased = (*film.detection.events, *missed_events(events, film.detection.events))
     made = probe(result, film.video.limits)
-    scales = film.video.layout.scale, made.layout.scale
-    outside = OutsideMaskPsnr(checkpoints.references(frames), erased, *scales)
+    layouts = film.video.layout, made.layout
+    outside = OutsideMaskPsnr(checkpoints.references(frames), erased, *layouts)
 
     def compare(frame: Frame) -> None:
         outside.add_frame(frame.index, frame.planes)
