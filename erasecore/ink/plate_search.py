@@ -25,7 +25,7 @@ from erasecore.ink.plate_fit import (
 )
 from erasecore.ink.plates import EDGE_PX, Plate, mean_style, same_style
 from erasecore.ink.transitions import Transition
-from erasecore.model.boxes import inside
+from erasecore.model.boxes import area, clip_box, inside
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
 from erasecore.model.inpaint_input import Bools
@@ -94,6 +94,8 @@ def search_plate(
         context: its place in the crop.
         style: a plate with the opacity and colour of the clip's other lines, if these are known.
     """
+    if not area(plate_core(context.text_box, crop.size)):
+        return None  # too little of the line is in the crop
     full = crop.layout.full_range
     found = find_plate(
         transitions,
@@ -131,7 +133,8 @@ def find_plate(
     """
     clear = _clear_of_letters(letter_distance, text_box)
     inner = _text_interior(clear, text_box)
-    if not transitions or inner.sum() < MIN_SAMPLES:
+    core = plate_core(text_box, clear.shape)
+    if not transitions or not area(core) or inner.sum() < MIN_SAMPLES:
         return None
     without = np.concatenate([pair.without[:, inner] for pair in transitions], axis=1)
     with_ink = np.concatenate([pair.with_ink[:, inner] for pair in transitions], axis=1)
@@ -220,26 +223,28 @@ def _text_interior(clear: Bools, text_box: Box) -> Bools:
 def plate_core(text_box: Box, shape: tuple[int, ...]) -> Box:
     """Box that lies on the plate for certain: the middle of the line, clipped to the picture.
 
+    It has no area if the line is outside the picture or has no height.
+
     Args:
         text_box: the line as detected, in pixels.
         shape: height and width of the picture.
     """
-    height, width = shape
     left, top, right, bottom = text_box
     line = bottom - top
-    return (
-        max(0, left + round(_CORE_SIDE_LINES * line)),
-        max(0, top + round(_CORE_EDGE_LINES * line)),
-        min(width, right - round(_CORE_SIDE_LINES * line)),
-        min(height, bottom - round(_CORE_EDGE_LINES * line)),
+    core = (
+        left + round(_CORE_SIDE_LINES * line),
+        top + round(_CORE_EDGE_LINES * line),
+        right - round(_CORE_SIDE_LINES * line),
+        bottom - round(_CORE_EDGE_LINES * line),
     )
+    return clip_box(core, (shape[0], shape[1]))
 
 
 def _sample_frames(crop: CropStack, event: Event) -> Levels:
     """Frames evenly spread over the event's opaque time: ``(N, P, H, W)``, in levels."""
-    start, stop = max(crop.start, event.full_start), min(crop.stop, event.full_stop)
-    picks = np.unique(np.linspace(start, max(start, stop - 1), _SAMPLES).astype(int))
-    return np.stack([crop.levels(min(int(pick), crop.stop - 1)) for pick in picks])
+    opaque = crop.nearest_frames(event.full_start, event.full_stop)
+    picks = np.unique(np.linspace(opaque.start, opaque.stop - 1, _SAMPLES).astype(int))
+    return np.stack([crop.levels(int(pick)) for pick in picks])
 
 
 def _opaque_plate(frames: Levels, context: LineContext) -> Plate | None:

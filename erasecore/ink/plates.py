@@ -63,13 +63,15 @@ class Plate:
         Returns:
             bool ``(H, W)``.
         """
-        left, top, right, bottom = self.box
-        hidden = np.zeros(size, bool)
-        grow = EDGE_PX
-        hidden[max(0, top - grow) : bottom + grow, max(0, left - grow) : right + grow] = True
+        hidden = inside(self._grown(EDGE_PX), size)
         if not self.opaque:
-            hidden[top + grow : bottom - grow, left + grow : right - grow] = False
+            hidden &= ~inside(self._grown(-EDGE_PX), size)
         return hidden
+
+    def _grown(self, margin_px: int) -> Box:
+        """Box of the plate with a margin on each side; reversed if it is narrower than that."""
+        left, top, right, bottom = self.box
+        return left - margin_px, top - margin_px, right + margin_px, bottom + margin_px
 
     def fainter(self, share: float) -> Plate:
         """Return the plate with ``share`` of its opacity, 0 to 1."""

@@ -23,7 +23,7 @@ from erasecore.ink.stroke_mask import (
     trim_mask,
 )
 from erasecore.ink.transitions import InkStatistics, Transition, find_transitions, meets
-from erasecore.model.boxes import bounds, inside
+from erasecore.model.boxes import bounds, clip_box, inside
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
 from erasecore.model.inpaint_input import Bools, Floats
@@ -81,8 +81,10 @@ def find_ink(
     left, top, right, bottom = region_of(event, crop)
     view = np.s_[top:bottom, left:right]
     text_box = _text_box(event, crop, left, top)
-    letters = find_letters(_letter_samples(crop, event, view), text_box, event.text_height_px)
     mask = np.zeros(crop.size, bool)
+    if not inside(text_box, (bottom - top, right - left)).any():
+        return Ink(event, mask, None)  # no letter of it can lie in the crop
+    letters = find_letters(_letter_samples(crop, event, view), text_box, event.text_height_px)
     if not letters.any():
         return Ink(event, mask, None)
     distance = _distance(letters)
@@ -138,16 +140,18 @@ def _line_px(letters: Bools, event: Event) -> float:
 def region_of(event: Event, crop: CropStack) -> Box:
     """Rectangle of the crop in which an event's ink may lie: its box and almost a line around it.
 
-    Left and top lie on whole colour samples.
+    Left and top lie on whole colour samples. It has no area if the event does not reach into the
+    crop.
     """
     pad = event.reach_px
     x, y = 1 << crop.layout.shift_x, 1 << crop.layout.shift_y
-    height, width = crop.size
-    left = max(0, int(event.box_xyxy[0] - pad) - crop.box[0]) // x * x
-    top = max(0, int(event.box_xyxy[1] - pad) - crop.box[1]) // y * y
-    right = min(width, int(event.box_xyxy[2] + pad) + 2 - crop.box[0])
-    bottom = min(height, int(event.box_xyxy[3] + pad) + 2 - crop.box[1])
-    return left, top, right, bottom
+    region = (
+        max(0, int(event.box_xyxy[0] - pad) - crop.box[0]) // x * x,
+        max(0, int(event.box_xyxy[1] - pad) - crop.box[1]) // y * y,
+        int(event.box_xyxy[2] + pad) + 2 - crop.box[0],
+        int(event.box_xyxy[3] + pad) + 2 - crop.box[1],
+    )
+    return clip_box(region, crop.size)
 
 
 def _text_box(event: Event, crop: CropStack, left: int, top: int) -> Box:
@@ -223,7 +227,12 @@ def _luma_samples(crop: CropStack, event: Event, view: tuple[slice, slice]) -> F
 
 
 def _opaque_frames(crop: CropStack, event: Event, most: int) -> list[int]:
-    """At most ``most`` film frames, evenly spread over the event's opaque time in the crop."""
-    start = max(crop.start, min(event.full_start, event.full_stop - 1))
-    stop = min(crop.stop, max(event.full_start + 1, event.full_stop))
-    return [int(frame) for frame in np.unique(np.linspace(start, stop - 1, most).astype(int))]
+    """At most ``most`` film frames, evenly spread over the event's opaque time in the crop.
+
+    At least one: of an event that is opaque only before or after the crop, the nearest frame.
+    """
+    opaque = crop.nearest_frames(
+        min(event.full_start, event.full_stop - 1), max(event.full_start + 1, event.full_stop)
+    )
+    picks = np.linspace(opaque.start, opaque.stop - 1, most).astype(int)
+    return [int(frame) for frame in np.unique(picks)]

@@ -52,11 +52,32 @@ def union(
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
+def clip_box(box: PixelBox, size: tuple[int, int]) -> PixelBox:
+    """Return the part of ``box`` inside a picture; its slices never wrap around.
+
+    Args:
+        box: pixels of the picture; may reach beyond it, lie outside it or be reversed.
+        size: height and width of the picture.
+
+    Returns:
+        A box with ``0 <= left <= right <= width`` and ``0 <= top <= bottom <= height``; without
+        area where no pixel of ``box`` is in the picture.
+    """
+    height, width = size
+    left, top = min(max(0, box[0]), width), min(max(0, box[1]), height)
+    return left, top, max(left, min(box[2], width)), max(top, min(box[3], height))
+
+
+def mostly_inside(box: Sides, frame: Sides) -> bool:
+    """Return True if at least half of the area of ``box`` lies in ``frame``."""
+    return shared_area(box, frame) >= max(0.5 * area(box), 1e-9)
+
+
 def inside(box: PixelBox, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return a mask of ``box``, clipped to a picture of ``shape``: bool, ``shape``."""
     mask = np.zeros(shape, bool)
-    left, top, right, bottom = box
-    mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = True
+    left, top, right, bottom = clip_box(box, (shape[0], shape[1]))
+    mask[top:bottom, left:right] = True
     return mask
 
 

@@ -53,6 +53,14 @@ class CropStack:
         """Height and width of the rectangle."""
         return self.planes[0].shape[1], self.planes[0].shape[2]
 
+    def nearest_frames(self, start: int, stop: int) -> range:
+        """Return the film frames of ``[start, stop)`` that the stack holds, never an empty range.
+
+        Without any it is the frame of the stack that is nearest to ``start``.
+        """
+        first = min(max(start, self.start), self.stop - 1)
+        return range(first, max(first + 1, min(stop, self.stop)))
+
     def luma(self, frame: int) -> NDArray[np.float32]:
         """Return the luma of film frame ``frame``: float32 ``(H, W)``, 0 to 255."""
         scaled: NDArray[np.float32] = self.planes[0][frame - self.start].astype(np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from erasecore.model.boxes import intersect, union
+from erasecore.model.boxes import area, clip_box, intersect, union
 from erasecore.model.clips import Clip, Picture, Segment
 from erasecore.model.events import Event
 from erasecore.model.inpaint_input import ContextNeeds
@@ -64,7 +64,7 @@ def plan_clips(
 ) -> tuple[Clip, ...]:
     """Return the clips of a segment, each for a group of events near in time and place.
 
-    Clips too large for the memory limit are split in time.
+    Clips too large for the memory limit are split in time. An event outside the picture has none.
 
     Args:
         segment: film frames to be filled.
@@ -74,7 +74,7 @@ def plan_clips(
         context: frames wanted before and after the events of a clip.
         context_needs: size of the context crop that the engine wants; ``None`` for none.
     """
-    in_segment = [e for e in events if e.start < segment.stop and e.stop > segment.start]
+    in_segment = [event for event in events if _shows_in(event, segment, picture)]
     clips: list[Clip] = []
     for group in _group_events(in_segment, picture):
         box = _clip_box(group, picture)
@@ -93,6 +93,12 @@ def plan_clips(
             context_events = tuple(event for event in nearby if event not in visible)
             clips.append(Clip(start, stop, first, last, box, visible, context_box, context_events))
     return tuple(sorted(clips, key=lambda clip: clip.start))
+
+
+def _shows_in(event: Event, segment: Segment, picture: Picture) -> bool:
+    """Return True if ink of ``event`` may lie in the picture in a frame of ``segment``."""
+    in_time = event.start < segment.stop and event.stop > segment.start
+    return in_time and area(_ink_region(event, picture)) > 0
 
 
 def _group_events(events: Sequence[Event], picture: Picture) -> list[list[Event]]:
@@ -115,12 +121,8 @@ def _ink_region(event: Event, picture: Picture) -> Box:
     """Return the box that holds all ink of an event, luma px, clipped to the picture."""
     pad = event.reach_px
     x0, y0, x1, y1 = event.box_xyxy
-    return (
-        max(0, int(x0 - pad)),
-        max(0, int(y0 - pad)),
-        min(picture.width, int(x1 + pad) + 1),
-        min(picture.height, int(y1 + pad) + 1),
-    )
+    region = int(x0 - pad), int(y0 - pad), int(x1 + pad) + 1, int(y1 + pad) + 1
+    return clip_box(region, (picture.height, picture.width))
 
 
 def _clip_box(group: list[Event], picture: Picture) -> Box:

@@ -36,16 +36,18 @@ class KnownText:
         self._detection, self._regions = detection, regions
 
     def zone(self, event: Event) -> BoxXyxy:
-        """Bounding box of the rows around ``event``, in whole pixels; left and top divide by 4."""
+        """Bounding box of the rows around ``event``, in whole pixels; left and top divide by 4.
+
+        It lies in the picture and has at least one pixel, also for an event at or beyond an edge.
+        """
         left, top, right, bottom = event.box_xyxy
         rows, side = _ZONE_LINES * event.text_height_px, 2 * event.text_height_px
         width, height = self._size
-        return (
-            float(int(max(0, min(left - side, _ZONE_COLUMNS[0] * width))) // 4 * 4),
-            float(int(max(0, top - rows)) // 4 * 4),
-            float(int(min(width, max(right + side, _ZONE_COLUMNS[1] * width)))),
-            float(int(min(height, bottom + rows))),
-        )
+        x0 = int(max(0, min(left - side, _ZONE_COLUMNS[0] * width))) // 4 * 4
+        y0 = int(max(0, min(top - rows, height - 1))) // 4 * 4
+        x1 = int(min(width, max(right + side, _ZONE_COLUMNS[1] * width)))
+        y1 = int(min(height, bottom + rows))
+        return float(x0), float(y0), float(max(x0 + 1, x1)), float(max(y0 + 1, y1))
 
     def is_alone(self, event: Event, frame: int) -> bool:
         """Return True if no other event shows in the zone of ``event`` in film frame ``frame``."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.boxes import intersect, union
+from erasecore.model.boxes import clip_box, intersect, union
 from erasecore.model.clips import EventShare
 from erasecore.model.events import BoxXyxy
 from erasecore.system.atomic_files import whole_file
@@ -44,8 +44,10 @@ class Snapshot:
     pair: NDArray[np.uint8] | None = field(default=None)
 
     def take(self, source: av.VideoFrame, result: av.VideoFrame) -> None:
-        """Keep the strip of both pictures as ``pair``."""
+        """Keep the strip of both pictures as ``pair``, unless it is outside the picture."""
         strips = [self._strip(picture) for picture in (source, result)]
+        if not strips[0].size:
+            return
         gap = np.full((_GAP_PX, strips[0].shape[1], 3), _GAP_LEVEL, np.uint8)
         self.pair = np.vstack([strips[0], gap, strips[1]])
 
@@ -56,11 +58,10 @@ class Snapshot:
 
     def _strip(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
         """Return the part of ``picture`` around the event: BGR uint8 ``(H, W, 3)``."""
-        left, top, right, bottom = _with_margin(self.box_xyxy, self.margin_px)
-        rows = slice(max(0, int(top)), int(bottom) + 1)
-        columns = slice(max(0, int(left)), int(right) + 1)
         bgr = picture.to_ndarray(format="bgr24")
-        strip: NDArray[np.uint8] = bgr[rows, columns].astype(np.uint8, copy=True)
+        x0, y0, x1, y1 = (int(side) for side in _with_margin(self.box_xyxy, self.margin_px))
+        left, top, right, bottom = clip_box((x0, y0, x1 + 1, y1 + 1), bgr.shape[:2])
+        strip: NDArray[np.uint8] = bgr[top:bottom, left:right].astype(np.uint8, copy=True)
         return strip
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from erasecore.detection.detector import Bgr, Detector
+from erasecore.model.boxes import PixelBox, clip_box
 from erasecore.model.events import BoxXyxy
 from erasecore.model.inpaint_input import Floats
 
@@ -40,11 +41,15 @@ class TextProbe:
         bgr = self.bgr
         if box is not None:
             margin = max(32.0, 0.5 * (box[3] - box[1]))
-            x0 = max(0, int((box[0] - 2 * margin - self.left) * self.scale))
-            y0 = max(0, int((box[1] - 1.5 * margin - self.top) * self.scale))
-            x1 = int((box[2] + 2 * margin - self.left) * self.scale) + 1
-            y1 = int((box[3] + 1.5 * margin - self.top) * self.scale) + 1
+            x0, y0, x1, y1 = self._pixels(
+                box[0] - 2 * margin,
+                box[1] - 1.5 * margin,
+                box[2] + 2 * margin,
+                box[3] + 1.5 * margin,
+            )
             bgr = np.ascontiguousarray(bgr[y0:y1, x0:x1])
+        if not bgr.size:
+            return []  # the box is outside the probe
         corner = np.array((x0, y0, x0, y0)) / self.scale
         corner += (self.left, self.top, self.left, self.top)
         return [
@@ -60,13 +65,19 @@ class TextProbe:
                 subtracted.
 
         Returns:
-            float32 ``(h, w)`` at the probe's scale, 8-bit levels, around 0.
+            float32 ``(h, w)`` at the probe's scale, 8-bit levels, around 0; empty if the box is
+            outside the probe.
         """
         gray = cv2.cvtColor(self.bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
         fine = gray - cv2.GaussianBlur(gray, (0, 0), max(1.0, 0.25 * line_px * self.scale))
-        x0, y0 = int((box[0] - self.left) * self.scale), int((box[1] - self.top) * self.scale)
-        x1, y1 = (box[2] - self.left) * self.scale, (box[3] - self.top) * self.scale
-        return np.asarray(fine[max(0, y0) : int(y1) + 1, max(0, x0) : int(x1) + 1], np.float32)
+        x0, y0, x1, y1 = self._pixels(*box)
+        return np.asarray(fine[y0:y1, x0:x1], np.float32)
+
+    def _pixels(self, left: float, top: float, right: float, bottom: float) -> PixelBox:
+        """Return a box of the film in pixels of the probe, both ends included, clipped to it."""
+        sides = (left - self.left, top - self.top, right - self.left, bottom - self.top)
+        x0, y0, x1, y1 = (int(side * self.scale) for side in sides)
+        return clip_box((x0, y0, x1 + 1, y1 + 1), (self.bgr.shape[0], self.bgr.shape[1]))
 
 
 def correlation(first: Floats, second: Floats) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from erasecore.detection.detector import Bgr
 from erasecore.detection.recognizer import Recognizer
 from erasecore.detection.scaling import Scaler
+from erasecore.model.boxes import mostly_inside
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import NO_READING, Event, Reading
 from erasecore.video.color import Box, Plane, plane_window
@@ -78,8 +79,11 @@ def read_event(
 
     Returns:
         The first reading with sure letters only, else the one with most votes; ``NO_READING`` if
-        no frame shows the event at full opacity.
+        no frame shows the event at full opacity, or if most of its box is outside the crop (its
+        outline or shadow may still reach in).
     """
+    if not mostly_inside(event.box_xyxy, crop.box):
+        return NO_READING
     first = max(event.full_start, span.start, crop.start)
     last = min(event.full_stop, span.stop, crop.stop)
     if first >= last:
