@@ -30,6 +30,7 @@ from erasecore.motion.resample import double_box_blur, sample_grid
 # Levels are 8-bit luma levels. All values are guesses, checked only by the bench as a whole.
 _CUT_LEVELS = 22.0  # levels; mean residual above which two frames show different content
 _GOOD_LEVELS = 1.5  # levels; median error below which an initial model needs no alternative
+_MIN_DIS_PX = 12  # px; shorter side below which cv2.DISOpticalFlow raises an error
 _NEAR_PX = 15  # px; distance from the hole in which the model is tested
 _AROUND_PX = 32  # px of picture around a hole in which its motion is computed
 _MISSED_LEVELS = 7.0  # levels; smoothed error above which the affine model misses a pixel
@@ -224,6 +225,8 @@ class Motion:
     def _dis_flow(self, frame: int, other: int, affine: Matrix, window: _Window) -> Floats:
         """DIS optical flow in a window, initialised with the model: ``(h, w, 2)``, pixels."""
         joint = _joint_window(affine, window, self._size)
+        if min(joint.near.shape) < _MIN_DIS_PX:
+            return _affine_displacement(affine, window)
         here, there = (np.ascontiguousarray(self._filled[k][joint.slices]) for k in (frame, other))
         flow = self._dis.calc(here, there, _affine_displacement(affine, joint))
         found = np.asarray(flow, np.float32)
@@ -315,7 +318,7 @@ def _window(hidden: NDArray[np.uint8]) -> _Window:
 
 def _joint_window(affine: Matrix, window: _Window, size: tuple[int, int]) -> _Window:
     """Return the bounding box of the window and its image under ``affine``, within ``size``."""
-    corners = window.grid[:: window.near.shape[0] - 1, :: window.near.shape[1] - 1].reshape(-1, 2)
+    corners = window.grid[[0, 0, -1, -1], [0, -1, 0, -1]]
     there = corners @ affine[:, :2].T + affine[:, 2]
     (top, left), (bottom, right) = window.corner, (window.slices[0].stop, window.slices[1].stop)
     low, high = np.floor(there.min(axis=0)), np.ceil(there.max(axis=0)) + 1

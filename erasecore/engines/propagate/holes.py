@@ -92,7 +92,8 @@ class Hole:
     def depth_px(self) -> Floats:
         """Distance of each hidden luma sample from the hole's border, 0 on the ring, ``(n,)``."""
         deep = cv2.distanceTransform(self.mask.astype(np.uint8), cv2.DIST_L2, 5)
-        return np.asarray(deep[self.rows_columns], np.float32)
+        # In a hole without a border OpenCV gives the largest float.
+        return np.minimum(deep[self.rows_columns], np.float32(max(self.mask.shape)))
 
     @cached_property
     def dilated(self) -> Bools:
