@@ -452,6 +452,17 @@ class ProductUnreadable(EraseError):
         )
 
 
+class NothingErased(EraseError):
+    """Erasing failed for every subtitle of a film; see the log for the errors."""
+
+    def __init__(self, path: Path, events: int, reason: str) -> None:
+        subtitles = "its only subtitle" if events == 1 else f"each of its {events} subtitles"
+        super().__init__(
+            f"{printable(path.name)}: erasing failed for {subtitles} ({reason}); it was not "
+            "published. Please report this with the job's log."
+        )
+
+
 class EngineMisbehaved(EraseError):
     """An engine broke its contract: wrong shape, wrong type, values out of range."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from erasecore.checkpoints import Checkpoints, SegmentRecord, copy_durably
 from erasecore.detection_pass import DetectionResult, detect_film
 from erasecore.engines.base import Engine
-from erasecore.errors import TextRemains
+from erasecore.errors import NothingErased, TextRemains
 from erasecore.memory.ladder import WorkloadKey
 from erasecore.recovery.memory_steps import RUNGS, MemoryStep
 from erasecore.recovery.planning import plan_segments
@@ -98,7 +98,7 @@ def erase(
         InputError: the film cannot be processed; see ``erasecore.errors``.
         HostError: this machine lacks something.
         OutOfMemory: memory ran out even in the smallest memory step.
-        VerifyFailed, EngineMisbehaved: an error in this program; the result must not be published.
+        NothingErased, VerifyFailed: an error in this program; the result must not be published.
     """
     job = _Job(source, folder, settings, companions, models, ProgressReporter(observe))
     try:
@@ -159,6 +159,7 @@ def _erase_film(job: _Job, film: FilmInWork, checkpoints: Checkpoints) -> EraseR
     with job.clock.stage(Stage.ERASE):
         records, resumed = _erase_segments(job, film, checkpoints)
     events = report_events(records, film.timeline, film.video.time_base)
+    _refuse_if_all_left(job, events)
     _refuse_residual_text(job, events)
     with job.clock.stage(Stage.ASSEMBLE):
         result = _assemble(job, film, checkpoints, records)
@@ -285,6 +286,12 @@ def _remove_old_sidecars(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def _refuse_if_all_left(job: _Job, events: tuple[EventReport, ...]) -> None:
+    """Raise ``NothingErased`` if every event was left because of an error."""
+    if events and all(event.left for event in events):
+        raise NothingErased(job.source, len(events), events[0].left)
+
+
 def _refuse_residual_text(job: _Job, events: tuple[EventReport, ...]) -> None:
     """Raise ``TextRemains`` if text is left and ``on_residual`` is ``failed``."""
     residual = [event for event in events if event.residual]
@@ -296,12 +303,13 @@ def _refuse_residual_text(job: _Job, events: tuple[EventReport, ...]) -> None:
 def _write_subtitles(job: _Job, film: FilmInWork, events: tuple[EventReport, ...]) -> None:
     """Write the erased text as a subtitle file, timed by the clock that players show."""
     first = int(film.timeline.pts[0]) * film.video.time_base
-    cues = cues_of(events, shift_seconds=float(first - film.video.clock_zero))
+    erased = [event for event in events if not event.left]
+    cues = cues_of(erased, shift_seconds=float(first - film.video.clock_zero))
     with whole_file(job.folder / SUBTITLES) as part:
         part.write_text(srt_of(cues), encoding="utf-8", newline="\n")
     failpoint("subtitles.after_file")
-    unreadable = sum(not event.text for event in events)
-    log.info("text.read", lines=len(events), unreadable=unreadable, cues=len(cues))
+    unreadable = sum(not event.text for event in erased)
+    log.info("text.read", lines=len(erased), unreadable=unreadable, cues=len(cues))
 
 
 def _untouched_report(job: _Job, film: FilmInWork, result: Path) -> EraseReport:

@@ -75,6 +75,7 @@ def _event_report(
         ink_found=unblended + filled > 0,
         residual=any(share.residual for share in shares),
         passes=max(share.passes for share in shares),
+        left=next((share.left for share in shares if share.left), ""),
     )
 
 
@@ -102,10 +103,16 @@ def missed_events(reports: tuple[EventReport, ...], known: tuple[Event, ...]) ->
 
 
 def event_warnings(events: tuple[EventReport, ...]) -> tuple[str, ...]:
-    """Return warnings about residual text and about events without ink, with their times."""
-    residual = [event for event in events if event.residual]
+    """Return warnings about events that were left, residual text and events without ink."""
+    left = [event for event in events if event.left]
+    residual = [event for event in events if event.residual and not event.left]
     inkless = [event for event in events if not event.ink_found and not event.residual]
     sentences = []
+    if left:
+        sentences.append(
+            f"an error of this program left {_count_with_times(left)} as it was "
+            f"({left[0].left}); please report this with the log"
+        )
     if residual:
         sentences.append(f"text is still seen in the place of {_count_with_times(residual)}")
     if inkless:

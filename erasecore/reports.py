@@ -43,9 +43,10 @@ class EventReport:
     text: str = ""  # recognised text; empty: not read, or in a script that the OCR cannot read
     text_score: float = 0.0  # confidence of the OCR, 0 to 1
     ink_found: bool = True  # False: no ink was separated from the picture, no pixel was changed
-    residual: bool = False  # True: text is still detected there in the result
+    residual: bool = False  # True: text is still detected there in the result, or it was left
     passes: int = 1  # 2: text was left after the first pass, and larger masks were tried
     share_diffused: float = 0.0  # share of its ink pixels made by the diffusion network, 0 to 1
+    left: str = ""  # error for which it was left as it is, at least in part; empty: it was erased
 
 
 @dataclass(frozen=True, slots=True)

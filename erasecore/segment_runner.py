@@ -13,6 +13,7 @@ segment ahead and whole frames are too large to be kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from erasecore.model.events import Detection, Event, Reading
 from erasecore.model.patches import composite
 from erasecore.recovery.clip_recovery import FindInks, find_inks, recover_clip
 from erasecore.recovery.ink_from_mask import ink_from_mask, sum_shares_by_event
+from erasecore.recovery.isolated_recovery import recover_isolated
 from erasecore.recovery.memory_steps import FULL_MEMORY, MemoryStep
 from erasecore.recovery.planning import plan_clips
 from erasecore.recovery.second_pass import dilations_for, find_dilated_inks
@@ -141,12 +143,10 @@ class _SegmentRecoverer:
         mask = self._film.detected.mask
         find = find_inks if mask is None else ink_from_mask(mask)
         clips = self._plan(segment, events)
-        recovered = {
-            clip: self._recover_clip(
-                clip, find, self._progress_tick(length / len(clips)), self._film.engine
-            )
-            for clip in clips
-        }
+        recovered: dict[Clip, RecoveredClip] = {}
+        for clip in clips:
+            tick = self._progress_tick(length / len(clips))
+            recovered |= self._recover_isolated(clip, find, tick, self._film.engine, {})
         if not clips:
             self._meter.scouted(length)
         return RecoveredSegment(segment, events, recovered)
@@ -155,13 +155,15 @@ class _SegmentRecoverer:
         """Return the second pass over a segment, with dilated masks and with the missed lines.
 
         Clips without residual text and without a missed line keep the result of the first pass.
+        Events that failed in it, or in its check, are left as they are.
         """
         first, findings = encoded.recovered, encoded.findings
         inkless = {share.event for share in first.shares if not share.ink_px}
         dilations = dilations_for(findings, frozenset(inkless))
         events = (*first.events, *findings.missed)
-        retried = {*dilations, *findings.missed}
-        clips = {}
+        retried = {*dilations, *findings.missed, *findings.failed}
+        left = {**first.left, **findings.failed}
+        clips: dict[Clip, RecoveredClip] = {}
         for clip in self._plan(first.segment, sorted(events, key=lambda event: event.start)):
             known = first.clips.get(clip)
             if known is None or any(
@@ -170,10 +172,10 @@ class _SegmentRecoverer:
                 # A network may paint letters where letters were, and would do so a second time.
                 diffused = first.diffused_frames & set(range(clip.fill_start, clip.fill_stop))
                 engine = PropagateEngine() if diffused else self._film.engine
-                known = self._recover_clip(
-                    clip, find_dilated_inks(dilations), self._progress_tick(0), engine
-                )
-            clips[clip] = known
+                find, tick = find_dilated_inks(dilations), self._progress_tick(0)
+                clips |= self._recover_isolated(clip, find, tick, engine, left)
+            else:
+                clips[clip] = known
         return RecoveredSegment(first.segment, events, clips, frozenset(retried))
 
     def _plan(self, segment: Segment, events: list[Event] | tuple[Event, ...]) -> tuple[Clip, ...]:
@@ -187,6 +189,14 @@ class _SegmentRecoverer:
             frames=film.detection.frames,
             context=round(traits.context_seconds * float(film.video.rate)) + 1,
             context_needs=traits.surroundings,
+        )
+
+    def _recover_isolated(
+        self, clip: Clip, find: FindInks, tick: Tick, engine: Engine, left: Mapping[Event, str]
+    ) -> dict[Clip, RecoveredClip]:
+        """Recover a clip; an event that fails is left as it is, see ``recover_isolated``."""
+        return recover_isolated(
+            clip, lambda part: self._recover_clip(part, find, tick, engine), left
         )
 
     def _recover_clip(
@@ -219,8 +229,9 @@ class _SegmentRecoverer:
 
         def tick(share: float) -> None:
             nonlocal reported
-            self._meter.scouted((share - reported) * frames)
-            reported = share
+            if share > reported:  # a clip that is recovered again does not count twice
+                self._meter.scouted((share - reported) * frames)
+                reported = share
 
         return tick
 
@@ -272,6 +283,7 @@ class _SegmentEncoder:
             film.detector,
             (segment.start, segment.stop),
             regions=film.settings.detect.regions,
+            left=recovered.left,
         )
 
     def _writer(self, path: Path) -> SegmentWriter:
@@ -329,8 +341,9 @@ class _SegmentRunner:
         """
         path = self._checkpoints.segment_video(recovered.segment.number)
         encoded = self._encoder.encode(recovered, path, 1)
-        needs_second_pass = encoded.findings.needs_second_pass and self._film.detected.mask is None
-        return encoded if needs_second_pass else self._store(encoded)
+        findings, has_mask = encoded.findings, self._film.detected.mask is not None
+        again = findings.failed or (findings.needs_second_pass and not has_mask)
+        return encoded if again else self._store(encoded)
 
     def _finish(self, encoded: SegmentRecord | EncodedSegment) -> SegmentRecord:
         """Return the record of a segment, after a second pass if the first one left text."""
@@ -346,11 +359,12 @@ class _SegmentRunner:
             number=encoded.recovered.segment.number,
             events=len(findings.boxes_by_event),
             missed=len(findings.missed),
+            failed=len(findings.failed),
         )
         again = self._recoverer.recover_again(encoded)
         path = encoded.path.with_name(f"{encoded.path.stem}.again{encoded.path.suffix}")
         second = self._thread.submit(self._encoder.encode, again, path, 0).result()
-        if second.findings.better_than(findings):
+        if second.better_than(encoded):
             replace_durably(path, encoded.path)
             failpoint("segment.after_second")
             return self._store(second)
@@ -386,5 +400,5 @@ def _read_text(film: FilmInWork, crop: CropStack, clip: Clip) -> dict[Event, Rea
     return {
         event: read_event(crop, event, span, recognizer, pixel_aspect=aspect)
         for event in clip.events
-        if clip.fills(event)
+        if clip.fills(event) and event not in clip.kept
     }

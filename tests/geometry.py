@@ -115,7 +115,8 @@ def clips_of(draw: st.DrawFn, crop: CropStack, size: tuple[int, int]) -> Clip:
     fill_start = draw(st.integers(crop.start, crop.stop - 1))
     fill_stop = draw(st.integers(fill_start + 1, crop.stop))
     shown = tuple(draw(st.lists(events(size), max_size=3, unique=True)))
-    return Clip(crop.start, crop.stop, fill_start, fill_stop, crop.box, shown)
+    kept = tuple(event for event in shown if draw(st.integers(0, 3)) == 0)
+    return Clip(crop.start, crop.stop, fill_start, fill_stop, crop.box, shown, kept=kept)
 
 
 @st.composite

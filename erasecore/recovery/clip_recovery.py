@@ -13,6 +13,7 @@ from erasecore.engines.base import Engine, Filled, FilledFrame, Origin, Tick, ch
 from erasecore.ink.fades import see_through
 from erasecore.ink.plates import share_style, undo_plates
 from erasecore.ink.strokes import Ink, find_ink
+from erasecore.model.boxes import inside
 from erasecore.model.clips import Clip, EventShare
 from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
@@ -42,7 +43,7 @@ class Recovery:
 
 
 FindInks: TypeAlias = Callable[[CropStack, Clip, tuple[int, ...]], tuple[Ink, ...]]
-"""Finds the ink of all events of a clip, given its pixels and the film's cuts."""
+"""Finds the ink of all events of a clip but the kept ones, given its pixels and the film's cuts."""
 
 
 def recover_clip(
@@ -68,30 +69,32 @@ def recover_clip(
     """
     inks = (find_ink_of or find_inks)(crop, clip, cuts)
     unblended = _unblend_plates(crop, inks)
+    strip, kept = _make_inpaint_input(crop, clip, inks, cuts)
     strip = replace(
-        _make_inpaint_input(crop, clip, inks, cuts),
+        strip,
         seen_through=see_through(crop, inks),
         context=_context_crop(crop, clip),
     )
     filled = engine.fill(strip, None, tick)
     check_filled(engine.traits.name, strip, filled)
-    patches = _patches(crop, clip, strip, filled, unblended)
+    patches = _patches(crop, clip, strip, filled, unblended, kept=kept)
     return Recovery(
         patches, _event_shares(clip, strip, filled, inks), _diffused_frames(clip, filled)
     )
 
 
 def find_inks(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
-    """Find the ink of all events of a clip.
+    """Find the ink of all events of a clip that are erased.
 
     If a share of ``_STYLE_SHARE`` or more of them have a plate, the ink is found once more, with
     the plates' median opacity and colour for all events.
     """
-    inks = [find_ink(crop, event, clip.events, cuts=cuts) for event in clip.events]
+    erased = [event for event in clip.events if event not in clip.kept]
+    inks = [find_ink(crop, event, clip.events, cuts=cuts) for event in erased]
     plates = [ink.plate for ink in inks if ink.plate is not None]
     if plates and len(plates) >= _STYLE_SHARE * len(inks):
         style = share_style(plates)
-        inks = [find_ink(crop, event, clip.events, style=style, cuts=cuts) for event in clip.events]
+        inks = [find_ink(crop, event, clip.events, style=style, cuts=cuts) for event in erased]
     return tuple(inks)
 
 
@@ -111,18 +114,29 @@ def _unblend_plates(crop: CropStack, inks: tuple[Ink, ...]) -> dict[int, NDArray
 
 def _make_inpaint_input(
     crop: CropStack, clip: Clip, inks: tuple[Ink, ...], cuts: tuple[int, ...]
-) -> InpaintInput:
-    """Return the engine's input, with one hole for each set of events that show together."""
-    masks = [np.zeros(crop.size, bool)]
+) -> tuple[InpaintInput, NDArray[np.bool_]]:
+    """Return the engine's input, with one hole for each set of events that show together.
+
+    The boxes of kept events are holes, too, so that no letter of theirs is copied from there.
+
+    Returns:
+        The input; and bool ``(K, H, W)``, True in each of its holes where only kept events are.
+    """
+    kept_boxes = [(event, _kept_mask(event, crop)) for event in clip.kept]
+    shown = [(ink.event, ink.mask) for ink in inks]
+    masks, kept = [np.zeros(crop.size, bool)], [np.zeros(crop.size, bool)]
     mask_numbers: dict[tuple[int, ...], int] = {(): 0}
     mask_of = np.zeros(len(crop.planes[0]), np.intp)
+    everything = [*shown, *kept_boxes]
     for frame in range(crop.start, crop.stop):
-        showing = tuple(k for k, ink in enumerate(inks) if ink.event.shows_at(frame))
+        showing = tuple(k for k, (event, _) in enumerate(everything) if event.shows_at(frame))
         if showing not in mask_numbers:
             mask_numbers[showing] = len(masks)
-            masks.append(np.any([inks[k].mask for k in showing], axis=0))
+            masks.append(np.any([everything[k][1] for k in showing], axis=0))
+            erased = [everything[k][1] for k in showing if k < len(shown)]
+            kept.append(masks[-1] & ~np.any([masks[0], *erased], axis=0))
         mask_of[frame - crop.start] = mask_numbers[showing]
-    return InpaintInput(
+    strip = InpaintInput(
         planes=crop.planes,
         masks=np.stack(masks),
         mask_of=mask_of,
@@ -133,6 +147,14 @@ def _make_inpaint_input(
         thumbnail_scale=crop.thumbnail_scale,
         layout=crop.layout,
     )
+    return strip, np.stack(kept)
+
+
+def _kept_mask(event: Event, crop: CropStack) -> NDArray[np.bool_]:
+    """Return the pixels of the crop in which a kept event may have ink: bool ``(H, W)``."""
+    left, top, right, bottom = _text_box(event, 0, 0)
+    x, y = crop.box[:2]
+    return inside((left - x, top - y, right - x, bottom - y), crop.size)
 
 
 def _context_crop(crop: CropStack, clip: Clip) -> ContextCrop | None:
@@ -179,17 +201,25 @@ def _patches(
     strip: InpaintInput,
     filled: Filled,
     unblended: dict[int, NDArray[np.bool_]],
+    *,
+    kept: NDArray[np.bool_],
 ) -> dict[int, Patch]:
     """Return a patch for each film frame in which a pixel was filled or unblended.
 
-    ``unblended`` is the result of ``_unblend_plates``.
+    Args:
+        crop: the clip's pixels, plates unblended.
+        clip: its box is that of the patches.
+        strip: the engine's input.
+        filled: its result.
+        unblended: result of ``_unblend_plates``.
+        kept: bool ``(K, H, W)``; pixels of each hole that keep the film's own samples.
     """
     patches: dict[int, Patch] = {}
     masks: dict[tuple[int, bytes], tuple[NDArray[np.bool_], ...]] = {}  # most frames share theirs
     for offset, frame_filled in enumerate(filled.frames):
         index = strip.fill_start + offset
         frame = crop.start + index
-        hole, plate = strip.mask(index), unblended.get(frame)
+        hole, plate = strip.mask(index) & ~kept[strip.mask_of[index]], unblended.get(frame)
         if plate is None and not hole.any():
             continue
         key = int(strip.mask_of[index]), b"" if plate is None else np.packbits(plate).tobytes()
@@ -216,12 +246,11 @@ def _patch(
         filled: samples of the frame's hole.
         masks: per plane, bool; samples that were filled or unblended.
     """
-    if np.count_nonzero(masks[0]) == filled.planes[0].size:  # no plate around the hole
+    holes = _per_plane(strip.mask(index), strip)
+    if all(map(np.array_equal, masks, holes)):  # no plate around the hole, nothing kept in it
         return Patch(box, masks, filled.planes)
     samples = []
-    for stack, hole, mask, values in zip(
-        strip.planes, _per_plane(strip.mask(index), strip), masks, filled.planes, strict=True
-    ):
+    for stack, hole, mask, values in zip(strip.planes, holes, masks, filled.planes, strict=True):
         picture = stack[index].copy()
         picture[hole] = values
         samples.append(picture[mask])

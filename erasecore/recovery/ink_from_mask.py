@@ -25,7 +25,8 @@ def ink_from_mask(mask: Mask) -> FindInks:
     def find(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, ...]:
         del cuts
         runs = list(mask.runs(crop.start, crop.stop, crop.box))
-        return tuple(ink for event in clip.events for run in runs for ink in _ink(event, run, crop))
+        erased = [event for event in clip.events if event not in clip.kept]
+        return tuple(ink for event in erased for run in runs for ink in _ink(event, run, crop))
 
     return find
 

@@ -45,6 +45,11 @@ class RecoveredSegment:
         return tuple(share for clip in self.clips.values() for share in clip.recovery.shares)
 
     @property
+    def left(self) -> dict[Event, str]:
+        """Events that were left as they are, with the reason."""
+        return {share.event: share.left for share in self.shares if share.left}
+
+    @property
     def readings(self) -> tuple[Reading, ...]:
         """Text of the events, one for each of ``shares``."""
         return tuple(
@@ -76,6 +81,14 @@ class EncodedSegment:
     findings: Findings
     snapshots: Snapshots
 
+    def better_than(self, other: EncodedSegment) -> bool:
+        """Return True if it shows less text than ``other``; events that were left count, too."""
+        return self._rank() < other._rank()
+
+    def _rank(self) -> tuple[int, int, int]:
+        failed, lines, probes = self.findings.rank
+        return failed, lines + len(self.recovered.left), probes
+
 
 def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
     """Return the record of a segment, and store before-and-after pictures of its hardest events.
@@ -86,8 +99,9 @@ def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
     """
     recovered = encoded.recovered
     segment, shares = recovered.segment, recovered.shares
+    still_shown = {*encoded.findings.residual, *encoded.findings.failed, *recovered.left}
     preview_names = encoded.snapshots.save_hardest(
-        [(share.event not in encoded.findings.residual, share.confidence) for share in shares],
+        [(share.event not in still_shown, share.confidence) for share in shares],
         folder,
         prefix=f"{segment.number:04d}",
     )
@@ -101,10 +115,11 @@ def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
             share.invented,
             share.confidence,
             diffused=share.diffused,
-            residual=share.event in encoded.findings.residual,
+            residual=share.event in still_shown,
             passes=2 if share.event in recovered.retried else 1,
             preview=preview_names.get(number, ""),
             reading=recovered.readings[number],
+            left=share.left,
         )
         for number, share in enumerate(shares)
     )

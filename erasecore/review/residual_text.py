@@ -8,11 +8,13 @@ that shows then as well is part of the scene and was only hidden by the subtitle
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from erasecore.detection.detector import Detector
 from erasecore.detection.scaling import Scaler
+from erasecore.isolation import EventFailure, isolate
 from erasecore.model.boxes import area, overlap, shared_area
 from erasecore.model.clips import Picture
 from erasecore.model.events import BoxXyxy, Detection, Event
@@ -40,25 +42,29 @@ class Findings:
         residual: events with text in most of their probes.
         missed: lines beside an event that show just as long and that detection had not found.
         probes_with_text: number of probes with text, over all events in ``boxes_by_event``.
+        failed: events of which a check ended in an error, with the reason; they are to be left.
     """
 
     boxes_by_event: dict[Event, tuple[BoxXyxy, ...]] = field(default_factory=dict)
     residual: frozenset[Event] = frozenset()
     missed: tuple[Event, ...] = ()
     probes_with_text: int = 0
+    failed: dict[Event, str] = field(default_factory=dict)
 
     @property
     def needs_second_pass(self) -> bool:
         """True if a second pass may improve the segment."""
-        return bool(self.boxes_by_event or self.missed)
+        return bool(self.boxes_by_event or self.missed or self.failed)
 
     def better_than(self, other: Findings) -> bool:
         """Return True if these findings show less text than ``other``."""
-        return self._rank() < other._rank()
+        return self.rank < other.rank
 
-    def _rank(self) -> tuple[int, int]:
-        """Return a sort key: events and lines left first, then probes with text."""
-        return len(self.residual) + len(self.missed), self.probes_with_text
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Numbers of failed checks, of events and lines left, of probes with text; a sort key."""
+        lines = len(self.residual) + len(self.missed)
+        return len(self.failed), lines, self.probes_with_text
 
 
 @dataclass(slots=True)
@@ -102,6 +108,7 @@ class ResidualTextChecker:
         span: tuple[int, int],
         *,
         regions: Sequence[Region] = (),
+        left: Collection[Event] = (),
     ) -> None:
         """Plan the probes of the events in ``span``.
 
@@ -111,6 +118,7 @@ class ResidualTextChecker:
             detector: finds text in a part of a frame.
             span: the segment's film frames, half-open.
             regions: parts of the picture in which subtitles may be; empty for all of it.
+            left: events that were not erased, and are not checked.
         """
         self._detector = detector
         self._known = KnownText(picture, detection, regions)
@@ -119,9 +127,10 @@ class ResidualTextChecker:
         self._probed_at: dict[int, list[_EventProbes]] = defaultdict(list)
         self._compared_at: dict[int, list[_EventProbes]] = defaultdict(list)
         self._open: list[_EventProbes] = []
+        self._failed: dict[Event, str] = {}
         for event in detection.events:
-            if event.start < span[1] and event.stop > span[0]:
-                self._plan(event, span)
+            if event.start < span[1] and event.stop > span[0] and event not in left:
+                self._attempt(event, partial(self._plan, event, span))
 
     def check_frame(self, index: int, before: Planes, after: Planes) -> None:
         """Probe film frame ``index`` if that is planned.
@@ -132,10 +141,9 @@ class ResidualTextChecker:
             after: its planes after erasing.
         """
         for probes in self._compared_at.pop(index, []):
-            probes.without_event.append(self._probe(probes.event, before))
+            self._attempt(probes.event, partial(self._probe_without, probes, before))
         for probes in self._probed_at.pop(index, []):
-            probes.source.append(self._probe(probes.event, before))
-            self._probe_result(probes, index, after)
+            self._attempt(probes.event, partial(self._probe_result, probes, index, before, after))
         for probes in [p for p in self._open if index > p.event.stop + _DISTANCE_FRAMES]:
             self._close(probes)
 
@@ -143,7 +151,17 @@ class ResidualTextChecker:
         """Return the findings, once every frame of the segment has been checked."""
         for probes in list(self._open):
             self._close(probes)
-        return self._findings.findings()
+        return replace(self._findings.findings(), failed=dict(self._failed))
+
+    def _attempt(self, event: Event, step: Callable[[], None]) -> None:
+        """Take one step of checking ``event``, unless an earlier one has ended in an error."""
+        if event in self._failed:
+            return
+        outcome = isolate(
+            step, step="check", start=event.start, stop=event.stop, box=event.box_xyxy
+        )
+        if isinstance(outcome, EventFailure):
+            self._failed[event] = outcome.reason
 
     def _plan(self, event: Event, span: tuple[int, int]) -> None:
         """Enter the frames of one event into the schedule."""
@@ -154,9 +172,16 @@ class ResidualTextChecker:
             self._compared_at[frame].append(probes)
         self._open.append(probes)
 
-    def _probe_result(self, probes: _EventProbes, index: int, after: Planes) -> None:
+    def _probe_without(self, probes: _EventProbes, before: Planes) -> None:
+        """Probe a frame of the source that does not show the event."""
+        probes.without_event.append(self._probe(probes.event, before))
+
+    def _probe_result(
+        self, probes: _EventProbes, index: int, before: Planes, after: Planes
+    ) -> None:
         """Probe an erased frame; the middle one in the whole zone, others at the event only."""
         event = probes.event
+        probes.source.append(self._probe(event, before))
         probe = probes.result[index] = self._probe(event, after)
         is_middle = index == probes.middle_frame
         boxes = probe.detect_text(self._detector, None if is_middle else event.box_xyxy)
@@ -178,7 +203,7 @@ class ResidualTextChecker:
     def _close(self, probes: _EventProbes) -> None:
         """Evaluate an event whose frames are past, and release its pictures."""
         self._open.remove(probes)
-        self._findings.add(probes)
+        self._attempt(probes.event, partial(self._findings.add, probes))
 
 
 class _FindingsCollector:

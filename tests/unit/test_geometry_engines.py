@@ -12,7 +12,7 @@ from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.engines.propagate.holes import find_holes
 from erasecore.model.inpaint_input import InpaintInput, UnblendedPixels
 from erasecore.motion.flow import Motion
-from erasecore.motion.inpaint_spatial import membrane, pulls_along
+from erasecore.motion.inpaint_spatial import coherence_weights, membrane
 from tests import geometry
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -58,8 +58,8 @@ def test_holes_of_any_mask(data: st.DataObject) -> None:
         assert 0 <= left <= right <= width
         assert 0 <= top <= bottom <= height
         assert not (hole.mask & ~hole.hidden).any()
-        assert len(hole.in_zone[0]) == int(hole.hidden.sum()) == len(hole.inside)
-        assert len(hole.in_zone[1]) == len(hole.colour_to_luma) == len(hole.colour_inside)
+        assert len(hole.zone_index[0]) == int(hole.hidden.sum()) == len(hole.inside)
+        assert len(hole.zone_index[1]) == len(hole.colour_to_luma) == len(hole.colour_inside)
 
 
 @settings(max_examples=40, deadline=None)
@@ -73,7 +73,7 @@ def test_motion_of_any_strip(data: st.DataObject) -> None:
     flow = motion.flow(first, data.draw(frames))
     if flow is not None:
         rows, columns = np.nonzero(strip.mask(first))
-        for places in flow.follow(rows, columns):
+        for places in flow.warp_points(rows, columns):
             assert np.isfinite(places).all()
 
 
@@ -83,7 +83,7 @@ def test_membranes_over_any_hole(data: st.DataObject, size: tuple[int, int]) -> 
     """A soap film keeps what is outside the hole, and stays within the picture's range."""
     hole = data.draw(geometry.masks(size))
     picture = np.random.default_rng(3).uniform(20, 200, size).astype(np.float32)
-    for pulls in (None, pulls_along(picture, hole)):
-        filled = membrane(picture, hole, pulls=pulls)
+    for weights in (None, coherence_weights(picture, hole)):
+        filled = membrane(picture, hole, weights=weights)
         assert filled.shape == picture.shape
         assert np.isfinite(filled).all()

@@ -123,6 +123,7 @@ def check_recovery(recovery: Recovery, clip: Clip, crop: CropStack) -> None:
             assert samples.dtype == stack.dtype
     for share in recovery.shares:
         assert clip.fills(share.event)
+        assert share.event not in clip.kept
         assert min(share.unblended, share.propagated, share.invented) >= 0
         assert 0 <= share.confidence <= 1
 
@@ -135,6 +136,18 @@ def test_recovery_of_a_clip(data: st.DataObject, size: tuple[int, int]) -> None:
     clip = data.draw(geometry.clips_of(crop, size))
     cuts = tuple(sorted(data.draw(st.sets(st.integers(0, 16), max_size=3))))
     check_recovery(recover_clip(crop, clip, cuts, FlatEngine(), lambda _: None), clip, crop)
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), size=geometry.sizes)
+def test_kept_events_keep_their_pixels(data: st.DataObject, size: tuple[int, int]) -> None:
+    """Where all events are kept no luma sample changes, whatever the engine says."""
+    crop = data.draw(geometry.crops(size))
+    clip = data.draw(geometry.clips_of(crop, size))
+    clip = replace(clip, kept=clip.events)
+    recovery = recover_clip(crop, clip, (), FlatEngine(), lambda _: None)
+    assert recovery.shares == ()
+    assert not any(mask.any() for patch in recovery.patches.values() for mask in patch.masks)
 
 
 @settings(max_examples=80, deadline=None)
