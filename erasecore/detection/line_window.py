@@ -80,12 +80,15 @@ class LineWindow:
         return luma[top:bottom, left:right].copy()
 
     def place_of(self, box: WorkBox) -> tuple[int, int, int, int]:
-        """Return ``box`` in the window's coordinates, rounded, at least two pixels each way."""
+        """Return ``box`` in the window's coordinates, rounded.
+
+        It lies in the window and has at least two pixels each way.
+        """
         left, top, right, bottom = self.box
         x0, y0, x1, y1 = (round(float(side)) for side in box)
-        x0, y0 = max(0, x0 - left), max(0, y0 - top)
-        x1, y1 = min(right - left, x1 - left), min(bottom - top, y1 - top)
-        return x0, y0, max(x1, x0 + 2), max(y1, y0 + 2)
+        x0, x1 = _fit(x0 - left, x1 - left, right - left)
+        y0, y1 = _fit(y0 - top, y1 - top, bottom - top)
+        return x0, y0, x1, y1
 
     def context_mask(self, boxes: Sequence[WorkBox]) -> NDArray[np.bool_]:
         """Pixels of the window away from all of ``boxes``: bool ``(H, W)``."""
@@ -98,6 +101,12 @@ class LineWindow:
             if x1 > 0 and y1 > 0:
                 around[y0:y1, x0:x1] = False
         return around
+
+
+def _fit(first: int, last: int, length: int) -> tuple[int, int]:
+    """Return ``[first, last)`` clipped to ``[0, length)``, at least two pixels long."""
+    first = min(max(0, first), length - 2)
+    return first, max(first + 2, min(last, length))
 
 
 class HeldPieces:

@@ -27,6 +27,7 @@ from erasecore.video.color import Planes
 _MIN_SIDE_PX = 480.0  # pixels; longer side of a searched picture, unless the film's is less; guess
 _CENTRED_SHARE = 0.1  # of the width from the middle: a line no farther may be a caption; guess
 _MAX_HEIGHT_SHARE = 0.19  # of the shorter side; a higher line is no subtitle; guess
+_MIN_LINE_PX = 2.0  # working pixels; shorter side of a line whose strokes can be compared
 _SPLIT_MIN_SHARE = 0.12  # of the shorter side; least thickness of a box that is split; guess
 _SPLIT_MAX_SHARE = 0.34  # of the shorter side; largest thickness of a box that is split; guess
 _SPLIT_SECONDS = 0.34  # seconds; frames whose average is searched for lines inside a box; guess
@@ -208,6 +209,8 @@ class TextSearch:
 
     def _may_be(self, index: int, sighting: Sighting) -> bool:
         """Return True if tilt and height are those of a subtitle; large text is noted instead."""
+        if not self._is_in_picture(sighting.box):
+            return False
         thickness = _thickness(sighting.box)
         short_side = min(self._scaler.work_width, self._scaler.work_height)
         if sighting.tilt >= 12 or thickness <= MIN_HEIGHT_SHARE * short_side:
@@ -216,6 +219,12 @@ class TextSearch:
             return True
         self.oversize.note(index, sighting.box, sighting.score)
         return False
+
+    def _is_in_picture(self, box: WorkBox) -> bool:
+        """Return True if at least two pixels of ``box`` each way are in the working picture."""
+        wide = min(box[2], self._scaler.work_width) - max(box[0], 0)
+        high = min(box[3], self._scaler.work_height) - max(box[1], 0)
+        return bool(min(wide, high) >= _MIN_LINE_PX)
 
     def _scale(self, region: Region) -> float:
         """Scale, up to 1, at which a part is searched; larger if only regions are searched."""
@@ -250,6 +259,8 @@ def split_box(frames: Sequence[Luma], box: WorkBox, detector: Detector) -> list[
     margin = _SPLIT_MARGIN_SHARE * thickness
     low = np.maximum(np.floor(box[:2] - margin), 0).astype(int)
     high = np.minimum(np.ceil(box[2:] + margin), (width, height)).astype(int)
+    if (high <= low).any():
+        return []  # no pixel of the box is in the picture
     seen = average([luma[low[1] : high[1], low[0] : high[0]] for luma in frames])
     lines = detector.detect(np.asarray(cv2.cvtColor(seen, cv2.COLOR_GRAY2BGR), np.uint8))
     found = (_moved(line, low[0], low[1]) for line in lines)
