@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,10 @@ from erasecore.ink.plates import Plate, opacities, undo_plates
 from erasecore.ink.strokes import Ink, find_ink
 from erasecore.ink.transitions import Transition
 from erasecore.model.boxes import area, clip_box
+from erasecore.model.clips import Clip
 from erasecore.model.crop_stacks import CropCollector, CropStack
 from erasecore.model.events import NO_READING, Event, Reading
+from erasecore.recovery.clip_recovery import find_inks
 from erasecore.text.ocr import read_event
 from tests import geometry
 from tests.geometry import LAYOUTS, picture
@@ -150,3 +154,36 @@ def test_fades_of_any_mask(data: st.DataObject, size: tuple[int, int]) -> None:
     found: list[Ink] = [data.draw(geometry.inks(crop, size)) for _ in range(2)]
     for seen in see_through(crop, found).values():
         assert seen.mask.shape == crop.size
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_ink_of_drawn_letters(data: st.DataObject) -> None:
+    """Strokes on a plate, cut off by any edge of the crop, coming and going at any time."""
+    size = (120, data.draw(st.sampled_from((33, 64, 90))))
+    layout = data.draw(geometry.layouts)
+    left, top = data.draw(st.integers(-30, 100)), data.draw(st.integers(-12, size[1]))
+    text = (left, top, left + data.draw(st.integers(20, 90)), top + 14)
+    event = replace(data.draw(geometry.events(size)), box_xyxy=text, text_height_px=12.0)
+    start, count = data.draw(st.integers(0, 6)), data.draw(st.integers(1, 8))
+    box = data.draw(st.sampled_from(((0, 0, *size), data.draw(geometry.pixel_boxes(size, layout)))))
+    collector = CropCollector(start, start + count, box, layout)
+    darker = data.draw(st.booleans())
+    for frame in range(start, start + count):
+        shown = event.shows_at(frame)
+        planes = picture(layout, size, frame // 4, text if shown else None)
+        if shown and darker:
+            x0, y0, x1, y1 = clip_box((text[0] - 6, top - 4, text[2] + 6, top + 18), size[::-1])
+            window = planes[0][y0:y1, x0:x1]
+            window[window < 200 * layout.scale] //= 2
+        collector.add(frame, planes)
+    crop = collector.finish()
+    others = tuple(data.draw(st.lists(geometry.events(size), max_size=2)))
+    clip = Clip(crop.start, crop.stop, crop.start, crop.stop, box, (event, *others))
+    for ink in find_inks(crop, clip, (start + 3,)):
+        assert ink.mask.shape == crop.size
+        if ink.plate is not None:
+            x0, y0, x1, y1 = ink.plate.box
+            assert 0 <= x0 < x1 <= crop.size[1]
+            assert 0 <= y0 < y1 <= crop.size[0]
+    see_through(crop, find_inks(crop, clip, ()))
