@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from erasecore.detect.detector import Bgr, TextBox
-from erasecore.detect.finder import EventFinder
-from erasecore.detect.line_window import LineWindow
-from erasecore.detect.patterns import Template, strokes
-from erasecore.detect.scaling import LumaRing, Scaler
-from erasecore.detect.searching import split_box
-from erasecore.detect.shots import ShotFinder
+from erasecore.detection.detector import Bgr, TextBox
+from erasecore.detection.finder import EventFinder
+from erasecore.detection.line_window import LineWindow
+from erasecore.detection.patterns import Template, strokes
+from erasecore.detection.scaling import LumaRing, Scaler
+from erasecore.detection.searching import split_box
+from erasecore.detection.shots import ShotFinder
 from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import PlaneLayout
 from tests import geometry
