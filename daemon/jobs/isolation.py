@@ -261,8 +261,9 @@ class JobIsolation:
     def _rejected(self, job: Job, failure: Failure, *, wall: float) -> bool:
         """Return True if the job could be saved as REJECTED; what was published is taken back."""
         folder = self._store.folder(job)
-        with job_bound(job.job_id, folder / LOG_FILE):
-            log.warning("job.given_up", film=printable(job.name), sentence=failure.sentence)
+        if not self.is_set_aside(job.job_id):
+            with job_bound(job.job_id, folder / LOG_FILE):
+                log.warning("job.given_up", film=printable(job.name), sentence=failure.sentence)
         error = caught(
             lambda: self._store.save(withdrawn(folder, job, failure, self._folders, now=wall))
         )

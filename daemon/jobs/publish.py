@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -44,7 +45,7 @@ from daemon.storage.moves import Tick, move_no_clobber, no_tick
 from daemon.storage.names import FILM_SETTINGS_SUFFIX
 from daemon.workers.messages import Failure
 from erasecore.errors import printable
-from erasecore.system.atomic_files import make_folder, status_if_there
+from erasecore.system.atomic_files import make_folder
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +145,7 @@ def _place_all(
     """
     step = "publish" if job.state is JobState.FINISHED else "reject"
     number = 1
+    _remove_parts(job, folders)
     if any(folder_is_blocked(folders, placement) for placement in job.placements):
         job = _taken_back(folder, job, folders, tick=tick)
     for clash in range(1, MAX_CLASHES + 1):
@@ -169,6 +171,7 @@ def _place_all(
 def _taken_back(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Job:
     """Move the published files of a job back; return it, saved, without placements."""
     _undo(folder, job, folders, tick=tick)
+    _remove_parts(job, folders)
     job = replace(job, placements=())
     save_job(folder, job)
     failpoint("undo.after_all")
@@ -244,11 +247,20 @@ def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Non
             log.warning("undo.file_gone", file=printable(str(goal)))
 
 
+def _remove_parts(job: Job, folders: FolderSettings) -> None:
+    """Remove the incomplete copies that earlier tries to publish a job have left."""
+    places = {target(folders, placement).parent for placement in job.placements}
+    for place in sorted(places):
+        for name in names_in(place):
+            if name.startswith(f".{job.job_id}-") and name.endswith(".part"):
+                (place / name).unlink(missing_ok=True)
+
+
 def _remove_second_name(file: Path, other: Path) -> None:
     """Remove the name ``other`` of ``file``, left by a crash between link and unlink, if any."""
-    status = status_if_there(other)
-    if status is not None and os.path.samestat(status, file.lstat()):
-        other.unlink()
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if os.path.samestat(other.lstat(), file.lstat()):
+            other.unlink()
 
 
 def names_in(folder: Path) -> set[str]:

@@ -32,6 +32,8 @@ Tick = Callable[[], None]
 
 COPY_BYTES = 8 << 20
 """Bytes read at once when a file is copied or hashed (guess)."""
+REMOVAL_TRIES = 20
+"""Times that a folder's removal is begun again because a file in it had just gone (guess)."""
 
 
 def no_tick() -> None:
@@ -226,8 +228,11 @@ def same_content(file: Path, other: Path, tick: Tick = no_tick) -> bool:
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder and its content; do nothing if there is no such folder."""
-    while folder.is_dir():
+    for tries_left in reversed(range(REMOVAL_TRIES)):
+        if not folder.is_dir():
+            return
         try:
             shutil.rmtree(folder)
         except FileNotFoundError:  # another process removes it at the same time
-            continue
+            if not tries_left:
+                raise

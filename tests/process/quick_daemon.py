@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 
 from daemon.config.environment import read_environment
@@ -15,8 +17,16 @@ from daemon.storage.failpoints import arm_from
 QUICK_WORKER = "tests.process.quick_worker"
 
 
+def set_clock(file: Path) -> None:
+    """Let the system clock be off by the seconds in ``file``, which may change."""
+    true_time = time.time
+    time.time = lambda: true_time() + float(file.read_text() or 0.0)
+
+
 def main(arguments: list[str]) -> int:
     """Serve."""
+    if "CLOCK_FILE" in os.environ:
+        set_clock(Path(os.environ["CLOCK_FILE"]))
     command, path = arguments[0], Path(arguments[2])
     worker = arguments[3] if len(arguments) > 3 else QUICK_WORKER
     config = load_config(path)
