@@ -15,7 +15,10 @@ _RENAME_NOREPLACE = 1
 """Flag of ``renameat2``: fail with EEXIST if the target exists (linux/fs.h)."""
 _AT_FDCWD = -100
 """Folder handle of ``renameat2``: relative paths start at the working directory (linux/fcntl.h)."""
-_SAME_FOR_EACH_WAY = (errno.EEXIST, errno.EXDEV, errno.ENOENT, errno.ENAMETOOLONG)
+_SAME_FOR_EACH_WAY = (
+    *(errno.EEXIST, errno.EXDEV, errno.ENOENT, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP),
+    *(errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+)
 """Errnos of ``link`` that a rename would answer, too. After any other, e.g. EPERM on FAT or EIO on
 rclone, which know no hard links, a rename may still work."""
 

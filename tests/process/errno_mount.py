@@ -121,7 +121,9 @@ class Disk:
         """Return where a film's source is by its name alone, a quick look; ``None``: elsewhere."""
         name = film.name
         for place, outcome in (("originals", Outcome.DONE), ("failed", Outcome.FAILED)):
-            if list((self._disk / place).glob(name.replace(".mp4", "*.mp4"))):
+            found = (self._disk / place).glob(name.replace(".mp4", "*.mp4"))
+            # A name may be reserved for a moment, by a file that is empty or says so.
+            if any(film.token in path.read_text() for path in found):
                 return outcome
         return Outcome.INBOX if (self._disk / "inbox" / name).exists() else None
 
