@@ -12,7 +12,7 @@ import structlog
 from daemon.config.schema import Config
 from daemon.jobs.instances import start_time_of
 from daemon.jobs.job import JobState
-from daemon.jobs.store import JobStore
+from daemon.jobs.job_parts import JobParts
 from daemon.lifecycle.drain import Drain
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
 from daemon.runtime.systemd import Notifier
@@ -178,7 +178,7 @@ class StatusPublisher:
         store, queue = parts.jobs.store, self._shared.queue
         workers = tuple(WorkerView.of(worker, store.jobs) for worker in parts.workers)
         paused = self.is_paused(parts, now=now)
-        held = held_films(store, wall=wall)
+        held = held_films(parts.jobs, wall=wall)
         return Snapshot(
             pid=os.getpid(),
             workers=workers,
@@ -215,13 +215,27 @@ class StatusPublisher:
         return DaemonState.CLOSED if parts.dispatcher.closed else DaemonState.IDLE
 
 
-def held_films(store: JobStore, *, wall: float) -> tuple[HeldFilm, ...]:
-    """Return the films that wait for their next try, the next one first.
+def held_films(jobs: JobParts, *, wall: float) -> tuple[HeldFilm, ...]:
+    """Return the films that are set aside, then those that wait for their next try.
 
     Args:
-        store: the held jobs.
+        jobs: the held jobs, and the errors that hold some of them up.
         wall: seconds since 1970.
     """
-    delayed = store.states(JobState.QUEUED, JobState.CLAIMED)
-    waiting = [HeldFilm.of(job) for job in delayed if job.not_before > wall]
-    return tuple(sorted(waiting, key=lambda film: film.retry_at or 0.0))
+    hindrances = jobs.isolation.hindrances()
+    hindered = [
+        HeldFilm(
+            film=known.film,
+            job_id=job_id,
+            sentence=known.failure.sentence,
+            attempts=known.tries,
+            retry_at=None if known.set_aside else wall,
+        )
+        for job_id, known in hindrances.items()
+    ]
+    delayed = [
+        HeldFilm.of(job)
+        for job in jobs.store.states(JobState.QUEUED, JobState.CLAIMED)
+        if job.not_before > wall and job.job_id not in hindrances
+    ]
+    return tuple(sorted([*hindered, *delayed], key=lambda film: film.retry_at or 0.0))

@@ -123,7 +123,7 @@ HIDDEN = "(hidden)"
 HIDDEN_TROUBLE = (
     "A problem needs the operator; the log, or `status` as the service's user, names it."
 )
-MAX_HELD = 20
+MAX_HELD = 100
 """Held films that a snapshot names; the others are counted. Guess."""
 
 
