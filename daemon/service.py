@@ -122,7 +122,6 @@ class Service:
         self._instance.keep(now=now, wall=wall)
         parts = self._instance.parts
         parts.reports.process_reports(now=now, wall=wall)
-        parts.jobs.isolation.blame.recheck(now=now)
         if not self._problems.blocked(now=now):
             parts.jobs.publisher.publish_finished(now=now, wall=wall, tick=self._tick)
         self._scan_inbox(now)

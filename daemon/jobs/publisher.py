@@ -94,16 +94,21 @@ class Publisher:
 
     def _record(self, job: Job) -> None:
         """Add the published job to the history and to the log."""
-        sidecar = sidecar_of(job)
-        if sidecar is None:
-            return
         outcome = "done" if job.state is JobState.DONE else "failed"
-        published_as = sidecar.name.removesuffix(REPORT_ENDING).removesuffix(ERROR_ENDING)
+        published_as = _published_as(job)
         self._history.record(entry_of(job, outcome, published_as))
         film = printable(job.name)
         if job.state is JobState.DONE:
-            result = printable(sidecar.name.removesuffix(REPORT_ENDING))
-            log.info("job.done", job_id=job.job_id, film=film, result=result)
+            log.info("job.done", job_id=job.job_id, film=film, result=printable(published_as))
         else:
             sentence = job.failure.sentence if job.failure else ""
             log.warning("job.failed", job_id=job.job_id, film=film, sentence=sentence)
+
+
+def _published_as(job: Job) -> str:
+    """Return the path of the published film below its folder, by its report if there is one."""
+    sidecar = sidecar_of(job)
+    if sidecar is not None:
+        return sidecar.name.removesuffix(REPORT_ENDING).removesuffix(ERROR_ENDING)
+    film = job.result if job.state is JobState.DONE else job.source
+    return next((one.name for one in job.placements if one.file == film), job.name)

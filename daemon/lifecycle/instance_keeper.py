@@ -58,6 +58,7 @@ class InstanceKeeper:
             self.parts.jobs.store.shift_times(jump_seconds)
         if self.parts.jobs.isolation.take_lost():
             self.recover(now=now, wall=wall)
+        self.parts.jobs.isolation.blame.recheck(now=now)
         if self.lease.renewal_due(now=now) and not self.lease.renew(now=now):
             self._start_over()
         for abandoned in self.lease.abandoned_if_due(now=now):

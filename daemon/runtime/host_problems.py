@@ -82,7 +82,7 @@ class HostProblems:
 
     def reword(self, subject: str, sentence: str) -> None:
         """Replace the sentence of a problem; its times stay."""
-        self._problems[subject] = replace(self._problems[subject], sentence=sentence)
+        self._problems[subject] = replace(self._problems[subject], sentence=sentence, kind=sentence)
 
     def drop(self, subject: str) -> None:
         """Forget the problem of ``subject`` without a line in the log."""
