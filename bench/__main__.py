@@ -36,9 +36,13 @@ from bench.residual import TextJudge
 from bench.results import Results, load_results, merged, save_results
 from bench.scale import run_scale
 from bench.speed import HEIGHTS_PX, JOINED, joined_film, run_memory, run_speed
+from bench.wild import part as wild
 from erasecore.detection.detector import Detector, RapidOcrDetector
 
-PARTS = ("cases", "detect", "quality", "clean", "real", "speed", "memory", "flops", "scale")
+PARTS = (
+    *("cases", "detect", "quality", "clean", "real", "speed", "memory", "flops", "scale"),
+    "wild",
+)
 DEFAULT_PARTS = ("detect", "quality", "speed", "memory")
 MEMORY_HEIGHT_PX = 1080
 TABLE_COLUMNS = 140  # what the widest table needs
@@ -61,6 +65,7 @@ class Plan:
     cases: tuple[str, ...]
     methods: tuple[str, ...]
     minutes: tuple[int, ...]
+    wild: wild.WildPlan
 
 
 def main(words: list[str]) -> int:
@@ -69,7 +74,7 @@ def main(words: list[str]) -> int:
     try:
         plan = _parse(words)
         _check(plan)
-        failures = _run(plan)
+        failures = _run(plan) + _run_wild(plan)
         results = load_results(RESULTS)
         print_results(results, console)
         write_into(PAGE, RESULTS_MARK, markdown(results))
@@ -88,6 +93,7 @@ def _parse(words: list[str]) -> Plan:
     parser.add_argument("--cases", default="", help="names of cases; comma between")
     parser.add_argument("--methods", default="", help=f"of {', '.join(ALL_METHODS)}")
     parser.add_argument("--minutes", default="1,10", help="lengths of the memory part's films")
+    wild.add_options(parser)
     asked = parser.parse_args(words)
     return Plan(
         clips_folder=asked.data,
@@ -95,6 +101,7 @@ def _parse(words: list[str]) -> Plan:
         cases=_choice(asked.cases, tuple(RECIPES), tuple(RECIPES)),
         methods=_choice(asked.methods, ALL_METHODS, ALL_METHODS),
         minutes=tuple(int(minutes) for minutes in asked.minutes.split(",")),
+        wild=wild.wild_plan(asked),
     )
 
 
@@ -110,7 +117,18 @@ def _check(plan: Plan) -> None:
         return  # it needs no clips
     if not plan.clips_folder.is_dir():
         raise BenchError(f"{plan.clips_folder}: no such folder; name the clips with DATA=...")
-    check_fonts()
+    if set(plan.parts) != {"wild"}:  # which skips what it has no font for
+        check_fonts()
+
+
+def _run_wild(plan: Plan) -> int:
+    """Run the judge, if asked for, and write its table; return the number of crashes."""
+    if "wild" not in plan.parts:
+        return 0
+    crashes = wild.run_wild(plan.wild, plan.clips_folder)
+    made = f"{datetime.now(tz=UTC).date().isoformat()}, on {_machine()}"
+    write_into(PAGE, wild.MARK, wild.wild_table(made))
+    return crashes
 
 
 def _run(plan: Plan) -> int:

@@ -1,0 +1,71 @@
+"""Runs the product's pipeline over one film, at its defaults, and leaves its report as JSON.
+
+usage: python -m bench.wild.product SOURCE FOLDER
+
+A process of its own for each film: a crash is the film's row, not the end of the bench.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.measure import measure
+from bench.media import BenchError
+from erasecore.pipeline import erase
+from erasecore.resources import ModelCache
+from erasecore.settings import EraseSettings, HostSettings
+
+REPORT = "report.json"
+LOG = "product.log"
+THREADS = 2  # of the networks and the encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the product made of one film."""
+
+    film: Path | None  # None: it crashed
+    crash: str = ""  # last line that the crashed process printed
+    cpu_seconds: float = 0.0
+    untouched: bool = False
+    events: int = 0
+    residual_events: int = 0  # events in whose places the self-check still sees text
+    warnings: tuple[str, ...] = ()
+
+
+def run_product(source: Path, folder: Path) -> Outcome:
+    """Return what the product makes of ``source`` in an emptied ``folder``."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "bench.wild.product", str(source), str(folder)]
+    try:
+        cost = measure(argv, folder.parent / f"{folder.name}.{LOG}")
+    except BenchError as error:
+        return Outcome(None, crash=str(error).strip().splitlines()[-1][:300])
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    return Outcome(
+        film=folder / report["result"],
+        cpu_seconds=cost.cpu_seconds,
+        untouched=report["untouched"],
+        events=len(report["events"]),
+        residual_events=report["residual_events"],
+        warnings=tuple(report["warnings"]),
+    )
+
+
+def main(words: list[str]) -> int:
+    """Erase one film."""
+    source, folder = map(Path, words)
+    models = ModelCache.load(HostSettings(threads=THREADS))
+    report = erase(source, folder, EraseSettings(), models=models, observe=lambda _: None)
+    written = json.dumps(asdict(report), ensure_ascii=False, indent=1)
+    (folder / REPORT).write_text(written, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

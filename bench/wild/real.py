@@ -1,0 +1,169 @@
+"""Real films that other people subtitled: labels made by looking, and what is left of the lines.
+
+There is no clean film. A labelled line is left in a frame if a text detector at full size still
+finds text on most of it, or if its place has not been changed at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dacite
+import numpy as np
+import yaml
+
+from bench.boxes import Box, PixelBox, area, grow, intersection
+from bench.media import I420, BenchError, read_pictures, to_bgr
+from bench.metrics import psnr_db
+from bench.text import TextDetector
+
+LABELS = Path(__file__).resolve().parent.parent / "labels"
+SHORT_FRAMES = 12  # a label of at most so many frames is examined in every one of them
+SAMPLE_FRAMES = 3  # a longer one in every third, and in its first and last
+MARGIN_PX = 32  # of the strip around a label that the detector sees, at the film's own size
+COVERED = 0.3  # least share of the smaller box that a detected box must share with the label
+SAME_LEVELS = 2.0  # mean luma difference up to which the place counts as not changed
+HARMED_DB = 30.0  # PSNR of a scene-text box against the source below which it is harmed
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One line of text: frames ``[start, stop)``, half-open box in pixels."""
+
+    text: str
+    kind: str
+    start: int
+    stop: int
+    box: PixelBox
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels of one film."""
+
+    film: str  # path below the folder of clips
+    width: int
+    height: int
+    frames: int
+    labellers: int
+    settled: bool  # False: a second labelling, or the settling of differences, is outstanding
+    captions: tuple[Label, ...]
+    scene: tuple[Label, ...]  # text of the scene, which must stay
+
+    @property
+    def name(self) -> str:
+        """Film's name without folder and suffix."""
+        return Path(self.film).stem
+
+
+def load_labels(path: Path) -> Labels:
+    """Return the labels in a YAML file.
+
+    Raises:
+        BenchError: a label lies outside of the film.
+    """
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    labels = dacite.from_dict(Labels, raw, dacite.Config(cast=[tuple], strict=True))
+    for label in (*labels.captions, *labels.scene):
+        left, top, right, bottom = label.box
+        in_time = 0 <= label.start < label.stop <= labels.frames
+        if not (in_time and 0 <= left < right <= labels.width):
+            raise BenchError(f"{path}: {label.text!r}: frames or box outside of the film")
+        if not 0 <= top < bottom <= labels.height:
+            raise BenchError(f"{path}: {label.text!r}: box outside of the film")
+    return labels
+
+
+def all_labels() -> list[Labels]:
+    """Return the labels of every film, by name."""
+    return [load_labels(path) for path in sorted(LABELS.glob("*.yaml"))]
+
+
+@dataclass(frozen=True, slots=True)
+class RealScore:
+    """What is left in a real film."""
+
+    lines: tuple[tuple[Label, int, int], ...]  # label, frames examined, frames in which it is gone
+    scene_frames: int
+    scene_harmed: int
+
+
+def score_real(labels: Labels, source: Path, result: Path) -> RealScore:
+    """Return the score of a result.
+
+    Raises:
+        BenchError: the result has another number of frames than the labels say.
+    """
+    eye = Eye(labels)
+    frames = 0
+    for frame, (before, after) in enumerate(
+        zip(read_pictures(source), read_pictures(result), strict=False)
+    ):
+        eye.add(frame, before, after)
+        frames += 1
+    if frames != labels.frames:
+        raise BenchError(f"{result.name}: {frames} frames, not {labels.frames}")
+    return eye.score()
+
+
+def examined(label: Label) -> frozenset[int]:
+    """Return the frames in which a label is examined."""
+    step = 1 if label.stop - label.start <= SHORT_FRAMES else SAMPLE_FRAMES
+    return frozenset({*range(label.start, label.stop, step), label.stop - 1})
+
+
+class Eye:
+    """Examines the labelled places of one film, a frame at a time."""
+
+    def __init__(self, labels: Labels) -> None:
+        self._labels = labels
+        self._detector = TextDetector(32, "min")
+        self._gone = [0] * len(labels.captions)
+        self._scene_frames = self._scene_harmed = 0
+
+    def add(self, frame: int, before: I420, after: I420) -> None:
+        """Examine a frame of the source and the same of the result."""
+        for number, label in enumerate(self._labels.captions):
+            if frame in examined(label):
+                self._gone[number] += not self._is_left(label, before, after)
+        for label in self._labels.scene:
+            if frame in examined(label):
+                self._scene_frames += 1
+                self._scene_harmed += box_db(before, after, label.box) < HARMED_DB
+
+    def score(self) -> RealScore:
+        """Return the counts."""
+        lines = zip(self._labels.captions, self._gone, strict=True)
+        rows = tuple((label, len(examined(label)), gone) for label, gone in lines)
+        return RealScore(rows, self._scene_frames, self._scene_harmed)
+
+    def _is_left(self, label: Label, before: I420, after: I420) -> bool:
+        left, top, right, bottom = label.box
+        luma = (picture[top:bottom, left:right].astype(np.float32) for picture in (after, before))
+        if float(np.abs(np.subtract(*luma)).mean()) < SAME_LEVELS:
+            return True
+        strip = grow(label.box, MARGIN_PX, self._labels.width, self._labels.height)
+        picture = np.ascontiguousarray(to_bgr(after)[strip[1] : strip[3], strip[0] : strip[2]])
+        found = self._detector.find(picture)
+        own: Box = (left - strip[0], top - strip[1], right - strip[0], bottom - strip[1])
+        return is_covered(own, found)
+
+
+def is_covered(own: Box, found: Sequence[Box]) -> bool:
+    """Return True if one of the found boxes lies on the own one."""
+    return any(intersection(own, box) > COVERED * min(area(own), area(box)) for box in found)
+
+
+def box_db(before: I420, after: I420, box: PixelBox) -> float:
+    """Return the PSNR of the luma in a box, in dB."""
+    left, top, right, bottom = box
+    change = after[top:bottom, left:right].astype(np.float32) - before[top:bottom, left:right]
+    return psnr_db(float(np.square(change).sum()), change.size)
+
+
+def line_states(score: RealScore) -> Iterator[tuple[Label, int, float]]:
+    """Yield label, frames examined and the share of them in which it is gone."""
+    for label, frames, gone in score.lines:
+        yield label, frames, gone / max(1, frames)
