@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from bench.cases import changed_pixels
 from bench.media import I420, BenchError, ffmpeg_path, read_pictures, split, to_bgr, to_i420
-from bench.metrics import Mask
+from bench.metrics import Mask, pool
 from bench.wild.emoji import emoji_captions, emoji_font, paint
 from bench.wild.kinds import Coding, Kind
 from bench.wild.objects import grown
@@ -230,7 +230,7 @@ def _woven(clean: Footage, burned: Footage) -> Footage:
 def _where(mask: Mask, inside: I420, outside: I420) -> I420:
     """Return one picture inside the mask and another one outside, plane by plane."""
     made = outside.copy()
-    half: Mask = cv2.resize(mask.astype(np.uint8), None, fx=0.5, fy=0.5, interpolation=3) > 0
+    half = pool(mask)
     for old, new, chosen in zip(split(made), split(inside), (mask, half, half), strict=True):
         old[chosen] = new[chosen]
     return made
@@ -270,8 +270,9 @@ def _near(ink: Mask, changed: Mask) -> Mask:
         changed: pixels that differ after both films were encoded and scaled up, ``(T, H, W)``.
     """
     size = changed.shape[2], changed.shape[1]
-    near: list[Mask] = [np.greater(cv2.resize(small.astype(np.uint8), size), 0) for small in ink]
-    return np.stack([grown(a, UPSCALED_HALO_PX) & b for a, b in zip(near, changed, strict=True)])
+    near = (cv2.resize(small.astype(np.uint8), size).astype(bool) for small in ink)
+    kept = [grown(a, UPSCALED_HALO_PX) & b for a, b in zip(near, changed, strict=True)]
+    return np.stack(kept)
 
 
 def _objects(

@@ -14,8 +14,10 @@ from bench.metrics import Mask, MaskedError, pool
 from bench.wild.build import LaneMasks, WildCase, WildObject
 from bench.wild.objects import (
     Glyphs,
+    Levels,
     Verdict,
     borrowed,
+    difference,
     distance,
     floor_levels,
     frame_state,
@@ -55,11 +57,11 @@ class Scores:
     def add(self, frame: int, result: I420, clean: I420, hardsub: I420) -> None:
         """Count one frame of the three films."""
         mask = self._masks.every(frame)
-        residual, contrast = distance(result, clean), distance(hardsub, clean)
+        residual, contrast = difference(result, clean), difference(hardsub, clean)
         if mask.any():
             self.source.add(hardsub, clean, mask)
             self.ours.add(result, clean, mask)
-            self._worst = max(self._worst, (float(residual[mask].sum()), frame))
+            self._worst = max(self._worst, (float(distance(residual)[mask].sum()), frame))
             if frame in self._sampled:
                 self.telea.add(telea(hardsub, mask), clean, mask)
                 self.ours_sampled.add(result, clean, mask)
@@ -69,16 +71,15 @@ class Scores:
             state = frame_state(residual, contrast, self._masks.of(item, frame), self._floor)
             if state is not None:
                 self._states[item].append(state)
-        touched: Mask = distance(result, hardsub) > TOUCHED_LEVELS
-        if self._shows_others(shown, (result, clean, hardsub), grown(mask, PLACE_PX) | touched):
+        touched: Mask = distance(residual - contrast) > TOUCHED_LEVELS
+        place = grown(mask, PLACE_PX) | touched
+        if self._shows_others(shown, residual[..., 0], contrast[..., 0], place):
             self.letters.append(frame)
 
     def _shows_others(
-        self, shown: list[WildObject], films: tuple[I420, I420, I420], place: Mask
+        self, shown: list[WildObject], residual: Levels, on_screen: Levels, place: Mask
     ) -> bool:
         """Return True if the result has letters of an object that is not on screen."""
-        result, clean, hardsub = (film[: self._case.height].astype(np.float32) for film in films)
-        residual, on_screen = result - clean, hardsub - clean
         return any(
             borrowed(residual, on_screen, place, other)
             for item, other in self._glyphs.items()

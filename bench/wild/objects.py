@@ -22,7 +22,8 @@ from bench.metrics import Mask
 
 Levels = NDArray[np.float32]
 
-CLEAR_CONTRAST = 0.2  # largest share of a pixel's contrast that may be left
+CLEAR_CONTRAST = 0.2  # largest share of the contrast around a pixel that may be left
+WINDOW_PX = 5  # side of the square in which contrast is compared; about a stroke; guess
 CLEAR_PIXELS = 0.9  # least share of the object's changed pixels that must be clear in a frame
 CLEAR_FRAMES = 0.95  # least share of its frames that must be clear; the same for left whole
 LEFT_CONTRAST = 0.7  # least median share of contrast in a frame that was not touched; guess
@@ -49,33 +50,60 @@ def floor_levels(noise_levels: float) -> float:
     return max(FLOOR_LEVELS, NOISE_FACTOR * noise_levels)
 
 
-def distance(one: I420, other: I420) -> Levels:
-    """Return the Euclidean distance of two I420 pictures over Y, U and V, float32 ``(H, W)``."""
+def difference(one: I420, other: I420) -> Levels:
+    """Return ``one`` minus ``other`` in Y, U and V, float32 ``(H, W, 3)``."""
     luma, blue, red = (
-        np.square(a.astype(np.float32) - b) for a, b in zip(split(one), split(other), strict=True)
+        a.astype(np.float32) - b for a, b in zip(split(one), split(other), strict=True)
     )
-    colour = (blue + red).repeat(2, 0).repeat(2, 1)
-    whole: Levels = np.sqrt(luma + colour)
-    return whole
+    colours = (colour.repeat(2, 0).repeat(2, 1) for colour in (blue, red))
+    return np.dstack([luma, *colours])
+
+
+def distance(change: Levels) -> Levels:
+    """Return the Euclidean length of a difference, float32 ``(H, W)``."""
+    length: Levels = np.sqrt(np.square(change).sum(2))
+    return length
+
+
+def contrast_left(residual: Levels, contrast: Levels) -> Levels:
+    """Return the share of the text's contrast that is left around each pixel, float32 ``(H, W)``.
+
+    Coefficient of the least-squares regression of the residual on the contrast over 5 x 5 px and
+    three planes: errors of the fill that have not the shape of the text cancel out.
+
+    Args:
+        residual: result minus clean picture, ``(H, W, 3)``.
+        contrast: source minus clean picture, same shape; 0 off the text.
+    """
+    window = (WINDOW_PX, WINDOW_PX)
+    shared = cv2.boxFilter((residual * contrast).sum(2), -1, window, normalize=False)
+    whole = cv2.boxFilter(np.square(contrast).sum(2), -1, window, normalize=False)
+    left: Levels = np.abs(shared) / np.maximum(whole, 1.0)
+    return left
 
 
 def frame_state(residual: Levels, contrast: Levels, mask: Mask, floor: float) -> Verdict | None:
     """Return the state of an object in one frame; ``None`` if its contrast is below the floor.
 
     Args:
-        residual: distance of the result from the clean picture, float32 ``(H, W)``.
-        contrast: distance of the source from the clean picture, same shape.
-        mask: pixels that the object changes, bool, same shape.
+        residual: result minus clean picture, float32 ``(H, W, 3)``.
+        contrast: source minus clean picture, same shape.
+        mask: pixels that the object changes, bool, ``(H, W)``.
         floor: distance that counts as equal; fainter pixels of the object are left out.
     """
-    visible = mask & (contrast > floor)
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return None
+    where = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    rest, own = residual[where], contrast[where] * mask[where][..., None]
+    visible = distance(own) > floor
     if not visible.any():
         return None
-    rest, whole = residual[visible], contrast[visible]
-    clear = float((rest <= np.maximum(CLEAR_CONTRAST * whole, floor)).mean())
-    if clear >= CLEAR_PIXELS:
+    left = contrast_left(rest, own)[visible]
+    clear = (left <= CLEAR_CONTRAST) | (distance(rest)[visible] <= floor)
+    if float(clear.mean()) >= CLEAR_PIXELS:
         return Verdict.FOUND
-    return Verdict.LEFT if float(np.median(rest / whole)) >= LEFT_CONTRAST else Verdict.HALF
+    return Verdict.LEFT if float(np.median(left)) >= LEFT_CONTRAST else Verdict.HALF
 
 
 def verdict(states: Sequence[Verdict]) -> Verdict:

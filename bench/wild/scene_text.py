@@ -31,6 +31,8 @@ _PLATES = {
     "jersey": ((170, 30, 30, 110), (255, 255, 255, 255)),
     "credits": ((0, 0, 0, 0), (255, 255, 255, 255)),
 }
+Homography = NDArray[np.integer | np.floating]
+"""Transform of homogeneous pixel coordinates, ``(3, 3)``."""
 LETTER_PX = 64  # height of the texture's letters, before it is warped
 
 
@@ -92,7 +94,7 @@ def compose(pictures: Sequence[Bgr], text: SceneText, track: Sequence[Affine]) -
     return made
 
 
-def _over(picture: Bgr, texture: NDArray[np.uint8], homography: NDArray[np.float64]) -> Bgr:
+def _over(picture: Bgr, texture: NDArray[np.uint8], homography: Homography) -> Bgr:
     size = picture.shape[1], picture.shape[0]
     layer = texture.astype(np.float32)
     layer[..., :3] *= layer[..., 3:] / 255  # premultiplied, so that edges keep their colour
