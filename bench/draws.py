@@ -4,6 +4,10 @@ The named cases are known to whoever works on the finder; these are not. A seed 
 the same. Some have text in the scene: signs that move with it, credits that scroll, a ticker.
 
     python -m bench.draws --data ../shared/data --seeds 0:60
+    python -m bench.draws --data ../shared/data --erase 200
+
+The second line scores the whole erasing, fill included, of other films by chance; it is the set
+``draws`` of the part ``wild`` (see ``bench.wild.part``), with a new seed in each run.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from bench.styles import (
     Style,
 )
 from bench.takes import Take
+from bench.wild import part as wild
 from erasecore.detection.detector import RapidOcrDetector
 
 FOLDER = Path("build/bench/draws")
@@ -202,7 +207,11 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench.draws", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the clips")
     parser.add_argument("--seeds", default="0:40", help="from:to, or one")
+    parser.add_argument("--erase", type=int, default=0, help="score the erasing of so many films")
+    parser.add_argument("--seed", type=int, help="of the films to be erased; default: a new one")
     asked = parser.parse_args(words)
+    if asked.erase:
+        return _erase(asked)
     first, _, last = asked.seeds.partition(":")
     check_fonts()
     detector, judge = RapidOcrDetector(threads=1), TextJudge()
@@ -222,6 +231,17 @@ def main(words: list[str]) -> int:
             print(f"{row.film}: {told}, {borders} {' | '.join(row.notes)}", flush=True)
     print(summary(rows))
     return 0 if not any(row.missed or row.false for row in rows) else 1
+
+
+def _erase(asked: argparse.Namespace) -> int:
+    """Score the erasing of drawn films; return 1 if one of them crashed."""
+    options = argparse.ArgumentParser()
+    wild.add_options(options)
+    seed = [] if asked.seed is None else ["--wild-seed", str(asked.seed)]
+    plan = wild.wild_plan(
+        options.parse_args(["--wild", "draws", "--draws", str(asked.erase), *seed])
+    )
+    return 1 if wild.run_wild(plan, asked.data) else 0
 
 
 def summary(rows: Sequence[DetectionRow]) -> str:

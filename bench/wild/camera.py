@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from bench.media import Bgr
 
+Grey: TypeAlias = NDArray[np.uint8]
+"""One grey picture, uint8 ``(H, W)``."""
 Affine: TypeAlias = NDArray[np.float32]
 """Transform of pixel coordinates, float32 ``(2, 3)``."""
 
@@ -20,6 +22,7 @@ MOVES = ("still", "pan", "tilt", "zoom in", "zoom out", "roll", "hand")
 ROOM = 1.18  # the picture is scaled by this, so that no move shows its border
 LEAST_INLIERS = 12  # of the points that are followed from frame to frame; fewer: a cut
 LEAST_INLIER_SHARE = 0.4
+AROUND_PX = 40  # of the place whose motion is wanted, where points are followed
 _CORNERS = 200  # points followed at most
 
 
@@ -81,13 +84,13 @@ def scene_track(pictures: Sequence[Bgr], box: tuple[int, int, int, int]) -> list
         pictures: BGR, all of one size.
         box: place in the first frame whose motion is wanted, in pixels.
     """
-    grey = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in pictures]
+    grey = [cv2.cvtColor(p, cv2.COLOR_BGR2GRAY).astype(np.uint8) for p in pictures]
     whole = np.eye(3, dtype=np.float32)
     track = [whole[:2].copy()]
     corners = np.array([[box[0], box[1]], [box[2], box[3]]], np.float32)
     for before, after in pairwise(grey):
         now = corners @ whole[:2, :2].T + whole[:2, 2]
-        step = _step(before.astype(np.uint8), after.astype(np.uint8), now)
+        step = _step(before, after, now)
         if step is None:
             break
         whole = (np.vstack([step, [0, 0, 1]]) @ whole).astype(np.float32)
@@ -95,14 +98,22 @@ def scene_track(pictures: Sequence[Bgr], box: tuple[int, int, int, int]) -> list
     return track
 
 
-def _step(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], corners: NDArray[np.float32]
-) -> Affine | None:
-    """Return the motion from one frame to the next around two corners; ``None`` at a cut."""
+def _step(before: Grey, after: Grey, corners: NDArray[np.float32]) -> Affine | None:
+    """Return the motion from one frame to the next around two corners; ``None`` at a cut.
+
+    Where too few points can be followed around the corners, those of the whole picture are.
+    """
     near = np.zeros_like(before)
-    low, high = corners.min(0) - 40, corners.max(0) + 40
-    cv2.rectangle(near, tuple(map(int, low)), tuple(map(int, high)), 255, -1)
-    points = cv2.goodFeaturesToTrack(before, _CORNERS, 0.01, 6, mask=near)
+    low, high = corners.min(0) - AROUND_PX, corners.max(0) + AROUND_PX
+    upper_left, lower_right = (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
+    cv2.rectangle(near, upper_left, lower_right, 255, -1)
+    step = _followed(before, after, near)
+    return step if step is not None else _followed(before, after, np.full_like(before, 255))
+
+
+def _followed(before: Grey, after: Grey, mask: Grey) -> Affine | None:
+    """Return the similarity that most points under the mask follow; ``None`` if few do."""
+    points = cv2.goodFeaturesToTrack(before, _CORNERS, 0.01, 6, mask=mask)
     if points is None or len(points) < LEAST_INLIERS:
         return None
     found, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, np.empty_like(points))
@@ -110,7 +121,7 @@ def _step(
     if int(good.sum()) < LEAST_INLIERS:
         return None
     fitted, inliers = cv2.estimateAffinePartial2D(
-        points[good], found[good], ransacReprojThreshold=1.5
+        points[good], found[good], ransacReprojThreshold=2.0
     )
     if fitted is None or float(inliers.mean()) < LEAST_INLIER_SHARE:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -18,8 +18,9 @@ from bench.wild.kinds import Coding
 from bench.wild.scene_text import PLACES, compose, draw_scene_text
 from bench.wild.scenes import Footage, read_raw
 
-LEAST_SECONDS = 1.4  # of a shot with text of the scene; the film ends where the track is lost
-ATTEMPTS = 12  # at a place of the scene that can be followed
+LEAST_SECONDS = 1.2  # of a shot, with text; it ends where its track is lost
+ATTEMPTS = 3  # at a place of the scene that can be followed, for each start
+START_SHARES = (0.0, 0.2, 0.4, 0.5)  # of the clip, tried if the drawn start lies before a cut
 _GRADES = (
     *("", "", "eq=contrast=0.6:brightness=0.1", "eq=saturation=0", "eq=brightness=-0.2"),
     *("hue=h=40", "gblur=sigma=1.5", "noise=alls=12:allf=t:all_seed=3", "negate", "hflip"),
@@ -78,15 +79,25 @@ def build_cut(cut: CleanCut, film: Path, clips_folder: Path) -> None:
     Raises:
         BenchError: the clip is missing, or no place in the scene could be followed.
     """
-    pictures, rate = _pictures(cut, clips_folder)
     chance = Random(cut.seed)
-    if cut.place:
-        pictures = _with_text(cut, pictures, float(rate), chance)
+    pictures, rate = _shot(cut, clips_folder, chance)
     path = camera_path(cut.move, len(pictures), cut.size, chance)
     shown = [moved(picture, step) for picture, step in zip(pictures, path, strict=True)]
     footage = Footage(np.stack([to_i420(picture) for picture in shown]), rate)
     film.parent.mkdir(parents=True, exist_ok=True)
     encode(film, footage, Coding(options=f"-crf {cut.crf} -preset medium"))
+
+
+def _shot(cut: CleanCut, clips_folder: Path, chance: Random) -> tuple[list[Bgr], Fraction]:
+    """Return the pictures before the camera move, with their text, and their rate."""
+    if not cut.place:
+        return _pictures(cut, clips_folder)
+    for start_share in (cut.start_share, *START_SHARES):
+        pictures, rate = _pictures(replace(cut, start_share=start_share), clips_folder)
+        shown = _with_text(cut, pictures, chance)
+        if len(shown) >= LEAST_SECONDS * float(rate / cut.speed):
+            return shown, rate
+    raise BenchError(f"{cut.clip}: no place of the scene could be followed")
 
 
 def _pictures(cut: CleanCut, clips_folder: Path) -> tuple[list[Bgr], Fraction]:
@@ -107,16 +118,13 @@ def _pictures(cut: CleanCut, clips_folder: Path) -> tuple[list[Bgr], Fraction]:
     return [to_bgr(picture) for picture in shot], film.rate * cut.speed
 
 
-def _with_text(cut: CleanCut, pictures: Sequence[Bgr], rate: float, chance: Random) -> list[Bgr]:
-    """Return the shot with a text, up to the first cut or to where its place is lost."""
-    best: list[Bgr] = []
-    for _ in range(ATTEMPTS):
-        text = draw_scene_text(cut.place, cut.size, chance)
-        track = scene_track(pictures, text.box)
-        if len(track) > len(best):
-            best = compose(pictures[: len(track)], text, track)
-        if len(best) == len(pictures):
-            break
-    if len(best) < LEAST_SECONDS * rate:
-        raise BenchError(f"{cut.clip}: no place of the scene could be followed")
-    return best
+def _with_text(cut: CleanCut, pictures: Sequence[Bgr], chance: Random) -> list[Bgr]:
+    """Return the longest shot with a text, up to the first cut or to where its place is lost."""
+    text, track = max(
+        (
+            (text, scene_track(pictures, text.box))
+            for text in (draw_scene_text(cut.place, cut.size, chance) for _ in range(ATTEMPTS))
+        ),
+        key=lambda pair: len(pair[1]),
+    )
+    return compose(pictures[: len(track)], text, track)

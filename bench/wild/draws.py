@@ -74,7 +74,8 @@ class _Writer:
         self._is_centred = chance.random() < 0.7
         self._each = chance.choice((0.28, 0.4, 0.7, 1.1, 1.6, 2.5))
         self._gap = chance.choice((0.0, 0.0, 0.1, 0.4))
-        self._first = chance.choice((0.0, 0.2, 0.5))
+        # A caption that stands from the first frame to the last is a kind of its own.
+        self._first = chance.choice((0.0, 0.2, 0.5) if self._each < 1.2 else (0.2, 0.5))
 
     def __call__(self, canvas: Canvas) -> list[Line]:
         """Return the lines for a canvas."""
