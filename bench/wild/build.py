@@ -98,15 +98,29 @@ class LaneMasks:
         return np.unpackbits(bits, axis=-1, count=self._width).astype(bool)
 
 
-def build_case(name: str, kind: Kind, folder: Path, clips_folder: Path) -> WildCase:
-    """Return the case, built unless ``folder`` holds the same one already."""
+def build_case(
+    name: str, kind: Kind, folder: Path, clips_folder: Path, fonts_folder: Path | None = None
+) -> WildCase:
+    """Return the case, built unless ``folder`` holds the same one already.
+
+    Args:
+        name: of the case.
+        kind: what to draw.
+        folder: of this case alone; made if missing.
+        clips_folder: holds the clips as ``NAME.mp4``.
+        fonts_folder: fonts for libass besides those of the system.
+
+    Raises:
+        BenchError: a clip or font is missing, or nothing was drawn.
+    """
     made_from = repr(facts_of(kind))
     facts = folder / "case.json"
     if facts.is_file() and json.loads(facts.read_text("utf-8"))["made_from"] == made_from:
         return load_case(folder)
+    raw = shoot(kind.scene, clips_folder, kind.before)
     facts.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    case = _Build(name, kind, folder, clips_folder).run()
+    case = _Build(name, kind, folder, raw, fonts_folder).run()
     written = asdict(case) | {"folder": "", "made_from": made_from}
     facts.write_text(json.dumps(written, ensure_ascii=False, indent=1), encoding="utf-8")
     return case
@@ -134,9 +148,11 @@ def _no_lines(canvas: Canvas) -> list[Line]:
 class _Build:
     """The steps of one build, which share the kind and the clean footage."""
 
-    def __init__(self, name: str, kind: Kind, folder: Path, clips_folder: Path) -> None:
+    def __init__(
+        self, name: str, kind: Kind, folder: Path, raw: Footage, fonts_folder: Path | None
+    ) -> None:
         self._name, self._kind, self._folder = name, kind, folder
-        self._raw = shoot(kind.scene, clips_folder, kind.before)
+        self._raw, self._fonts_folder = raw, fonts_folder
         self._canvas = Canvas(*self._raw.size, self._raw.seconds)
 
     def run(self) -> WildCase:
@@ -196,7 +212,8 @@ class _Build:
     def _burn(self, lines: Sequence[Line]) -> Footage:
         script = self._folder / "subs.ass"
         script.write_text(ass_script(self._canvas, self._kind.look, lines), encoding="utf-8")
-        burned = filtered(self._raw, f"ass={script}", self._raw.rate)
+        fonts = f":fontsdir={self._fonts_folder}" if self._fonts_folder else ""
+        burned = filtered(self._raw, f"ass={script}{fonts}", self._raw.rate)
         return _woven(self._raw, burned) if self._kind.jitter else burned
 
     def _finish(self, footage: Footage) -> Footage:
@@ -270,8 +287,10 @@ def _near(ink: Mask, changed: Mask) -> Mask:
         changed: pixels that differ after both films were encoded and scaled up, ``(T, H, W)``.
     """
     size = changed.shape[2], changed.shape[1]
-    near = (cv2.resize(small.astype(np.uint8), size).astype(bool) for small in ink)
-    kept = [grown(a, UPSCALED_HALO_PX) & b for a, b in zip(near, changed, strict=True)]
+    kept = []
+    for frame in range(len(ink)):
+        near: Mask = cv2.resize(ink[frame].astype(np.uint8), size).astype(bool)
+        kept.append(grown(near, UPSCALED_HALO_PX) & changed[frame])
     return np.stack(kept)
 
 
@@ -287,7 +306,7 @@ def _objects(
     """
     found = []
     for lane, (row, mask) in enumerate(zip(rows, masks, strict=True)):
-        live = mask.any((1, 2))
+        live = np.asarray(mask.any((1, 2)))
         borders = [0, *_borders(row, rate), len(mask)]
         for caption, start, stop in zip(row, borders, borders[1:], strict=False):
             frames = np.flatnonzero(live[start:stop])

@@ -39,7 +39,6 @@ class Scores:
 
     def __init__(self, case: WildCase) -> None:
         self._case = case
-        self._floor = floor_levels(case.noise_levels)
         self._masks: LaneMasks = case.lane_masks()
         self._sampled = _samples(case)
         self.source, self.ours, self.outside = MaskedError(), MaskedError(), MaskedError()
@@ -67,8 +66,9 @@ class Scores:
                 self.ours_sampled.add(result, clean, mask)
         self.outside.add(result, hardsub, ~grown(mask, NEAR_PX))
         shown = [item for item in self._case.objects if item.start <= frame < item.stop]
+        floor = floor_levels(self._case.noise_levels)
         for item in shown:
-            state = frame_state(residual, contrast, self._masks.of(item, frame), self._floor)
+            state = frame_state(residual, contrast, self._masks.of(item, frame), floor)
             if state is not None:
                 self._states[item].append(state)
         touched: Mask = distance(residual - contrast) > TOUCHED_LEVELS

@@ -19,7 +19,7 @@ Write = Callable[[Canvas], list[Line]]
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How both films are encoded."""
+    """Codec, FFmpeg options and suffix of both films of a case."""
 
     codec: str = "libx264"
     options: str = "-crf 16 -preset medium"

@@ -38,7 +38,7 @@ SHARED_PX = 40  # least glyph pixels of the other object in the place examined; 
 
 
 class Verdict(StrEnum):
-    """What became of one object."""
+    """Outcome for one object, in a frame or over its life."""
 
     FOUND = "found"
     LEFT = "left"

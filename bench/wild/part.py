@@ -39,7 +39,7 @@ _SEEDS = 10**6
 
 @dataclass(frozen=True, slots=True)
 class WildPlan:
-    """What is to be run."""
+    """Options of one run."""
 
     sets: tuple[str, ...]
     kinds: tuple[str, ...]

@@ -26,7 +26,7 @@ THREADS = 2  # of the networks and the encoder
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the product made of one film."""
+    """Result and report of the product for one film."""
 
     film: Path | None  # None: it crashed
     crash: str = ""  # last line that the crashed process printed

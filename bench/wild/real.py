@@ -83,7 +83,7 @@ def all_labels() -> list[Labels]:
 
 @dataclass(frozen=True, slots=True)
 class RealScore:
-    """What is left in a real film."""
+    """Labelled lines and scene text of a real film, and what became of them."""
 
     lines: tuple[tuple[Label, int, int], ...]  # label, frames examined, frames in which it is gone
     scene_frames: int

@@ -15,7 +15,7 @@ from bench.wild.objects import Verdict
 
 @dataclass(frozen=True, slots=True)
 class ObjectRow:
-    """What became of one object."""
+    """Outcome for one object of a film."""
 
     name: str
     frames: int
@@ -25,7 +25,7 @@ class ObjectRow:
 
 @dataclass(frozen=True, slots=True)
 class WildRow:
-    """What became of one film of the judge; a field that its set does not measure is ``None``."""
+    """Outcome for one film of the judge; a field that its set does not measure is ``None``."""
 
     part: str  # kinds, draws, real, clean or scene
     name: str

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from bench.boxes import Box
+from bench.fonts import DEMO_FONT, write_demo_font
 from bench.media import BenchError, Bgr, read_pictures, to_i420
 from bench.wild import part
-from bench.wild.build import build_case, encode, load_case
+from bench.wild.build import WildCase, build_case, encode, load_case
 from bench.wild.camera import MOVES, ROOM, camera_path, scene_track
 from bench.wild.captions import sentences
 from bench.wild.cuts import clean_cut
@@ -65,15 +66,23 @@ def write_clip(folder: Path, name: str = "film") -> None:
 
 def two_captions(canvas: Canvas) -> list[Line]:
     """One caption above and one below, of which the second begins later."""
-    upper = Line(0.2, 1.2, r"{\an8}First", "upper")
-    return [upper, Line(0.8, 1.8, "Second", "lower")]
+    upper = Line(0.2, 1.2, rf"{{\an8\fn{DEMO_FONT}}}First", "upper")
+    return [upper, Line(0.8, 1.8, rf"{{\fn{DEMO_FONT}}}Second", "lower")]
 
 
-@pytest.fixture(scope="module")
-def kind() -> Kind:
+def pair() -> Kind:
     """A kind of two captions that overlap in time, over that film."""
     scene = Scene(("film",), WIDTH, HEIGHT, FRAMES)
     return Kind("pair", scene, two_captions, Look(size=0.2, outline=1.5))
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> WildCase:
+    """A case of that kind, drawn with the demo's own font."""
+    folder = tmp_path_factory.mktemp("wild")
+    write_clip(folder)
+    fonts = write_demo_font(folder / "fonts")
+    return build_case("pair", pair(), folder / "case", folder, fonts)
 
 
 def test_lanes_hold_captions_that_never_meet() -> None:
@@ -143,10 +152,8 @@ def test_tasks_can_be_chosen_by_clip() -> None:
     assert all("pp_sample2" in repr(task.recipe) for task in tasks)
 
 
-def test_a_case_knows_its_objects(kind: Kind, tmp_path: Path) -> None:
+def test_a_case_knows_its_objects(case: WildCase) -> None:
     """Objects that overlap in time have their own frames and pixels, and come back from disk."""
-    write_clip(tmp_path)
-    case = build_case("pair", kind, tmp_path / "case", tmp_path)
     spans = {item.name: (item.start, item.stop) for item in case.objects}
     assert spans == {"upper": (3, 18), "lower": (12, 27)}
     masks = case.lane_masks()
@@ -154,22 +161,20 @@ def test_a_case_knows_its_objects(kind: Kind, tmp_path: Path) -> None:
     assert upper.any() and lower.any() and not (upper & lower).any()
     assert ((upper | lower) == masks.every(14)).all()
     assert not masks.every(0).any()
-    assert load_case(tmp_path / "case") == case
+    assert load_case(case.folder) == case
 
 
-def test_a_case_is_built_once(kind: Kind, tmp_path: Path) -> None:
-    """The same recipe is not built again, another one is."""
-    write_clip(tmp_path)
-    made = build_case("pair", kind, tmp_path / "case", tmp_path).hardsub.stat().st_mtime_ns
-    assert build_case("pair", kind, tmp_path / "case", tmp_path).hardsub.stat().st_mtime_ns == made
-    other = replace(kind, look=Look(size=0.3))
-    assert build_case("pair", other, tmp_path / "case", tmp_path).hardsub.stat().st_mtime_ns != made
+def test_a_case_is_built_once(case: WildCase) -> None:
+    """The same recipe is not built again: not even its clip is looked at; another one is."""
+    nowhere = case.folder / "nowhere"
+    assert build_case("pair", pair(), case.folder, nowhere) == case
+    with pytest.raises(BenchError, match="no such clip"):
+        build_case("pair", replace(pair(), look=Look(size=0.3)), case.folder, nowhere)
+    assert build_case("pair", pair(), case.folder, nowhere) == case
 
 
-def test_the_clean_film_has_everything_erased(kind: Kind, tmp_path: Path) -> None:
+def test_the_clean_film_has_everything_erased(case: WildCase) -> None:
     """The clean film is perfect, the source has both captions left and no foreign letters."""
-    write_clip(tmp_path)
-    case = build_case("pair", kind, tmp_path / "case", tmp_path)
     best, worst = judge(case, case.clean), judge(case, case.hardsub)
     assert {item.verdict for item in best.objects()} == {Verdict.FOUND}
     assert {item.verdict for item in worst.objects()} == {Verdict.LEFT}
@@ -178,10 +183,8 @@ def test_the_clean_film_has_everything_erased(kind: Kind, tmp_path: Path) -> Non
     assert worst.letters == best.letters == []
 
 
-def test_a_frame_too_few_is_no_result(kind: Kind, tmp_path: Path) -> None:
+def test_a_frame_too_few_is_no_result(case: WildCase, tmp_path: Path) -> None:
     """A result that lacks a frame cannot be judged."""
-    write_clip(tmp_path)
-    case = build_case("pair", kind, tmp_path / "case", tmp_path)
     short = np.stack(list(read_pictures(case.clean))[:-1])
     encode(tmp_path / "short.mp4", Footage(short, Fraction(15)), Coding())
     with pytest.raises(BenchError, match="not 30 frames"):
