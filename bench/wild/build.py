@@ -14,7 +14,7 @@ import math
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -137,12 +137,9 @@ def load_case(folder: Path) -> WildCase:
 def facts_of(kind: Kind) -> tuple[object, ...]:
     """Return what decides the pixels of a case; lines stand for the function that writes them."""
     scene = kind.scene
-    lines = () if kind.emoji else kind.write(Canvas(scene.width, scene.height, 4.0))
-    return (replace(kind, write=_no_lines), lines)
-
-
-def _no_lines(canvas: Canvas) -> list[Line]:
-    return []
+    lines = [] if kind.emoji else kind.write(Canvas(scene.width, scene.height, 4.0))
+    values = (getattr(kind, item.name) for item in fields(kind) if item.name != "write")
+    return (*values, *lines)
 
 
 class _Build:

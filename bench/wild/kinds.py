@@ -77,6 +77,8 @@ LETTERBOX_720 = _scene("bigbuckbunny", 960, 720, 90, 90)
 STILL = Scene(("de_ex1",), 640, 360, 144, montage="still")
 SMOKE = Scene((), 640, 360, 75, montage="smoke")
 TWO_SHOTS = Scene(("pp_sample2", "bigbuckbunny"), 640, 360, 90, montage="twoshots")
+# TWO_SHOTS and this one have their cut at 1.8 s; captions hang over it by 2 or 5 frames.
+OVER_CUT = Scene(("pp_sample1", "mm_cartoon0"), 640, 360, 90, montage="twoshots")
 DISSOLVE = Scene(("de_ex1", "bigbuckbunny"), 640, 360, 100, montage="dissolve")
 CUTS = Scene(
     (
@@ -166,10 +168,10 @@ _ALL = (
     Kind("weave", KIDS, _sentences(), after=_WEAVE, finding=8),
     Kind("weave_sub", KIDS, _sentences(), jitter=True, finding=8),
     Kind("zoom", FLOWER, _sentences(), after=_ZOOM, finding=9),
-    Kind("overhang", BIKES, _sentences(), finding=10),
-    Kind("over5", BIKES, _at((0.3, 1.7, c.FIRST), (2.2, 3.2, c.SECOND)), finding=10),
+    Kind("overhang", OVER_CUT, _at((0.4, 1.88, c.FIRST), (2.1, 3.3, c.SECOND)), finding=10),
+    Kind("over5", OVER_CUT, _at((0.3, 2.0, c.FIRST), (2.2, 3.2, c.SECOND)), finding=10),
     Kind("over2two", TWO_SHOTS, _at((0.5, 2.0, c.FIRST), (2.3, 3.2, c.SECOND)), finding=10),
-    Kind("over2car", CAR_CUTS, _at((0.3, 1.5, c.FIRST), (2.0, 3.2, c.SECOND)), finding=10),
+    Kind("over2car", TWO_SHOTS, _at((0.3, 1.5, c.FIRST), (1.72, 3.2, c.SECOND)), finding=10),
     Kind("endcut", KIDS, _end_cut, finding=11),
     Kind("logo", CAR, c.logo, finding=13, stays=True),
     Kind("logo_sub", KIDS, _marked_sentences, finding=13),

@@ -135,7 +135,7 @@ def run_wild(plan: WildPlan, clips_folder: Path, folder: Path = FOLDER) -> int:
 
 def _is_measured(task: Task, places: Places) -> bool:
     row = load_row(places.rows, task.part, task.name)
-    return row is not None and row.made_from == task.made_from and not row.skipped
+    return row is not None and row.made_from == task.made_from and not (row.skipped or row.crash)
 
 
 def _run(todo: list[Task], places: Places, jobs: int) -> Iterator[WildRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from bench.wild.judge import Scores, judge
 from bench.wild.kinds import KINDS, Kind, drawn_on
 from bench.wild.objects import CLEAR_FRAMES, Verdict
 from bench.wild.product import Outcome, run_product
-from bench.wild.real import Labels, all_labels, line_states, score_real
+from bench.wild.real import Labels, all_labels, examined, line_states, score_real
 from bench.wild.rows import ObjectRow, WildRow
 
 SETS = ("kinds", "real", "draws", "clean", "scene")
@@ -116,7 +116,8 @@ def _run_kind(task: Task, row: WildRow, folder: Path, clips: Path) -> WildRow:
         raise Missing(NO_CJK)
     case = build_case(task.name, task.recipe, folder / "case", clips)
     outcome = run_product(case.hardsub, folder / "result")
-    row = _with_outcome(row, outcome)
+    frames = [(item.name, item.stop - item.start) for item in case.objects]
+    row = replace(_with_outcome(row, outcome), objects=_all_left(frames))
     if outcome.film is None:
         return row
     try:
@@ -124,6 +125,11 @@ def _run_kind(task: Task, row: WildRow, folder: Path, clips: Path) -> WildRow:
     except BenchError as error:  # another number of frames, or another size
         return replace(row, crash=str(error))
     return _with_scores(row, case, scores)
+
+
+def _all_left(lines: Sequence[tuple[str, int]]) -> tuple[ObjectRow, ...]:
+    """Return the objects of a film that crashed, from their names and numbers of frames."""
+    return tuple(ObjectRow(name, frames, 0.0, Verdict.LEFT) for name, frames in lines)
 
 
 def _with_outcome(row: WildRow, outcome: Outcome) -> WildRow:
@@ -159,7 +165,12 @@ def _run_real(task: Task, row: WildRow, folder: Path, clips: Path) -> WildRow:
     if not source.is_file():
         raise Missing(f"{source}: no such film")
     outcome = run_product(source, folder / "result")
-    row = _with_outcome(row, outcome)
+    counts = [(label.text, len(examined(label))) for label in labels.captions]
+    row = replace(
+        _with_outcome(row, outcome),
+        objects=_all_left(counts),
+        caption_frames=sum(frames for _, frames in counts),
+    )
     if outcome.film is None:
         return row
     try:
@@ -173,7 +184,6 @@ def _run_real(task: Task, row: WildRow, folder: Path, clips: Path) -> WildRow:
             ObjectRow(label.text, frames, round(share, 3), _line_verdict(share))
             for label, frames, share in lines
         ),
-        caption_frames=sum(frames for _, frames, _ in lines),
         caption_frames_gone=sum(round(frames * share) for _, frames, share in lines),
         scene_boxes=score.scene_frames,
         scene_harmed=score.scene_harmed,

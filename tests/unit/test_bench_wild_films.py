@@ -131,6 +131,7 @@ def test_a_seed_is_always_the_same_film() -> None:
     first, second = draw_tasks(7, 12), draw_tasks(7, 12)
     assert [task.made_from for task in first] == [task.made_from for task in second]
     assert len({task.made_from for task in first}) == 12
+    assert " at 0x" not in "".join(task.made_from for task in first)  # the same in each process
     assert drawn_kind(8).write(CANVAS) == drawn_kind(8).write(CANVAS)
     cuts = [task.made_from for task in clean_tasks(7, 12, with_text=True)]
     assert cuts == [task.made_from for task in clean_tasks(7, 12, with_text=True)]
