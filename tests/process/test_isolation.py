@@ -379,7 +379,7 @@ def test_a_folder_that_is_broken_pauses_the_queue(house: House, share: SickShare
     house.wait(lambda: problems(daemon))
     (sentence, *_) = problems(daemon)
     assert "folders.done" in sentence
-    assert "Paused" in run_command(house, "status")
+    assert "Paused" in run_command(house, "status", code=1)
     share.recover()
     house.wait(lambda: house.films("originals") == ["a.mp4", "b.mp4"])
     assert not daemon.said("job.hindered")
