@@ -63,7 +63,11 @@ class Adopter:
         folders = claims.job_folders(self._store.instance)
         self._orphans &= {folder.name for folder in folders}
         self.adopt(folders, now=now, wall=wall)
-        claims.sweep(self._store.instance)
+        try:
+            claims.sweep(self._store.instance)
+        except OSError:
+            self._store.has_orphans = True
+            raise
 
     def is_stuck(self) -> bool:
         """Return True if every orphan is set aside: trying them again soon is of no use."""

@@ -64,6 +64,7 @@ QUEUE = Step("cannot be put into the queue", ("inbox", "work"))
 ATTEMPT = Step("cannot be worked on", ("work",))
 PUBLISH = Step("cannot be published", ("work", "done", "originals"))
 REJECT = Step("cannot be moved to failed/", ("work", "failed"))
+DISCARD = Step("has ended, but its job folder cannot be removed", ("work",))
 
 _WITH_SOURCE = (JobState.CLAIMED, JobState.QUEUED, JobState.RUNNING)
 """States in which a job needs its source."""
@@ -114,7 +115,11 @@ class JobIsolation:
             job_id: id of a job.
             now: monotonic time in seconds.
         """
-        return self._problems.until_of(_subject(job_id)) <= now
+        return self.waits_until(job_id) <= now
+
+    def waits_until(self, job_id: str) -> float:
+        """Return the monotonic time of the job's next try; ``-inf`` without an error."""
+        return self._problems.until_of(_subject(job_id))
 
     def is_set_aside(self, job_id: str) -> bool:
         """Return True if the job can be neither done nor moved to failed/ for the time being."""

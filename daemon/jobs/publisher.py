@@ -11,7 +11,7 @@ from daemon.folders.name_limits import with_portable_names
 from daemon.jobs import claims
 from daemon.jobs.history import History
 from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
-from daemon.jobs.isolation import PUBLISH, REJECT, JobIsolation
+from daemon.jobs.isolation import DISCARD, PUBLISH, REJECT, JobIsolation
 from daemon.jobs.job import LOG_FILE, Job, JobState, load_job
 from daemon.jobs.publish import publish, reject, sidecar_of
 from daemon.jobs.report_files import entry_of, write_error
@@ -24,8 +24,13 @@ from erasecore.errors import printable
 log = structlog.get_logger(__name__)
 
 
-ENDED = (JobState.FINISHED, JobState.REJECTED, JobState.DONE, JobState.FAILED)
-"""States of a job that is to be published, or whose folder is to be removed."""
+_STEPS = {
+    JobState.FINISHED: PUBLISH,
+    JobState.REJECTED: REJECT,
+    JobState.DONE: DISCARD,
+    JobState.FAILED: DISCARD,
+}
+"""Next step of a job that has ended, by its state."""
 
 
 class Publisher:
@@ -56,8 +61,8 @@ class Publisher:
             tick: callback for each file and each piece of a long copy, e.g. a heartbeat.
         """
         released = 0
-        for job in self._store.states(*ENDED):
-            step = REJECT if job.state in (JobState.REJECTED, JobState.FAILED) else PUBLISH
+        for job in self._store.states(*_STEPS):
+            step = _STEPS[job.state]
             publish_job = partial(self._publish_job, job, tick)
             released += self._isolation.run(job, step, publish_job, now=now, wall=wall)
             if self._isolation.blame.host_is_broken(now=now):

@@ -178,7 +178,7 @@ class StatusPublisher:
         store, queue = parts.jobs.store, self._shared.queue
         workers = tuple(WorkerView.of(worker, store.jobs) for worker in parts.workers)
         paused = self.is_paused(parts, now=now)
-        held = held_films(parts.jobs, wall=wall)
+        held = held_films(parts.jobs, now=now, wall=wall)
         return Snapshot(
             pid=os.getpid(),
             workers=workers,
@@ -215,21 +215,23 @@ class StatusPublisher:
         return DaemonState.CLOSED if parts.dispatcher.closed else DaemonState.IDLE
 
 
-def held_films(jobs: JobParts, *, wall: float) -> tuple[HeldFilm, ...]:
+def held_films(jobs: JobParts, *, now: float, wall: float) -> tuple[HeldFilm, ...]:
     """Return the films that are set aside, then those that wait for their next try.
 
     Args:
         jobs: the held jobs, and the errors that hold some of them up.
+        now: monotonic time in seconds.
         wall: seconds since 1970.
     """
-    hindrances = jobs.isolation.hindrances()
+    isolation = jobs.isolation
+    hindrances = isolation.hindrances()
     hindered = [
         HeldFilm(
             film=known.film,
             job_id=job_id,
             sentence=known.failure.sentence,
             attempts=known.tries,
-            retry_at=None if known.set_aside else wall,
+            retry_at=None if known.set_aside else wall + isolation.waits_until(job_id) - now,
         )
         for job_id, known in hindrances.items()
     ]
