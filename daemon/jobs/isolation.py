@@ -162,9 +162,9 @@ class JobIsolation:
             return True
         folder = self._store.folder(job)
         job = self._store.jobs.get(job.job_id, job)  # the step may have got half-way
-        if self._is_lost(folder):
+        if _is_missing(folder):
             self.note_lost()
-        elif job.state in _WITH_SOURCE and self._source_is_gone(folder, job):
+        elif job.state in _WITH_SOURCE and _source_is_gone(folder, job):
             self.reject_without_source(job, now=now, wall=wall)
         elif self.concerns(job.job_id, job.name, step, error, now=now, size=job.size_bytes):
             self._give_up(job, now=now, wall=wall)
@@ -276,21 +276,6 @@ class JobIsolation:
             log.debug("job.not_rejected", job_id=job.job_id, reason=str(error))
         return error is None
 
-    def _is_lost(self, folder: Path) -> bool:
-        """Return True if a job's folder is not in our instance folder any more."""
-        try:
-            return folder.name not in {path.name for path in self._store.instance.iterdir()}
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-
-    def _source_is_gone(self, folder: Path, job: Job) -> bool:
-        try:
-            return not source_is_there(folder, job)
-        except OSError:
-            return False
-
 
 def caught(action: Action) -> Exception | None:
     """Run ``action``; return its exception, if any.
@@ -307,6 +292,23 @@ def caught(action: Action) -> Exception | None:
         log.exception("job.step_failed")
         return error
     return None
+
+
+def _is_missing(folder: Path) -> bool:
+    """Return True if a job's folder is not listed in its instance folder any more."""
+    try:
+        return folder.name not in {path.name for path in folder.parent.iterdir()}
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _source_is_gone(folder: Path, job: Job) -> bool:
+    try:
+        return not source_is_there(folder, job)
+    except OSError:
+        return False
 
 
 def _failure_of(error: Exception, film: str, step: Step, instance: Path) -> Failure:
