@@ -5,13 +5,19 @@ The daemon's folders are closed to other users; this file is not. ``status`` fal
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.config.parsing import as_json
-from daemon.jobs.instances import STATUS_FILE, Liveness, start_time_of
-from daemon.status.snapshot import DaemonView, Moment, Snapshot, read_snapshot, view_of
+from daemon.jobs.instances import STATUS_FILE, Liveness
+from daemon.status.snapshot import (
+    DaemonView,
+    Moment,
+    Snapshot,
+    is_running,
+    read_snapshot,
+    view_of,
+)
 from erasecore.system.atomic_files import write_whole
 
 RUN_FOLDER = Path("/run")
@@ -67,21 +73,5 @@ def read_public(file: Path, *, now: Moment) -> DaemonView | None:
     snapshot = read_snapshot(file)
     if snapshot is None:
         return None
-    standing = Liveness.ALIVE if _is_running(snapshot) else Liveness.DEAD
+    standing = Liveness.ALIVE if is_running(snapshot) else Liveness.DEAD
     return view_of(snapshot.instance, standing, snapshot, None, now=now)
-
-
-def _is_running(snapshot: Snapshot) -> bool:
-    """Return True if the process that wrote ``snapshot`` runs; True as well if it is hidden."""
-    if snapshot.pid <= 0:  # to ``kill`` a group of processes
-        return False
-    found = start_time_of(snapshot.pid)
-    if found is not None or Path(f"/proc/{snapshot.pid}").exists():
-        return found == snapshot.start_time  # ``None``: a zombie
-    try:
-        os.kill(snapshot.pid, 0)
-    except PermissionError:  # it runs, and /proc hides the processes of other users
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -17,6 +18,7 @@ from daemon.jobs.instances import (
     Liveness,
     heartbeat_of,
     list_instances,
+    start_time_of,
 )
 from daemon.status.failures import NO_FAILURES, Failures
 from daemon.storage.untrusted_json import BadJson, read_json
@@ -289,17 +291,24 @@ def daemons(work: Path, me: InstanceId, *, now: Moment, lease_seconds: float) ->
         now: the present.
         lease_seconds: silence that is allowed to daemons of other hosts.
     """
-    return [
-        view_of(
+    views = []
+    for instance, liveness in list_instances(work, me):
+        snapshot = read_snapshot(instance / STATUS_FILE)
+        if liveness is Liveness.DEAD and snapshot is not None and is_running(snapshot):
+            # The boot id that a service sees may be another one than we see (systemd-nspawn).
+            liveness = Liveness.ALIVE
+        patience_seconds = lease_seconds if liveness is Liveness.FOREIGN else 0.0
+        heard_at = _heard_at(instance)
+        view = view_of(
             instance.name,
             liveness,
-            read_snapshot(instance / STATUS_FILE),
-            _heard_at(instance),
+            snapshot,
+            heard_at,
             now=now,
-            patience_seconds=lease_seconds if liveness is Liveness.FOREIGN else 0.0,
+            patience_seconds=patience_seconds,
         )
-        for instance, liveness in list_instances(work, me)
-    ]
+        views.append(view)
+    return views
 
 
 def _heard_at(instance: Path) -> float | None:
@@ -324,3 +333,19 @@ def read_snapshot(file: Path) -> Snapshot | None:
 
 MAX_SNAPSHOT_BYTES = 1 << 20
 """Largest snapshot file that is read, in bytes; ours have a few thousand. Guess."""
+
+
+def is_running(snapshot: Snapshot) -> bool:
+    """Return True if the process that wrote ``snapshot`` runs; True as well if it is hidden."""
+    if snapshot.pid <= 0:  # to ``kill`` a group of processes
+        return False
+    found = start_time_of(snapshot.pid)
+    if found is not None or Path(f"/proc/{snapshot.pid}").exists():
+        return found == snapshot.start_time  # ``None``: a zombie
+    try:
+        os.kill(snapshot.pid, 0)
+    except PermissionError:  # it runs, and /proc hides the processes of other users
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
