@@ -41,7 +41,7 @@ from erasecore.settings import Companions, EraseSettings, OnResidual
 from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
 from erasecore.system.logger import get_logger
-from erasecore.system.progress import Clock, Observe, ProgressReporter
+from erasecore.system.progress import BrokenOff, Clock, Observe, ProgressReporter
 from erasecore.text.srt import cues_of, srt_of
 from erasecore.video.assemble import assemble
 from erasecore.video.encoders import fit_container
@@ -91,7 +91,8 @@ def erase(
         folder: of this job alone; exists.
         settings: of this job.
         models: models that are loaded once and used for all films.
-        observe: progress callback, called about once a second from any thread.
+        observe: progress callback, called about once a second from any thread; an exception that
+            it raises ends the work, and is raised.
         companions: subtitle file and mask beside the film.
 
     Raises:
@@ -103,6 +104,8 @@ def erase(
     job = _Job(source, folder, settings, companions, models, ProgressReporter(observe))
     try:
         report = _run(job)
+    except BrokenOff as broken_off:
+        raise broken_off.error from None
     finally:
         memory = models.ladders.close()
     return replace(report, memory=memory, warnings=(*report.warnings, *memory_warnings(memory)))

@@ -22,6 +22,17 @@ _STAGE_SHARES = {  # share of a job's time, in order, sum 1; measured on 720p an
 _RECOVERY_SHARE = 0.5  # share of recovery in a segment's progress, encoding is the rest; guess
 
 
+class BrokenOff(BaseException):
+    """Carries an exception of the progress callback through the pipeline, which must not handle it.
+
+    Args:
+        error: as the callback raised it.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class ProgressReporter:
     """Converts frame counts of stages into ``Progress``, never falling; thread-safe.
 
@@ -36,7 +47,11 @@ class ProgressReporter:
         self.pixels = 0  # width x height of the film; 0 until probed
 
     def report(self, stage: Stage, done: float, total: float) -> None:
-        """Report that ``done`` of ``total`` frames of ``stage`` are finished (total 0: unknown)."""
+        """Report that ``done`` of ``total`` frames of ``stage`` are finished (total 0: unknown).
+
+        Raises:
+            BrokenOff: the callback raised an exception, which is to end the work.
+        """
         share = min(1.0, done / total) if total > 0 else 0.0
         before = sum(
             _STAGE_SHARES[earlier]
@@ -46,7 +61,10 @@ class ProgressReporter:
         with self._lock:
             self._furthest = max(self._furthest, before + share * _STAGE_SHARES[stage])
             progress = Progress(stage, self._furthest, int(done), int(total), self.pixels)
-            self._observe(progress)
+            try:
+                self._observe(progress)
+            except Exception as error:
+                raise BrokenOff(error) from error
 
 
 class EraseMeter:

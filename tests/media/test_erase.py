@@ -144,7 +144,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-class Stopped(BaseException):
+class Stopped(Exception):
     """Stands for a crash in the middle of the work."""
 
 

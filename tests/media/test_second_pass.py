@@ -39,7 +39,7 @@ def test_text_left_by_the_first_pass_goes_in_the_second(
     assert parts == ["0000.mkv"]
 
 
-class Stopped(BaseException):
+class Stopped(Exception):
     """Stands for a crash in the middle of the work."""
 
 
