@@ -1,6 +1,6 @@
 """Fault isolation: an error while one event is erased costs that event, not the film.
 
-The only place in the pipeline that catches ``Exception`` (docs/decisions.md 92).
+The only place in the pipeline that catches ``Exception`` (docs/decisions.md 94).
 """
 
 from __future__ import annotations

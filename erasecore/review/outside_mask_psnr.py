@@ -24,8 +24,8 @@ MIN_PSNR_DB = 20.0
 """Lowest accepted PSNR, dB; a guess. Below it the result shows another picture, rather than the
 same one encoded at a low quality."""
 
-_CHROMA_ERROR_RATIO = 1.0  # of the luma's mean squared error; docs/decisions.md 91
-_CHROMA_ERROR = 4.0  # squared 8-bit levels; a mean squared error that is small in any film; 91
+_CHROMA_ERROR_RATIO = 1.0  # of the luma's mean squared error; docs/decisions.md 93
+_CHROMA_ERROR = 4.0  # squared 8-bit levels; a mean squared error that is small in any film; 93
 _MARGIN_LINES = 0.9  # margin around an event that its ink may reach, letter heights; a guess
 _MARGIN_PX = 8  # added to it; a guess
 
