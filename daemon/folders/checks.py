@@ -6,6 +6,7 @@ import errno
 import grp
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ NETWORK_TYPES = frozenset(
 """Filesystem types, as in the mount table, that raise no inotify event for changes made by other
 machines. The same holds for every FUSE filesystem; see ``is_network``."""
 
+TRIAL_SECONDS = 60.0
+"""Age in seconds from which a trial file is taken for a leftover; a proof takes far less (guess)."""
 ROLES = ("inbox", "work", "done", "failed", "originals", "state")
 """Keys of the section ``folders`` that name a folder."""
 
@@ -62,6 +65,7 @@ def prove(folders: FolderSettings, *, token: str) -> None:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _unusable(f"folders.{role}", path, error) from error
+        sweep_trials(path)
         prove_folder(role, path, token=token)
     prove_claim(folders, token=token)
     for role in ("work", "done"):
@@ -72,6 +76,17 @@ def prove(folders: FolderSettings, *, token: str) -> None:
                 f"folders.{role} has less than folders.min_free_mb = {folders.min_free_mb} MB "
                 "free; free some space or lower that key.",
             )
+
+
+def sweep_trials(folder: Path) -> None:
+    """Remove the trial files that proofs cut off by a crash have left in ``folder``.
+
+    Those younger than ``TRIAL_SECONDS`` stay: another daemon on the same share may be at its proof.
+    """
+    for trial in folder.glob(".prove-*.tmp"):
+        with suppress(OSError):  # its daemon has removed it just now, or it must not be removed
+            if time.time() - trial.lstat().st_mtime > TRIAL_SECONDS:
+                remove_tree(trial) if trial.is_dir() else trial.unlink()
 
 
 def prove_folder(role: str, path: Path, *, token: str) -> None:

@@ -43,7 +43,9 @@ class Publisher:
         self._isolation = isolation
         self._history = history
         self._recorded: set[str] = set()  # ids of held jobs that are in the history already
-        self.ended: list[Job] = []  # published since the start, for the exit code of ``once``
+        self.failed_count = (
+            0  # jobs moved to failed/ since the start, for the exit code of ``once``
+        )
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
@@ -95,7 +97,7 @@ class Publisher:
             self._store.expect_orphans()
         self._store.release(job)
         self._recorded.discard(job.job_id)
-        self.ended.append(job)
+        self.failed_count += job.state is JobState.FAILED
 
     def _record(self, job: Job) -> None:
         """Add the published job to the history and to the log."""

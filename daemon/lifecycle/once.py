@@ -8,7 +8,6 @@ import structlog
 
 from daemon.config.schedule import ScheduleSettings
 from daemon.config.schema import Config
-from daemon.jobs.job import JobState
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
 
 log = structlog.get_logger(__name__)
@@ -37,5 +36,5 @@ def exit_code_of_once(parts: InstanceParts, shared: SharedParts, *, paused: bool
         return 1
     if not idle:
         return None
-    failed = any(job.state is JobState.FAILED for job in parts.jobs.publisher.ended)
+    failed = parts.jobs.publisher.failed_count
     return 1 if failed else 0

