@@ -30,7 +30,7 @@ NETWORK_TYPES = frozenset(
 machines. The same holds for every FUSE filesystem; see ``is_network``."""
 
 TRIAL_SECONDS = 60.0
-"""Age in seconds from which a trial file is taken for a leftover; a proof takes far less (guess)."""
+"""Age in seconds from which a trial file counts as a leftover; a proof takes far less (guess)."""
 ROLES = ("inbox", "work", "done", "failed", "originals", "state")
 """Keys of the section ``folders`` that name a folder."""
 

@@ -51,7 +51,7 @@ class Adopter:
                 self._isolation.clear(job_id)
             else:
                 self._orphans.add(job_id)
-        self._store.has_orphans = bool(self._orphans)
+        self._store.expect_orphans(expected=bool(self._orphans))
 
     def reattach_orphans(self, *, now: float, wall: float) -> None:
         """Hold the jobs of our instance folder that are not held (orphans of a failed step).
@@ -59,14 +59,14 @@ class Adopter:
         Raises:
             OSError: the instance folder cannot be read; ``has_orphans`` stays set.
         """
-        self._store.has_orphans = True
+        self._store.expect_orphans()
         folders = claims.job_folders(self._store.instance)
         self._orphans &= {folder.name for folder in folders}
         self.adopt(folders, now=now, wall=wall)
         try:
             claims.sweep(self._store.instance)
         except OSError:
-            self._store.has_orphans = True
+            self._store.expect_orphans()
             raise
 
     def is_stuck(self) -> bool:

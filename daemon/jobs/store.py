@@ -82,9 +82,9 @@ class JobStore:
             log.warning("job.lost", job_id=job_id, film=printable(self.jobs.pop(job_id).name))
         return lost
 
-    def expect_orphans(self) -> None:
-        """Note that a step failed half-way and may have left a job that is not held."""
-        self.has_orphans = True
+    def expect_orphans(self, *, expected: bool = True) -> None:
+        """Note that a step failed half-way and may have left a job that is not held, or none."""
+        self.has_orphans = expected
 
     def shift_times(self, seconds: float) -> None:
         """Move the times that the jobs wait for along with the system clock, which was set.
