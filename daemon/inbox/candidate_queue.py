@@ -138,7 +138,7 @@ class CandidateQueue:
 
     def priority(self, candidate: Candidate) -> int:
         """Return a film's priority, by its settings files, else by the configuration."""
-        return self._priorities.of(candidate)
+        return self._priorities.priority_of(candidate)
 
     def take(self, candidate: Candidate) -> None:
         """Remove ``candidate`` from the queue, because it is about to be claimed."""
@@ -179,12 +179,12 @@ class Priorities:
 
     def sort(self, candidates: list[Candidate]) -> list[Candidate]:
         """Return ``candidates`` by priority, highest first, stable; drop unused cache entries."""
-        ordered = sorted(candidates, key=lambda candidate: -self.of(candidate))
+        ordered = sorted(candidates, key=lambda candidate: -self.priority_of(candidate))
         used = {candidate.settings for candidate in candidates}
         self._cache = {files: known for files, known in self._cache.items() if files in used}
         return ordered
 
-    def of(self, candidate: Candidate) -> int:
+    def priority_of(self, candidate: Candidate) -> int:
         """Return the priority of one film; higher goes first."""
         files = candidate.settings
         if not files:
@@ -197,7 +197,7 @@ class Priorities:
         """Return a film's priority from its settings files, without the cache."""
         own = candidate.settings[-1]
         if own.name == candidate.name + FILM_SETTINGS_SUFFIX and not self._mentions_priority(own):
-            return self.of(replace(candidate, settings=candidate.settings[:-1]))
+            return self.priority_of(replace(candidate, settings=candidate.settings[:-1]))
         try:
             return resolve_settings(candidate.path, self._inbox, self._base).settings.priority
         except BadSidecar:

@@ -41,7 +41,7 @@ from daemon.jobs.retry import (
     Next,
     decide,
     given_up,
-    retry_delay,
+    unfinished_delay,
 )
 from daemon.jobs.store import JobStore
 from daemon.runtime.log_limits import shorten_if_we_may
@@ -161,7 +161,7 @@ class AttemptRecorder:
             return Decision(Next.FAIL)
         if self._renew_if_changed(job, wall=wall):
             return Decision(Next.REQUEUE)
-        delay_seconds = retry_delay(wall - job.unchanged_since, self._young_seconds)
+        delay_seconds = unfinished_delay(wall - job.unchanged_since, self._young_seconds)
         if delay_seconds is None and not _failed_the_same_before(job, failure):
             delay_seconds = MIN_DELAY_SECONDS  # a disk error, too, makes a film look truncated
         if failure.unfinished and delay_seconds is not None:

@@ -40,7 +40,7 @@ MIN_DELAY_SECONDS = 1.0
 """Shortest delay before a film that looks truncated is tried again; a guess."""
 
 
-def retry_delay(age_seconds: float, young_seconds: float) -> float | None:
+def unfinished_delay(age_seconds: float, young_seconds: float) -> float | None:
     """Return the delay before a film that looks unfinished is tried again; None once it is old.
 
     Args:

@@ -176,7 +176,7 @@ class StatusPublisher:
 
     def _snapshot(self, parts: InstanceParts, now: float, wall: float) -> Snapshot:
         store, queue = parts.jobs.store, self._shared.queue
-        workers = tuple(WorkerView.of(worker, store.jobs) for worker in parts.workers)
+        workers = tuple(WorkerView.from_worker(worker, store.jobs) for worker in parts.workers)
         paused = self.is_paused(parts, now=now)
         held = held_films(parts.jobs, now=now, wall=wall)
         return Snapshot(

@@ -171,7 +171,7 @@ def _is_complete(
     """
     if not _is_requested(manifest.repositories.get(wanted.key), wanted):
         return False
-    records = manifest.of(wanted.key)
+    records = manifest.files_of(wanted.key)
     for part in PARTS.values():
         if part.repository == wanted.key:
             choice = local_choice(context.models, part)
@@ -350,7 +350,7 @@ def _remove_obsolete(
     for part in PARTS.values():
         if part.repository != key:
             continue
-        for name in before.of(key):
+        for name in before.files_of(key):
             if name not in records and str(PurePosixPath(name).parent) == part.place:
                 (context.models / name).unlink(missing_ok=True)
         for name in local_choice(context.models, part).files:

@@ -111,7 +111,7 @@ def _repository_view(
 
 def _names(models: Path, key: str, manifest: Manifest) -> list[str]:
     """Return the files of a repository without duplicates: recorded ones, then needed ones."""
-    names = dict.fromkeys(manifest.of(key))
+    names = dict.fromkeys(manifest.files_of(key))
     for part in PARTS.values():
         if part.repository == key:
             choice = local_choice(models, part)

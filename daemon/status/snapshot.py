@@ -45,7 +45,7 @@ class Current:
     frames_total: int = 0
 
     @classmethod
-    def of(cls, job: Job, progress: Progress | None) -> Current:
+    def from_job(cls, job: Job, progress: Progress | None) -> Current:
         """Return the view of a running job; ``progress`` is ``None`` before the first report."""
         attempt = job.attempts[-1]
         fresh = cls(job.job_id, printable(job.name), attempt.number, attempt.started_at)
@@ -75,10 +75,10 @@ class WorkerView:
     current: Current | None = None
 
     @classmethod
-    def of(cls, worker: Supervisor, jobs: Mapping[str, Job]) -> WorkerView:
+    def from_worker(cls, worker: Supervisor, jobs: Mapping[str, Job]) -> WorkerView:
         """Return the view of ``worker``; ``jobs`` are the daemon's jobs by their ids."""
         job, slot = jobs.get(worker.job_id), worker.slot
-        current = Current.of(job, worker.progress) if job else None
+        current = Current.from_job(job, worker.progress) if job else None
         return cls(slot.number, worker.state.value, worker.pid, slot.device, slot.threads, current)
 
     def sentence(self) -> str:

@@ -59,7 +59,7 @@ class Manifest:
     repositories: dict[str, Provenance] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
 
-    def of(self, repository: str) -> dict[str, FileRecord]:
+    def files_of(self, repository: str) -> dict[str, FileRecord]:
         """Return the files of one repository, by name."""
         return {
             name: record for name, record in self.files.items() if record.repository == repository

@@ -51,7 +51,7 @@ from daemon.jobs.job import (
     requeued,
     save_job,
 )
-from daemon.jobs.retry import MAX_DELAY_SECONDS, Decision, Next, decide, retry_delay
+from daemon.jobs.retry import MAX_DELAY_SECONDS, Decision, Next, decide, unfinished_delay
 from daemon.runtime.host_problems import HostProblems
 from daemon.storage.names import MAX_NAME_BYTES, fitted, numbered, output_name, work_name
 from daemon.workers.messages import (
@@ -403,8 +403,8 @@ def test_is_network(kind: str, network: bool) -> None:
 )
 def test_patience(age: float, seconds: float | None) -> None:
     """A film that looks cut off is tried again while it is young."""
-    assert retry_delay(age, 120.0) == seconds
-    assert retry_delay(age, 0.0) is None
+    assert unfinished_delay(age, 120.0) == seconds
+    assert unfinished_delay(age, 0.0) is None
 
 
 # --- owners and leases --------------------------------------------------------------------------
@@ -707,7 +707,7 @@ def test_priorities_follow_their_files(tmp_path: Path) -> None:
 
     def order() -> list[tuple[str, int]]:
         found = priorities.sort(inbox.scan(now=0.0))
-        return [(one.name, priorities.of(one)) for one in found]
+        return [(one.name, priorities.priority_of(one)) for one in found]
 
     assert order() == [("a.mp4", 3), ("b/c.mp4", 3), ("b/d.mp4", 3), ("e.mp4", 3)]
     (tmp_path / "b/.erase.yaml").write_text("priority: 5")

@@ -80,7 +80,7 @@ FUNCTIONS = {
     "shown_networks": "make_conditioning", "find_moments": "find_transitions",
     "plate_behind": "search_plate", "find_extent": "find_plate_bounds", "grown": "grow_mask",
     "trimmed": "trim_mask", "favour": "weight", "_favour": "_prior_weight", "votes": "weight",
-    "death": "killed_attempt", "patience": "retry_delay", "areas_of": "connected_components",
+    "death": "killed_attempt", "patience": "unfinished_delay", "areas_of": "connected_components",
     "swallowed_lines": "split_box", "places": "locations, flat_index",
 }  # fmt: skip
 
