@@ -37,6 +37,15 @@ class EraseError(Exception):
 
     remedy: ClassVar[Remedy] = Remedy.FIX_CODE
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return the parts for pickle and copy: ``__init__`` takes others than ``args``."""
+        return _without_init, (type(self), self.args), self.__dict__ or None
+
+
+def _without_init(kind: type[EraseError], args: tuple[object, ...]) -> EraseError:
+    """Return an error with these ``args``; ``__init__``, which makes the text, is not called."""
+    return kind.__new__(kind, *args)
+
 
 class InputError(EraseError):
     """The film, or a file beside it, cannot be used; the sender must send a better one.
