@@ -7,7 +7,6 @@ Nothing is printed and no file is left behind. See docs/python.md.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,10 +17,22 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.argument_checks import (
+    check_arrays,
+    check_engine,
+    check_models,
+    checked_companions,
+    checked_cuts,
+    checked_film,
+    checked_path,
+    checked_settings,
+    checked_target,
+    result_exists,
+)
 from erasecore.checkpoints import Checkpoints
 from erasecore.detected_text import Detection, public_detection
 from erasecore.detection_pass import detect_film
-from erasecore.errors import FolderError, InputError, printable
+from erasecore.errors import FolderError, printable
 from erasecore.frame_inpainting import inpaint_frames
 from erasecore.loaded_models import Models, StrPath, borrowed_engine, load_models
 from erasecore.pipeline import erase as erase_in_folder
@@ -65,14 +76,18 @@ def erase(  # noqa: PLR0913 - everything after the settings is optional and keyw
         work_dir: for a temporary folder of about the film's size; ``None``: beside ``dst``.
 
     Raises:
+        TypeError, ValueError: an argument or a setting is not allowed; no work was done.
+        FileExistsError: ``dst`` exists, and ``overwrite`` is False.
         InputError: the film, the mask or the cues cannot be used.
         HostError: this machine lacks something; FolderError: ``dst`` cannot be written.
         OutOfMemory, OSError: not even the smallest pieces fit; the disk does not answer.
     """
-    source, result = _existing(src, "film"), Path(dst).absolute()
-    companions = _companions(source, mask, cues)
-    _check_target(result, source, overwrite=overwrite)
-    with _work_folder(Path(work_dir or result.parent)) as folder:
+    check_models(models, progress)
+    settings, source = checked_settings(settings), checked_film(src)
+    companions = checked_companions(source, mask, cues)
+    result = checked_target(dst, source, overwrite=overwrite)
+    place = result.parent if work_dir is None else checked_path(work_dir, "work_dir")
+    with _work_folder(place) as folder:
         report = _erase_in(folder, source, settings, companions, models, observe=progress)
         _publish(folder / report.result, result, overwrite=overwrite)
     return _with_name(report, result)
@@ -81,60 +96,23 @@ def erase(  # noqa: PLR0913 - everything after the settings is optional and keyw
 def _erase_in(
     folder: Path,
     source: Path,
-    settings: EraseSettings | None,
+    settings: EraseSettings,
     companions: Companions,
     models: Models | None,
     *,
     observe: Callable[[Progress], None] | None,
 ) -> EraseReport:
     """Make the result in ``folder``."""
-    with (models or load_models()).borrowed() as cache:
+    models = models or load_models()
+    with models.borrowed() as cache:
         return erase_in_folder(
             source,
             folder,
-            replace(settings or EraseSettings(), mask=Path(companions.mask).name),
+            replace(settings, mask=Path(companions.mask).name),
             models=cache,
-            observe=observe or (lambda _: None),
+            observe=models.guarded(observe or (lambda _: None)),
             companions=companions,
         )
-
-
-def _existing(path: StrPath, kind: str) -> Path:
-    """Return ``path`` with links resolved.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    try:
-        return Path(path).resolve(strict=True)
-    except OSError as error:
-        why = f"there is no such {kind} ({error.strerror}); correct the path."
-        raise InputError(Path(path), why) from error
-
-
-def _companions(source: Path, mask: StrPath | None, cues: StrPath | None) -> Companions:
-    """Return the absolute paths of the files that say more about ``source``."""
-    found = {"mask": mask, "cues": cues}
-    for kind, file in found.items():
-        if file is not None and not Path(file).is_file():
-            raise InputError(source, f"there is no {kind} file {file}; correct the path.")
-    return Companions(**{kind: str(Path(f).resolve()) if f else "" for kind, f in found.items()})
-
-
-def _check_target(result: Path, source: Path, *, overwrite: bool) -> None:
-    """Raise FolderError unless ``result`` may be written."""
-    if not result.parent.is_dir():
-        raise FolderError(result.parent, "is no folder; make it, or name another place.")
-    if result.is_dir():
-        raise FolderError(result, "is a folder; name a file in it.")
-    if result.exists() and result.samefile(source):
-        raise FolderError(result, "is the source itself; name another file.")
-    if os.path.lexists(result) and not overwrite:
-        raise _taken(result)
-
-
-def _taken(result: Path) -> FolderError:
-    return FolderError(result, "exists already; name another file, or pass overwrite=True.")
 
 
 @contextmanager
@@ -154,6 +132,7 @@ def _publish(made: Path, result: Path, *, overwrite: bool) -> None:
     """Rename the finished file ``made`` to ``result``; copy it first from another filesystem.
 
     Raises:
+        FileExistsError: it has been made by somebody else meanwhile.
         FolderError: it cannot be done.
     """
     try:
@@ -168,7 +147,7 @@ def _publish(made: Path, result: Path, *, overwrite: bool) -> None:
                 name_durably(folder / "copy", copy)
                 _rename(copy, result, overwrite=overwrite)
     except FileExistsError as error:
-        raise _taken(result) from error
+        raise result_exists(result) from error
     except OSError as error:
         raise FolderError(result, f"{error.strerror}; choose another place.") from error
 
@@ -215,13 +194,16 @@ def detect(
         progress: called after each frame with the share that is done, 0 to 1.
 
     Raises:
+        TypeError, ValueError: an argument or a setting is not allowed; no work was done.
         InputError: the film or the cues cannot be used.
         OSError: the disk or the share does not answer.
     """
-    source, settings = _existing(src, "film"), settings or EraseSettings()
-    companions = _companions(source, None, cues)
-    tell = progress or (lambda _: None)
-    with (models or load_models()).borrowed() as cache, TemporaryDirectory() as folder:
+    check_models(models, progress)
+    settings, source = checked_settings(settings), checked_film(src)
+    companions = checked_companions(source, None, cues)
+    models = models or load_models()
+    tell = models.guarded(progress or (lambda _: None))
+    with models.borrowed() as cache, TemporaryDirectory() as folder:
         video = replace(probe(source, settings.limits), threads=cache.host.threads)
         total = max(1, video.frames_estimate)
         found = detect_film(
@@ -269,37 +251,15 @@ def inpaint(  # noqa: PLR0913 - everything after the arrays is optional and keyw
         masked completely repeats the nearest one of its shot that is not, or else is black.
 
     Raises:
-        TypeError, ValueError: types or shapes do not fit.
+        TypeError, ValueError: types, shapes or settings do not fit; there is no such engine.
         HostError, OutOfMemory: the engine is not to be had here, or does not fit into memory.
     """
-    _check_arrays(frames, masks)
-    _check_cuts(cuts, len(frames))
+    check_models(models, progress)
+    check_engine(engine, diffusion)
+    check_arrays(frames, masks)
+    shots = checked_cuts(cuts, len(frames))
     tell = progress or (lambda _: None)
+    if models is not None:
+        tell = models.guarded(tell)
     with borrowed_engine(engine, diffusion or DiffusionSettings(), models) as made:
-        return inpaint_frames(frames, masks != 0, made, cuts=cuts, tick=tell)
-
-
-def _check_arrays(frames: object, masks: object) -> None:
-    """Raise TypeError or ValueError unless both are arrays that fit."""
-    for name, array, kinds in (
-        ("frames", frames, (np.uint8,)),
-        ("masks", masks, (np.bool_, np.uint8)),
-    ):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: a numpy array is needed, not {type(array).__name__}")
-        if array.dtype not in kinds:
-            wanted = " or ".join(np.dtype(kind).name for kind in kinds)
-            raise TypeError(f"{name}: values are {array.dtype}, needed is {wanted}")
-    assert isinstance(frames, np.ndarray)
-    assert isinstance(masks, np.ndarray)
-    if frames.ndim != 4 or frames.shape[3] != 3:
-        raise ValueError(f"frames: shape is {frames.shape}, needed is (T, H, W, 3)")
-    if masks.shape != frames.shape[:3]:
-        raise ValueError(f"masks: shape is {masks.shape}, needed is {frames.shape[:3]}")
-
-
-def _check_cuts(cuts: Sequence[int] | None, count: int) -> None:
-    """Raise ValueError unless each cut is the number of a frame."""
-    for cut in cuts or ():
-        if not 0 <= cut < count:
-            raise ValueError(f"cuts: {cut} is no frame of a clip of {count} frames")
+        return inpaint_frames(frames, masks != 0, made, cuts=shots, tick=tell)

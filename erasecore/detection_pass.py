@@ -30,7 +30,7 @@ log = get_logger(__name__)
 
 _MAX_REJECTED_LOGGED = 40  # largest number of rejected lines in the log; a guess
 _NOTHING_AT_CUES = (
-    "no subtitle was found at the times of the .srt beside the film; without it all is searched"
+    "no subtitle was found at the times of its subtitle file; without it all is searched"
 )
 
 ReportFrames: TypeAlias = Callable[[int], None]

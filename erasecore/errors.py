@@ -178,7 +178,7 @@ class UnreadableFile(InputError):
         super().__init__(
             path,
             f"{what} cannot be read by user {user}; give it the right (chmod a+r, or chown), then "
-            "requeue the film.",
+            "try again (daemon: requeue the film).",
         )
 
 
@@ -218,8 +218,8 @@ class TextRemains(InputError):
         places = "place" if events == 1 else "places"
         super().__init__(
             path,
-            f"text is still seen in {events} {places} (at {times}); name a mask or regions in a "
-            "settings file beside it, or set on_residual: done to have it with a warning.",
+            f"text is still seen in {events} {places} (at {times}); name a mask or regions in its "
+            "settings, or set on_residual: done to have it with a warning.",
         )
 
 
@@ -235,7 +235,7 @@ class BadSubtitleFile(InputError):
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(
-            path, f"the .srt beside it {problem}; mend it, or take it away to have all searched."
+            path, f"its subtitle file {problem}; mend it, or leave it out to have all searched."
         )
 
 

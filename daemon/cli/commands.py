@@ -12,7 +12,7 @@ from daemon.cli.context import CommandContext, WrongUsage
 from daemon.cli.doctor import examine
 from daemon.cli.erase_file import EraseRequest, Stopped, erase_file
 from daemon.cli.progress_bar import progress_bar
-from daemon.config.film_settings import ResolvedSettings, check_erase, overridden
+from daemon.config.film_settings import ResolvedSettings, overridden
 from daemon.jobs.history_view import ERROR_ENDING
 from daemon.jobs.publish import requeue
 from daemon.lifecycle.folder_watch import await_folders
@@ -20,6 +20,7 @@ from daemon.service import Service
 from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import InputError, printable
 from erasecore.settings import Companions, EraseSettings
+from erasecore.settings_check import check_erase
 
 
 def run(context: CommandContext) -> int:

@@ -17,18 +17,17 @@ from daemon.storage.below import folders_down, status_in
 from daemon.storage.names import FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from erasecore.errors import BadSidecar
 from erasecore.settings import (
-    BUILT_IN_ENGINES,
     DetectSettings,
     EncodeSettings,
     EraseSettings,
     OnResidual,
 )
+from erasecore.settings_check import check_erase
 from erasecore.system.atomic_files import status_if_there
 
 SENDERS_ENGINES = ("auto", "propagate")
 """Engines that a settings file may name: those that every host has. A missing engine pauses the
 whole queue, and a sender must not be able to cause that."""
-MAX_RANGES = 1000  # entries of detect.regions, and of detect.times, at most; guess
 MAX_PATH_BYTES = 1000  # bytes of the mask's relative path, at most; guess
 
 
@@ -167,65 +166,3 @@ def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, A
         else:
             merged[key] = value
     return merged
-
-
-RANGES: tuple[tuple[str, float, float], ...] = (
-    ("priority", -1000, 1000),
-    ("segment_seconds", 2, 120),
-    ("detect.every_seconds", 0.02, 10),
-    ("detect.side_px", 160, 4096),
-    ("detect.min_seconds", 0, 60),
-    ("encode.crf", 0, 51),
-    ("encode.threads", 0, 256),
-    ("diffusion.min_invented_share", 0, 1),
-    ("diffusion.min_error_levels", 0, 255),
-    ("diffusion.steps", 1, 50),
-    ("diffusion.seed", 0, 2**31 - 1),
-    ("limits.max_width_px", 16, 65536),
-    ("limits.max_height_px", 16, 65536),
-    ("limits.max_streams", 1, 10000),
-    ("limits.max_hours", 0.001, 1000),
-    ("limits.max_frames", 1, 1_000_000_000),
-)
-"""Smallest and largest allowed value of each number of ``EraseSettings``, both included, in the
-unit of the key. crf as in x264; the others are guesses."""
-
-
-def check_erase(settings: EraseSettings, *, prefix: str, error: Complaint) -> None:
-    """Raise unless every value of ``settings`` is in its allowed range.
-
-    Args:
-        settings: checked.
-        prefix: put before the key in the error's text, e.g. "erase.".
-        error: makes the exception from a sentence.
-
-    Raises:
-        Exception: the result of ``error`` for a sentence that names the key.
-    """
-    for key, least, most in RANGES:
-        value: Any = settings
-        for name in key.split("."):
-            value = getattr(value, name)
-        if not least <= value <= most:
-            raise error(f"{prefix}{key}: is {value:g}, must be from {least:g} to {most:g}.")
-    if settings.engine not in BUILT_IN_ENGINES and ":" not in settings.engine:
-        known = ", ".join(BUILT_IN_ENGINES)
-        raise error(f"{prefix}engine: no engine {settings.engine!r}; known: {known}.")
-    if not settings.encode.preset.isalnum():
-        raise error(f"{prefix}encode.preset: must be an encoder's preset name, such as medium.")
-    _check_regions_and_times(settings.detect, prefix=prefix, error=error)
-
-
-def _check_regions_and_times(detect: DetectSettings, *, prefix: str, error: Complaint) -> None:
-    """Raise if a region or time range is empty or reversed, or if there are too many of them."""
-    if len(detect.regions) > MAX_RANGES or len(detect.times) > MAX_RANGES:
-        raise error(f"{prefix}detect: at most {MAX_RANGES} regions and times.")
-    for index, box in enumerate(detect.regions):
-        if not (0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1):
-            raise error(
-                f"{prefix}detect.regions[{index}]: needs 0 <= left < right <= 1 and "
-                "0 <= top < bottom <= 1 (fractions of the picture)."
-            )
-    for index, span in enumerate(detect.times):
-        if not 0 <= span.start_seconds < span.stop_seconds:
-            raise error(f"{prefix}detect.times[{index}]: needs 0 <= start_seconds < stop_seconds.")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
-from daemon.config.film_settings import check_erase
 from daemon.config.locations import (
     ClaimSettings,
     FolderSettings,
@@ -27,6 +26,7 @@ from daemon.config.parsing import read_record
 from daemon.config.schedule import ScheduleSettings, check_schedule
 from erasecore.errors import ConfigError
 from erasecore.settings import EraseSettings, HostSettings
+from erasecore.settings_check import check_erase
 
 
 class LogFormat(StrEnum):

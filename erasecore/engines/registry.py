@@ -113,7 +113,7 @@ def _missing_requirement(host: HostSettings) -> str | None:
         WeightsMissing: some weight files are missing.
     """
     if not host.models:
-        return "there is no models folder; set models.folder."
+        return "there is no models folder; set models.folder (in Python: load_models(weights=...))."
     locate(Path(host.models))
     packages = [name for name in _LIBRARIES if find_spec(name) is None]
     return f"the package {packages[0]} is not there; {_INSTALL}." if packages else None

@@ -59,7 +59,8 @@ class ProgressReporter:
             if _stage_index(earlier) < _stage_index(stage)
         )
         with self._lock:
-            self._furthest = max(self._furthest, before + share * _STAGE_SHARES[stage])
+            reached = min(1.0, before + share * _STAGE_SHARES[stage])  # the sum may round up
+            self._furthest = max(self._furthest, reached)
             progress = Progress(stage, self._furthest, int(done), int(total), self.pixels)
             try:
                 self._observe(progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import re
 import signal
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 import erasecore
 from erasecore import (
     DetectSettings,
+    EncodeSettings,
     EraseSettings,
     FolderError,
     InputError,
@@ -26,13 +30,16 @@ from erasecore import (
     Progress,
     Region,
     Stage,
+    TimeRange,
 )
 from erasecore.api import detect, erase, inpaint
 from erasecore.engines.diffueraser.engine import DiffuEraser
+from erasecore.errors import UnreadableFile, WeightsMissing
 from erasecore.frame_inpainting import inpaint_frames
 from erasecore.loaded_models import load_models
 from erasecore.memory.ladder import Ladders
 from erasecore.settings import DiffusionSettings
+from erasecore.system.progress import ProgressReporter
 from tests.clips import DrawnFilm, clean_film, draw, ffmpeg, small_film
 from tests.conftest import wait_for
 from tests.media.erasing import ink_psnr
@@ -191,7 +198,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, film: DrawnFilm, models:
     """What has the result's name stays, before and after; ``overwrite`` replaces it."""
     result = tmp_path / "clean.mp4"
     result.write_text("mine")
-    with pytest.raises(FolderError, match=r"clean\.mp4: exists already.*overwrite=True"):
+    with pytest.raises(FileExistsError, match=r"exists already.*overwrite=True.*clean\.mp4"):
         erase(tmp_path / "film.mp4", result, FAST, models=models)
     result.unlink()
 
@@ -199,7 +206,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, film: DrawnFilm, models:
         if progress.stage is Stage.VERIFY:
             result.write_text("mine")
 
-    with pytest.raises(FolderError, match="exists already"):
+    with pytest.raises(FileExistsError, match="exists already"):
         erase(tmp_path / "film.mp4", result, FAST, models=models, progress=be_quicker)
     assert result.read_text() == "mine"
     erase(tmp_path / "film.mp4", result, FAST, models=models, overwrite=True)
@@ -211,12 +218,12 @@ def test_places_that_will_not_do(tmp_path: Path, film: DrawnFilm, models: Models
     """Each error names the place and the way out; nothing is left behind."""
     source = tmp_path / "film.mp4"
     (tmp_path / "folder").mkdir()
-    for result, words in (
-        (source, "is the source itself"),
-        (tmp_path / "folder", "is a folder; name a file in it"),
-        (tmp_path / "missing" / "clean.mp4", "missing: is no folder; make it"),
+    for result, error, words in (
+        (source, ValueError, "is the source itself"),
+        (tmp_path / "folder", ValueError, "is a folder; name a file in it"),
+        (tmp_path / "missing" / "clean.mp4", FolderError, "missing: is no folder; make it"),
     ):
-        with pytest.raises(FolderError, match=words):
+        with pytest.raises(error, match=words):
             erase(source, result, FAST, models=models, overwrite=True)
     with pytest.raises(FolderError, match="nowhere: No such file or directory"):
         erase(source, tmp_path / "a.mp4", models=models, work_dir=tmp_path / "nowhere")
@@ -243,6 +250,17 @@ def test_work_that_is_broken_off(
 
     with pytest.raises(error):
         erase(tmp_path / "film.mp4", tmp_path / "clean.mp4", FAST, models=models, progress=stop)
+    seen: list[Progress] = []
+
+    def stop_once(progress: Progress) -> None:
+        if progress.stage is stage and not seen:
+            seen.append(progress)
+            raise error
+
+    with pytest.raises(error):
+        erase(
+            tmp_path / "film.mp4", tmp_path / "clean.mp4", FAST, models=models, progress=stop_once
+        )
     assert names(tmp_path) == ["film.mp4"]
 
 
@@ -306,6 +324,206 @@ def test_mask_and_cues(tmp_path: Path, film: DrawnFilm, models: Models) -> None:
     report = erase(source, tmp_path / "b.mp4", models=models, cues=tmp_path / "film.srt")
     assert report.untouched
     assert "no subtitle was found at the times" in report.warnings[-1]
+
+
+def test_a_relative_work_dir_and_a_change_of_folder(
+    tmp_path: Path, film: DrawnFilm, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All paths count from the folder of the call, wherever the process goes meanwhile."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    erase(
+        "film.mp4",
+        "clean.mp4",
+        FAST,
+        models=models,
+        work_dir="work",
+        progress=lambda _: os.chdir(tmp_path / "elsewhere"),
+    )
+    assert names(tmp_path) == ["clean.mp4", "elsewhere", "film.mp4", "work"]
+    assert names(tmp_path / "work") == names(tmp_path / "elsewhere") == []
+
+
+def test_a_callback_must_not_use_the_models_of_its_call(
+    tmp_path: Path, film: DrawnFilm, models: Models
+) -> None:
+    """It would wait for itself for ever: it gets an error, and others stay usable."""
+    source = tmp_path / "film.mp4"
+    with pytest.raises(RuntimeError, match="in use by the call that this one is made from"):
+        erase(
+            source,
+            tmp_path / "clean.mp4",
+            FAST,
+            models=models,
+            progress=lambda _: void(detect(source, models=models)),
+        )
+    with pytest.raises(RuntimeError, match="in use"):
+        detect(source, models=models, progress=lambda _: void(detect(source, models=models)))
+    frames, masks = np.zeros((2, 40, 40, 3), np.uint8), np.ones((2, 40, 40), np.bool_)
+    masks[:, :10] = False
+    with pytest.raises(RuntimeError, match="in use"):
+        inpaint(
+            frames, masks, models=models, progress=lambda _: void(detect(source, models=models))
+        )
+    assert len(detect(source, models=models).events) == 1
+    assert names(tmp_path) == ["film.mp4"]
+
+
+def void(_: object) -> None:
+    """Return nothing: callbacks do not."""
+
+
+def test_a_film_that_may_not_be_read(
+    tmp_path: Path, film: DrawnFilm, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an InputError from each function, which names the film."""
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("erasecore.argument_checks.check_regular", refuse)
+    with pytest.raises(UnreadableFile, match=r"film\.mp4: it cannot be read by user"):
+        erase(tmp_path / "film.mp4", tmp_path / "clean.mp4", models=models)
+    with pytest.raises(UnreadableFile, match="try again"):
+        detect(tmp_path / "film.mp4", models=models)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"engine": "auto"}, TypeError, "settings: must be of class EraseSettings, not {'engine'"),
+        (EraseSettings(engine="magic"), ValueError, "settings.engine: no engine 'magic'; known: a"),
+        (EraseSettings(mask="a.png"), ValueError, "settings.mask: is 'a.png'.*mask= instead"),
+        (EraseSettings(segment_seconds=0), ValueError, "segment_seconds: is 0, must be from 2 to"),
+        (
+            EraseSettings(on_residual="done"),  # type: ignore[arg-type]
+            TypeError,
+            "settings.on_residual: must be one of OnResidual.DONE, .*, not 'done'",
+        ),
+        (
+            EraseSettings(encode=EncodeSettings(codec="h264")),  # type: ignore[arg-type]
+            TypeError,
+            "settings.encode.codec: must be one of Codec.SOURCE, .*, not 'h264'",
+        ),
+        (
+            EraseSettings(encode=EncodeSettings(crf="16")),  # type: ignore[arg-type]
+            TypeError,
+            "settings.encode.crf: must be a float, not '16'",
+        ),
+        (EraseSettings(encode=EncodeSettings(crf=99)), ValueError, "crf: is 99, must be from 0 to"),
+        (EraseSettings(encode=EncodeSettings(crf=math.nan)), ValueError, "crf: is nan, must be"),
+        (EraseSettings(encode=EncodeSettings(threads=-1)), ValueError, "encode.threads: is -1, mu"),
+        (EraseSettings(encode=EncodeSettings(preset="")), ValueError, "preset: must be.*It is ''"),
+        (
+            EraseSettings(detect=DetectSettings(regions=Region(0, 0, 1, 1))),  # type: ignore[arg-type]
+            TypeError,
+            "settings.detect.regions: must be a tuple of Region, not Region",
+        ),
+        (
+            EraseSettings(detect=DetectSettings(regions=((0, 0, 1, 1),))),  # type: ignore[arg-type]
+            TypeError,
+            r"regions\[0\]: must be of class Region, not \(0, 0, 1, 1\)",
+        ),
+        (
+            EraseSettings(detect=DetectSettings(regions=(Region(0, 0, 1, 2),))),
+            ValueError,
+            r"regions\[0\]: needs 0 <= left.* It is Region\(left=0",
+        ),
+        (
+            EraseSettings(detect=DetectSettings(regions=(Region(0.5, 0, 0.5, 1),))),
+            ValueError,
+            "left < right",
+        ),
+        (
+            EraseSettings(detect=DetectSettings(regions=(Region(0, math.nan, 1, 1),))),
+            ValueError,
+            "top < bottom",
+        ),
+        (
+            EraseSettings(detect=DetectSettings(times=(TimeRange(3, 2),))),
+            ValueError,
+            r"times\[0\]: needs 0 <= start_seconds < stop_seconds. It is TimeRange",
+        ),
+        (EraseSettings(detect=DetectSettings(side_px=8)), ValueError, "side_px: is 8, must be"),
+        (
+            EraseSettings(detect=DetectSettings(every_seconds=0)),
+            ValueError,
+            "detect.every_seconds: is 0, must be from 0.02 to 10",
+        ),
+        (
+            EraseSettings(detect=DetectSettings(side_px=True)),
+            TypeError,
+            "detect.side_px: must be an int, not True",
+        ),
+    ],
+)
+def test_settings_that_are_not_allowed(
+    tmp_path: Path, settings: EraseSettings, error: type[Exception], words: str
+) -> None:
+    """Before any work, even on a film that is not there, the text names field, value and range."""
+    with pytest.raises(error, match=words):
+        erase(tmp_path / "none.mp4", tmp_path / "clean.mp4", settings)
+    with pytest.raises(error, match=words):
+        detect(tmp_path / "none.mp4", settings)
+
+
+def test_paths_that_are_none(tmp_path: Path, film: DrawnFilm) -> None:
+    """A NUL, an empty name, a wrong type: the argument is named."""
+    source = tmp_path / "film.mp4"
+    calls_by_argument: tuple[tuple[str, list[Callable[[Any], object]]], ...] = (
+        ("src", [lambda path: erase(path, "a.mp4"), lambda path: detect(path)]),
+        ("dst", [lambda path: erase(source, path)]),
+        ("mask", [lambda path: erase(source, tmp_path / "a.mp4", mask=path)]),
+        ("cues", [lambda path: detect(source, cues=path)]),
+        ("work_dir", [lambda path: erase(source, tmp_path / "a.mp4", work_dir=path)]),
+    )
+    for name, calls in calls_by_argument:
+        for call in calls:
+            with pytest.raises(ValueError, match=f"{name}: the path holds a NUL character"):
+                call("film\0.mp4")
+            with pytest.raises(ValueError, match=f"{name}: the path is empty"):
+                call("")
+            with pytest.raises(TypeError, match=f"{name}: a path is needed"):
+                call(7)
+    assert names(tmp_path) == ["film.mp4"]
+
+
+def test_models_and_progress_of_a_wrong_type(tmp_path: Path) -> None:
+    """Models come from load_models; progress can be called."""
+    wrong: Any = "models"
+    frames = np.zeros((1, 40, 40, 3), np.uint8)
+    calls: tuple[Callable[..., object], ...] = (
+        lambda **options: erase("film.mp4", "clean.mp4", **options),
+        lambda **options: detect("film.mp4", **options),
+        lambda **options: inpaint(frames, frames[..., 0], **options),
+    )
+    for call in calls:
+        with pytest.raises(TypeError, match=r"models: what load_models\(\) returns is needed"):
+            call(models=wrong)
+        with pytest.raises(TypeError, match="progress: a function is needed, not str"):
+            call(progress=wrong)
+
+
+def test_loading_what_cannot_be_loaded(tmp_path: Path) -> None:
+    """Weights that are named must be there; the number of threads has bounds."""
+    with pytest.raises(WeightsMissing, match="lacks"):
+        load_models(weights=tmp_path)
+    for threads in (-1, 257):
+        with pytest.raises(ValueError, match=r"threads: is .*, must be from 0 to 256"):
+            load_models(threads=threads)
+    with pytest.raises(TypeError, match="threads: an int is needed, not str"):
+        load_models(threads="two")  # type: ignore[arg-type]
+
+
+def test_the_share_of_a_job_is_never_above_one() -> None:
+    """The sum of the stages' shares is rounded, and must not exceed 1 for it."""
+    shares: list[float] = []
+    reporter = ProgressReporter(lambda progress: shares.append(progress.job_share))
+    for stage in Stage:
+        reporter.report(stage, 38, 38)
+    assert shares[-1] == pytest.approx(1)
+    assert max(shares) <= 1
 
 
 # --- detect -------------------------------------------------------------------------------------
@@ -510,10 +728,36 @@ def test_inpaint_refuses_cuts_and_engines_that_are_not_there(models: Models) -> 
     frames, masks = np.zeros((2, 40, 40, 3), np.uint8), np.ones((2, 40, 40), np.bool_)
     with pytest.raises(ValueError, match="cuts: 2 is no frame of a clip of 2 frames"):
         inpaint(frames, masks, cuts=(2,))
-    with pytest.raises(erasecore.HostError, match="engine magic: no such engine"):
+    with pytest.raises(ValueError, match="'magic'; known: auto, propagate, diffueraser"):
         inpaint(frames, masks, engine="magic")
     made = inpaint(frames, masks, engine="auto", models=models)
     assert (made == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"cuts": 1}, TypeError, "cuts: a sequence of frame numbers .* is needed, not int"),
+        ({"cuts": "1"}, TypeError, "cuts: a sequence .* is needed, not str"),
+        ({"cuts": (0.5,)}, TypeError, r"cuts: a sequence .* is needed, not \(0.5,\)"),
+        ({"engine": 3}, TypeError, "engine: a str is needed, not int"),
+        ({"diffusion": {}}, TypeError, "diffusion: DiffusionSettings are needed, not dict"),
+        ({"diffusion": DiffusionSettings(steps=0)}, ValueError, "diffusion.steps: is 0, must be"),
+    ],
+)
+def test_inpaint_refuses_options_of_a_wrong_type(
+    options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    """The text names the argument, and what is wanted."""
+    frames, masks = np.zeros((2, 40, 40, 3), np.uint8), np.ones((2, 40, 40), np.bool_)
+    with pytest.raises(error, match=words):
+        inpaint(frames, masks, **options)
+
+
+def test_inpaint_takes_an_array_of_cuts() -> None:
+    """Numbers of numpy's are numbers."""
+    frames, masks = np.zeros((2, 40, 40, 3), np.uint8), np.ones((2, 40, 40), np.bool_)
+    assert inpaint(frames, masks, cuts=np.array([1])).shape == frames.shape  # type: ignore[arg-type]
 
 
 def test_no_frames() -> None:

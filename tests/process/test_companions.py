@@ -224,7 +224,7 @@ def test_real_films_with_companions(house: House, tmp_path: Path) -> None:
         in (house.explanation("badmask.mp4")["sentence"])
     )
     assert (
-        "badcues.mp4: the .srt beside it holds no times"
+        "badcues.mp4: its subtitle file holds no times"
         in (house.explanation("badcues.mp4")["sentence"])
     )
     assert not (house.done / "masked.mp4.srt").exists()

@@ -85,7 +85,7 @@ def test_a_file_without_any_times_is_an_error(tmp_path: Path, content: bytes, wo
     """It names the film, says what is wrong, and what to do."""
     with pytest.raises(BadSubtitleFile, match=word) as caught:
         read_cues(write(tmp_path, content), FILM)
-    assert str(caught.value).startswith("film.mp4: the .srt beside it ")
+    assert str(caught.value).startswith("film.mp4: its subtitle file ")
     assert "take it away" in str(caught.value)
     assert caught.value.remedy is Remedy.FIX_INPUT
 
