@@ -60,9 +60,7 @@ def erase(  # noqa: PLR0913 - everything after the settings is optional and keyw
     progress: Callable[[Progress], None] | None = None,
     work_dir: StrPath | None = None,
 ) -> EraseReport:
-    """Write the film ``src`` to ``dst`` without its burned-in subtitles.
-
-    ``dst`` appears complete and checked, or not at all; nothing else is left behind.
+    """Write the film ``src`` to ``dst`` without its subtitles, completely or not at all.
 
     Args:
         src: the film; not modified.
@@ -76,8 +74,7 @@ def erase(  # noqa: PLR0913 - everything after the settings is optional and keyw
         work_dir: for a temporary folder of about the film's size; ``None``: beside ``dst``.
 
     Raises:
-        TypeError, ValueError: an argument or a setting is not allowed; no work was done.
-        FileExistsError: ``dst`` exists, and ``overwrite`` is False.
+        TypeError, ValueError, FileExistsError: an argument is not allowed; no work was done.
         InputError: the film, the mask or the cues cannot be used.
         HostError: this machine lacks something; FolderError: ``dst`` cannot be written.
         OutOfMemory, OSError: not even the smallest pieces fit; the disk does not answer.
@@ -233,9 +230,8 @@ def inpaint(  # noqa: PLR0913 - everything after the arrays is optional and keyw
 ) -> NDArray[np.uint8]:
     """Replace the masked pixels of a clip by what other frames show there (video inpainting).
 
-    What no frame shows is inpainted in space. Masked areas are worked on in crops around them.
-    Memory: the result takes as much as ``frames``, the work about 1 GB more at 1080p; where a
-    large mask differs from frame to frame, 350 bytes for each masked pixel of 16 frames.
+    What no frame shows is inpainted in space. The result takes as much memory as ``frames``, the
+    work about 1 GB at 1080p; masks that change, 350 bytes for each masked pixel of 16 frames.
 
     Args:
         frames: uint8 ``(T, H, W, 3)``, RGB, of any size; not modified.
@@ -243,12 +239,12 @@ def inpaint(  # noqa: PLR0913 - everything after the arrays is optional and keyw
         engine: ``propagate``, ``auto``, or ``diffueraser`` with ``load_models(weights=...)``.
         cuts: first frame of each shot but the first; ``None``: detected, ``()``: none.
         diffusion: settings of the diffusion engine.
-        models: loaded networks to be reused.
+        models: loaded networks to reuse.
         progress: called now and then with the share that is done, 0 to 1.
 
     Returns:
         New uint8 ``(T, H, W, 3)``, equal to ``frames`` bit for bit where no mask is set. A frame
-        masked completely repeats the nearest one of its shot that is not, or else is black.
+        masked completely repeats the nearest one of its shot that is not, or is black.
 
     Raises:
         TypeError, ValueError: types, shapes or settings do not fit; there is no such engine.
@@ -259,7 +255,6 @@ def inpaint(  # noqa: PLR0913 - everything after the arrays is optional and keyw
     check_arrays(frames, masks)
     shots = checked_cuts(cuts, len(frames))
     tell = progress or (lambda _: None)
-    if models is not None:
-        tell = models.guarded(tell)
+    tell = models.guarded(tell) if models else tell
     with borrowed_engine(engine, diffusion or DiffusionSettings(), models) as made:
         return inpaint_frames(frames, masks != 0, made, cuts=shots, tick=tell)

@@ -235,7 +235,7 @@ class BadSubtitleFile(InputError):
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(
-            path, f"its subtitle file {problem}; mend it, or leave it out to have all searched."
+            path, f"its subtitle file {problem}; mend it, or take it away to have all searched."
         )
 
 

@@ -52,7 +52,7 @@ class Cues:
         if not self.skipped:
             return ()
         cues = "1 cue" if self.skipped == 1 else f"{self.skipped} cues"
-        return (f"{cues} of the film's subtitle file could not be read and was passed over",)
+        return (f"{cues} of the .srt could not be read and was passed over",)
 
 
 def read_cues(path: Path, film: Path) -> Cues:
