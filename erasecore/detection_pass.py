@@ -29,9 +29,7 @@ from erasecore.video.timeline import Timeline
 log = get_logger(__name__)
 
 _MAX_REJECTED_LOGGED = 40  # largest number of rejected lines in the log; a guess
-_NOTHING_AT_CUES = (
-    "no subtitle was found at the times of its subtitle file; without it all is searched"
-)
+_NOTHING_AT_CUES = "no subtitle was found at the times of the .srt; without it all is searched"
 
 ReportFrames: TypeAlias = Callable[[int], None]
 """Progress callback, given the number of frames that have been processed."""
