@@ -16,6 +16,7 @@ from erasecore.memory.ladder import Ladders
 from erasecore.memory.ladder_store import FileLadderStore
 from erasecore.resources import ModelCache
 from erasecore.settings import DiffusionSettings, EraseSettings, HostSettings
+from erasecore.system.progress import BrokenOff
 from erasecore.weights.layout import locate
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -57,7 +58,7 @@ class Models:
             self._owner = threading.get_ident()
             try:
                 yield self._cache
-            except _CallbackRaised as stopped:
+            except BrokenOff as stopped:
                 raise stopped.error from stopped.error.__cause__
             finally:
                 self._owner = None
@@ -75,19 +76,11 @@ class Models:
             try:
                 callback(told)
             except Exception as error:
-                raise _CallbackRaised(error) from error
+                raise BrokenOff(error) from error
             finally:
                 held.pop()
 
         return call
-
-
-class _CallbackRaised(BaseException):
-    """A callback has raised ``error``; no ``except Exception`` of the pipeline catches this."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        super().__init__(error)
 
 
 def _models_of_callbacks() -> list[Models]:
