@@ -9,7 +9,6 @@ operator's.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
@@ -42,6 +41,8 @@ def _openat2(folder: int, path: str) -> int:
     A walk by ``_open_in`` takes a call for each level: seconds for each folder that is nested a
     thousand levels deep.
     """
+    import ctypes  # slow to load, and ``status`` imports this module
+
     how = struct.pack("=QQQ", _FOLDER_FLAGS | os.O_NOFOLLOW, 0, _RESOLVE)
     syscall = ctypes.CDLL(None, use_errno=True).syscall
     size = ctypes.c_size_t(len(how))
