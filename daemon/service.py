@@ -154,6 +154,8 @@ class Service:
         else:
             if scanned:
                 self._problems.clear("inbox")
+                failed = self._shared.queue.inbox.skipped.failed
+                self._instance.parts.jobs.isolation.blame.of_scan(failed.values(), now=now)
 
     def _refresh_status(self) -> None:
         self._status.refresh(self._instance.parts, now=time.monotonic(), wall=time.time())
@@ -209,8 +211,6 @@ class Service:
             return False
         self._instance.recover(now=now, wall=time.time())
         return True
-
-    # --- between turns ----------------------------------------------------------------------
 
     def _exit_code(self, now: float, wall: float) -> int | None:
         """Return the exit code once the daemon may end; None while it goes on."""

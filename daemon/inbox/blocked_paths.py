@@ -18,7 +18,7 @@ from daemon.inbox.scanner import SkippedEntries
 from daemon.inbox.settling import Candidate, prefix_of
 from daemon.runtime.host_problems import HostProblems
 from daemon.storage.below import MAX_PATH_BYTES
-from daemon.storage.os_errors import hint_for
+from daemon.storage.os_errors import film_hint_for, hint_for
 from erasecore.errors import ClaimRefused, printable
 
 BLOCKING_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.ETXTBSY)
@@ -96,6 +96,13 @@ def skipped_sentences(skipped: SkippedEntries, inbox: Path) -> dict[str, str]:
     for prefix, names in groupby(ordered, prefix_of):
         subject = f"{_problem_name(prefix)} (unreadable)"
         found[subject] = unreadable_sentence([inbox / name for name in names])
+    ordered = sorted(skipped.failed, key=lambda name: (prefix_of(name), name))
+    for prefix, names in groupby(ordered, prefix_of):
+        first, *others = names
+        more = f" (and {len(others)} more in its folder)" if others else ""
+        hint = film_hint_for(skipped.failed[first])
+        subject = f"{_problem_name(prefix)} (failed)"
+        found[subject] = f"{inbox / first}{more}: {hint} Other films go on."
     return found
 
 

@@ -105,7 +105,7 @@ class CandidateQueue:
         skipped = self.inbox.skipped
         self._blocked.see_skipped(skipped, inbox, now=now, pause_seconds=pause_seconds)
         free = self._blocked.free(settled, now=now)
-        self.held = len(settled) - len(free) + len(skipped.unreadable)
+        self.held = len(settled) - len(free) + len(skipped.unreadable) + len(skipped.failed)
         return free
 
     def _schedule(self, began: float, ended: float) -> None:
@@ -200,8 +200,8 @@ class Priorities:
             return self.priority_of(replace(candidate, settings=candidate.settings[:-1]))
         try:
             return resolve_settings(candidate.path, self._inbox, self._base).settings.priority
-        except BadSidecar:
-            return self._base.priority  # the film is rejected with this error once it is claimed
+        except (BadSidecar, OSError):
+            return self._base.priority  # the film meets the same error once it is claimed
 
     def _mentions_priority(self, own: SettingsFileRef) -> bool:
         """Return False if a film's own settings file cannot set a priority, to save parsing it."""

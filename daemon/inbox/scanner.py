@@ -24,9 +24,6 @@ from daemon.storage.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTI
 MAX_EXAMPLES = 3
 """Names of ignored entries that are kept for the status, per reason; guess."""
 _GLOB_CHARACTERS = re.compile(r"[*?[]")
-_SKIPPED_ERRNOS = (*GONE_ERRNOS, errno.EACCES)
-"""Errnos of an entry that is skipped: it vanished or became a link during the scan, or we have no
-permission. The films beside it are not held up by it."""
 _MAX_NAME_BYTES = 1024
 """Upper limit of a file name's length, in bytes: 255 characters on some FUSE filesystems. Only
 where less room is left in a path are names measured, to save time."""
@@ -145,6 +142,7 @@ class SkippedEntries:
         self.closed: set[str] = set()  # paths, with a slash, of folders without read permission
         self.too_deep: set[str] = set()  # the same of folders with entries whose path is too long
         self.unreadable: set[str] = set()  # paths of settled files without read permission
+        self.failed: dict[str, OSError] = {}  # error by path of an entry that cannot be examined
         self._ignored: dict[WhyIgnored, Ignored] = {}
 
     def ignore(self, reason: WhyIgnored, name: str) -> None:
@@ -173,16 +171,18 @@ class SkippedEntries:
                 pattern = rules.ignored(name)
                 self.ignore(WhyIgnored.PATTERN if pattern else WhyIgnored.EXTENSION, prefix + name)
 
-    def note(self, error: OSError, prefix: str) -> None:
-        """Record an error of the folder ``prefix`` or of an entry in it; raise it if it counts.
+    def note(self, error: OSError, prefix: str, name: str = "") -> None:
+        """Record an error of the entry ``name`` of the folder ``prefix``, or of the folder itself.
 
-        Raises:
-            OSError: ``error``, unless its errno is one of ``_SKIPPED_ERRNOS``.
+        An entry that vanished or became a link during the scan is forgotten. The films beside the
+        others are not held up by them.
         """
-        if error.errno not in _SKIPPED_ERRNOS:
-            raise error
-        if error.errno == errno.EACCES:
+        if error.errno in GONE_ERRNOS:
+            return
+        if error.errno == errno.EACCES and prefix:
             self.closed.add(prefix)
+        else:
+            self.failed[prefix + name] = error
 
 
 def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> Iterator[InboxEntry]:
@@ -198,7 +198,7 @@ def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> It
         skipped: records the entries that could not be read.
 
     Raises:
-        OSError: the inbox itself, or its share, cannot be read.
+        OSError: the inbox itself cannot be read.
     """
     skipped = skipped or SkippedEntries()
     for prefix, files, settings in _folders(inbox, rules, skipped):
@@ -215,6 +215,8 @@ def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> It
                 for companion in companions
                 if (companion_status := _status(companion, prefix, skipped))
             )
+            if any(prefix + other in skipped.failed for other in _companion_names(name)):
+                continue  # without its settings or cues the film must not be taken
             own_settings = _settings_ref(prefix, name + FILM_SETTINGS_SUFFIX, files, skipped)
             yield InboxEntry(prefix + name, status, beside, settings + own_settings)
         skipped.ignore_others(prefix, others, files, rules)
@@ -257,7 +259,7 @@ def _opened(inbox: Path, prefix: str, skipped: SkippedEntries) -> Iterator[int |
     """Open the folder ``prefix`` and yield its handle; None if it has to be skipped.
 
     Raises:
-        OSError: the inbox itself (empty ``prefix``) or its share cannot be read.
+        OSError: the inbox itself (empty ``prefix``) cannot be read.
     """
     with ExitStack() as stack:
         try:
@@ -278,7 +280,7 @@ def _list_folder(
     Entries whose absolute path would be too long for the system are left out.
 
     Raises:
-        OSError: the inbox itself (empty ``prefix``) or its share cannot be read.
+        OSError: the inbox itself (empty ``prefix``) cannot be read.
     """
     files, folders = {}, []
     room_bytes = MAX_PATH_BYTES - len(os.fsencode(f"{inbox}/{prefix}"))
@@ -288,15 +290,24 @@ def _list_folder(
             for entry in entries:
                 if measured and len(os.fsencode(entry.name)) > room_bytes:
                     skipped.too_deep.add(prefix)
-                elif entry.is_dir(follow_symlinks=False):
+                elif _is_folder(entry, prefix, skipped):
                     folders.append(entry.name)
-                else:
+                elif prefix + entry.name not in skipped.failed:
                     files[entry.name] = entry
     except OSError as error:
         if not prefix:
             raise
         skipped.note(error, prefix)
     return files, folders
+
+
+def _is_folder(entry: os.DirEntry[str], prefix: str, skipped: SkippedEntries) -> bool:
+    """Return True if an entry is a folder; False as well if that cannot be found out."""
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError as error:
+        skipped.note(error, prefix, entry.name)
+        return False
 
 
 def _settings_ref(
@@ -319,13 +330,9 @@ def _is_cues(name: str, files: Collection[str], rules: Rules) -> bool:
 
 
 def _status(entry: os.DirEntry[str], prefix: str, skipped: SkippedEntries) -> os.stat_result | None:
-    """Return ``lstat`` of an entry of the folder ``prefix``; None if it has to be skipped.
-
-    Raises:
-        OSError: the share cannot be read.
-    """
+    """Return ``lstat`` of an entry of the folder ``prefix``; None if it has to be skipped."""
     try:
         return entry.stat(follow_symlinks=False)
     except OSError as error:
-        skipped.note(error, prefix)
+        skipped.note(error, prefix, entry.name)
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from daemon.folders.proofs import FolderProofs
 from daemon.jobs.retry import Blame
 from daemon.runtime.host_problems import HostProblems
@@ -38,6 +40,17 @@ class FolderBlame:
                 blame = Blame.HOST
                 self._report(role, problem, now=now)
         return blame
+
+    def of_scan(self, errors: Iterable[OSError], *, now: float) -> None:
+        """Prove the inbox if entries of it could not be examined; report it if it fails.
+
+        Args:
+            errors: the errors of a scan.
+            now: monotonic time in seconds.
+        """
+        for error in errors:
+            self.of(error, ("inbox",), now=now)
+            return
 
     def host_is_broken(self, *, now: float) -> bool:
         """Return True while the queue waits for a problem of the host."""

@@ -165,7 +165,7 @@ def _claim() -> Iterator[Step]:
     yield Step("claim.mask-open", r"open inbox/masks/film\.png")
     yield Step("claim.mask-read", r"read inbox/masks/film\.png")
     yield from _each("claim.mask", "create write fsync rename", r"work/JOB/\.mask\.part")
-    yield Step("settle.stat", r"getattr work/JOB/source\.mp4", always=NOT_DONE)
+    yield Step("settle.stat", r"getattr work/JOB/source\.mp4", always=NOT_TAKEN)
     yield Step("settle.folder", "getattr work/JOB", always=NOT_TAKEN)
     yield from _each("settle.settings", "getattr open read", r"work/JOB/settings\.yaml")
 
