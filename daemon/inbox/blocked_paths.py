@@ -99,11 +99,15 @@ def skipped_sentences(skipped: SkippedEntries, inbox: Path) -> dict[str, str]:
     ordered = sorted(skipped.failed, key=lambda name: (prefix_of(name), name))
     for prefix, names in groupby(ordered, prefix_of):
         first, *others = names
-        more = f" (and {len(others)} more in its folder)" if others else ""
-        hint = film_hint_for(skipped.failed[first])
+        more = f" {len(others)} more entries of its folder are like it." if others else ""
         subject = f"{_problem_name(prefix)} (failed)"
-        found[subject] = f"{inbox / first}{more}: {hint} Other films go on."
+        found[subject] = failed_sentence(inbox / first, skipped.failed[first]) + more
     return found
+
+
+def failed_sentence(path: Path, error: OSError) -> str:
+    """Return the text for the operator about an entry of the inbox that cannot be examined."""
+    return f"{path}: {film_hint_for(error)} Other films go on."
 
 
 def _inbox_is_read_only(candidate: Candidate, origin: int, error: OSError) -> bool:
@@ -168,6 +172,10 @@ class BlockedPaths:
         return [
             film for film in candidates if film.name not in waiting and film.prefix not in waiting
         ]
+
+    def sentences(self) -> dict[str, str]:
+        """Return the reasons of the blocked paths, by path; a folder's ends with a slash."""
+        return {path: self._problems.sentence_of(_problem_name(path)) for path in self._blocked}
 
     def until(self, *, now: float) -> float:
         """Return the next time after ``now`` that a blocked path is tried again, else infinity."""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from daemon.config.film_settings import resolve_settings
 from daemon.config.parsing import MAX_YAML_BYTES
 from daemon.config.schema import Config
-from daemon.inbox.blocked_paths import BlockedPaths
+from daemon.inbox.blocked_paths import BlockedPaths, failed_sentence
 from daemon.inbox.scanner import SettingsFileRef
 from daemon.inbox.settling import Candidate, Inbox
 from daemon.inbox.watcher import InboxWatcher
@@ -107,6 +107,14 @@ class CandidateQueue:
         free = self._blocked.free(settled, now=now)
         self.held = len(settled) - len(free) + len(skipped.unreadable) + len(skipped.failed)
         return free
+
+    def blocked(self) -> dict[str, str]:
+        """Return why films or folders stay in the inbox, by path below it."""
+        failed = self.inbox.skipped.failed.items()
+        examined = {
+            name: failed_sentence(self.inbox.folder / name, error) for name, error in failed
+        }
+        return examined | self._blocked.sentences()
 
     def _schedule(self, began: float, ended: float) -> None:
         """Set the times of the next scan, after one that lasted from ``began`` to ``ended``."""

@@ -177,7 +177,7 @@ class SkippedEntries:
         An entry that vanished or became a link during the scan is forgotten. The films beside the
         others are not held up by them.
         """
-        if error.errno in GONE_ERRNOS:
+        if error.errno == errno.ENOENT or (not name and error.errno in GONE_ERRNOS):
             return
         if error.errno == errno.EACCES and prefix:
             self.closed.add(prefix)

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from daemon.config.schema import Config
+from daemon.inbox.candidate_queue import CandidateQueue
 from daemon.jobs.instances import start_time_of
 from daemon.jobs.job import JobState
 from daemon.jobs.job_parts import JobParts
@@ -26,6 +27,7 @@ from daemon.status.snapshot import (
     WorkerView,
     write_snapshot,
 )
+from erasecore.errors import printable
 from erasecore.version import __version__
 
 log = structlog.get_logger(__name__)
@@ -178,7 +180,7 @@ class StatusPublisher:
         store, queue = parts.jobs.store, self._shared.queue
         workers = tuple(WorkerView.from_worker(worker, store.jobs) for worker in parts.workers)
         paused = self.is_paused(parts, now=now)
-        held = held_films(parts.jobs, now=now, wall=wall)
+        held = held_films(parts.jobs, queue, now=now, wall=wall)
         return Snapshot(
             pid=os.getpid(),
             workers=workers,
@@ -215,11 +217,14 @@ class StatusPublisher:
         return DaemonState.CLOSED if parts.dispatcher.closed else DaemonState.IDLE
 
 
-def held_films(jobs: JobParts, *, now: float, wall: float) -> tuple[HeldFilm, ...]:
-    """Return the films that are set aside, then those that wait for their next try.
+def held_films(
+    jobs: JobParts, queue: CandidateQueue, *, now: float, wall: float
+) -> tuple[HeldFilm, ...]:
+    """Return the films that are set aside or stay in the inbox, then those that wait.
 
     Args:
         jobs: the held jobs, and the errors that hold some of them up.
+        queue: the films of the inbox, and why some of them cannot be taken.
         now: monotonic time in seconds.
         wall: seconds since 1970.
     """
@@ -235,9 +240,14 @@ def held_films(jobs: JobParts, *, now: float, wall: float) -> tuple[HeldFilm, ..
         )
         for job_id, known in hindrances.items()
     ]
+    in_inbox = [
+        HeldFilm(printable(name), "", printable(sentence), attempts=0)
+        for name, sentence in queue.blocked().items()
+    ]
     delayed = [
         HeldFilm.of(job)
         for job in jobs.store.states(JobState.QUEUED, JobState.CLAIMED)
         if job.not_before > wall and job.job_id not in hindrances
     ]
-    return tuple(sorted([*hindered, *delayed], key=lambda film: film.retry_at or 0.0))
+    found = [*hindered, *delayed, *in_inbox]
+    return tuple(sorted(found, key=lambda film: film.retry_at or 0.0))

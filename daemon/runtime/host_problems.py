@@ -110,6 +110,11 @@ class HostProblems:
         known = self._problems.get(subject)
         return float("-inf") if known is None else known.retry_at
 
+    def sentence_of(self, subject: str) -> str:
+        """Return the text of the problem of ``subject``; "" without a problem."""
+        known = self._problems.get(subject)
+        return "" if known is None else known.sentence
+
     def until(self, *, now: float) -> float | None:
         """Return the earliest retry time after ``now``; ``None`` if no retry is pending."""
         pending = (one.retry_at for one in self._problems.values() if one.retry_at > now)

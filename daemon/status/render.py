@@ -72,6 +72,8 @@ def _ignored_line(ignored: Ignored) -> str:
 def _held_line(held: HeldFilm) -> str:
     until = "is set aside" if held.retry_at is None else f"waits until {_clock(held.retry_at)}"
     sentence = f": {held.sentence}" if held.sentence else ""
+    if not held.job_id:
+        return printable(f"{held.film} stays in the inbox{sentence}")
     return printable(f"{held.film} {until}, after {held.attempts} attempts{sentence}")
 
 

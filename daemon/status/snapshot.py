@@ -102,10 +102,10 @@ class DaemonState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HeldFilm:
-    """A claimed film that waits for its next try, or that is set aside until somebody acts."""
+    """A film that waits for its next try, is set aside, or cannot be taken from the inbox."""
 
     film: str
-    job_id: str
+    job_id: str  # empty: it is in the inbox
     sentence: str  # reason
     attempts: int  # made so far
     retry_at: float | None = None  # seconds since the epoch; ``None``: it is set aside
