@@ -151,8 +151,13 @@ def test_everybody_may_see_the_status(machine: Machine) -> None:
     )
     file = json.loads(machine.run(*as_nobody, "cat", f"/run/{SERVICE}/status.json"))
     assert (file["schema"], file["state"], file["work"]) == (1, "idle", work)
-    said = machine.run(*as_nobody, SERVICE, "status", "--config", CONFIG)
-    assert "Waiting for films." in said
+
+
+    def status() -> str:
+        return machine.run(*as_nobody, SERVICE, "status", "--config", CONFIG)
+
+    machine.wait(lambda: "Waiting for films." in status(), SERVICE)  # a film has just gone
+    said = status()
     assert f"{work} is closed to user" in said
     machine.path(CONFIG).chmod(0o600)
     assert "Waiting for films." in machine.run(*as_nobody, SERVICE, "status")
