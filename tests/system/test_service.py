@@ -152,7 +152,6 @@ def test_everybody_may_see_the_status(machine: Machine) -> None:
     file = json.loads(machine.run(*as_nobody, "cat", f"/run/{SERVICE}/status.json"))
     assert (file["schema"], file["state"], file["work"]) == (1, "idle", work)
 
-
     def status() -> str:
         return machine.run(*as_nobody, SERVICE, "status", "--config", CONFIG)
 
