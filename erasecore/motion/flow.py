@@ -30,7 +30,7 @@ from erasecore.motion.resample import double_box_blur, sample_grid
 # Levels are 8-bit luma levels. All values are guesses, checked only by the bench as a whole.
 _CUT_LEVELS = 22.0  # levels; mean residual above which two frames show different content
 _GOOD_LEVELS = 1.5  # levels; median error below which an initial model needs no alternative
-_LEAST_DIS_PX = 12  # px; shorter side below which cv2.DISOpticalFlow raises an error
+_MIN_DIS_PX = 32  # px; patch size 8 at scale 1/4 (preset FAST); smaller ones segfault in OpenCV 5.0
 _NEAR_PX = 15  # px; distance from the hole in which the model is tested
 _AROUND_PX = 32  # px of picture around a hole in which its motion is computed
 _MISSED_LEVELS = 7.0  # levels; smoothed error above which the affine model misses a pixel
@@ -228,7 +228,7 @@ class Motion:
         The displacement of the model itself in windows too small for DIS.
         """
         joint = _joint_window(affine, window, self._size)
-        if min(joint.near.shape) < _LEAST_DIS_PX:
+        if min(joint.near.shape) < _MIN_DIS_PX:
             return _affine_displacement(affine, window)
         here, there = (np.ascontiguousarray(self._filled[k][joint.slices]) for k in (frame, other))
         flow = self._dis.calc(here, there, _affine_displacement(affine, joint))

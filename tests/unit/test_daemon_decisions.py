@@ -682,7 +682,7 @@ def test_what_we_may_not_look_at_holds_nothing_up(tmp_path: Path) -> None:
         (tmp_path / name).chmod(mode)
     tmp_path.chmod(0o755)
     code = (
-        "import os, sys; from pathlib import Path\n"
+        "import ctypes, os, sys; from pathlib import Path\n"  # while it may be loaded
         "from daemon.config.locations import InboxSettings\n"
         "from daemon.inbox.scanner import Rules, SkippedEntries, scan\n"
         "os.chdir(sys.argv[1])\n"
