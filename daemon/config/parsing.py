@@ -148,10 +148,7 @@ def read_yaml(path: Path, *, error: Complaint, folder: int | None = None) -> dic
         OSError: the disk or share of the file does not work; the file itself may be fine.
     """
     try:
-        if folder is None:
-            text = read_plain(path, MAX_YAML_BYTES + 1)
-        else:
-            text = read_in(folder, path.name, MAX_YAML_BYTES + 1)
+        text = _bytes_of(path, folder)
     except OSError as cause:
         if blames_host(cause):
             raise
@@ -167,6 +164,20 @@ def read_yaml(path: Path, *, error: Complaint, folder: int | None = None) -> dic
     if not isinstance(raw, dict):
         raise error(f"{path}: must be 'key: value' lines; see config.example.yaml.")
     return raw
+
+
+def _bytes_of(path: Path, folder: int | None) -> bytes:
+    """Read a YAML file; an error that may be blamed on its sender has to be met twice."""
+
+    def read() -> bytes:
+        if folder is None:
+            return read_plain(path, MAX_YAML_BYTES + 1)
+        return read_in(folder, path.name, MAX_YAML_BYTES + 1)
+
+    try:
+        return read()
+    except OSError:
+        return read()
 
 
 def _yaml_detail(error: Exception, text: bytes) -> str:
