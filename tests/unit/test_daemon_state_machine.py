@@ -1,11 +1,13 @@
 """Any interleaving of two daemons' steps, crashes and awakenings included, loses nothing.
 
-Each step may be cut off at any fault point, as by a power cut, or stand still there while the other
-daemon takes over and does all that is to be done; then the sleeper wakes up and goes on.
+Each step may be cut off at any fault point, as by a power cut, fail there with a disk's error, or
+stand still there while the other daemon takes over and does all that is to be done; then the sleeper
+wakes up and goes on.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import shutil
@@ -13,6 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,19 +59,39 @@ def cut() -> NoReturn:
     raise PowerCutError
 
 
+def fail() -> NoReturn:
+    """Fail as a disk does, after what was asked for has been done."""
+    raise OSError(errno.EIO, "Input/output error")
+
+
+class Kind(StrEnum):
+    """What happens at a point."""
+
+    CUT = "cut"  # it is the end
+    FREEZE = "freeze"  # it goes on after the other daemon has taken over
+    ERROR = "error"  # the step fails, though what came before the point is done
+
+
 @dataclass(frozen=True)
 class Trouble:
     """What happens in the middle of a step."""
 
     point: str = ""  # nothing
-    freeze: bool = False  # it goes on after the other daemon has taken over; else it is the end
+    kind: Kind = Kind.CUT
 
 
 TROUBLES = st.builds(
     Trouble,
     st.one_of(st.just(""), st.sampled_from(STEPS_OUT), st.sampled_from(POINTS)),
-    st.booleans(),
+    st.sampled_from(Kind),
 )
+
+
+def without_freeze(trouble: Trouble) -> Trouble:
+    """Return ``trouble``, or a power cut where nobody could take over."""
+    return replace(trouble, kind=Kind.CUT) if trouble.kind is Kind.FREEZE else trouble
+
+
 NUMBERS = st.integers(0, HOSTS - 1)
 REPORT = EraseReport(
     untouched=False,
@@ -206,14 +229,14 @@ class Daemons(RuleBasedStateMachine):
     @rule(number=NUMBERS, trouble=TROUBLES)
     def restart(self, number: int, trouble: Trouble) -> None:
         """A daemon is killed between two steps and started again, which may be cut off, too."""
-        self._step(number, replace(trouble, freeze=False), lambda: self._restart(number))
+        self._step(number, without_freeze(trouble), lambda: self._restart(number))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def take_over(self, number: int, trouble: Trouble) -> None:
         """A daemon is silent for a lease, though it lives; the other takes over what it held."""
         other = 1 - number
         act = lambda: self._take(self.parts[other].store.instance, self.parts[number])  # noqa: E731
-        self._step(number, replace(trouble, freeze=False), act)
+        self._step(number, without_freeze(trouble), act)
 
     @rule(
         number=NUMBERS,
@@ -246,7 +269,8 @@ class Daemons(RuleBasedStateMachine):
 
     def _step(self, number: int, trouble: Trouble, act: Callable[[], object]) -> None:
         """Do a step, whatever comes in between; afterwards as the service does."""
-        failpoints.arm(trouble.point, (lambda: self._sleep(number)) if trouble.freeze else cut)
+        actions = {Kind.CUT: cut, Kind.ERROR: fail, Kind.FREEZE: lambda: self._sleep(number)}
+        failpoints.arm(trouble.point, actions[trouble.kind])
         try:
             act()
             if self.parts[number].isolation.take_lost():
