@@ -238,8 +238,7 @@ def _reject() -> Iterator[Step]:
 
 
 def _discard() -> Iterator[Step]:
-    """Yield the steps of recording a job in the history and removing its folder."""
-    yield Step("history.report", r"read done/film.*\.report\.json", always=DONE)
+    """Yield the steps of removing the folder of a job that has ended."""
     gone = r"work/\.gone-JOB"
     yield Step("discard.rename", f"rename work/JOB {gone}", always=DONE)
     yield Step("discard.list", f"readdir {gone}", always=DONE)

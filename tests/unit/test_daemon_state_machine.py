@@ -1,8 +1,8 @@
 """Any interleaving of two daemons' steps, crashes and awakenings included, loses nothing.
 
 Each step may be cut off at any fault point, as by a power cut, fail there with a disk's error, or
-stand still there while the other daemon takes over and does all that is to be done; then the sleeper
-wakes up and goes on.
+stand still there while the other daemon takes over and does all that is to be done; then the one
+that slept wakes up and goes on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from daemon.runtime.host_problems import HostProblems
 from daemon.storage import failpoints
 from daemon.storage.failpoints import DAEMON_FAILPOINTS
 from daemon.workers.messages import Failure, Finished
-from erasecore.errors import Remedy
+from erasecore.errors import ClaimRefused, Remedy
 from erasecore.reports import EraseReport
 
 NAMES = ("film.mp4", "a/film.mp4", "other.mkv")
@@ -172,7 +172,7 @@ class Daemons(RuleBasedStateMachine):
     def requeue(self, trouble: Trouble) -> None:
         """Somebody puts a failed film back into the inbox, with a power cut if there is one."""
         failed = self.root / "failed"
-        for path in sorted(failed.rglob("*.m*"))[:1]:
+        for path in sorted(failed.rglob("*.m[pk][4v]"))[:1]:
             failpoints.arm(trouble.point, cut)
             try:
                 requeue(path, failed, self.root / "inbox")
@@ -279,6 +279,8 @@ class Daemons(RuleBasedStateMachine):
         except PowerCutError:
             failpoints.arm("")
             self._restart(number)
+        except ClaimRefused:
+            pass  # the film stays in the inbox for a while
         except OSError:
             failpoints.arm("")
             self._recover(number)
