@@ -89,7 +89,7 @@ def complained(daemon: Daemon) -> bool:
 
 
 REFUSED = {
-    "inbox/c0001.mp4": (Kind.PLAIN, (Outcome.FAILED,)),
+    "inbox/c0001.mp4": (Kind.PLAIN, (Outcome.INBOX, Outcome.FAILED)),
     "inbox/c0001": (Kind.DEEP, (Outcome.INBOX,)),
     "inbox/c0001.mp4.erase.yaml": (Kind.PLAIN, (Outcome.FAILED,)),
     "inbox/c0001.srt": (Kind.PLAIN, (Outcome.FAILED, Outcome.DONE)),
