@@ -107,9 +107,16 @@ class InboxWatcher:
         return all(emitter.is_alive() and emitter.should_keep_running() for emitter in emitters)
 
     def stop(self) -> None:
-        """Stop to watch, and wait until the thread has ended."""
-        if self._observer is not None:
-            self._observer.stop()
-            if self._observer.is_alive():
-                self._observer.join()
-            self._observer = None
+        """Stop to watch, and wait until the threads have ended."""
+        observer, self._observer = self._observer, None
+        if observer is None:
+            return
+        try:
+            observer.stop()
+        except KeyError:
+            # watchdog 7.1 loses count of folders that are exchanged while it watches them. Its
+            # threads may stay then; they are daemon threads, and nobody listens to them any more.
+            log.debug("inbox.watch_not_stopped", exc_info=True)
+            return
+        if observer.is_alive():
+            observer.join()
