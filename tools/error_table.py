@@ -16,7 +16,7 @@ PAGE = Path("docs/operations.md")
 BEGIN = "<!-- errors: written by tools/error_table.py -->"
 END = "<!-- end of errors -->"
 KINDS = (errors.EraseError, errors.InputError, errors.HostError)
-"""What stands for several errors."""
+"""Base classes, which have no row of their own."""
 
 
 def rows() -> Iterator[str]:

@@ -224,10 +224,7 @@ def free_bytes(path: Path) -> int:
     Raises:
         FolderError: the folder cannot be reached.
     """
-    try:
-        return shutil.disk_usage(path).free
-    except OSError as error:
-        raise FolderError(path, hint_for(error)) from error
+    return _disk_usage(path)[1]
 
 
 def total_bytes(path: Path) -> int:
@@ -236,10 +233,20 @@ def total_bytes(path: Path) -> int:
     Raises:
         FolderError: the folder cannot be reached.
     """
+    return _disk_usage(path)[0]
+
+
+def _disk_usage(path: Path) -> tuple[int, int]:
+    """Return total and free bytes of the filesystem of ``path``.
+
+    Raises:
+        FolderError: the folder cannot be reached.
+    """
     try:
-        return shutil.disk_usage(path).total
+        usage = shutil.disk_usage(path)
     except OSError as error:
         raise FolderError(path, hint_for(error)) from error
+    return usage.total, usage.free
 
 
 @dataclass(frozen=True, slots=True)
