@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -33,6 +33,12 @@ NOISE_BYTES = 1 << 20
 """Growth of memory that is held for noise whatever the share."""
 FILM_SECONDS = 3.0
 """Time for one film, on a busy machine; in which as many as are sampled together must come."""
+SETTLE_SECONDS = 20.0
+"""Time for an idle daemon to close what the last film opened."""
+COUNTS = ("handles", "threads", "children")
+"""Fields of a footprint that may not grow with the films."""
+ONCE = 2
+"""Handles and the like that may be opened once, late; a leak of one a film is far more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +86,61 @@ class Soak:
     done: int
     seconds: float
     samples: tuple[Footprint, ...]
+    idle: Footprint  # after the last film
     exit_code: int
 
     @property
-    def warm(self) -> tuple[Footprint, ...]:
-        """The samples after the first tenth."""
-        return tuple(one for one in self.samples if one.films >= WARM_SHARE * self.films)
+    def warm(self) -> Sequence[Footprint]:
+        """Samples after the first tenth."""
+        return warm(self.samples, self.films)
 
     def complaints(self) -> Iterator[str]:
         """Yield what has grown, or gone wrong."""
         if self.done != self.films or self.exit_code != 0:
             yield f"done {self.done} of {self.films}, exit code {self.exit_code}"
         for what in ("parent_bytes", "worker_bytes"):
-            first, last = self._ends(what, median)
+            first, last = self._ends(what)
             if last > first * (1 + GROWTH) + NOISE_BYTES:
                 yield f"{what}: {first / 1e6:.1f} -> {last / 1e6:.1f} MB"
-        for what in ("handles", "threads", "children"):
-            first, last = self._ends(what, min)  # some are open for a moment
-            if last > first:
+        for what in COUNTS:
+            first, last = early_count(self.warm, what), getattr(self.idle, what)
+            if last > first + ONCE:
                 yield f"{what}: {first:g} -> {last:g}"
 
-    def _ends(self, what: str, typical: Callable[[list[float]], float]) -> tuple[float, float]:
-        """Return what is typical of the first and of the last fifth of the warm samples."""
+    def _ends(self, what: str) -> tuple[float, float]:
+        """Return the median of the first and of the last fifth of the warm samples."""
         values = [float(getattr(one, what)) for one in self.warm]
-        part = max(1, len(values) // 5)
-        return typical(values[:part]), typical(values[-part:])
+        part = fifth(values)
+        return median(values[:part]), median(values[-part:])
+
+
+def warm(samples: Sequence[Footprint], films: int) -> Sequence[Footprint]:
+    """Return the samples after the first tenth of the films."""
+    return [one for one in samples if one.films >= WARM_SHARE * films]
+
+
+def fifth(values: Sequence[object]) -> int:
+    """Return the length of a fifth, at least one."""
+    return max(1, len(values) // 5)
+
+
+def early_count(warm: Sequence[Footprint], what: str) -> int:
+    """Return the smallest count in the first fifth: a film in work opens some for a moment."""
+    counts: list[int] = [getattr(one, what) for one in warm[: fifth(warm)]]
+    return min(counts)
+
+
+def settled(daemon: Daemon, films: int, warm: Sequence[Footprint]) -> Footprint:
+    """Measure an idle daemon, as soon as it has closed what the last film opened."""
+    found = warm[-1]
+
+    def as_before() -> bool:
+        nonlocal found
+        found = Footprint.of(daemon, films) or found
+        return all(getattr(found, what) <= early_count(warm, what) for what in COUNTS)
+
+    comes_true(as_before, SETTLE_SECONDS)
+    return found
 
 
 def soak(house: House, count: int) -> Soak:
@@ -130,9 +166,10 @@ def soak(house: House, count: int) -> Soak:
         finished = _finished(house)
         sample = Footprint.of(daemon, finished)
         samples += [sample] if sample else []
+    idle = settled(daemon, finished, warm(samples, count))
     code = daemon.stop()
     done = len(house.films("done"))
-    return Soak(count, done, time.monotonic() - began, tuple(samples), code)
+    return Soak(count, done, time.monotonic() - began, tuple(samples), idle, code)
 
 
 def _finished(house: House) -> int:
