@@ -102,7 +102,9 @@ def _copy(source: Path, part: Path, tick: Tick) -> bytes:
             writer.seek(offset)
             writer.write(block)
         size_bytes = os.fstat(reader.fileno()).st_size
-        writer.truncate(size_bytes)
+        if writer.tell() < size_bytes:  # by a byte, since FUSE drivers of FAT know no truncation
+            writer.seek(size_bytes - 1)
+            writer.write(b"\0")
         writer.flush()
         os.fsync(writer.fileno())
     digest.update(b"%d" % size_bytes)

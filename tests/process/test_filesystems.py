@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.house import House
+from tests.process.house import House, problems
 from tests.process.images import mounted
 from tests.process.test_daemon_life import run_command
 
@@ -52,6 +52,8 @@ def test_an_original_with_a_resource_fork(xfs_house: House) -> None:
 
 STRANGE = ("a:b?/What*.mp4", "dots./end. .mp4", 'quote".mp4', "con.mp4")
 PORTABLE = ["_con.mp4", "a_b_/What_.mp4", "dots_/end. .mp4", "good.mp4", "quote_.mp4"]
+REFUSED = {"vfat": ["\u30d5\u30a3\u30eb\u30e0.mp4"]}
+"""Names that a filesystem does not take although Windows would: FAT without a character set."""
 
 
 @pytest.mark.parametrize("kind", ["exfat", "ntfs", "vfat"])
@@ -59,18 +61,19 @@ def test_results_on_a_filesystem_that_takes_few_names(house: House, kind: str) -
     """Results get names that it takes; log and doctor say so once; other folders keep names."""
     with mounted(kind, house.root / "usb") as disk:
         house.place(done=disk / "done", originals=disk / "originals")
-        for name in (*STRANGE, "good.mp4"):
+        refused = REFUSED.get(kind, [])
+        for name in (*STRANGE, *refused, "good.mp4"):
             house.drop(name, FILM)
         house.drop("bad?.mp4", "raise FIX_INPUT\n")
         daemon = house.start()
         house.wait(lambda: len(house.films("done")) == len(PORTABLE))
-        house.wait(lambda: house.films("failed") == ["bad?.mp4"])
+        house.wait(lambda: house.films("failed") == ["bad?.mp4", *refused])
         house.wait(lambda: len(house.films("originals")) == len(PORTABLE))
         assert house.films("done") == house.films("originals") == PORTABLE
         assert json.loads((house.done / "a_b_/What_.mp4.report.json").read_text())
         (told,) = daemon.said("folders.names_limited")
         assert told["folders"] == ["done", "originals"]
-        assert not daemon.said("host.trouble")
+        assert all(any(name in one for name in refused) for one in problems(daemon))
         findings = " ".join(run_command(house, "doctor").split())
         assert findings.count("takes only names that Windows allows") == 2
         assert daemon.stop() == 0
