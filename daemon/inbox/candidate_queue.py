@@ -28,6 +28,11 @@ inbox, scans take at most a fifth of a core."""
 RESCAN_PER_SCAN = 150.0
 """Least interval of scans without an event, as a multiple of the time that one took. While nothing
 happens, scans take less than a hundredth of a core."""
+FAILED_SCAN_SECONDS = 1.0
+"""Interval of scans after one that has failed, wholly or for an entry, in seconds. It doubles with
+each further one, up to the interval of scans without an event. Guess."""
+MAX_DOUBLINGS = 20
+"""Upper limit of the doublings of ``FAILED_SCAN_SECONDS``: more than any interval is long."""
 SETTLE_MARGIN_SECONDS = 0.01
 """Delay of a scan after the time at which the first film may be settled, in seconds (guess)."""
 
@@ -58,6 +63,7 @@ class CandidateQueue:
         self.candidates: deque[Candidate] = deque()
         # On our monotonic clock: next scan without an event, and after one; time of the last scan.
         self._scan_at = self._hinted_scan_at = self._scanned_at = float("-inf")
+        self._failed_scans = 0  # in a row
         if self.inbox.events and not self._watch.start():
             self.inbox.fall_back_to_polling(config.inbox)
 
@@ -89,8 +95,11 @@ class CandidateQueue:
         self._wake.clear_hint()
         self.candidates.clear()
         self._scanned_at = now
+        self._failed_scans += 1
         self._schedule(now, now)  # in case that the scan raises
         settled = self.inbox.scan(now=now)
+        if not self.inbox.skipped.failed:
+            self._failed_scans = 0
         self.candidates.extend(self._priorities.sort(self._without_blocked(settled, now)))
         self._schedule(now, clock())
         if self.inbox.events and not self._watch.alive():
@@ -126,6 +135,10 @@ class CandidateQueue:
             # may close it any moment: then at the rate of hinted scans.
             settles_at = self.inbox.settles_at + SETTLE_MARGIN_SECONDS
             self._scan_at = min(self._scan_at, max(settles_at, self._hinted_scan_at))
+        if self._failed_scans:
+            doublings = min(self._failed_scans - 1, MAX_DOUBLINGS)
+            retry_at = began + FAILED_SCAN_SECONDS * 2.0**doublings
+            self._scan_at = min(self._scan_at, max(retry_at, self._hinted_scan_at))
         self._scan_at = min(self._scan_at, self._blocked.until(now=ended))
 
     def next_scan_at(self) -> float:

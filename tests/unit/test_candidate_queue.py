@@ -96,3 +96,28 @@ def test_a_look_when_a_film_may_be_settled(wake: Wakeup, tmp_path: Path) -> None
     assert best is not None
     assert best.path == tmp_path / "inbox" / "film.mp4"
     queue.stop()
+
+
+def test_a_look_that_fails_is_repeated_soon(wake: Wakeup, tmp_path: Path) -> None:
+    """With backoff up to the interval of full looks, and from the beginning after a good one."""
+    queue, clock = looked(wake, tmp_path, 0.0)
+    (tmp_path / "inbox").rmdir()
+    delays = []
+    for _ in range(8):
+        clock.now = queue.next_scan_at()
+        begun = clock.now
+        with pytest.raises(FileNotFoundError):
+            queue.scan_if_due(clock)
+        delays.append(queue.next_scan_at() - begun)
+    assert delays == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, RESCAN_SECONDS, RESCAN_SECONDS])
+    (tmp_path / "inbox").mkdir()
+    clock.now = queue.next_scan_at()
+    assert queue.scan_if_due(clock)
+    assert queue.next_scan_at() - clock.now == pytest.approx(RESCAN_SECONDS)
+    (tmp_path / "inbox").rmdir()
+    clock.now = queue.next_scan_at()
+    begun = clock.now
+    with pytest.raises(FileNotFoundError):
+        queue.scan_if_due(clock)
+    assert queue.next_scan_at() - begun == pytest.approx(1.0)
+    queue.stop()
