@@ -174,10 +174,10 @@ class SkippedEntries:
     def note(self, error: OSError, prefix: str, name: str = "") -> None:
         """Record an error of the entry ``name`` of the folder ``prefix``, or of the folder itself.
 
-        An entry that vanished or became a link during the scan is forgotten. The films beside the
-        others are not held up by them.
+        An entry that vanished during the scan is forgotten. The films beside the others are not
+        held up by them.
         """
-        if error.errno == errno.ENOENT or (not name and error.errno in GONE_ERRNOS):
+        if error.errno == errno.ENOENT:
             return
         if error.errno == errno.EACCES and prefix:
             self.closed.add(prefix)
@@ -267,7 +267,8 @@ def _opened(inbox: Path, prefix: str, skipped: SkippedEntries) -> Iterator[int |
         except OSError as error:
             if not prefix:
                 raise
-            skipped.note(error, prefix)
+            if error.errno not in GONE_ERRNOS:  # else it became a link during the scan
+                skipped.note(error, prefix)
             handle = None
         yield handle
 

@@ -46,8 +46,8 @@ def status(sources: StatusSources, *, last: int, as_json: bool) -> int:
         as_json: True for JSON, False for text.
 
     Returns:
-        Exit code: 0 if a daemon runs and all is well; 1 if none runs, or one is dead or stuck, or
-        waits for the operator.
+        Exit code: 0 if a daemon runs and all is well; 1 if none runs, or one is dead or stuck,
+        waits for the operator, or has set a film aside.
 
     Raises:
         ConfigError: the configuration cannot be used, and there is no public status file.

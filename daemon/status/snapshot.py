@@ -117,6 +117,11 @@ class HeldFilm:
         sentence = failure.sentence if failure else ""
         return cls(printable(job.name), job.job_id, sentence, len(job.attempts), job.not_before)
 
+    @property
+    def set_aside(self) -> bool:
+        """True if the film is stuck in ``work/`` until somebody acts."""
+        return self.job_id != "" and self.retry_at is None
+
 
 SCHEMA = 1
 """Version of the snapshot's format; a reader refuses others."""
@@ -205,10 +210,13 @@ class DaemonView:
 
     @property
     def well(self) -> bool:
-        """True unless it is dead, stuck, or waits for the operator."""
+        """True unless it is dead, stuck, waits for the operator, or has set a film aside."""
         if self.standing is Liveness.DEAD or self.stuck:
             return False
-        return self.snapshot is None or self.snapshot.state is not DaemonState.HOST_PROBLEM
+        if self.snapshot is None:
+            return True
+        aside = any(film.set_aside for film in self.snapshot.held)  # they come first in ``held``
+        return self.snapshot.state is not DaemonState.HOST_PROBLEM and not aside
 
     @property
     def condition(self) -> str:
@@ -269,7 +277,7 @@ class StatusReport:
 
     @property
     def well(self) -> bool:
-        """True if a daemon runs, and none is dead, stuck or waits for the operator."""
+        """True if a daemon runs, and all of them are well."""
         return bool(self.daemons) and all(view.well for view in self.daemons)
 
 
@@ -322,15 +330,26 @@ def _heard_at(instance: Path) -> float | None:
 
 def read_snapshot(file: Path) -> Snapshot | None:
     """Return the snapshot in a file, which others may have changed; ``None`` if it is not valid."""
-    try:
-        raw = read_json(file, MAX_SNAPSHOT_BYTES)
-        if not isinstance(raw, dict) or raw.get("schema", SCHEMA) != SCHEMA:
-            return None
-        return read_record(Snapshot, raw, error=_InvalidSnapshot)
-    except (OSError, BadJson, _InvalidSnapshot):
-        return None
+    for _ in range(SNAPSHOT_READS):
+        try:
+            return _parsed(read_json(file, MAX_SNAPSHOT_BYTES))
+        except OSError:
+            continue
+        except (BadJson, _InvalidSnapshot):
+            break
+    return None
 
 
+def _parsed(raw: object) -> Snapshot:
+    """Return the snapshot that ``raw``, a value from JSON, is the record of."""
+    if not isinstance(raw, dict) or raw.get("schema", SCHEMA) != SCHEMA:
+        raise _InvalidSnapshot
+    return read_record(Snapshot, raw, error=_InvalidSnapshot)
+
+
+SNAPSHOT_READS = 5
+"""Times that a file is opened until it can be read. On a share, one that the daemon replaces while
+it is open cannot be read any more (ESTALE on NFS, ENOENT on FUSE). Guess."""
 MAX_SNAPSHOT_BYTES = 1 << 20
 """Largest snapshot file that is read, in bytes; ours have a few thousand. Guess."""
 

@@ -333,6 +333,24 @@ def fault(film: Film, calls: str, error: str) -> Fault:
     return Fault(film.token, calls, error, Duration.ALWAYS, film.kind)
 
 
+def snapshots_of(house: House) -> str:
+    """What the daemons say of themselves."""
+    return "".join(path.read_text() for path in house.work.glob("*/status.json"))
+
+
+def test_a_folder_that_cannot_be_listed(house: House, errnos: ErrnoMount) -> None:
+    """It is told of, even if the error is that of a link in its place; its film waits."""
+    film = Film("c0001", Kind.DEEP)
+    errnos.order([fault(film, "readdir inbox/film", "ELOOP")])
+    film.drop(errnos.disk / "inbox")
+    daemon = house.start()
+    house.wait(lambda: any("/inbox/c0001: " in one for one in problems(daemon)), 30.0)
+    check_a_good_film_comes_out(house, daemon)
+    errnos.lift()
+    assert house.once() == 0
+    assert Disk(errnos.disk).outcome(film) is Outcome.DONE
+
+
 def test_a_film_that_cannot_be_published(house: House, errnos: ErrnoMount) -> None:
     """It alone is tried again, told of, and goes to failed/; nothing of it is left in done/."""
     film = Film("c0001")
@@ -356,7 +374,8 @@ def test_a_film_that_cannot_even_be_rejected(house: House, errnos: ErrnoMount) -
     film.drop(errnos.disk / "inbox")
     daemon = house.start()
     house.wait(lambda: daemon.said("job.set_aside"))
-    told = run_command(house, "status")
+    house.wait(lambda: "It is set aside in" in snapshots_of(house))
+    told = run_command(house, "status", code=1)
     assert "c0001.mp4: cannot be moved to failed/" in told
     assert "It is set aside in" in told
     check_a_good_film_comes_out(house, daemon)
@@ -365,6 +384,8 @@ def test_a_film_that_cannot_even_be_rejected(house: House, errnos: ErrnoMount) -
     house.wait(lambda: daemon.said("job.set_aside"))
     errnos.lift()
     house.wait(lambda: house.films("failed") == ["c0001.mp4"])
+    house.wait(lambda: "It is set aside in" not in snapshots_of(house))
+    run_command(house, "status", code=0)
     assert daemon.stop() == 0
     assert Disk(errnos.disk).outcome(film) is Outcome.FAILED
 

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,11 +16,15 @@ from typing import Any
 
 import pytest
 
+from daemon.status.snapshot import read_snapshot, write_snapshot
+from tests.process.errno_mount import ErrnoMount
 from tests.process.house import REPOSITORY, Daemon, House
+from tests.process.mounts import Mounts
 from tests.process.systemd import Systemd
 from tests.process.test_begin import status_of
 from tests.process.test_daemon_life import run_command
 from tests.process.test_state_folder import as_nobody, open_house
+from tests.unit.test_status_views import SNAPSHOT
 
 pytestmark = pytest.mark.process
 
@@ -189,3 +194,24 @@ def test_a_terminal_that_lacks_letters(house: House) -> None:
     assert done.returncode == 1  # no daemon is running
     assert r"\u7535\u5f71.mp4" in done.stdout
     assert done.stderr == ""
+
+
+def test_a_snapshot_is_replaced_while_it_is_read(mounts: Mounts, tmp_path: Path) -> None:
+    """Over a share an opened file that is replaced cannot be read any more; the new one can."""
+    assert mounts  # else no share can be mounted
+    share, over = ErrnoMount(tmp_path), threading.Event()
+    write_snapshot(share.point, SNAPSHOT)
+
+    def replace_it() -> None:
+        while not over.is_set():
+            write_snapshot(share.point, SNAPSHOT)
+
+    daemon = threading.Thread(target=replace_it)
+    daemon.start()
+    try:
+        found = [read_snapshot(share.point / "status.json") for _ in range(200)]
+    finally:
+        over.set()
+        daemon.join()
+        share.close()
+    assert found.count(None) == 0
