@@ -64,7 +64,7 @@ class Batch:
         comes_true(self._all_reached, REACH_SECONDS + len(self._films) / 3)
         self._expect_good_films(daemon)
         outcomes = self._settle()
-        self._judge(outcomes, self._status())
+        self._judge(outcomes)
         self._expect_alive(daemon)
         self._mount.lift()
         self._drain()
@@ -126,9 +126,25 @@ class Batch:
             self._batch_wrong.append("status traceback")
         return told
 
-    def _judge(self, outcomes: dict[str, str], status: str) -> None:
+    def _unsaid(self, outcomes: dict[str, str]) -> set[str]:
+        """Return the tokens of the films that wait while ``status`` names them not."""
+        status = self._status()
+        return {
+            film.token
+            for film, case in zip(self._films, self._cases, strict=True)
+            # A film of which each call says that it is not there cannot be known of.
+            if not (case.error == "ENOENT" and case.duration is not Duration.ONCE)
+            and outcomes[film.token] in (Outcome.INBOX, Outcome.HELD)
+            and film.token not in status
+        }
+
+    def _judge(self, outcomes: dict[str, str]) -> None:
         """Note which films are in a wrong place, or nothing is said of."""
         hits = self._mount.hits()
+        # A busy daemon may take a while to look at each film again.
+        if not comes_true(lambda: not self._unsaid(outcomes), PATIENCE_SECONDS):
+            for token in self._unsaid(outcomes):
+                self._wrong[token].append("unsaid")
         for film, case in zip(self._films, self._cases, strict=True):
             wrong, outcome = self._wrong[film.token], Outcome(outcomes[film.token])
             if film.token not in hits:
@@ -137,11 +153,6 @@ class Batch:
                 wrong.append(f"is {outcome}")
             if outcome is Outcome.FAILED and film.token not in self._disk.explanation(film):
                 wrong.append("sentence")
-            # A film of which each call says that it is not there cannot be known of.
-            unseen = case.error == "ENOENT" and case.duration is not Duration.ONCE
-            waits = outcome in (Outcome.INBOX, Outcome.HELD)
-            if waits and film.token not in status and not unseen:
-                wrong.append("unsaid")
 
     def _drain(self) -> None:
         """Let a daemon finish all films without faults, and count what lies where."""
