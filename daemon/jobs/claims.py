@@ -29,8 +29,7 @@ import os
 import stat
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import structlog
 
@@ -56,15 +55,14 @@ from daemon.jobs.job import (
     save_job,
 )
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Next, decide
-from daemon.storage.below import GONE_ERRNOS, folder_below, pinned, status_in
+from daemon.storage.below import GONE_ERRNOS, folder_below, status_in
 from daemon.storage.failpoints import failpoint
-from daemon.storage.moves import remove_tree
-from daemon.storage.names import numbered, work_name
+from daemon.storage.moves import move_below, remove_tree
+from daemon.storage.names import work_name
 from daemon.workers.messages import Failure
 from erasecore.errors import BadSidecar, Remedy, SourceGone, WorkerLost, printable
 from erasecore.settings import EraseSettings
 from erasecore.system.atomic_files import status_if_there, sync_folder, sync_handle
-from erasecore.system.no_clobber import rename_no_clobber
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +137,7 @@ def _claim_from(
     if (folder / job.source).lstat().st_ino != candidate.signature.inode:
         # Another file took the name before the rename: nobody knows yet whether it is complete.
         job = replace(job, mtime_ns=0)
-    return _complete_from(origin, folder, job, candidate.path)
+    return _complete_from(origin, folder, job, candidate.inbox)
 
 
 def _abandon_claim(candidate: Candidate, origin: int, folder: Path, error: OSError) -> None:
@@ -175,23 +173,20 @@ def complete_claim(folder: Path, job: Job, inbox: Path) -> Job | None:
         except OSError as error:
             if error.errno not in GONE_ERRNOS:
                 raise
-        return _complete_from(origin, folder, job, inbox / job.relative)
+        return _complete_from(origin, folder, job, inbox)
 
 
-def _complete_from(origin: int | None, folder: Path, job: Job, came_from: Path) -> Job | None:
-    """Complete a claim from the open folder ``origin``; None: that folder is gone.
-
-    ``came_from`` is the path that the film had, for the log.
-    """
+def _complete_from(origin: int | None, folder: Path, job: Job, inbox: Path) -> Job | None:
+    """Complete a claim from the open folder ``origin``; None: that folder is gone."""
     status = (folder / job.source).lstat()
     if not stat.S_ISREG(status.st_mode):
         # It was replaced between the scan and the rename.
         log.warning("claim.refused", file=printable(job.name), kind=kind_of(status.st_mode))
-        if origin is not None:
-            _put_back(folder / job.source, pinned(origin), job.relative.name)
-            discard(folder)
+        move_below(inbox, job.relative, folder / job.source)
+        discard(folder)
         return None
     if origin is not None:
+        came_from = inbox / job.relative
         move_companion(origin, film_settings_file(came_from), folder / SETTINGS_FILE)
         failpoint("claim.after_sidecar")
         move_companion(origin, cues_beside(came_from), folder / CUES_FILE)
@@ -211,14 +206,6 @@ def source_is_there(folder: Path, job: Job) -> bool:
         OSError: the folder cannot be listed.
     """
     return job.source in os.listdir(folder)  # noqa: PTH208 - names only
-
-
-def _put_back(source: Path, origin: Path, name: str) -> None:
-    """Move what is no film back into its folder, under its name or the first free number."""
-    for number in count(1):
-        with suppress(FileExistsError):
-            rename_no_clobber(source, origin / numbered(PurePosixPath(name), number))
-            return
 
 
 def untouched(folder: Path, job: Job) -> bool:

@@ -14,12 +14,16 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 
 import structlog
 
+from daemon.storage.below import GONE_ERRNOS, folder_below, pinned
 from daemon.storage.failpoints import failpoint
+from daemon.storage.names import numbered
 from erasecore.errors import printable
 from erasecore.system.atomic_files import named_errors, sync_folder
 from erasecore.system.no_clobber import rename_no_clobber, same_file
@@ -65,6 +69,36 @@ def move_no_clobber(source: Path, target: Path, *, part: str, tick: Tick = no_ti
         _move_by_copy(source, target, part, tick)
     sync_folder(target.parent)
     sync_folder(source.parent)
+
+
+def move_below(root: Path, relative: PurePosixPath, source: Path) -> None:
+    """Move ``source`` to ``relative`` below ``root``, or to the first free number of that name.
+
+    Folders that are missing are made. If something else has the name of one, ``root`` itself
+    serves. No link below ``root`` is followed.
+
+    Args:
+        root: a folder that strangers write to, on the filesystem of ``source``.
+        relative: path below it.
+        source: a file or folder of any kind.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    try:
+        with folder_below(root, relative.parent, make=True) as folder:
+            _move_numbered(source, pinned(folder), relative.name)
+    except OSError as error:
+        if error.errno not in GONE_ERRNOS:
+            raise
+        _move_numbered(source, root, relative.name)
+
+
+def _move_numbered(source: Path, folder: Path, name: str) -> None:
+    for number in count(1):
+        with suppress(FileExistsError):
+            rename_no_clobber(source, folder / numbered(PurePosixPath(name), number))
+            return
 
 
 def _move_by_copy(source: Path, target: Path, prefix: str, tick: Tick) -> None:

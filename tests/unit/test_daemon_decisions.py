@@ -346,6 +346,34 @@ def test_scan_orders_by_age(tmp_path: Path) -> None:
     assert [one.path.name for one in inbox.scan(now=0.0)] == ["c.mp4", "a.mp4", "b.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("in_the_way", "goes_to"),
+    [
+        ("", "a/b/film.mp4"),
+        ("a/b/film.mp4", "a/b/film (2).mp4"),
+        ("a", "film.mp4"),
+    ],
+)
+def test_no_film_was_claimed_and_its_folder_is_gone(
+    tmp_path: Path, in_the_way: str, goes_to: str
+) -> None:
+    """It goes back to where it was, or as near as can be, and no job is left of it."""
+    inbox, folder = tmp_path / "inbox", tmp_path / "instance" / "job"
+    inbox.mkdir()
+    folder.mkdir(parents=True)
+    job = replace(JOB, name="a/b/film.mp4", state=JobState.CLAIMING)
+    save_job(folder, job)
+    (folder / job.source).symlink_to("elsewhere")
+    if in_the_way:
+        (inbox / in_the_way).parent.mkdir(parents=True, exist_ok=True)
+        (inbox / in_the_way).write_text("a stranger's")
+    assert recover(folder, inbox, RETRY, wall=0.0) is None
+    assert (inbox / goes_to).readlink() == Path("elsewhere")
+    assert list(folder.parent.iterdir()) == []
+    if in_the_way:
+        assert (inbox / in_the_way).read_text() == "a stranger's"
+
+
 @pytest.mark.skipif(os.getuid() != 0 and not hasattr(os, "O_NOATIME"), reason="no leases here")
 def test_writer_has(tmp_path: Path) -> None:
     """A file that somebody has open for writing is known to be, and one for reading is not."""
