@@ -90,6 +90,8 @@ class Placement:
     file: str  # name in the job folder
     place: Place
     name: str  # path below the folder ``place``
+    size_bytes: int = -1  # of the file before it was moved; -1: not noted yet
+    mtime_ns: int = 0  # the same
 
 
 @dataclass(frozen=True, slots=True)

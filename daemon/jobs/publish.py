@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -65,6 +66,8 @@ AFTER_MOVE = {
 _REPORTS = (REPORT_FILE, ERROR_FILE)
 
 
+TIME_ERROR_NS = 2_000_000_000
+"""Largest difference of a file's times that a move may make, in ns: FAT knows even seconds only."""
 MAX_CLASHES = 20
 """Times that a job's files are moved back in one go because a name was taken meanwhile; a guess."""
 
@@ -148,13 +151,13 @@ def _place_all(
     _remove_parts(job, folders)
     if any(folder_is_blocked(folders, placement) for placement in job.placements):
         job = _taken_back(folder, job, folders, tick=tick)
+    job = _with_identities(folder, job)
     for clash in range(1, MAX_CLASHES + 1):
         if not job.placements:
             present = names_in(folder)
             items_there = [item for item in items if item.file in present]
             placements, number = placements_of(job, items_there, folders, number)
-            job = replace(job, placements=placements)
-            save_job(folder, job)
+            job = _with_identities(folder, replace(job, placements=placements))
             failpoint(f"{step}.after_plan")
         try:
             _move_all(folder, job, folders, step=step, tick=tick)
@@ -166,6 +169,24 @@ def _place_all(
         else:
             break
     return job
+
+
+def _with_identities(folder: Path, job: Job) -> Job:
+    """Return the job, saved, with size and time of the files that are not moved yet.
+
+    They tell a published file from a stranger's of the same name, see ``_is_strangers``.
+    """
+    present, placements = names_in(folder), []
+    for placement in job.placements:
+        if placement.file in present:
+            status = (folder / placement.file).lstat()
+            size_bytes, mtime_ns = status.st_size, status.st_mtime_ns
+            placement = replace(placement, size_bytes=size_bytes, mtime_ns=mtime_ns)
+        placements.append(placement)
+    known = replace(job, placements=tuple(placements))
+    if known != job:
+        save_job(folder, known)
+    return known
 
 
 def _taken_back(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Job:
@@ -233,18 +254,38 @@ def _move(source: Path, goal: Path, job: Job, folders: FolderSettings, tick: Tic
 def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> None:
     """Move the published files of a job back into its folder, to give them another name.
 
-    A file that somebody has removed or moved away since is done without.
+    A file that somebody has removed or moved away since is done without. Another that has its name
+    stays.
     """
     present = names_in(folder)
     for placement in job.placements:
         back, goal = folder / placement.file, target(folders, placement)
         if placement.file in present:
             _remove_second_name(back, goal)
+        elif _is_strangers(goal, placement, folder):
+            log.warning("undo.not_ours", file=printable(str(goal)))
         elif goal.name in names_in(goal.parent):
             move_no_clobber(goal, back, part=f".{placement.file}", tick=tick)
             failpoint("undo.after_file")
         else:
             log.warning("undo.file_gone", file=printable(str(goal)))
+
+
+def _is_strangers(goal: Path, placement: Placement, folder: Path) -> bool:
+    """Return True if ``goal`` is not the file that was published there from the job folder.
+
+    Inode numbers do not tell: some FUSE filesystems change them, ext4 uses them again at once.
+    """
+    try:
+        status = goal.lstat()
+    except FileNotFoundError:
+        return False
+    if placement.size_bytes < 0:
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_size != placement.size_bytes:
+        return True
+    is_copy = status.st_dev != folder.lstat().st_dev  # its time may not have come along
+    return not is_copy and abs(status.st_mtime_ns - placement.mtime_ns) > TIME_ERROR_NS
 
 
 def _remove_parts(job: Job, folders: FolderSettings) -> None:

@@ -149,18 +149,22 @@ def wait_until_frozen(house: House, daemon: Daemon) -> None:
     house.wait(lambda: status.read_text().rpartition(")")[2].split()[0] == "T")
 
 
-def test_a_report_vanishes_while_a_name_is_taken(house: House) -> None:
-    """While results are moved a user takes the film's name and removes the report: it goes on."""
+@pytest.mark.parametrize("theirs", ["", "a report of mine"])
+def test_a_report_vanishes_while_a_name_is_taken(house: House, theirs: str) -> None:
+    """While results are moved a user takes the film's name, and removes or replaces the report."""
     house.drop("a.mp4", FILM)
     daemon = house.start(FAULT_AT="publish.after_report", FAULT_DOES="freeze")
     wait_until_frozen(house, daemon)
     (house.done / "a.mp4").write_text("a stranger's film")
     (house.done / "a.mp4.report.json").unlink()
+    if theirs:
+        (house.done / "a.mp4.report.json").write_text(theirs)
     daemon.process.send_signal(signal.SIGCONT)
     house.wait(lambda: house.films("originals") == ["a (2).mp4"])
     assert (house.done / "a.mp4").read_text() == "a stranger's film"
     assert (house.done / "a (2).mp4").read_text() == FILM
-    assert daemon.said("undo.file_gone")
+    assert daemon.said("undo.not_ours" if theirs else "undo.file_gone")
+    assert not theirs or (house.done / "a.mp4.report.json").read_text() == theirs
     daemon.process.kill()
 
 

@@ -297,6 +297,32 @@ def test_what_was_published_is_taken_back(desk: Desk) -> None:
         withdrawn(folder, job, FAILURE, desk.folders, now=1.0)
 
 
+@pytest.mark.parametrize(
+    ("content", "mtime_ns", "ours"),
+    [
+        ("ours", 5_000_000_000, True),
+        ("ours", 6_900_000_000, True),  # FAT keeps even seconds
+        ("mine", 8_000_000_000, False),
+        ("longer", 5_000_000_000, False),
+    ],
+)
+def test_a_strangers_file_is_not_taken_back(
+    desk: Desk, content: str, mtime_ns: int, ours: bool
+) -> None:
+    """Whoever has put a file of his own in its place keeps it."""
+    name = "film.mp4.report.json"
+    report = Placement("report.json", Place.DONE, name, size_bytes=4, mtime_ns=5_000_000_000)
+    film = Placement("result.mp4", Place.DONE, "film.mp4")
+    job = desk.hold(JobState.FINISHED, result="result.mp4", placements=(report, film))
+    folder, published = desk.store.folder(job), target(desk.folders, report)
+    (folder / "result.mp4").write_text("result")
+    published.write_text(content)
+    os.utime(published, ns=(mtime_ns, mtime_ns))
+    assert withdrawn(folder, job, FAILURE, desk.folders, now=1.0).placements == ()
+    assert (folder / "report.json").exists() == ours
+    assert published.exists() != ours
+
+
 # --- names ----------------------------------------------------------------------------------
 
 
