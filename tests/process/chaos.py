@@ -143,7 +143,8 @@ class Chaos:
             while self._tally.kills < kills:
                 self._drop()
                 self._kill(self._random.choice(HOSTS))
-            self._house.wait(self._all_ended, seconds=240)
+            # Some films end their worker at each of their attempts, and wait in between.
+            self._house.wait(self._all_ended, seconds=240 + 3.0 * kills)
             self._house.wait(self._all_started, seconds=90)
             codes = [daemon.stop() for daemon in self._daemons.values()]
             assert codes == [0] * len(HOSTS), codes

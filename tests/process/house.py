@@ -173,8 +173,9 @@ class House:
         wait_for(condition, seconds, tell=self.tell)
 
     def tell(self) -> str:
-        """The last that each daemon said."""
-        return "\n".join(one.log.read_text("utf-8", "replace")[-3000:] for one in self.daemons)
+        """The last that each daemon said, of the latest ones."""
+        latest = self.daemons[-6:]
+        return "\n".join(one.log.read_text("utf-8", "replace")[-3000:] for one in latest)
 
     def files(self, folder: str) -> list[str]:
         """The names of the files below one of the folders; daemons may be at work there."""

@@ -66,13 +66,17 @@ class LoopDisk:
             done = subprocess.run(["umount", self.point], capture_output=True, check=False)
             return done.returncode == 0
 
-        assert comes_true(gone, 20), f"{self.point} is in use"
+        assert comes_true(gone, 60), f"{self.point} is in use"
 
     def close(self) -> None:
         """Leave nothing mounted."""
         if self.point.is_mount():
             self.unmount()
-        run("umount", self._host)
+        # The loop device of the inner disk lets go of its image a moment later; a namespace of
+        # another service that was started meanwhile may hold it for as long as it likes.
+        tried = ["umount", self._host]
+        if not comes_true(lambda: subprocess.run(tried, check=False).returncode == 0, 20):
+            run("umount", "--lazy", self._host)
 
 
 def _make(image: Path, size: int, kind: str) -> None:

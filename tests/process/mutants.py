@@ -23,6 +23,7 @@ from erasecore import errors as fault_classes
 from tests.clips import ffmpeg, small_film
 from tests.conftest import wait_for
 from tests.process.house import Daemon, House
+from tests.process.waiting import comes_true
 
 RECIPES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("film.mp4", ("-c:v", "copy", "-c:a", "aac")),
@@ -211,7 +212,9 @@ def let_loose(house: House, films: list[Path], count: int, seed: int = 1) -> Ver
     wait_for(lambda: ended() >= WARM_SHARE * count, patience, tell=house.tell)
     warm = Footprint.of(daemon)
     wait_for(lambda: ended() >= count, patience, tell=house.tell)
-    wait_for(lambda: not list(house.work.glob("*/*/job.json")), 30, tell=house.tell)
+    wait_for(lambda: not list(house.work.glob("*/*/job.json")), 120, tell=house.tell)
+    # What the last film opened is closed a moment later.
+    comes_true(lambda: Footprint.of(daemon).handles <= warm.handles + HANDLES_MORE, 30)
     end = Footprint.of(daemon)
     workers = len(daemon.said("worker.ready"))
     assert daemon.stop() == 0, house.tell()

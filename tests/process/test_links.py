@@ -17,7 +17,7 @@ pytestmark = pytest.mark.process
 
 FOLDERS = 12
 FILMS = 6
-RACE_SECONDS = 12.0
+RACE_SECONDS = 8.0
 INSIDE, SECRET = "segments 0\n", "segments 0\nsecret\n"
 
 
