@@ -74,7 +74,7 @@ class LoopDisk:
             self.unmount()
         # The loop device of the inner disk lets go of its image a moment later; a namespace of
         # another service that was started meanwhile may hold it for as long as it likes.
-        tried = ["umount", self._host]
+        tried = ["umount", str(self._host)]
         if not comes_true(lambda: subprocess.run(tried, check=False).returncode == 0, 20):
             run("umount", "--lazy", self._host)
 
