@@ -297,6 +297,24 @@ class SourceGone(HostError):
     """The source of a claimed film was removed from work/ by somebody else."""
 
 
+class NewerJob(HostError):
+    """A film in work/ was taken by a later release, whose job.json this one does not understand.
+
+    Args:
+        folder: the job folder.
+        film: path of the film below the inbox.
+        version: version of its job.json.
+        known: highest version that this release knows.
+    """
+
+    def __init__(self, folder: Path, film: str, version: int, known: int) -> None:
+        super().__init__(
+            f"{printable(film)}: a later release was at it (job.json has version {version}, this "
+            f"release knows {known}); install that release again, or move the film from {folder} "
+            "back into the inbox."
+        )
+
+
 class EngineMissing(HostError):
     """The configured engine cannot be created on this machine."""
 

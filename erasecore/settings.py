@@ -13,6 +13,13 @@ from enum import StrEnum
 BUILT_IN_ENGINES = ("auto", "propagate", "diffueraser")
 """Values of ``EraseSettings.engine``, besides a plug-in of the operator (module and factory)."""
 
+PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+"""Values of ``EncodeSettings.preset``: the presets of x264 and x265, fastest first. For encoders of
+other codecs they stand for speeds of theirs, so each of them is allowed with every codec."""
+
 
 class Codec(StrEnum):
     """Video codec of the result."""
@@ -30,9 +37,16 @@ class OnResidual(StrEnum):
     FAILED = "failed"  # not published; the original goes to failed/
 
 
+class PictureFrame(StrEnum):
+    """Frame of reference of places in the picture; they differ in films with a rotation flag."""
+
+    SEEN = "seen"  # the picture as players show it, turned
+    STORED = "stored"  # the picture as the file holds it
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Rectangle of the stored picture, in fractions of its width and height, 0 to 1."""
+    """Rectangle of the picture, in fractions of its width and height, 0 to 1."""
 
     left: float
     top: float
@@ -60,6 +74,8 @@ class DetectSettings:
     side_px: int = 640  # longer side of the detector's input picture
     min_seconds: float = 0.4  # text shown for less time is not taken for a subtitle
     regions: tuple[Region, ...] = ()  # where subtitles may be; empty: the usual caption zones
+    # The picture that ``regions`` and masks are places of; ``stored`` in settings before 0.2.
+    regions_frame: PictureFrame = PictureFrame.SEEN
     times: tuple[TimeRange, ...] = ()  # lines visible then are erased completely; empty: all lines
 
 

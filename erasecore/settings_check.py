@@ -8,7 +8,7 @@ from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any, get_args, get_origin, get_type_hints
 
-from erasecore.settings import BUILT_IN_ENGINES, DetectSettings, EraseSettings
+from erasecore.settings import BUILT_IN_ENGINES, PRESETS, DetectSettings, EraseSettings
 
 RANGES: tuple[tuple[str, float, float], ...] = (
     ("priority", -1000, 1000),
@@ -41,6 +41,16 @@ _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
 """Python types that a plain field accepts, and their name in error texts."""
 
 
+def problems_of_erase(settings: EraseSettings) -> Iterator[tuple[str, str]]:
+    """Yield the key and a sentence for each value of ``settings`` that is not allowed.
+
+    Args:
+        settings: checked; its types are right.
+    """
+    for key, sentence, _ in _problems(settings):
+        yield key, sentence
+
+
 def check_erase(settings: EraseSettings, *, prefix: str, error: Callable[[str], Exception]) -> None:
     """Raise unless every value of ``settings`` is in its allowed range.
 
@@ -50,10 +60,11 @@ def check_erase(settings: EraseSettings, *, prefix: str, error: Callable[[str], 
         error: makes the exception from a sentence.
 
     Raises:
-        Exception: the result of ``error`` for a sentence that names the key.
+        Exception: the result of ``error`` for sentences that name the keys.
     """
-    for key, sentence, _ in _problems(settings):
-        raise error(f"{prefix}{key}: {sentence}")
+    problems = [f"{prefix}{key}: {sentence}" for key, sentence in problems_of_erase(settings)]
+    if problems:
+        raise error(" ".join(problems))
 
 
 def check_settings(settings: object, *, prefix: str) -> None:
@@ -88,8 +99,9 @@ def _problems(settings: EraseSettings) -> Iterator[tuple[str, str, object]]:
         known = ", ".join(BUILT_IN_ENGINES)
         yield "engine", f"no engine {settings.engine!r}; known: {known}.", None
     preset = settings.encode.preset
-    if not preset.isalnum():
-        yield "encode.preset", "must be an encoder's preset name, such as medium.", preset
+    if preset not in PRESETS:
+        sentence = f"is {preset!r}, must be one of {', '.join(PRESETS)}."
+        yield "encode.preset", sentence, None
     yield from _problems_of_regions_and_times(settings.detect)
 
 

@@ -12,13 +12,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from daemon.config.environment import Environment, find_config, read_environment
+from daemon.config.environment import (
+    LOCAL_CONFIG,
+    Environment,
+    find_config,
+    foreign_reason,
+    read_environment,
+)
 from daemon.config.locations import load_locations
 from daemon.storage.failpoints import arm_from
 from erasecore.errors import ConfigError, EraseError, printable
 from erasecore.version import __version__
+
+if TYPE_CHECKING:  # ``status`` must not import it
+    from daemon.config.schema import Config
 
 EXIT_FAILED = 1  # a job or the command failed
 EXIT_USAGE = 2  # wrong usage; also the code of argparse
@@ -42,7 +51,7 @@ examples:
 
 exit codes: 0 well, 1 some film failed, 2 wrong usage, 78 wrong configuration
 configuration: --config, else $SUBTITLE_ERASER_CONFIG, else /etc/subtitle-eraser/config.yaml,
-else ./config.yaml, else the defaults; config.example.yaml explains every key
+else ./config.yaml if it is ours, else the defaults; `config example` explains every key
 """
 
 # Short and long help text of each command.
@@ -90,13 +99,37 @@ _HELP: dict[str, tuple[str, str]] = {
         "Tries everything that a film will need, and says what to do where something is wrong.\n\n"
         "example: subtitle-eraser doctor --config /etc/subtitle-eraser/config.yaml",
     ),
+    "config": (
+        "check, bring up to date or explain the configuration",
+        "Nothing is run or changed, except by migrate --write.\n\n"
+        "example: subtitle-eraser config check",
+    ),
     "models": (
         "fetch, verify or list the weights of the diffusion engine",
         "The propagate engine needs none of them.\n\nexample: subtitle-eraser models fetch",
     ),
 }
 
-# The same for the actions of the command models.
+# The same for the actions of the commands config and models.
+_CONFIG_HELP: dict[str, tuple[str, str]] = {
+    "check": (
+        "name all mistakes, with line, key and what is allowed",
+        "FILE is a configuration, or a settings file: .erase.yaml, film.mp4.erase.yaml. Exit code\n"
+        "78 if something is wrong.\n\n"
+        "examples:\n"
+        "  subtitle-eraser config check\n"
+        "  subtitle-eraser config check inbox/series/.erase.yaml",
+    ),
+    "migrate": (
+        "show a file of an earlier schema as it is written now",
+        "Comments stay. With --write the file is replaced, and kept as FILE.schema-1.\n\n"
+        "example: subtitle-eraser config migrate --write /etc/subtitle-eraser/config.yaml",
+    ),
+    "example": (
+        "print a configuration with every key, explained, at its default",
+        "example: subtitle-eraser config example > config.yaml",
+    ),
+}
 _MODELS_HELP: dict[str, tuple[str, str]] = {
     "fetch": (
         "bring the weights that are lacking, damaged or of another revision",
@@ -142,6 +175,8 @@ def build_parser(only: str = "") -> argparse.ArgumentParser:
             continue
         if name == "models":
             _add_models_actions(_add_command(commands, name, texts), common)
+        elif name == "config":
+            _add_config_actions(_add_command(commands, name, texts), common)
         else:
             _add_options(name, _add_command(commands, name, texts, common))
     return parser
@@ -183,6 +218,19 @@ def _add_models_actions(command: argparse.ArgumentParser, common: argparse.Argum
         help="take what lies there, brought by hand, for what it should be from now on",
     )
     parsers["list"].add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_config_actions(command: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Add the actions of the command ``config``, and their options."""
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    parsers = {
+        name: _add_command(actions, name, texts, common) for name, texts in _CONFIG_HELP.items()
+    }
+    for name in ("check", "migrate"):
+        parsers[name].add_argument(
+            "files", nargs="*", type=Path, metavar="FILE", help="else the configuration"
+        )
+    parsers["migrate"].add_argument("--write", action="store_true", help="replace the files")
 
 
 def _common_options() -> argparse.ArgumentParser:
@@ -243,12 +291,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "status":
             return _run_status(environment, options)
-        path = find_config(options.config, environment)
-        return _run_command(path, environment, options)
+        if options.command == "config":
+            return _run_config(environment, options)
+        return _run_command(_find_config(options, environment), environment, options)
     except ConfigError as error:
         return _print_error(error, EXIT_CONFIG)
     except EraseError as error:
         return _print_error(error, EXIT_FAILED)
+
+
+def _find_config(options: argparse.Namespace, environment: Environment) -> Path | None:
+    """Return the configuration file; say so if one in the working folder is passed over."""
+    path = find_config(options.config, environment)
+    if path is None and (reason := foreign_reason()):
+        sentence = f"{LOCAL_CONFIG} is not read: {reason}; name it with --config if it is meant."
+        _print_line(sentence)
+    return path
+
+
+def _run_config(environment: Environment, options: argparse.Namespace) -> int:
+    """Run ``config``, which must work where the configuration is wrong."""
+    from daemon.cli.config_commands import check, example, migrate
+
+    if options.action == "example":
+        return example()
+    found = None if options.files else _find_config(options, environment)
+    files = options.files or ([found] if found else [])
+    if options.action == "migrate":
+        return migrate(files, write=options.write)
+    return 0 if check(files) else EXIT_CONFIG
 
 
 def _run_status(environment: Environment, options: argparse.Namespace) -> int:
@@ -256,7 +327,7 @@ def _run_status(environment: Environment, options: argparse.Namespace) -> int:
     from daemon.status.command import StatusSources, status
 
     sources = StatusSources(
-        load=lambda: load_locations(find_config(options.config, environment), options.root),
+        load=lambda: load_locations(_find_config(options, environment), options.root),
         config=options.config or environment.config,
         runtime_folder=environment.runtime_folder,
         has_root=options.root is not None,
@@ -269,12 +340,14 @@ def _run_status(environment: Environment, options: argparse.Namespace) -> int:
 def _run_command(path: Path | None, environment: Environment, options: argparse.Namespace) -> int:
     """Run any other command: load the configuration, set up logging, import the command."""
     from daemon.cli.context import CommandContext, WrongUsage
-    from daemon.config.schema import load_config
-    from daemon.runtime.logs import configure
+    from daemon.config.schema import read_config
+    from daemon.runtime.logs import configure, tell_outdated
 
-    load = partial(load_config, path, options.root)
-    config = load()
+    loaded = read_config(path, options.root)
+    config = loaded.config
     configure(config.log)
+    tell_outdated(loaded.warnings)
+    load = partial(_load_again, path, options.root)
     arm_from(environment.fault_at, environment.fault_does)
     module, name = _FUNCTIONS[options.command]
     function: Callable[[CommandContext], int] = getattr(import_module(module), name)
@@ -284,7 +357,22 @@ def _run_command(path: Path | None, environment: Environment, options: argparse.
         return _print_error(error, EXIT_USAGE)
 
 
+def _load_again(path: Path | None, root: Path | None) -> Config:
+    """Return the configuration as it is on disk now; log what is outdated in it."""
+    from daemon.config.schema import read_config
+    from daemon.runtime.logs import tell_outdated
+
+    loaded = read_config(path, root)
+    tell_outdated(loaded.warnings)
+    return loaded.config
+
+
 def _print_error(error: Exception, code: int) -> int:
-    """Print ``error`` on standard error and return ``code``."""
-    print(f"subtitle-eraser: {printable(str(error))}", file=sys.stderr)
+    """Print ``error`` on standard error, one line for each mistake, and return ``code``."""
+    for line in str(error).split("\n"):
+        _print_line(line)
     return code
+
+
+def _print_line(text: str) -> None:
+    print(f"subtitle-eraser: {printable(text)}", file=sys.stderr)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.config.config_file import TOP_KEYS
+from daemon.config.yaml_files import read_yaml
 from erasecore.errors import ConfigError
 
 
@@ -54,8 +57,10 @@ def _secret(name: str, variables: Mapping[str, str]) -> str:
     return variables.get(name, "").strip()
 
 
-CONFIG_PLACES = (Path("/etc/subtitle-eraser/config.yaml"), Path("config.yaml"))
-"""Default paths of the configuration file; the first that exists is read."""
+CONFIG_PLACE = Path("/etc/subtitle-eraser/config.yaml")
+"""Default path of the configuration file."""
+LOCAL_CONFIG = Path("config.yaml")
+"""File of the working folder that is read if there is none at ``CONFIG_PLACE``, and it is ours."""
 
 
 def find_config(asked: Path | None, environment: Environment) -> Path | None:
@@ -63,7 +68,7 @@ def find_config(asked: Path | None, environment: Environment) -> Path | None:
 
     Args:
         asked: path of the option --config; it wins over the environment's, which wins over
-            ``CONFIG_PLACES``.
+            the default places.
         environment: may name a file, too.
 
     Raises:
@@ -75,7 +80,32 @@ def find_config(asked: Path | None, environment: Environment) -> Path | None:
             origin = "--config" if asked else "SUBTITLE_ERASER_CONFIG"
             raise ConfigError(f"{origin}: there is no file {named}; correct the path.")
         return named
-    return next((place for place in CONFIG_PLACES if _may_be_file(place)), None)
+    if _may_be_file(CONFIG_PLACE):
+        return CONFIG_PLACE
+    return LOCAL_CONFIG if _may_be_file(LOCAL_CONFIG) and not foreign_reason() else None
+
+
+def foreign_reason() -> str:
+    """Return the reason why ``LOCAL_CONFIG`` is not read; "" if it is ours, or not there.
+
+    Many programs have a file of that name, and whoever may write it names the code that is run
+    (a plug-in of ``erase.engine``).
+    """
+    try:
+        status = LOCAL_CONFIG.stat()
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & stat.S_IWOTH:
+            return "it belongs to another user, or everybody may write to it"
+        keys = read_yaml(LOCAL_CONFIG.resolve(), error=ConfigError).values
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    except ConfigError:
+        return "it is no configuration of ours"
+    foreign = [str(key) for key in keys if key not in TOP_KEYS]
+    if "schema" in keys or not foreign:
+        return ""
+    return f"it has the key {foreign[0]}, which is none of ours"
 
 
 def _may_be_file(path: Path) -> bool:

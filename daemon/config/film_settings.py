@@ -7,12 +7,14 @@ erased, never paths (but for a mask near the file), limits, or the code that is 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from daemon.config.parsing import Complaint, read_record, read_yaml
+from daemon.config.config_file import ConfigFile, read_settings_file
+from daemon.config.migration import SCHEMA
+from daemon.config.parsing import Problem, problems_of, read_record
 from daemon.storage.below import folders_down, status_in
 from daemon.storage.names import FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from erasecore.errors import BadSidecar
@@ -21,8 +23,9 @@ from erasecore.settings import (
     EncodeSettings,
     EraseSettings,
     OnResidual,
+    PictureFrame,
 )
-from erasecore.settings_check import check_erase
+from erasecore.settings_check import problems_of_erase
 from erasecore.system.atomic_files import status_if_there
 
 SENDERS_ENGINES = ("auto", "propagate")
@@ -39,6 +42,7 @@ class FilmSettings:
     also documents the fields.
     """
 
+    schema: int = SCHEMA
     engine: str = "auto"
     priority: int = 0
     segment_seconds: float = 15.0
@@ -55,6 +59,7 @@ class ResolvedSettings:
 
     settings: EraseSettings
     mask_named_in: Path | None = None  # ``None``: no settings file has the key ``mask``
+    warnings: tuple[str, ...] = ()  # sentences on old spellings, with file and line
 
     @property
     def mask(self) -> PurePosixPath | None:
@@ -130,30 +135,54 @@ def overridden(
     def complain(text: str) -> BadSidecar:
         return BadSidecar(shown_as, text.removeprefix(f"{file}: ").removesuffix("."))
 
-    raw = read_yaml(file, error=complain, folder=folder)
-    read_record(FilmSettings, raw, error=complain)
-    if raw.get("engine", "auto") not in SENDERS_ENGINES:
-        raise complain(f"engine: must be one of {', '.join(SENDERS_ENGINES)}")
+    found = read_settings_file(file, error=complain, folder=folder)
+    if problems := tuple(settings_problems(found)):
+        raise complain(found.in_lines(problems))
+    raw = _with_own_frame({key: found.raw[key] for key in found.raw if key != "schema"})
     settings = read_record(EraseSettings, _merged(asdict(base.settings), raw), error=complain)
-    check_erase(settings, prefix="", error=complain)
+    warnings = (*base.warnings, *replace(found, path=shown_as).warnings)
     if "mask" not in raw:
-        return ResolvedSettings(settings, base.mask_named_in)
-    if settings.mask:
-        _check_inside(settings.mask, complain)
-    return ResolvedSettings(settings, shown_as)
+        return ResolvedSettings(settings, base.mask_named_in, warnings)
+    return ResolvedSettings(settings, shown_as, warnings)
 
 
-def _check_inside(name: str, complain: Complaint) -> None:
-    """Raise ``complain``'s exception unless ``name`` stays inside the settings file's folder.
+def settings_problems(file: ConfigFile) -> Iterator[Problem]:
+    """Yield all mistakes of a settings file."""
+    problems = [*file.problems, *problems_of(FilmSettings, file.raw)]
+    yield from problems
+    bad = {problem.key.partition(".")[0] for problem in problems}
+    sound = {key: value for key, value in file.raw.items() if key not in {*bad, "schema"}}
+    if sound.get("engine", "auto") not in SENDERS_ENGINES:
+        yield Problem("engine", f"must be one of {', '.join(SENDERS_ENGINES)}.")
+        del sound["engine"]
+    settings = read_record(EraseSettings, sound, error=ValueError)
+    for key, sentence in problems_of_erase(settings):
+        yield Problem(key, sentence)
+    if settings.mask and not _stays_inside(settings.mask):
+        sentence = "must be the name of a file in the same folder, or in a folder below it."
+        yield Problem("mask", sentence)
+
+
+def _with_own_frame(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a settings file's values with a frame of reference for its own regions or mask.
+
+    Else the frame that the operator's settings, or those of a folder above, name for theirs would
+    count. Files of schema 1 have got theirs already.
+    """
+    detect = raw.get("detect", {})
+    if "regions_frame" in detect or not (detect.get("regions") or raw.get("mask")):
+        return raw
+    return {**raw, "detect": {**detect, "regions_frame": PictureFrame.SEEN.value}}
+
+
+def _stays_inside(name: str) -> bool:
+    """Return True if a mask's name stays inside the settings file's folder.
 
     Allowed are relative paths of plain names: no part may be empty, ``.`` or ``..`` (so ``./a``
     and ``a//b`` are refused). NUL and more than ``MAX_PATH_BYTES`` bytes are refused, too.
     """
-    parts = name.split("/")
-    if "\0" in name or len(os.fsencode(name)) > MAX_PATH_BYTES or {"", ".", ".."} & set(parts):
-        raise complain(
-            "mask: must be the name of a file in the same folder, or in a folder below it"
-        )
+    too_long = len(os.fsencode(name)) > MAX_PATH_BYTES
+    return not ("\0" in name or too_long or {"", ".", ".."} & set(name.split("/")))
 
 
 def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The configuration sections ``folders``, ``inbox`` and ``claims``, and their checks.
+"""The configuration sections ``folders``, ``inbox``, ``claims``, ``status``, and their checks.
 
 Kept apart from ``daemon.config.schema``, which has all sections, so that ``status`` imports little.
 """
@@ -6,21 +6,16 @@ Kept apart from ``daemon.config.schema``, which has all sections, so that ``stat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from daemon.config.parsing import read_record, read_yaml
+from daemon.config.config_file import TOP_KEYS, ConfigFile, read_config_file
+from daemon.config.migration import SCHEMA
+from daemon.config.parsing import Problem, problems_of, read_record, unknown_key
 from erasecore.errors import ConfigError
-
-SECTIONS = (
-    *("folders", "inbox", "worker", "retry", "claims", "schedule", "models", "log", "status"),
-    "erase",
-)
-"""Sections of the configuration file: the fields of ``daemon.config.schema.Config``."""
 
 
 class WatchMode(StrEnum):
@@ -98,6 +93,7 @@ class StatusSettings:
 class Locations:
     """The configuration sections that ``status`` needs to inspect daemons from outside."""
 
+    schema: int = SCHEMA  # version of the file's format
     folders: FolderSettings = field(default_factory=FolderSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     claims: ClaimSettings = field(default_factory=ClaimSettings)
@@ -112,46 +108,51 @@ def load_locations(path: Path | None, root: Path | None = None) -> Locations:
         root: if given, the folders have their usual names below it, whatever the file says.
 
     Raises:
-        ConfigError: the text names the file, the key and the next step.
+        ConfigError: the text names the file, each wrong key and the next step.
     """
-    raw = read_sections(path)
-    with naming(path):
-        if unknown := sorted(raw.keys() - set(SECTIONS), key=str):
-            known = ", ".join(sorted(SECTIONS))
-            raise ConfigError(f"{unknown[0]}: no such key; known keys: {known}.")
-        own_sections = {item.name: raw[item.name] for item in fields(Locations) if item.name in raw}
-        places = read_record(Locations, own_sections, error=ConfigError)
-        if root is not None:
-            places = replace(places, folders=folders_below(root, places.folders))
-        check_folders(places.folders)
-        check_claims(places.claims)
-        check_status(places.status)
-    return places
+    file = read_config_file(path)
+    unknown = [unknown_key(str(key), str(key), TOP_KEYS) for key in file.raw if key not in TOP_KEYS]
+    file = replace(file, problems=(*file.problems, *unknown))
+    own = {item.name: file.raw[item.name] for item in fields(Locations) if item.name in file.raw}
+    places = checked(file, Locations, own, location_problems)
+    return places if root is None else replace(places, folders=folders_below(root, places.folders))
 
 
-def read_sections(path: Path | None) -> dict[str, Any]:
-    """Return the configuration file as a mapping, not yet checked; empty if ``path`` is ``None``.
+Checked = TypeVar("Checked")
+
+
+def checked(
+    file: ConfigFile,
+    kind: type[Checked],
+    raw: Mapping[str, Any],
+    value_problems: Callable[[Checked], Iterable[Problem]],
+) -> Checked:
+    """Return the sections ``raw`` of a file as a record, if everything in them is allowed.
+
+    Args:
+        file: the file.
+        kind: a dataclass whose fields are sections.
+        raw: the sections that are checked.
+        value_problems: yields the problems of values whose types are right.
 
     Raises:
-        ConfigError: the file cannot be read; the text names it and the next step.
+        ConfigError: one line for each mistake, with file, line and key.
     """
-    if path is None:
-        return {}
-    try:
-        return read_yaml(path, error=ConfigError)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); mend its disk.") from error
+    problems = [*file.problems, *problems_of(kind, raw)]
+    bad = {problem.key.partition(".")[0] for problem in problems}
+    sound = {name: section for name, section in raw.items() if name not in bad}
+    record = read_record(kind, sound, error=ConfigError)
+    problems += [one for one in value_problems(record) if one.key.partition(".")[0] not in bad]
+    if problems:
+        raise file.error_of(problems)
+    return record
 
 
-@contextmanager
-def naming(path: Path | None) -> Iterator[None]:
-    """Put ``path`` in front of the text of any ``ConfigError`` of the block; ``None``: do not."""
-    try:
-        yield
-    except ConfigError as error:
-        if path is None:
-            raise
-        raise ConfigError(f"{path}: {error}") from error
+def location_problems(places: Locations) -> Iterator[Problem]:
+    """Yield the values of these sections that are not allowed."""
+    yield from folder_problems(places.folders)
+    yield from claim_problems(places.claims)
+    yield from status_problems(places.status)
 
 
 def folders_below(root: Path, like: FolderSettings) -> FolderSettings:
@@ -168,43 +169,32 @@ def folders_below(root: Path, like: FolderSettings) -> FolderSettings:
     )
 
 
-def check_folders(folders: FolderSettings) -> None:
-    """Raise if a folder has a NUL character, or if ``mode`` is neither empty nor octal.
+def folder_problems(folders: FolderSettings) -> Iterator[Problem]:
+    """Yield folders that have a NUL character, and a ``mode`` that is neither empty nor octal.
 
     Octal means three digits, with or without a leading 0. The file system is not looked at.
-
-    Raises:
-        ConfigError: the text names the key.
     """
     for item in fields(folders):
         if "\0" in str(getattr(folders, item.name)):
-            raise ConfigError(f"folders.{item.name}: has a NUL character; write a plain path.")
+            yield Problem(f"folders.{item.name}", "has a NUL character; write a plain path.")
     if not re.fullmatch(r"(0?[0-7]{3})?", folders.mode):
-        raise ConfigError(
-            f'folders.mode: is {folders.mode!r}, must be three octal digits, as in "0640".'
-        )
+        found = f"is {folders.mode!r}"
+        yield Problem("folders.mode", f'{found}, must be three octal digits, as in "0640".')
 
 
-def check_claims(claims: ClaimSettings) -> None:
-    """Raise unless a lease spans three heartbeats and ``instance`` can be part of a file name.
-
-    Raises:
-        ConfigError: the text names the key.
-    """
+def claim_problems(claims: ClaimSettings) -> Iterator[Problem]:
+    """Yield a lease of less than three heartbeats, and an ``instance`` that is no file name."""
     if claims.lease_seconds < 3 * claims.heartbeat_seconds:
-        raise ConfigError(
-            "claims.lease_seconds: must be at least three times claims.heartbeat_seconds, "
-            "so that one late heartbeat costs nobody a job."
+        yield Problem(
+            "claims.lease_seconds",
+            "must be at least three times claims.heartbeat_seconds, so that one late heartbeat "
+            "costs nobody a job.",
         )
     if claims.instance.strip(".") != claims.instance or "/" in claims.instance:
-        raise ConfigError("claims.instance: a plain name, without '/' or dots at its ends.")
+        yield Problem("claims.instance", "a plain name, without '/' or dots at its ends.")
 
 
-def check_status(status: StatusSettings) -> None:
-    """Raise unless ``file`` is empty or an absolute path.
-
-    Raises:
-        ConfigError: the text names the key.
-    """
+def status_problems(status: StatusSettings) -> Iterator[Problem]:
+    """Yield ``file`` unless it is empty or an absolute path."""
     if status.file and ("\0" in status.file or not status.file.startswith("/")):
-        raise ConfigError(f"status.file: {status.file!r} must be a path that begins with '/'.")
+        yield Problem("status.file", f"{status.file!r} must be a path that begins with '/'.")

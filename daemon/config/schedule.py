@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 
-from erasecore.errors import ConfigError
+from daemon.config.parsing import Problem
 
 _DAYS_AHEAD = 8  # days searched for the next opening: hours of one weekday may have begun today
 
@@ -80,12 +80,8 @@ def minute_of(clock_time: ClockTime) -> int:
     return minute
 
 
-def check_schedule(schedule: ScheduleSettings) -> None:
-    """Raise unless all hours have valid times of day and at least one weekday.
-
-    Raises:
-        ConfigError: the text names the key.
-    """
+def schedule_problems(schedule: ScheduleSettings) -> Iterator[Problem]:
+    """Yield times of day that are none, and hours without a weekday."""
     for index, hours in enumerate(schedule.hours):
         key = f"schedule.hours[{index}]"
         for name in ("start", "stop"):
@@ -93,10 +89,10 @@ def check_schedule(schedule: ScheduleSettings) -> None:
             try:
                 minute_of(value)
             except ValueError:
-                sentence = f'{key}.{name}: is {value!r}, must be a time of day such as "22:00".'
-                raise ConfigError(sentence) from None
+                sentence = f'is {value!r}, must be a time of day such as "22:00".'
+                yield Problem(f"{key}.{name}", sentence)
         if not hours.days:
-            raise ConfigError(f"{key}.days: name at least one day, or leave it out.")
+            yield Problem(f"{key}.days", "name at least one day, or leave it out.")
 
 
 def is_open(hours: Iterable[Hours], moment: datetime) -> bool:

@@ -6,27 +6,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
+from daemon.config.config_file import read_config_file
 from daemon.config.locations import (
     ClaimSettings,
     FolderSettings,
     InboxSettings,
     StatusSettings,
-    check_claims,
-    check_folders,
-    check_status,
+    checked,
+    claim_problems,
+    folder_problems,
     folders_below,
-    naming,
-    read_sections,
+    status_problems,
 )
-from daemon.config.parsing import read_record
-from daemon.config.schedule import ScheduleSettings, check_schedule
-from erasecore.errors import ConfigError
+from daemon.config.migration import SCHEMA
+from daemon.config.parsing import Problem
+from daemon.config.schedule import ScheduleSettings, schedule_problems
 from erasecore.settings import EraseSettings, HostSettings
-from erasecore.settings_check import check_erase
+from erasecore.settings_check import problems_of_erase
 
 
 class LogFormat(StrEnum):
@@ -117,8 +118,9 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration; each field is a section of the file."""
+    """The whole configuration; each field but the first is a section of the file."""
 
+    schema: int = SCHEMA  # version of the file's format; older files are converted when read
     folders: FolderSettings = field(default_factory=FolderSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
@@ -141,23 +143,35 @@ class Config:
         return HostSettings(models=str(models), state=str(state))
 
 
-def load_config(path: Path | None, root: Path | None = None) -> Config:
-    """Return the checked configuration.
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration, and what its file should say differently."""
+
+    config: Config
+    warnings: tuple[str, ...] = ()  # sentences on old spellings, with file and line
+
+
+def read_config(path: Path | None, root: Path | None = None) -> LoadedConfig:
+    """Return the checked configuration, with warnings.
 
     Args:
         path: the configuration file; ``None``: the defaults.
         root: if given, the folders have their usual names below it, whatever the file says.
 
     Raises:
-        ConfigError: the text names the file, the key and the next step.
+        ConfigError: one line for each mistake; it names the file, the line, the key and what is
+            allowed.
     """
-    raw = read_sections(path)
-    with naming(path):
-        config = read_record(Config, raw, error=ConfigError)
-        if root is not None:
-            config = replace(config, folders=folders_below(root, config.folders))
-        check_config(config)
-    return config
+    file = read_config_file(path)
+    config = checked(file, Config, file.raw, config_problems)
+    if root is not None:
+        config = replace(config, folders=folders_below(root, config.folders))
+    return LoadedConfig(config, file.warnings)
+
+
+def load_config(path: Path | None, root: Path | None = None) -> Config:
+    """Return the checked configuration alone, as ``read_config`` reads it."""
+    return read_config(path, root).config
 
 
 AT_LEAST: tuple[tuple[str, float], ...] = (
@@ -182,28 +196,27 @@ AT_LEAST: tuple[tuple[str, float], ...] = (
 """Smallest allowed value of each number outside of ``erase``, in the unit of the key. Guesses."""
 
 
-def check_config(config: Config) -> None:
-    """Raise unless every value is allowed, by itself and together with the others.
-
-    Raises:
-        ConfigError: the text names the key.
-    """
-    check_folders(config.folders)
+def config_problems(config: Config) -> Iterator[Problem]:
+    """Yield the values that are not allowed, by themselves or together with others."""
+    yield from folder_problems(config.folders)
     for key, least in AT_LEAST:
         section, name = key.split(".")
         value = getattr(getattr(config, section), name)
         if not value >= least:  # NaN is refused, too
-            raise ConfigError(f"{key}: is {value:g}, must be at least {least:g}.")
-    _check_workers(config.worker)
-    check_claims(config.claims)
-    check_status(config.status)
-    check_schedule(config.schedule)
-    check_models(config.models)
-    check_erase(config.erase, prefix="erase.", error=ConfigError)
+            yield Problem(key, f"is {value:g}, must be at least {least:g}.")
+    if isinstance(config.worker.count, int) and config.worker.count < 1:
+        yield Problem("worker.count", f"is {config.worker.count}, must be at least 1, or auto.")
+    yield from claim_problems(config.claims)
+    yield from status_problems(config.status)
+    yield from schedule_problems(config.schedule)
+    yield from model_problems(config.models)
+    for key, sentence in problems_of_erase(config.erase):
+        yield Problem(f"erase.{key}", sentence)
     if config.erase.mask:
-        raise ConfigError(
-            "erase.mask: belongs into a settings file beside the mask: .erase.yaml in a folder of "
-            "the inbox, or film.mp4.erase.yaml."
+        yield Problem(
+            "erase.mask",
+            "belongs into a settings file beside the mask: .erase.yaml in a folder of the inbox, "
+            "or film.mp4.erase.yaml.",
         )
 
 
@@ -211,31 +224,23 @@ _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 _REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
 
-def check_models(models: ModelSettings) -> None:
-    """Raise unless endpoints, repository names and revisions of ``models`` are well-formed.
-
-    Raises:
-        ConfigError: the text names the key.
-    """
+def model_problems(models: ModelSettings) -> Iterator[Problem]:
+    """Yield endpoints, repository names and revisions that are not well-formed."""
     if "\0" in models.folder:
-        raise ConfigError("models.folder: has a NUL character; write a plain path.")
+        yield Problem("models.folder", "has a NUL character; write a plain path.")
     for key in ("huggingface_endpoint", "modelscope_endpoint"):
         address: str = getattr(models, key)
         if address and not re.fullmatch(r"https?://[^\s/]+.*", address):
-            raise ConfigError(f"models.{key}: must be an address such as https://hub.example.org.")
+            sentence = "must be an address such as https://hub.example.org."
+            yield Problem(f"models.{key}", sentence)
     for item in fields(models):
         value = getattr(models, item.name)
         if isinstance(value, RepositorySettings):
-            _check_repository(item.name, value)
+            yield from _repository_problems(f"models.{item.name}", value)
 
 
-def _check_repository(key: str, settings: RepositorySettings) -> None:
+def _repository_problems(key: str, settings: RepositorySettings) -> Iterator[Problem]:
     if settings.repository and not _REPOSITORY.fullmatch(settings.repository):
-        raise ConfigError(f"models.{key}.repository: must be of the form owner/name.")
+        yield Problem(f"{key}.repository", "must be of the form owner/name.")
     if settings.revision and not _REVISION.fullmatch(settings.revision):
-        raise ConfigError(f"models.{key}.revision: must be a branch, a tag or a commit.")
-
-
-def _check_workers(worker: WorkerSettings) -> None:
-    if isinstance(worker.count, int) and worker.count < 1:
-        raise ConfigError(f"worker.count: is {worker.count}, must be at least 1, or auto.")
+        yield Problem(f"{key}.revision", "must be a branch, a tag or a commit.")

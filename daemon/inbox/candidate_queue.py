@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from daemon.config.film_settings import resolve_settings
-from daemon.config.parsing import MAX_YAML_BYTES
 from daemon.config.schema import Config
+from daemon.config.yaml_files import MAX_YAML_BYTES
 from daemon.inbox.blocked_paths import BlockedPaths, failed_sentence
 from daemon.inbox.scanner import SettingsFileRef
 from daemon.inbox.settling import Candidate, Inbox

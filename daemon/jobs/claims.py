@@ -10,7 +10,8 @@ job folder.
 ``job.json``          source      action
 ====================  ==========  ==============================================================
 missing, unreadable   absent      nothing was claimed: remove the folder
-missing, unreadable   present     disk error: publish the source to failed/, under the job id
+missing, unreadable   present     disk error: publish the source to failed/, by its name or job id
+of a later release    any         leave it alone (NewerJob)
 CLAIMING              absent      nothing was claimed, the film is in the inbox (or another's):
                                   remove the folder
 CLAIMING              present     complete the claim
@@ -238,6 +239,8 @@ def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: floa
         check_cues(inbox, film)
         has_own = status_if_there(own) is not None
         resolved = resolve_settings(film, inbox, base, own=own if has_own else None)
+        for warning in resolved.warnings:
+            log.warning("settings.outdated", sentence=printable(warning))
         if resolved.mask is not None and resolved.mask_named_in is not None:
             name = resolved.mask.relative_to(inbox)
             copy_mask(inbox, name, folder, named_in=resolved.mask_named_in)
@@ -299,6 +302,7 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
         The job as it is saved now; None if the folder was removed.
 
     Raises:
+        NewerJob: the job is of a later release; nothing was changed.
         OSError: the folder cannot be read; nothing was changed.
     """
     try:
@@ -375,13 +379,13 @@ def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) ->
 
 def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
     """Reject the source of a folder whose ``job.json`` is unreadable; None if it has no source."""
-    source = next(iter(sorted(folder.glob(f"{SOURCE_PREFIX}*"))), None)
+    source = min(folder.glob(f"{SOURCE_PREFIX}*"), default=None)
     if source is None:
         discard(folder)
         return None
     log.error("job.broken", folder=str(folder), reason=str(error))
-    name = folder.name + source.suffix
-    sentence = f"{name}: its job.json could not be read ({error}); the film itself is unharmed."
+    name = error.name or folder.name + source.suffix
+    reason = f"its job.json could not be read ({error}); the film itself is unharmed."
     status = source.lstat()
     job = Job(
         job_id=folder.name,
@@ -391,7 +395,7 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
         mtime_ns=status.st_mtime_ns,
         claimed_at=wall,
         state=JobState.REJECTED,
-        failure=Failure("BrokenJob", Remedy.FIX_HOST, sentence),
+        failure=Failure("BrokenJob", Remedy.FIX_HOST, f"{printable(name)}: {reason}"),
     )
     save_job(folder, job)
     failpoint("recover.after_salvage")

@@ -40,6 +40,7 @@ from erasecore.errors import (
     FilmBlocked,
     FolderError,
     NameRefused,
+    NewerJob,
     Remedy,
     SourceGone,
     printable,
@@ -285,7 +286,7 @@ def caught(action: Action) -> Exception | None:
     """
     try:
         action()
-    except (OSError, FolderError, BrokenJob) as error:
+    except (OSError, FolderError, BrokenJob, NewerJob) as error:
         log.debug("job.step_failed", exc_info=True)
         return error
     except Exception as error:
@@ -315,7 +316,7 @@ def _failure_of(error: Exception, film: str, step: Step, instance: Path) -> Fail
     """Return the record of an error that is one film's alone; ``instance``: our folder."""
     detail = f"{type(error).__name__}: {error}"
     if not isinstance(error, OSError):
-        expected = isinstance(error, FolderError | BrokenJob)
+        expected = isinstance(error, FolderError | BrokenJob | NewerJob)
         remedy = Remedy.FIX_HOST if expected else Remedy.FIX_CODE
         more = "" if expected else " Please report this with the log."
         sentence = f"{film}: {step.phrase}: {printable(str(error))}.{more}"

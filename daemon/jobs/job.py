@@ -11,14 +11,18 @@ Jobs are frozen. The functions return a new job; only ``save_job`` and ``load_jo
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from daemon.config.parsing import as_json, read_record
 from daemon.workers.messages import Failure
-from erasecore.settings import EraseSettings
+from erasecore.errors import NewerJob
+from erasecore.settings import EraseSettings, PictureFrame
 from erasecore.system.atomic_files import write_whole
+from erasecore.system.safe_open import read_plain
 
 # Names in the job folder.
 JOB_FILE = "job.json"
@@ -26,6 +30,15 @@ LOG_FILE = "log"  # published with the film
 SETTINGS_FILE = "settings.yaml"  # the film's own settings, moved from the inbox
 CUES_FILE = "cues.srt"  # subtitle file of the sender: when text may appear
 MASK_FILE = "mask"  # copy of the mask that the settings name; an image or a film
+
+
+JOB_VERSION = 1
+"""Version of the format of ``job.json``; files without one have version 0. It grows when an older
+release would do wrong with a newer file; keys that it merely does not know are ignored."""
+MAX_LOG_BYTES = 65536
+"""Bytes of a job's log that are searched for the film's name; it is near the beginning. A guess."""
+MAX_NAME_CHARACTERS = 4096
+"""Longest name of a film that is taken from a broken ``job.json``; PATH_MAX of Linux."""
 
 
 class JobState(StrEnum):
@@ -61,7 +74,16 @@ class IllegalMove(Exception):
 
 
 class BrokenJob(Exception):
-    """A ``job.json`` that is missing or unreadable."""
+    """A ``job.json`` that is missing or unreadable.
+
+    Args:
+        text: the reason.
+        name: the film's path below the inbox, if at least that could be read.
+    """
+
+    def __init__(self, text: str, name: str = "") -> None:
+        super().__init__(text)
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +137,7 @@ class Job:
     events: int = 0  # erased subtitles in the result; 0 until the job is finished
     failure: Failure | None = None  # reason of the rejection
     placements: tuple[Placement, ...] = ()  # files to publish in this order; () until planned
+    version: int = JOB_VERSION  # of the format of ``job.json``
 
     @property
     def relative(self) -> PurePosixPath:
@@ -215,26 +238,75 @@ def save_job(folder: Path, job: Job) -> None:
 
 
 def _rename_old_keys(record: dict[str, object]) -> dict[str, object]:
-    """Rename the key ``fault`` of a job or an attempt, as version 0.1 wrote it, to ``failure``."""
+    """Rename the key ``fault`` of a job or an attempt, as version 0 wrote it, to ``failure``."""
     if "fault" in record and "failure" not in record:
         record["failure"] = record.pop("fault")
     return record
 
 
+def _keep_stored_frame(raw: dict[str, object]) -> None:
+    """Keep the meaning of regions and masks in the settings of a job of version 0."""
+    settings = raw.get("settings")
+    detect = settings.setdefault("detect", {}) if isinstance(settings, dict) else None
+    if isinstance(detect, dict):
+        detect.setdefault("regions_frame", PictureFrame.STORED.value)
+
+
 def load_job(folder: Path) -> Job:
-    """Read ``job.json`` in a job folder.
+    """Read ``job.json`` in a job folder; keys that this release does not know are ignored.
 
     Raises:
         BrokenJob: the file is missing, no JSON, or no job.
+        NewerJob: the file has a format of a later release.
         OSError: the file cannot be read.
     """
+    text = b""
     try:
         text = (folder / JOB_FILE).read_bytes()
         raw = json.loads(text, object_hook=_rename_old_keys)
     except FileNotFoundError as error:
-        raise BrokenJob(f"{folder.name}: no {JOB_FILE}") from error
+        raise BrokenJob(f"{folder.name}: no {JOB_FILE}", _name_in_log(folder)) from error
     except (ValueError, RecursionError) as error:
-        raise BrokenJob(f"{folder.name}: {JOB_FILE} is no JSON") from error
+        name = _name_in(text) or _name_in_log(folder)
+        raise BrokenJob(f"{folder.name}: {JOB_FILE} is no JSON", name) from error
     if not isinstance(raw, dict):
-        raise BrokenJob(f"{folder.name}: {JOB_FILE} is no record")
-    return read_record(Job, raw, error=lambda text: BrokenJob(f"{folder.name}: {text}"))
+        raise BrokenJob(f"{folder.name}: {JOB_FILE} is no record", _name_in_log(folder))
+    name = _usable_name(raw.get("name")) or _name_in_log(folder)
+    version = raw.get("version", 0)
+    if isinstance(version, int) and version > JOB_VERSION:
+        raise NewerJob(folder, name or folder.name, version, JOB_VERSION)
+    if version == 0:
+        _keep_stored_frame(raw)
+    complain = partial(BrokenJob, name=name)
+    job = read_record(Job, raw, error=lambda text: complain(f"{folder.name}: {text}"), lenient=True)
+    return replace(job, version=JOB_VERSION)
+
+
+def _name_in(text: bytes) -> str:
+    """Return the film's name in a ``job.json`` that is cut off or damaged; "" if it is lost."""
+    found = re.search(rb'"name": ("(?:[^"\\]|\\.)*")', text)
+    try:
+        return _usable_name(json.loads(found[1])) if found else ""
+    except ValueError:
+        return ""
+
+
+def _name_in_log(folder: Path) -> str:
+    """Return the film's name in the job's log, unusual characters escaped; "" if it is not there.
+
+    The log has it in the line of the claim, unless ``log.level`` leaves that out.
+    """
+    try:
+        text = read_plain(folder / LOG_FILE, MAX_LOG_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    found = re.search(r"^\S+ +info +job\.claimed film=(.+) size_bytes=\d+$", text, re.MULTILINE)
+    return _usable_name(found[1]) if found else ""
+
+
+def _usable_name(name: object) -> str:
+    """Return ``name`` if it can be a path below the inbox, else ""."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
+        return ""
+    parts = name.split("/")
+    return "" if {"", ".", ".."} & set(parts) else name

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime
@@ -55,6 +55,13 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+def tell_outdated(warnings: Iterable[str]) -> None:
+    """Log what the configuration file should say differently."""
+    log = structlog.get_logger(__name__)
+    for sentence in warnings:
+        log.warning("config.outdated", sentence=sentence)
 
 
 def configure_worker() -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import av.codec
 
-from erasecore.settings import Codec, EncodeSettings
+from erasecore.settings import PRESETS, Codec, EncodeSettings
 from erasecore.video.containers import muxer_takes_encoder
 from erasecore.video.formats import planar_format
 from erasecore.video.hdr import svt_hdr, x265_hdr
@@ -50,11 +50,7 @@ _QUANTISER_ENCODERS = {
     "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "flv", "h263",
     "mjpeg",
 }  # fmt: skip
-# Preset names of x264 and x265, fastest first; the index selects from the speed tables below.
-_PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast",
-    "medium", "slow", "slower", "veryslow", "placebo",
-)  # fmt: skip
+# The index of a preset in ``PRESETS`` selects from the speed tables below.
 _SVT_SPEED = (12, 11, 10, 9, 8, 6, 5, 4, 3, 2)  # SVT-AV1's preset, 0 slowest to 13; guess
 _VPX_SPEED = (8, 7, 6, 5, 5, 4, 2, 1, 0, 0)  # libvpx's cpu-used, 0 slowest to 8; guess
 _PRORES_PROFILES = {"Proxy": 0, "LT": 1, "Standard": 2, "HQ": 3, "4444": 4, "XQ": 5}  # prores_ks
@@ -205,8 +201,8 @@ def _with_short_lookahead(encoder: str, options: dict[str, str]) -> dict[str, st
 
 
 def _preset_speed(preset: str, table: tuple[int, ...]) -> int:
-    """Return the table's entry for an x264 preset name; that of ``medium`` for unknown names."""
-    return table[_PRESETS.index(preset)] if preset in _PRESETS else table[5]
+    """Return the table's entry for an x264 preset name."""
+    return table[PRESETS.index(preset)]
 
 
 def _quantiser_options(settings: EncodeSettings) -> dict[str, str]:

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.config.environment import find_config, read_environment
+from daemon.cli.config_commands import migrate
+from daemon.config import environment as environment_module
+from daemon.config.config_file import TOP_KEYS
+from daemon.config.environment import find_config, foreign_reason, read_environment
 from daemon.config.film_settings import resolve_settings
-from daemon.config.locations import SECTIONS, Locations, load_locations
-from daemon.config.schema import Config, load_config
+from daemon.config.locations import Locations, load_locations
+from daemon.config.schema import Config, load_config, read_config
 from daemon.folders.checks import prove
 from erasecore.errors import BadSidecar, ConfigError
-from erasecore.settings import EraseSettings
+from erasecore.settings import EraseSettings, PictureFrame
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 
@@ -49,8 +52,8 @@ def test_example_shows_the_defaults() -> None:
 def test_places_are_part_of_the_configuration() -> None:
     """Whoever only asks knows the same sections, and reads the same out of those that it needs."""
     config, places = load_config(EXAMPLE), load_locations(EXAMPLE)
-    assert tuple(item.name for item in fields(Config)) == SECTIONS
-    assert places == Locations(config.folders, config.inbox, config.claims)
+    assert tuple(item.name for item in fields(Config)) == TOP_KEYS
+    assert places == Locations(2, config.folders, config.inbox, config.claims)
     root = Path("films")
     assert load_locations(None, root).folders == load_config(None, root).folders
 
@@ -70,7 +73,7 @@ def test_complaints_about_places(tmp_path: Path, text: str, sentence: str) -> No
     path.write_text(text)
     with pytest.raises(ConfigError) as raised:
         load_locations(path)
-    assert str(raised.value).startswith(f"{path}: {sentence}")
+    assert str(raised.value).startswith(f"{path}:1: {sentence}")
 
 
 def test_example_explains_every_key() -> None:
@@ -101,7 +104,15 @@ def test_example_explains_every_key() -> None:
         ("erase: {engine: magic}", "erase.engine: no engine 'magic'"),
         ("erase: {encode: {crf: 99}}", "erase.encode.crf: is 99, must be from 0 to 51"),
         ("erase: {encode: {preset: '-y'}}", "erase.encode.preset"),
-        ("erase: {detect: {regions: [{left: 0}]}}", "erase.detect.regions.top: is missing"),
+        ("erase: {encode: {preset: p7}}", "erase.encode.preset: is 'p7', must be one of ultrafast"),
+        ("worker: {count: 0}", "worker.count: is 0, must be at least 1, or auto."),
+        ("schema: two", "schema: must be 2, not 'two'."),
+        ("schema: 3\nnews: 1", "schema: is 3, but this release knows 1 to 2"),
+        ("log: {}\nlog: {}", "log: is given twice, first in line 1; keep one."),
+        (
+            "erase: {detect: {regions: [{left: 0, right: 1, bottom: 1}]}}",
+            "erase.detect.regions[0].top: is missing",
+        ),
         ("erase: {detect: {times: [{start_seconds: 2, stop_seconds: 1}]}}", "detect.times[0]"),
         ("claims: {lease_seconds: 10.0}", "claims.lease_seconds: must be at least three times"),
         ("claims: {instance: a/b}", "claims.instance: a plain name"),
@@ -122,8 +133,124 @@ def test_complaints(tmp_path: Path, text: str, sentence: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError) as raised:
         load_config(path)
-    assert str(raised.value).startswith(f"{path}: ")
-    assert sentence in str(raised.value)
+    (line,) = str(raised.value).split("\n")
+    assert line.startswith(f"{path}:")
+    assert sentence in line
+
+
+MISTAKES = """\
+inbox:
+  extensions: [mp4]
+  watch: event
+  polls_seconds: 3
+folders: {mode: "9"}
+erase:
+  encode:
+    crf: 99
+    preset: fastest
+claims:
+  lease_seconds: 1
+models: {vae: {repository: vae}}
+"""
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    """Each mistake has its line, its key, what is allowed, and what may have been meant."""
+    path = tmp_path / "config.yaml"
+    path.write_text(MISTAKES)
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+    lines = str(raised.value).removeprefix(f"{path}:").split(f"\n{path}:")
+    assert [line.partition(". ")[0].partition(", must")[0] for line in lines] == [
+        "3: inbox.watch: must be one of auto, events, polling",
+        "4: inbox.polls_seconds: no such key; known keys: extensions, ignore, poll_seconds, "
+        "rescan_seconds, settle_local_seconds, settle_network_seconds, watch, young_seconds",
+        "5: folders.mode: is '9'",
+        "8: erase.encode.crf: is 99",
+        "9: erase.encode.preset: is 'fastest'",
+        "11: claims.lease_seconds: must be at least three times claims.heartbeat_seconds, so that "
+        "one late heartbeat costs nobody a job.",
+        "12: models.vae.repository: must be of the form owner/name.",
+    ]
+    assert lines[0].endswith("Did you mean events?")
+    assert lines[1].endswith("Did you mean poll_seconds?")
+
+
+OLD = """\
+# of last year
+models:
+  endpoint: https://mirror.example.org  # ours
+erase:
+  detect: {min_seconds: 1, regions: [{left: 0, top: 0.5, right: 1, bottom: 1}]}
+"""
+
+
+def test_a_file_of_schema_1(tmp_path: Path) -> None:
+    """Old names are taken, old meanings kept, and both are told with the line."""
+    path = tmp_path / "config.yaml"
+    path.write_text(OLD)
+    loaded = read_config(path)
+    assert loaded.config.models.huggingface_endpoint == "https://mirror.example.org"
+    assert loaded.config.erase.detect.regions_frame is PictureFrame.STORED
+    assert [one.removeprefix(f"{path}:").split(" is ")[0] for one in loaded.warnings] == [
+        "3: models.endpoint:",
+        "5: erase.detect.regions:",
+    ]
+    path.write_text("schema: 2\n" + OLD)
+    with pytest.raises(ConfigError, match=r"models\.endpoint: no such key"):
+        load_config(path)
+    path.write_text("inbox: {young_seconds: 3}")
+    assert read_config(path).warnings == ()  # nothing in it has changed since
+
+
+def test_migration_keeps_what_was_written(tmp_path: Path) -> None:
+    """The text says the same as before, with its comments, and is up to date."""
+    path, settings = tmp_path / "config.yaml", tmp_path / ".erase.yaml"
+    path.write_text(OLD)
+    settings.write_text("mask: logo.png\npriority: 3\n")
+    path.chmod(0o640)
+    before = load_config(path)
+    assert migrate([path, settings], write=True) == 0
+    assert path.read_text() == (
+        "schema: 2\n"
+        "# of last year\n"
+        "models:\n"
+        "  huggingface_endpoint: https://mirror.example.org  # ours\n"
+        "erase:\n"
+        "  detect: {regions_frame: stored, min_seconds: 1, regions: "
+        "[{left: 0, top: 0.5, right: 1, bottom: 1}]}\n"
+    )
+    assert settings.read_text() == (
+        "schema: 2\ndetect: {regions_frame: stored}\nmask: logo.png\npriority: 3\n"
+    )
+    assert (tmp_path / "config.yaml.schema-1").read_text() == OLD
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert (load_config(path), read_config(path).warnings) == (before, ())
+    text = path.read_text()
+    assert migrate([path], write=True) == 0
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "schema: 1  # old\nerase:\n  detect:\n    # here\n    regions: [{left: 0, top: 0, "
+        "right: 1, bottom: 1}]\n",
+        "{erase: {detect: {regions: [{left: 0, top: 0, right: 1, bottom: 1}]}}}",
+        "---\nmodels: {source: modelscope, 'endpoint': 'https://a.b'}\n",
+        "%YAML 1.1\n---\nlog: {level: debug}\n",
+        "\ufefflog: {level: debug}\n",
+    ],
+)
+def test_migration_of_all_styles(tmp_path: Path, text: str) -> None:
+    """However a file is written, its new text says the same in the current schema."""
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    before = load_config(path)
+    assert migrate([path], write=True) == 0
+    assert yaml.safe_load(path.read_text())["schema"] == 2
+    assert (load_config(path), read_config(path).warnings) == (before, ())
 
 
 def test_which_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +262,32 @@ def test_which_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = read_environment({"SUBTITLE_ERASER_CONFIG": str(named)})
     assert find_config(local, environment) == local
     assert find_config(None, environment) == named
+    monkeypatch.setattr(environment_module, "CONFIG_PLACE", tmp_path / "none")
     assert find_config(None, read_environment({})) == Path("config.yaml")
     with pytest.raises(ConfigError, match="SUBTITLE_ERASER_CONFIG: there is no file"):
         find_config(None, read_environment({"SUBTITLE_ERASER_CONFIG": "/nowhere"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "reason"),
+    [
+        ("services: {web: {}}", 0o644, "it has the key services, which is none of ours"),
+        ("- a list", 0o644, "it is no configuration of ours"),
+        ("log: {}", 0o666, "it belongs to another user, or everybody may write to it"),
+        ("log: {}", 0o644, ""),
+        ("schema: 2\nlogs: {}", 0o644, ""),  # ours, with a mistake that will be told
+    ],
+)
+def test_a_foreign_file_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, mode: int, reason: str
+) -> None:
+    """Another program's config.yaml is not read, nor one that anybody may have written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment_module, "CONFIG_PLACE", tmp_path / "none")
+    Path("config.yaml").write_text(text)
+    Path("config.yaml").chmod(mode)
+    assert foreign_reason() == reason
+    assert (find_config(None, read_environment({})) is None) is bool(reason)
 
 
 def test_where_weights_lie(tmp_path: Path) -> None:
@@ -253,6 +403,55 @@ def test_what_senders_may_not_say(tmp_path: Path, text: str, word: str) -> None:
     with pytest.raises(BadSidecar) as raised:
         settings_of(tmp_path, {"a/b/film.mp4.erase.yaml": text})
     assert word in str(raised.value)
+
+
+REGIONS = "regions: [{left: 0, top: 0, right: 1, bottom: 1}]"
+
+
+@pytest.mark.parametrize(
+    ("files", "frame"),
+    [
+        ({".erase.yaml": f"detect: {{{REGIONS}}}"}, PictureFrame.STORED),
+        ({".erase.yaml": f"schema: 2\ndetect: {{{REGIONS}}}"}, PictureFrame.SEEN),
+        ({".erase.yaml": f"schema: 2\ndetect: {{{REGIONS}, regions_frame: stored}}"}, "stored"),
+        ({".erase.yaml": "mask: logo.png"}, PictureFrame.STORED),
+        ({".erase.yaml": "schema: 2\nmask: logo.png"}, PictureFrame.SEEN),
+        (
+            {".erase.yaml": f"detect: {{{REGIONS}}}", "a/.erase.yaml": "schema: 2\npriority: 1"},
+            PictureFrame.STORED,
+        ),
+        (
+            {
+                ".erase.yaml": f"detect: {{{REGIONS}}}",
+                "a/.erase.yaml": f"schema: 2\ndetect: {{{REGIONS}}}",
+            },
+            PictureFrame.SEEN,
+        ),
+        (
+            {
+                ".erase.yaml": f"schema: 2\ndetect: {{{REGIONS}}}",
+                "a/b/film.mp4.erase.yaml": f"detect: {{{REGIONS}}}",
+            },
+            PictureFrame.STORED,
+        ),
+    ],
+)
+def test_regions_mean_what_their_file_meant(
+    tmp_path: Path, files: dict[str, str], frame: PictureFrame
+) -> None:
+    """Regions have the frame of reference of the schema of the file that names them."""
+    assert settings_of(tmp_path, files).detect.regions_frame == frame
+
+
+def test_all_mistakes_of_a_settings_file(tmp_path: Path) -> None:
+    """A sender is told all of them, with lines."""
+    text = "prioritty: 1\ndetect:\n  side_px: 1\nmask: ../secret\n"
+    with pytest.raises(BadSidecar) as raised:
+        settings_of(tmp_path, {".erase.yaml": text})
+    said = str(raised.value)
+    assert "line 1: prioritty: no such key; known keys: detect, encode, engine" in said
+    assert "Did you mean priority?; line 3: detect.side_px: is 1, must be from 160" in said
+    assert "; line 4: mask: must be the name of a file in the same folder" in said
 
 
 def test_settings_file_is_a_link(tmp_path: Path) -> None:
