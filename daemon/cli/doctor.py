@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,8 @@ SURVEY_COMMAND = (sys.executable, "-m", "erasecore.engines.probe_device")
 """Command that prints a JSON line on torch, the GPUs and the engine that "auto" stands for."""
 SURVEY_SECONDS = 120.0  # timeout of that command, which imports torch; guess
 FETCH = "subtitle-eraser models fetch"
+SERVICE_USER = "subtitle-eraser"
+"""User of the service that ``install.sh`` sets up."""
 MAX_QUOTED_CHARACTERS = 300  # of a process's output in a finding: its end; guess
 
 
@@ -61,6 +65,7 @@ def examine(
         survey_command: command line that examines the diffusion engine.
     """
     yield Finding("config", well=True, sentence=source)
+    yield Finding("user", well=True, sentence=_whose_rights())
     yield from _folders(config)
     yield _worker_slots(config, visible_devices)
     yield from _trial_worker(config, worker_command)
@@ -68,15 +73,47 @@ def examine(
     yield from _engine(config, survey_command)
 
 
-def _folders(config: Config) -> Iterator[Finding]:
-    """Check the folders as the daemon does at its start; yield one finding for each."""
+def _whose_rights() -> str:
+    """Return the user whose rights the checks have, and how to check with the service's."""
+    number = os.geteuid()
     try:
-        prove(config.folders, token=str(ULID()))
+        name = f"{pwd.getpwuid(number).pw_name} ({number})"
+    except KeyError:  # a user without an entry, as in containers
+        name = str(number)
+    try:
+        service = pwd.getpwnam(SERVICE_USER).pw_uid
+    except KeyError:
+        service = number
+    if number == service:
+        return f"everything is tried with the rights of {name}"
+    command = f"runuser -u {SERVICE_USER} -- subtitle-eraser doctor"
+    return f"everything is tried with the rights of {name}; with the service's: {command}"
+
+
+def _missing_folder(role: str, path: Path) -> Finding:
+    """Return the finding about a folder that the daemon would have to make."""
+    parent = next(parent for parent in path.parents if parent.exists())
+    if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
+        return Finding(role, True, f"{path} is not there yet; the daemon makes it when it starts")
+    sentence = f"{path} is not there, and may not be made in {parent}; make it, or give the rights."
+    return Finding(role, False, sentence)
+
+
+def _folders(config: Config) -> Iterator[Finding]:
+    """Check the folders as the daemon does at its start, creating none; yield a finding for each.
+
+    Trial files are made in those that exist, and removed.
+    """
+    try:
+        prove(config.folders, token=str(ULID()), create=False)
     except (ConfigError, FolderError) as error:
         yield Finding("folders", well=False, sentence=str(error))
         return
     table = mounts()
     for role, path in paths_of(config.folders).items():
+        if not path.exists():
+            yield _missing_folder(role, path)
+            continue
         if role == "state" and (trouble := state_trouble(path, token=str(ULID()))):
             yield Finding(role, well=False, sentence=trouble)
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import grp
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from daemon.config.locations import FolderSettings
 from daemon.storage.moves import remove_tree
+from daemon.storage.names import TRIAL_PREFIX, TRIAL_SECONDS, TRIAL_SUFFIX
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import AWAY, NO_ROOM, ConfigError, FolderError
 from erasecore.system.atomic_files import sync_folder
@@ -29,8 +31,6 @@ NETWORK_TYPES = frozenset(
 """Filesystem types, as in the mount table, that raise no inotify event for changes made by other
 machines. The same holds for every FUSE filesystem; see ``is_network``."""
 
-TRIAL_SECONDS = 60.0
-"""Age in seconds from which a trial file counts as a leftover; a proof takes far less (guess)."""
 ROLES = ("inbox", "work", "done", "failed", "originals", "state")
 """Keys of the section ``folders`` that name a folder."""
 
@@ -40,7 +40,7 @@ def paths_of(folders: FolderSettings) -> dict[str, Path]:
     return {role: getattr(folders, role) for role in ROLES}
 
 
-def prove(folders: FolderSettings, *, token: str) -> None:
+def prove(folders: FolderSettings, *, token: str, create: bool = True) -> None:
     """Check all folders by doing in them what the daemon will do; raise if one is unusable.
 
     The state folder only has its place checked, since no film needs it: see ``state_folder``.
@@ -49,8 +49,9 @@ def prove(folders: FolderSettings, *, token: str) -> None:
     rename from inbox to work succeeds, work and done have free space.
 
     Args:
-        folders: missing folders are created, with their parents.
+        folders: the folders.
         token: unique text for the names of the trial files.
+        create: create missing folders, with their parents; else they are not checked.
 
     Raises:
         ConfigError: the configuration must be changed; the text names the key.
@@ -58,19 +59,21 @@ def prove(folders: FolderSettings, *, token: str) -> None:
     """
     refuse_overlap(folders)
     _check_group(folders.group)
-    for role, path in paths_of(folders).items():
-        if role == "state":
-            continue
+    paths = {role: path for role, path in paths_of(folders).items() if role != "state"}
+    if not create:
+        paths = {role: path for role, path in paths.items() if path.is_dir()}
+    for role, path in paths.items():
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _unusable(f"folders.{role}", path, error) from error
         sweep_trials(path)
         prove_folder(role, path, token=token)
-    prove_claim(folders, token=token)
+    if "inbox" in paths and "work" in paths:
+        prove_claim(folders, token=token)
     for role in ("work", "done"):
         path = getattr(folders, role)
-        if free_bytes(path) < folders.min_free_mb << 20:
+        if role in paths and free_bytes(path) < folders.min_free_mb << 20:
             raise FolderError(
                 path,
                 f"folders.{role} has less than folders.min_free_mb = {folders.min_free_mb} MB "
@@ -83,10 +86,11 @@ def sweep_trials(folder: Path) -> None:
 
     Those younger than ``TRIAL_SECONDS`` stay: another daemon on the same share may be at its proof.
     """
-    for trial in folder.glob(".prove-*.tmp"):
+    for trial in folder.glob(f"{TRIAL_PREFIX}*{TRIAL_SUFFIX}"):
         with suppress(OSError):  # its daemon has removed it just now, or it must not be removed
             if time.time() - trial.lstat().st_mtime > TRIAL_SECONDS:
-                remove_tree(trial) if trial.is_dir() else trial.unlink()
+                is_folder = trial.is_dir() and not trial.is_symlink()
+                remove_tree(trial) if is_folder else trial.unlink()
 
 
 def prove_folder(role: str, path: Path, *, token: str) -> None:
@@ -255,9 +259,8 @@ class Mount:
 
     point: str  # mount point, absolute path
     filesystem: str  # type, e.g. "ext4", "cifs", "fuse.sshfs"
-
-    def __str__(self) -> str:
-        return f"{self.point} ({self.filesystem})"
+    root: str = "/"  # folder of the filesystem that is seen at ``point``; not "/" for bind mounts
+    source: str = ""  # device, share or server
 
 
 def mounts(table: Path = Path("/proc/self/mountinfo")) -> tuple[Mount, ...]:
@@ -273,10 +276,17 @@ def _parse_mountinfo(lines: Iterable[str]) -> Iterable[Mount]:
     """Yield the mounts of the lines of ``/proc/self/mountinfo``."""
     for line in lines:
         mount_fields, _, filesystem_fields = line.partition(" - ")
-        point = mount_fields.split(" ")[4]
-        # The kernel writes space, tab, newline and backslash of a path as three octal digits.
-        point = point.encode("latin-1", "surrogateescape").decode("unicode_escape")
-        yield Mount(point, filesystem_fields.split(" ")[0])
+        _, _, _, root, point, *_ = mount_fields.split(" ")
+        kind, source, *_ = filesystem_fields.split(" ")
+        yield Mount(_unescaped(point), kind, _unescaped(root), _unescaped(source))
+
+
+def _unescaped(text: str) -> str:
+    """Return a field of the mount table as plain text.
+
+    The kernel writes space, tab, newline and backslash as three octal digits.
+    """
+    return re.sub(r"\\([0-7]{3})", lambda digits: chr(int(digits[1], 8)), text)
 
 
 def filesystem_of(path: Path, table: tuple[Mount, ...]) -> str:

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from daemon.folders.checks import sweep_trials
 from daemon.storage.os_errors import hint_for
 
 STATE_CONSEQUENCE = "Films go on; until then the history that `status` shows may lack lines."
@@ -22,6 +23,7 @@ def state_trouble(state: Path, *, token: str) -> str:
     trial = state / f".prove-{token}.tmp"
     try:
         state.mkdir(parents=True, exist_ok=True)
+        sweep_trials(state)
         _write_trial(trial)
     except OSError as error:
         with suppress(OSError):

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from daemon.inbox.scanner import SkippedEntries
 from daemon.inbox.settling import Candidate, prefix_of
 from daemon.runtime.host_problems import HostProblems
-from daemon.storage.below import MAX_PATH_BYTES
+from daemon.storage.below import MAX_PATH_BYTES, folder_below, status_in
+from daemon.storage.names import TRIAL_PREFIX, TRIAL_SECONDS, TRIAL_SUFFIX
 from daemon.storage.os_errors import film_hint_for, hint_for
 from erasecore.errors import ClaimRefused, printable
 
@@ -118,7 +120,8 @@ def _inbox_is_read_only(candidate: Candidate, origin: int, error: OSError) -> bo
 
 def _trial_file_can_leave(origin: int, job_folder: Path) -> bool:
     """Return True if a new file of ours can be renamed from an open folder into ``job_folder``."""
-    trial = f".prove-{job_folder.parent.name}.tmp"  # the daemon's own name, by instance
+    # The daemon's own name, by instance.
+    trial = f"{TRIAL_PREFIX}{job_folder.parent.name}{TRIAL_SUFFIX}"
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
     try:
         with suppress(FileNotFoundError):
@@ -133,6 +136,20 @@ def _trial_file_can_leave(origin: int, job_folder: Path) -> bool:
             os.unlink(trial, dir_fd=origin)
         return False
     return True
+
+
+def sweep_trials_in(inbox: Path, names: Iterable[str]) -> None:
+    """Remove trial files that crashed daemons have left in folders of the inbox.
+
+    Args:
+        inbox: the inbox; no link below it is followed.
+        names: their paths below it.
+    """
+    for name in map(PurePosixPath, names):
+        with suppress(OSError), folder_below(inbox, name.parent) as folder:
+            status = status_in(folder, name.name)
+            if status is not None and time.time() - status.st_mtime > TRIAL_SECONDS:
+                os.unlink(name.name, dir_fd=folder)
 
 
 class BlockedPaths:
@@ -210,6 +227,7 @@ class BlockedPaths:
             now: our monotonic clock, in seconds.
             pause_seconds: first interval of the reports' backoff.
         """
+        sweep_trials_in(inbox, skipped.trials)
         sentences = skipped_sentences(skipped, inbox)
         for subject in self._skipped.difference(sentences):
             self._problems.clear(subject)

@@ -19,7 +19,13 @@ from typing import TypeAlias
 
 from daemon.config.locations import InboxSettings
 from daemon.storage.below import GONE_ERRNOS, MAX_PATH_BYTES, folder_below
-from daemon.storage.names import CUES_SUFFIX, FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
+from daemon.storage.names import (
+    CUES_SUFFIX,
+    FILM_SETTINGS_SUFFIX,
+    FOLDER_SETTINGS,
+    TRIAL_PREFIX,
+    TRIAL_SUFFIX,
+)
 
 MAX_EXAMPLES = 3
 """Names of ignored entries that are kept for the status, per reason; guess."""
@@ -143,6 +149,7 @@ class SkippedEntries:
         self.too_deep: set[str] = set()  # the same of folders with entries whose path is too long
         self.unreadable: set[str] = set()  # paths of settled files without read permission
         self.failed: dict[str, OSError] = {}  # error by path of an entry that cannot be examined
+        self.trials: list[str] = []  # paths of trial files, ours or of another daemon
         self._ignored: dict[WhyIgnored, Ignored] = {}
 
     def ignore(self, reason: WhyIgnored, name: str) -> None:
@@ -167,7 +174,9 @@ class SkippedEntries:
             rules: filter of names.
         """
         for name in others:
-            if not name.endswith(FILM_SETTINGS_SUFFIX) and not _is_cues(name, files, rules):
+            if name.startswith(TRIAL_PREFIX) and name.endswith(TRIAL_SUFFIX):
+                self.trials.append(prefix + name)
+            elif not name.endswith(FILM_SETTINGS_SUFFIX) and not _is_cues(name, files, rules):
                 pattern = rules.ignored(name)
                 self.ignore(WhyIgnored.PATTERN if pattern else WhyIgnored.EXTENSION, prefix + name)
 

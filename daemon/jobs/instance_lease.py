@@ -5,6 +5,8 @@ The same object watches the heartbeats of the other instances and tells whose le
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from daemon.config.schema import Config
@@ -26,6 +28,7 @@ class InstanceLease:
         self._me = instances.this_process(config.claims.instance)
         self._leases = Leases(config.claims.lease_seconds)
         self._renewed_at = self._checked_at = float("-inf")  # monotonic seconds
+        self._lock: int | None = None  # handle of ``owner.json``; while it is open we live
 
     def reconfigure(self, config: Config) -> None:
         """Use the heartbeat and lease times of ``config``; the folder stays where it is."""
@@ -34,7 +37,8 @@ class InstanceLease:
 
     def acquire(self, token: str) -> Path:
         """Create and return a new instance folder; ``token`` makes its name unique."""
-        self.folder = instances.open_instance(self._work, self._me, token)
+        self._unlock()
+        self.folder, self._lock = instances.open_instance(self._work, self._me, token)
         self._renewed_at = self._checked_at = float("-inf")
         return self.folder
 
@@ -67,4 +71,12 @@ class InstanceLease:
         Raises:
             OSError: the folder cannot be read; it is left as it is.
         """
+        self._unlock()  # first: NFS and SMB keep a removed file, and its folder, while it is open
         claims.release_claim(self.folder)
+
+    def _unlock(self) -> None:
+        """Release the lock on the owner file: jobs left in the folder are anybody's."""
+        if self._lock is not None:
+            with suppress(OSError):  # close(2) tells of earlier errors, e.g. of a dead share
+                os.close(self._lock)
+            self._lock = None

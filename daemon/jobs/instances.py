@@ -1,21 +1,23 @@
 """Instance folders: each daemon owns one below ``work/`` and shows by a heartbeat that it lives.
 
 ``work/<instance>/owner.json`` identifies the process, its boot and its host. The heartbeat is the
-modification time of that file.
+modification time of that file. While the owner runs it holds a lock on it (``owner_lock``).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from daemon.config.parsing import as_json, read_record
+from daemon.folders.checks import filesystem_of, is_network, mounts
+from daemon.jobs.owner_lock import LockState, lock_state, write_locked
 from daemon.storage.failpoints import failpoint
 from daemon.storage.untrusted_json import BadJson, read_json
-from erasecore.system.atomic_files import sync_folder, write_whole
+from erasecore.system.atomic_files import sync_folder
 
 OWNER_FILE = "owner.json"
 """Identity of the owner; its modification time is the heartbeat."""
@@ -37,6 +39,11 @@ class InstanceId:
     pid: int
     start_time: int  # of the process, in clock ticks since boot
     machine_id: str = ""  # from /etc/machine-id: two machines may have the same host name
+    locked: bool = False  # True: the process holds the lock on its owner file; not part of identity
+
+    def is_process_of(self, other: InstanceId) -> bool:
+        """Return True if both are the same process."""
+        return replace(self, locked=False) == replace(other, locked=False)
 
 
 class Liveness(StrEnum):
@@ -95,19 +102,18 @@ def _start_time_in(stat_text: str) -> int | None:
     return None if fields_from_state[0] in "ZX" else int(fields_from_state[19])
 
 
-def _is_running(owner: InstanceId) -> bool:
-    """Return True if the process of ``owner``, on this host, is running or may be.
+def _is_running(owner: InstanceId) -> bool | None:
+    """Return True if the process of ``owner`` runs, False if it has ended, None if it is hidden.
 
     ``/proc`` may hide the processes of other users (mount option hidepid, systemd's ProtectProc=).
-    Their start times are unknown then, and a process with this id counts as the owner: if it is a
-    later one, the lease still expires.
+    Their start times are unknown then; only that some process has this id can be found out.
     """
     try:
         return _start_time_in(_stat_text(owner.pid)) == owner.start_time
     except PermissionError:  # hidepid=1
-        return True
+        return None
     except (FileNotFoundError, ProcessLookupError):  # it has ended, or hidepid=2
-        return _exists(owner.pid)
+        return None if _exists(owner.pid) else False
 
 
 def _exists(pid: int) -> bool:
@@ -121,22 +127,45 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def liveness_of(owner: InstanceId, me: InstanceId) -> Liveness:
-    """Return the liveness of ``owner`` as far as the process ``me`` can know it."""
-    if owner == me:
+def liveness_of(owner: InstanceId, me: InstanceId, lock: LockState = LockState.UNKNOWN) -> Liveness:
+    """Return the liveness of ``owner`` as far as the process ``me`` can know it.
+
+    Args:
+        owner: the owner of an instance folder.
+        me: this process.
+        lock: state of the lock on its owner file. FREE only if that proves that it has ended.
+    """
+    if owner.is_process_of(me):
         return Liveness.SELF
     if (owner.host, owner.machine_id) != (me.host, me.machine_id):
         return Liveness.FOREIGN
-    if owner.boot_id != me.boot_id:
-        # This host was rebooted; or, if there is no machine id, it may be another of that name.
-        return Liveness.DEAD if me.machine_id else Liveness.FOREIGN
+    if lock is LockState.FREE:
+        return Liveness.DEAD
+    if owner.boot_id != me.boot_id and not me.machine_id:
+        return Liveness.FOREIGN  # rebooted, or another machine of that name
+    if lock is LockState.HELD:
+        return Liveness.ALIVE
+    return _liveness_by_process(owner, me)
+
+
+def _liveness_by_process(owner: InstanceId, me: InstanceId) -> Liveness:
+    """Return the liveness of an owner on this host whose lock tells nothing.
+
+    Two processes of one container may see different boot ids; process id, pid namespace and start
+    time that agree are the same process all the same. A process that is hidden counts as the owner
+    if the boot is the same; if it is a later one, the lease still expires.
+    """
+    same_boot = owner.boot_id == me.boot_id
     if owner.pid_namespace != me.pid_namespace:
-        return Liveness.FOREIGN
-    return Liveness.ALIVE if _is_running(owner) else Liveness.DEAD
+        return Liveness.FOREIGN if same_boot else Liveness.DEAD
+    running = _is_running(owner)
+    if running is None:
+        return Liveness.ALIVE if same_boot else Liveness.FOREIGN
+    return Liveness.ALIVE if running else Liveness.DEAD
 
 
-def open_instance(work: Path, me: InstanceId, token: str) -> Path:
-    """Create our instance folder with its ``owner.json``, atomically; return its path.
+def open_instance(work: Path, me: InstanceId, token: str) -> tuple[Path, int]:
+    """Create our instance folder with its ``owner.json``, atomically and locked.
 
     It is created under a hidden name first, so that others see it with its owner or not at all.
 
@@ -144,15 +173,20 @@ def open_instance(work: Path, me: InstanceId, token: str) -> Path:
         work: the work folder.
         me: identity of this process.
         token: makes the folder's name unique.
+
+    Returns:
+        Its path, and the handle that holds the lock on ``owner.json``, to be kept open.
     """
     hidden, folder = work / f".{me.host}-{token}{NEW_ENDING}", work / f"{me.host}-{token}"
     hidden.mkdir()
-    write_whole(hidden / OWNER_FILE, as_json(me).encode())
+    handle = write_locked(
+        hidden / OWNER_FILE, lambda locked: as_json(replace(me, locked=locked)).encode()
+    )
     failpoint("instance.after_hidden")
     hidden.rename(folder)
     sync_folder(work)
     failpoint("instance.after_folder")
-    return folder
+    return folder, handle
 
 
 def owner_of(instance: Path) -> InstanceId:
@@ -170,7 +204,7 @@ def owner_of(instance: Path) -> InstanceId:
         raise NoInstanceId(str(instance)) from error
     if not isinstance(raw, dict):
         raise NoInstanceId(str(instance))
-    return read_record(InstanceId, raw, error=NoInstanceId)
+    return read_record(InstanceId, raw, error=NoInstanceId, lenient=True)
 
 
 def beat(instance: Path) -> bool:
@@ -221,14 +255,31 @@ def heartbeat_of(instance: Path) -> int | None:
 
 def list_instances(work: Path, me: InstanceId) -> Iterator[tuple[Path, Liveness]]:
     """Yield every instance folder below ``work`` and the liveness of its owner."""
+    trusted = _locks_are_trusted(work)
     for instance in sorted(work.iterdir()):
         if not instance.name.startswith(".") and instance.is_dir():
-            yield instance, _instance_liveness(instance, me)
+            yield instance, _instance_liveness(instance, me, trusted=trusted)
 
 
-def _instance_liveness(instance: Path, me: InstanceId) -> Liveness:
+def _locks_are_trusted(work: Path) -> bool:
+    """Return True if a free lock below ``work`` proves that nobody holds it."""
+    return not is_network(filesystem_of(work, mounts()))
+
+
+def _instance_liveness(instance: Path, me: InstanceId, *, trusted: bool) -> Liveness:
+    """Return the liveness of an instance's owner.
+
+    Args:
+        instance: the instance folder.
+        me: this process.
+        trusted: a free lock proves that its owner has ended.
+    """
     try:
-        return liveness_of(owner_of(instance), me)
+        owner = owner_of(instance)
+        lock = lock_state(instance / OWNER_FILE)
+        if lock is LockState.FREE and not (trusted and owner.locked):
+            lock = LockState.UNKNOWN
+        return liveness_of(owner, me, lock)
     except UnownedInstance:
         # It is being created, or taken over. In a takeover several daemons may take part: each job
         # goes to the one whose rename succeeds.
@@ -250,8 +301,10 @@ def abandoned(work: Path, me: InstanceId, leases: Leases, *, now: float) -> list
         now: monotonic time in seconds.
     """
     found = []
+    trusted = _locks_are_trusted(work)
     unfinished = [
-        (folder, _instance_liveness(folder, me)) for folder in work.glob(f".*{NEW_ENDING}")
+        (folder, _instance_liveness(folder, me, trusted=trusted))
+        for folder in work.glob(f".*{NEW_ENDING}")
     ]
     for instance, liveness in (*list_instances(work, me), *unfinished):
         if liveness is Liveness.SELF:

@@ -46,7 +46,7 @@ from daemon.storage.moves import Tick, move_no_clobber, no_tick
 from daemon.storage.names import FILM_SETTINGS_SUFFIX
 from daemon.workers.messages import Failure
 from erasecore.errors import printable
-from erasecore.system.atomic_files import make_folder
+from erasecore.system.atomic_files import make_folder, sync_file
 
 log = structlog.get_logger(__name__)
 
@@ -247,6 +247,8 @@ def _move(source: Path, goal: Path, job: Job, folders: FolderSettings, tick: Tic
     for new_folder in make_folder(goal.parent):
         apply_mode(new_folder, folders)
     apply_mode(source, folders)
+    if source.name == LOG_FILE:
+        sync_file(source)  # daemon, worker and libraries write to it without a sync
     move_no_clobber(source, goal, part=f".{job.job_id}", tick=tick)
     apply_mode(goal, folders)  # a copy on another filesystem is a new file
 

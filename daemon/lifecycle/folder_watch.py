@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from enum import StrEnum
 
 import structlog
@@ -10,7 +11,7 @@ from ulid import ULID
 
 from daemon.config.environment import Environment
 from daemon.config.schema import Config
-from daemon.folders.checks import prove
+from daemon.folders.checks import paths_of, prove, sweep_trials
 from daemon.folders.mount_guard import MountGuard
 from daemon.folders.name_limits import limited_roles
 from daemon.folders.proofs import FolderProofs
@@ -19,12 +20,17 @@ from daemon.lifecycle.status_publisher import PublicStatus, waiting_snapshot
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.systemd import Notifier
 from daemon.runtime.wakeup import Wakeup
+from daemon.storage.names import TRIAL_SECONDS
 from erasecore.errors import FolderError, FolderGone
 
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 1.0
 """Time between two mount checks, in seconds; a guess."""
+FIRST_SWEEP_SECONDS = 2 * TRIAL_SECONDS
+"""Time after the start until leftovers of the proof of a crashed daemon are old enough to go."""
+SWEEP_SECONDS = 3600.0
+"""Time between two sweeps of such leftovers, in seconds; a guess."""
 AWAIT_SECONDS = 20.0
 """Longest time between two tries at start-up, in seconds; below the watchdog's interval."""
 
@@ -52,8 +58,9 @@ class FolderWatch:
         self.proofs = FolderProofs(config.folders, token=str(ULID()), check_mounts=self.verify)
         if roles := limited_roles(config.folders):
             log.warning("folders.names_limited", folders=roles, naming="as with portable_names")
-        self._state = config.folders.state
+        self._paths = paths_of(config.folders)
         self._problems = problems
+        self._sweep_at: float | None = None  # monotonic seconds; None: not before the first check
         self.next_check_at = float("-inf")  # monotonic seconds
         self.reconfigure(config)
 
@@ -73,10 +80,21 @@ class FolderWatch:
             self.next_check_at = self._problems.until_of("folders")
             return FolderState.MISSING
         self.next_check_at = now + CHECK_SECONDS
+        self._sweep_if_due(now)
         if self.missing or not unchanged:
             self._problems.clear("folders")
             return FolderState.RETURNED
         return FolderState.PRESENT
+
+    def _sweep_if_due(self, now: float) -> None:
+        """Remove trial files that a crashed daemon has left; its proof took less than a minute."""
+        if self._sweep_at is None:
+            self._sweep_at = now + FIRST_SWEEP_SECONDS
+        elif now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_SECONDS
+            for path in self._paths.values():
+                with suppress(OSError):  # of no consequence, and met again by what needs the folder
+                    sweep_trials(path)
 
     @property
     def missing(self) -> bool:
@@ -100,7 +118,7 @@ class FolderWatch:
                 return
             self._guard.save()
             if not self._guard.saved:
-                trouble = state_trouble(self._state, token=str(ULID())) or history_trouble
+                trouble = state_trouble(self._paths["state"], token=str(ULID())) or history_trouble
         if trouble:
             self._problems.report("state", trouble, now=now, pauses=False)
         else:

@@ -302,9 +302,6 @@ def daemons(work: Path, me: InstanceId, *, now: Moment, lease_seconds: float) ->
     views = []
     for instance, liveness in list_instances(work, me):
         snapshot = read_snapshot(instance / STATUS_FILE)
-        if liveness is Liveness.DEAD and snapshot is not None and is_running(snapshot):
-            # The boot id that a service sees may be another one than we see (systemd-nspawn).
-            liveness = Liveness.ALIVE
         patience_seconds = lease_seconds if liveness is Liveness.FOREIGN else 0.0
         heard_at = _heard_at(instance)
         view = view_of(
@@ -344,7 +341,7 @@ def _parsed(raw: object) -> Snapshot:
     """Return the snapshot that ``raw``, a value from JSON, is the record of."""
     if not isinstance(raw, dict) or raw.get("schema", SCHEMA) != SCHEMA:
         raise _InvalidSnapshot
-    return read_record(Snapshot, raw, error=_InvalidSnapshot)
+    return read_record(Snapshot, raw, error=_InvalidSnapshot, lenient=True)
 
 
 SNAPSHOT_READS = 5

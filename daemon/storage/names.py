@@ -13,6 +13,10 @@ FILM_SETTINGS_SUFFIX = ".erase.yaml"
 """Suffix appended to a film's full name (``film.mp4.erase.yaml``): settings of that film alone."""
 CUES_SUFFIX = ".srt"
 """Suffix that replaces the film's own: a subtitle file beside the film, see ``CUES_FILE``."""
+TRIAL_PREFIX, TRIAL_SUFFIX = ".prove-", ".tmp"
+"""Beginning and end of the names of trial files and folders, by which folders are proved."""
+TRIAL_SECONDS = 60.0
+"""Age in seconds from which a trial file counts as a leftover; a proof takes far less (guess)."""
 MAX_NAME_BYTES = 255
 """Longest name of a directory entry, in bytes (NAME_MAX of Linux filesystems)."""
 SIDECAR_ROOM_BYTES = 24

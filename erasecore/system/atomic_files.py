@@ -47,7 +47,8 @@ def sync_handle(folder: int) -> None:
             raise
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Fsync the content of the file ``path``, whoever has written it."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -126,7 +127,7 @@ def name_durably(part: Path, path: Path) -> None:
         part: lies on the filesystem of ``path``.
         path: replaced if it exists.
     """
-    _sync_file(part)
+    sync_file(part)
     replace_durably(part, path)
 
 

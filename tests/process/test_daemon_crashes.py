@@ -116,5 +116,28 @@ def test_unreadable_job_file(house: House, tmp_path: Path) -> None:
     job.write_text("{")
     assert house.once() == 1
     (film,) = house.films("failed")
+    assert film == "film.mp4"  # by the job's log
     assert (house.failed / film).read_text() == FILM
     assert "job.json could not be read" in (house.failed / f"{film}.error.json").read_text()
+
+
+def test_a_job_of_a_later_release(house: House) -> None:
+    """After a way back it is told and left alone; other films go on, and so does it later."""
+    house.drop("film.mp4", FILM)
+    assert house.once(FAULT_AT="claim.after_queued") == -signal.SIGKILL
+    (path,) = house.work.rglob("job.json")
+    raw = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**raw, "version": 99}))
+    house.drop("other.mp4")
+    daemon = house.start()
+    house.wait(lambda: house.films("done") == ["other.mp4"])
+    house.wait(lambda: daemon.said("job.hindered"))
+    told = daemon.said("job.hindered")[0]["sentence"]
+    assert "film.mp4: a later release was at it (job.json has version 99" in told
+    assert daemon.stop() == 0
+    assert house.films("failed") == []
+    (path,) = house.work.rglob("job.json")
+    assert json.loads(path.read_bytes()) == {**raw, "version": 99}
+    path.write_text(json.dumps(raw))
+    assert house.once() == 0
+    assert house.films("done") == ["film.mp4", "other.mp4"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,34 @@ def answer(**changes: object) -> str:
         "devices": [{"name": "a card", "total_bytes": 24 * 10**9, "free_bytes": 23 * 10**9}],
     }
     return f"print({json.dumps({**usual, **changes})!r})"
+
+
+def everything(folder: Path) -> list[tuple[str, int]]:
+    """All that lies below a folder, with the times of the folders' last changes."""
+    return sorted((str(one), one.lstat().st_ino) for one in folder.rglob("*"))
+
+
+def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Missing folders are named, not made; where they can't be made that is bad."""
+    config = load_config(None, tmp_path / "films")
+    found = findings(config, survey=answer())
+    assert not (tmp_path / "films").exists()
+    assert found["inbox"].well
+    assert "is not there yet" in found["inbox"].sentence
+    (tmp_path / "films" / "done").mkdir(parents=True)
+    before = everything(tmp_path)
+    found = findings(config, survey=answer())
+    assert everything(tmp_path) == before
+    assert "GB free" in found["done"].sentence
+    (tmp_path / "file").touch()
+    found = findings(load_config(None, tmp_path / "file"), survey=answer())
+    assert not found["inbox"].well
+    assert f"may not be made in {tmp_path}/file" in found["inbox"].sentence
+
+
+def test_whose_rights_it_tried(config: Config) -> None:
+    """What root may do says nothing about the service's user."""
+    assert f"({os.geteuid()})" in findings(config, survey=answer())["user"].sentence
 
 
 @pytest.fixture

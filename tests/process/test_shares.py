@@ -109,7 +109,7 @@ def test_an_empty_disk_in_place_of_the_share(house: House, mounts: Mounts) -> No
     daemon = house.start()
     house.wait(lambda: problems(daemon))
     assert "folders.work" in problems(daemon)[0]
-    assert "folders.json" in problems(daemon)[0]
+    assert "filesystems.json" in problems(daemon)[0]
     mounts.unmount(point)
     mount_again()
     house.drop("film.mp4")

@@ -71,7 +71,7 @@ def test_a_full_state_disk(house: House, mounts: Mounts, *, at_start: bool) -> N
     assert not filled_room(disk), "the disk was not full"
     ballast.unlink()
     check_history_is_whole(house, 3 if at_start else 4)
-    house.wait(lambda: (house.state / "folders.json").exists())
+    house.wait(lambda: (house.state / "filesystems.json").exists())
     house.wait(lambda: daemon.said("host.mended"))
     assert daemon.stop() == 0
     assert house.work_is_empty()

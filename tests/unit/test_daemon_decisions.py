@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from daemon.config.locations import InboxSettings
 from daemon.config.schema import RetrySettings
 from daemon.folders.checks import Mount, filesystem_of, is_network, mounts
+from daemon.folders.filesystem_id import FilesystemId, filesystem_id
 from daemon.inbox.candidate_queue import Priorities
 from daemon.inbox.scanner import (
     FileSignature,
@@ -38,7 +41,9 @@ from daemon.jobs.instances import (
     this_process,
 )
 from daemon.jobs.job import (
+    JOB_VERSION,
     LEGAL,
+    Attempt,
     BrokenJob,
     IllegalMove,
     Job,
@@ -51,6 +56,7 @@ from daemon.jobs.job import (
     requeued,
     save_job,
 )
+from daemon.jobs.owner_lock import LockState, lock_state, write_locked
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Decision, Next, decide, unfinished_delay
 from daemon.runtime.host_problems import HostProblems
 from daemon.storage.names import MAX_NAME_BYTES, fitted, numbered, output_name, work_name
@@ -66,7 +72,7 @@ from daemon.workers.messages import (
     decode,
     encode,
 )
-from erasecore.errors import Remedy, printable
+from erasecore.errors import NewerJob, Remedy, printable
 from erasecore.reports import EraseReport, Progress, Stage
 from erasecore.settings import EraseSettings, Region
 
@@ -152,6 +158,47 @@ def test_broken_job_file(tmp_path: Path, text: str) -> None:
         load_job(tmp_path)
 
 
+def test_a_job_file_with_keys_of_a_later_release(tmp_path: Path) -> None:
+    """Keys that are not known here are ignored, wherever they stand."""
+    save_job(tmp_path, JOB)
+    raw = json.loads((tmp_path / "job.json").read_bytes())
+    raw |= {"colour": "blue", "attempts": [{"number": 1, "started_at": 2.0, "host": "nas"}]}
+    raw["settings"]["detect"]["model"] = "large"
+    (tmp_path / "job.json").write_text(json.dumps(raw))
+    assert load_job(tmp_path) == replace(JOB, attempts=(Attempt(1, 2.0),))
+
+
+def test_a_job_file_of_a_later_version(tmp_path: Path) -> None:
+    """It is told from a broken one, with the film and what to do."""
+    save_job(tmp_path, replace(JOB, version=JOB_VERSION + 1))
+    with pytest.raises(NewerJob, match=r"^a/film\.mp4: a later release .* install that release"):
+        load_job(tmp_path)
+    with pytest.raises(NewerJob):
+        recover(tmp_path, tmp_path / "inbox", RETRY, wall=0.0)
+    assert (tmp_path / "job.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"job_id": "id", "name": "a/\\u00e9 \\"b\\".mp4", "sour', 'a/é "b".mp4'),  # cut off
+        ('{"name": "a/film.mp4", "state": "flying"}', "a/film.mp4"),
+        ('{"name": "/etc/passwd", "state": 1}', "logged (2).mp4"),
+        ('{"name": "a/../../film.mp4"}', "logged (2).mp4"),
+        ("", "logged (2).mp4"),
+        ("[]", "logged (2).mp4"),
+    ],
+)
+def test_a_broken_job_file_keeps_the_name(tmp_path: Path, text: str, name: str) -> None:
+    """What can be read of the film's name is kept: from the file, else from the job's log."""
+    (tmp_path / "job.json").write_text(text)
+    line = "2026-01-02T03:04:05.678 info    job.claimed film=logged (2).mp4 size_bytes=3\n"
+    (tmp_path / "log").write_text("2026-01-02T03:04:05.678 debug   a\n" + line)
+    with pytest.raises(BrokenJob) as raised:
+        load_job(tmp_path)
+    assert raised.value.name == name
+
+
 JOB_OF_VERSION_0_1 = """{
  "job_id": "01JEXAMPLE0000000000000000", "name": "a/b/film.mp4", "source": "source.mp4",
  "size_bytes": 1234, "mtime_ns": 5678, "claimed_at": 1764400000.0, "state": "rejected",
@@ -209,6 +256,7 @@ def test_job_file_of_version_0_1(tmp_path: Path) -> None:
     )
     assert [attempt.failure for attempt in job.attempts] == [killed, cut_short, None]
     assert (job.failure, job.rungs_down) == (cut_short, 1)
+    assert job.settings.detect.regions_frame == "stored"  # as regions and masks were meant then
     save_job(tmp_path, job)
     assert '"fault"' not in (tmp_path / "job.json").read_text()
     assert load_job(tmp_path) == job
@@ -398,10 +446,11 @@ def test_filesystem_of() -> None:
 
 
 def test_mount_table(tmp_path: Path) -> None:
-    """The kernel's escapes in mount points are undone."""
+    """The kernel's escapes in names are undone."""
     table = tmp_path / "mountinfo"
-    table.write_text(r"36 35 98:0 / /mnt/my\040films rw master:1 - cifs //nas/films rw" + "\n")
-    assert mounts(table) == (Mount("/mnt/my films", "cifs"),)
+    line = r"36 35 98:0 /s\303\251ries /mnt/my\040films rw master:1 - cifs //nas/all\040films rw"
+    table.write_text(line.replace(r"\303\251", "é") + "\n")
+    assert mounts(table) == (Mount("/mnt/my films", "cifs", "/séries", "//nas/all films"),)
     assert mounts(tmp_path / "none") == ()
 
 
@@ -435,6 +484,46 @@ def test_patience(age: float, seconds: float | None) -> None:
     assert unfinished_delay(age, 0.0) is None
 
 
+DISK = FilesystemId("ext4", "/srv/films/inbox", "/dev/sda1", "u1", 7)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"source": "/dev/sdb1", "fsid": 8}, True),  # named anew at a restart
+        ({"uuid": "u2"}, False),  # another disk in its place
+        ({"uuid": "", "fsid": 8}, True),  # who asks cannot know the UUID
+        ({"uuid": "", "source": "/dev/sdb1"}, True),
+        ({"uuid": "", "source": "/dev/sdb1", "fsid": 8}, False),
+        ({"uuid": "", "source": "/dev/sdb1", "fsid": 0}, False),
+        ({"location": "/inbox"}, False),  # the disk that was mounted there is not
+        ({"kind": "cifs"}, False),
+    ],
+)
+def test_same_filesystem(change: dict[str, object], same: bool) -> None:
+    """What shows that a folder lies where it lay."""
+    other = replace(DISK, **change)  # type: ignore[arg-type]
+    assert other.is_same(DISK) is DISK.is_same(other) is same
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "location"),
+    [
+        ("/ ext4 / /dev/a", "/x/done ext4 /x/done /dev/a", "/x/done of /dev/a (ext4)"),
+        ("/x btrfs /@x /dev/a", "/x/done btrfs /@x/done /dev/a", "/@x/done of /dev/a (btrfs)"),
+        ("/x cifs / //nas/x", "/x/done smb3 /done //nas/x", "/done of //nas/x (cifs)"),
+        ("/x nfs4 / nas:/e", "/x/done nfs4 /done nas:/e/done", "/e/done of nas (nfs)"),
+        ("/x nfs / nas:/", "/x/done nfs4 / nas:/done", "/done of nas (nfs)"),
+    ],
+)
+def test_a_mount_of_its_own_is_the_same_folder(outside: str, inside: str, location: str) -> None:
+    """A folder has one identity, whether a unit sees it as a mount of its own or not."""
+    path, whole, own = Path("/x/done"), Mount(*outside.split()), Mount(*inside.split())
+    assert filesystem_id(path, (whole,)) == filesystem_id(path, (whole, own))
+    assert str(filesystem_id(path, (whole,))) == location
+
+
 # --- owners and leases --------------------------------------------------------------------------
 
 ME = replace(this_process(), machine_id="this one")
@@ -446,7 +535,11 @@ ME = replace(this_process(), machine_id="this one")
         ({}, Liveness.SELF),
         ({"host": "another"}, Liveness.FOREIGN),  # only its heartbeat tells
         ({"machine_id": "another", "boot_id": "b"}, Liveness.FOREIGN),  # of the same name
-        ({"boot_id": "before"}, Liveness.DEAD),  # this host has been restarted since
+        ({"boot_id": "before", "start_time": 1}, Liveness.DEAD),  # this host has been restarted
+        ({"boot_id": "before", "pid_namespace": 1}, Liveness.DEAD),  # and so has this container
+        # A service behind a /proc of its own: a container shows it another boot id than us.
+        ({"boot_id": "the host's"}, Liveness.ALIVE),
+        ({"locked": True}, Liveness.SELF),
         ({"pid_namespace": 1}, Liveness.FOREIGN),  # in another container
         ({"pid": 2**22 + 1}, Liveness.DEAD),  # no such process
         ({"start_time": 1}, Liveness.DEAD),  # the process id was given to another
@@ -471,8 +564,42 @@ def test_standing_behind_a_hidden_proc(monkeypatch: pytest.MonkeyPatch, error: O
     monkeypatch.setattr(instances, "_stat_text", hidden)
     monkeypatch.setattr(os, "kill", refuse)
     assert liveness_of(replace(ME, pid=1), ME) is Liveness.ALIVE
+    # With another boot id it may be another process with this id: the lease tells.
+    assert liveness_of(replace(ME, pid=1, boot_id="another"), ME) is Liveness.FOREIGN
     if isinstance(error, FileNotFoundError):
         assert liveness_of(replace(ME, pid=2**22 + 1), ME) is Liveness.DEAD
+
+
+@pytest.mark.parametrize(
+    ("change", "lock", "what"),
+    [
+        ({"boot_id": "another", "pid": 2**22 + 1}, LockState.HELD, Liveness.ALIVE),
+        ({"pid_namespace": 1}, LockState.HELD, Liveness.ALIVE),
+        ({"pid": os.getppid()}, LockState.FREE, Liveness.DEAD),
+        ({"pid_namespace": 1}, LockState.FREE, Liveness.DEAD),  # a container that was restarted
+        ({"host": "another"}, LockState.FREE, Liveness.FOREIGN),  # a server may keep no locks
+        ({"host": "another"}, LockState.HELD, Liveness.FOREIGN),  # or keep those of the dead
+    ],
+)
+def test_standing_by_the_lock(change: dict[str, object], lock: LockState, what: Liveness) -> None:
+    """The lock on the owner file tells more than ``/proc``, on the same machine."""
+    assert liveness_of(replace(ME, **change), ME, lock) is what  # type: ignore[arg-type]
+
+
+def test_lock_on_the_owner_file(tmp_path: Path) -> None:
+    """The lock is seen by others, does not stop reading, and goes with the process."""
+    file = tmp_path / "owner.json"
+    assert lock_state(file) is LockState.UNKNOWN
+    handle = write_locked(file, lambda locked: b"locked" if locked else b"not")
+    assert file.read_bytes() == b"locked"
+    asked = "import sys; from pathlib import Path; from daemon.jobs.owner_lock import lock_state"
+    argv = [sys.executable, "-c", f"{asked}; print(lock_state(Path(sys.argv[1])))", str(file)]
+    ask = partial(subprocess.run, argv, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert ask().stdout == "held\n"
+    assert lock_state(file) is LockState.HELD  # by another handle of the same process, too
+    os.close(handle)
+    assert ask().stdout == "free\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["owner.json"]
 
 
 def test_standing_where_machines_have_no_id() -> None:

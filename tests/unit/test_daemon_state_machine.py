@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -320,7 +321,8 @@ class Daemons(RuleBasedStateMachine):
 
     def _settle_in(self, number: int) -> JobParts:
         token = f"{next(self.numbers):06}"
-        instance = instances.open_instance(self.root / "work", self.owners[number], token)
+        instance, lock = instances.open_instance(self.root / "work", self.owners[number], token)
+        os.close(lock)  # these owners are no processes: nothing is held for them
         problems = HostProblems(self.config.retry)
         proofs = FolderProofs(self.config.folders, token=token, check_mounts=lambda: None)
         return JobParts.build(instance, self.config, self.history, problems, proofs)
