@@ -17,7 +17,8 @@ from ulid import ULID
 
 from daemon.config.parsing import as_json
 from daemon.config.schema import Config
-from daemon.folders.checks import filesystem_of, free_bytes, is_network, mounts, paths_of, prove
+from daemon.folders.checks import free_bytes, paths_of, prove
+from daemon.folders.mount_table import filesystem_of, is_network, mounts
 from daemon.folders.name_limits import RESULT_ROLES, limits_names
 from daemon.folders.state_folder import state_trouble
 from daemon.models.inventory import MISSING, WELL, overview

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
-from daemon.folders.checks import Mount, mount_of
+from daemon.folders.mount_table import Mount, mount_of
 
 _SAME_KINDS = {"nfs4": "nfs", "smb3": "cifs", "smbfs": "cifs", "ext2": "ext4", "ext3": "ext4"}
 """Types that one filesystem may have by turns, e.g. by the version agreed with its server."""

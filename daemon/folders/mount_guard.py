@@ -17,8 +17,9 @@ import structlog
 
 from daemon.config.locations import FolderSettings
 from daemon.config.parsing import read_record
-from daemon.folders.checks import filesystem_of, mounts, paths_of
+from daemon.folders.checks import paths_of
 from daemon.folders.filesystem_id import FilesystemId, filesystem_id
+from daemon.folders.mount_table import filesystem_of, mounts
 from daemon.storage.os_errors import hint_for
 from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import AWAY, FolderGone

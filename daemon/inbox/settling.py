@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import structlog
 
 from daemon.config.locations import InboxSettings, WatchMode
-from daemon.folders.checks import filesystem_of, is_network, mounts
+from daemon.folders.mount_table import filesystem_of, is_network, mounts
 from daemon.inbox.scanner import (
     FileSignature,
     InboxEntry,

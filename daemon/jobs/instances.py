@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from daemon.config.parsing import as_json, read_record
-from daemon.folders.checks import filesystem_of, is_network, mounts
+from daemon.folders.mount_table import filesystem_of, is_network, mounts
 from daemon.jobs.owner_lock import LockState, lock_state, write_locked
 from daemon.storage.failpoints import failpoint
 from daemon.storage.untrusted_json import BadJson, read_json

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.folders.checks import filesystem_of, mounts
+from daemon.folders.mount_table import filesystem_of, mounts
 from tests.process.house import REPOSITORY, House
 
 pytestmark = pytest.mark.process

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from daemon.config.locations import InboxSettings
 from daemon.config.schema import RetrySettings
-from daemon.folders.checks import Mount, filesystem_of, is_network, mounts
 from daemon.folders.filesystem_id import FilesystemId, filesystem_id
+from daemon.folders.mount_table import Mount, filesystem_of, is_network, mounts
 from daemon.inbox.candidate_queue import Priorities
 from daemon.inbox.scanner import (
     FileSignature,

@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 _VALUES: dict[str, object] = {
     "path": Path("/films/a film.mp4"),
     "models": Path("/srv/models"),
+    "folder": Path("/srv/work/host/job"),
     "missing": ["unet.safetensors", "vae.safetensors"],
     "faults": {"unet.safetensors": "is missing"},
     "on_host": False,
