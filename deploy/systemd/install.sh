@@ -4,10 +4,12 @@
 #   install.sh [--root DIR] [--name NAME] [--prefix DIR] [--python PYTHON] [--gpu | --cpu] [--no-start]
 #   install.sh --uninstall [--purge] [--name NAME] [--prefix DIR]
 #
-#   --root DIR       below it lie inbox, work, done, failed and originals    (default: /srv/NAME)
+#   --root DIR       below it lie inbox, work, done, failed and originals
+#                    (default: as it was installed before, else /srv/NAME)
 #   --name NAME      of the service; another name makes a second one, with a root of its own,
 #                    so that two inboxes know nothing of each other          (default: subtitle-eraser)
-#   --prefix DIR     where the program goes; all services share it           (default: /opt/subtitle-eraser)
+#   --prefix DIR     where the program goes; all services share it
+#                    (default: as it was installed before, else /opt/subtitle-eraser)
 #   --python PYTHON  a Python from 3.11 to 3.13                              (default: python3)
 #   --gpu, --cpu     with or without torch and the card's devices            (default: is there a card?)
 #   --no-start       leave the service stopped and not enabled
@@ -15,8 +17,8 @@
 #   --purge          with --uninstall: configuration, state and user go as well; films stay always
 #
 # Safe to run twice: an upgrade is the same command from a newer checkout. The configuration is never
-# overwritten, and the release before stays in PREFIX/releases. Without a network pip finds its
-# wheels where PIP_FIND_LINKS says, with PIP_NO_INDEX=1.
+# overwritten, and the release before stays in PREFIX/releases, as does each that a service still
+# runs. Without a network pip finds its wheels where PIP_FIND_LINKS says, with PIP_NO_INDEX=1.
 set -euo pipefail
 umask 022
 
@@ -24,7 +26,7 @@ say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-name=subtitle-eraser root='' prefix=/opt/subtitle-eraser python=python3 card='' start=yes verb=install purge=no
+name=subtitle-eraser root='' prefix='' python=python3 card='' start=yes verb=install purge=no
 readonly user=subtitle-eraser
 
 while [[ $# -gt 0 ]]; do
@@ -44,18 +46,28 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-root=${root:-/srv/$name}
 
 [[ $(id -u) -eq 0 ]] || fail "must be run by root: sudo $0"
 [[ $name =~ ^[a-z][a-z0-9-]*$ ]] || fail "--name $name: small letters, digits and '-' only."
+
+readonly unit=/etc/systemd/system/$name.service
+readonly models_unit=/etc/systemd/system/$name-models.service
+readonly config=/etc/$name/config.yaml
+readonly tmpfiles=/etc/tmpfiles.d/$name.conf
+# An installation that is there says where it is.
+if [[ -z $root && -f $tmpfiles ]]; then
+  root=$(awk '$1 == "d" { print $2; exit }' "$tmpfiles")
+fi
+if [[ -z $prefix && -f $unit ]]; then
+  prefix=$(sed -n 's#^ExecStart=\(.*\)/current/bin/subtitle-eraser run .*#\1#p' "$unit")
+fi
+root=${root:-/srv/$name}
+prefix=${prefix:-/opt/subtitle-eraser}
 for path in "$root" "$prefix"; do
   [[ $path =~ ^/[A-Za-z0-9._/-]+$ ]] || fail "$path: an absolute path of letters, digits and . _ - only."
 done
 [[ $purge = no || $verb = uninstall ]] || fail "--purge goes with --uninstall."
 
-readonly unit=/etc/systemd/system/$name.service
-readonly models_unit=/etc/systemd/system/$name-models.service
-readonly config=/etc/$name/config.yaml
 systemd_runs() { [[ -d /run/systemd/system ]]; }
 
 # The unit and its companions say subtitle-eraser where this service may say something else.
@@ -83,8 +95,30 @@ check_python() {
   "$found" "$source_dir/tools/check_python.py" || fail "choose another Python with --python."
 }
 
+# Whether a process runs the program of a release: a service that was not restarted since, say.
+in_use() {
+  grep -qasF -- "$1/" /proc/[0-9]*/cmdline
+}
+
+# What stays of the releases: the current one, the one before, the newest of another version, and
+# those in use. Sorted as versions: 0.10 comes after 0.9.
+prune_releases() {
+  local current=$1 before=$2 version=$3 release other=''
+  local -a releases
+  mapfile -t releases < <(find "$prefix/releases" -mindepth 1 -maxdepth 1 -type d | sort -V)
+  for release in "${releases[@]}"; do
+    [[ ${release##*/} = "$version"-* ]] || other=$release
+  done
+  for release in "${releases[@]}"; do
+    case $release in
+      "$current" | "$before" | "$other") ;;
+      *) in_use "$release" || rm -rf "$release" ;;
+    esac
+  done
+}
+
 install_program() {
-  local version release copy extra=''
+  local version release before copy extra=''
   version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source_dir/erasecore/version.py")
   release=$prefix/releases/$version-$(date -u +%Y%m%dT%H%M%S)
   [[ $card = yes ]] && extra='[diffusion]'
@@ -92,7 +126,7 @@ install_program() {
   mkdir -p "$prefix/releases"
   "$python" -m venv "$release" || fail "needs venv: apt-get install python3-venv"
   copy=$(mktemp -d)  # building leaves traces in the sources, which may not be ours
-  cp -r "$source_dir"/{daemon,erasecore,setup.cfg,pyproject.toml,README.md,LICENSE} "$copy"
+  cp -rL "$source_dir"/{daemon,erasecore,setup.cfg,pyproject.toml,README.md,LICENSE} "$copy"
   if ! "$release/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint "$source_dir/constraints.txt" "$copy$extra"; then
     rm -rf "$copy" "$release"
@@ -101,20 +135,20 @@ install_program() {
   rm -rf "$copy"
   mkdir -p "$release/share/doc/subtitle-eraser"
   cp "$source_dir"/docs/*.md "$source_dir/config.example.yaml" "$release/share/doc/subtitle-eraser"
+  before=$(readlink "$prefix/current" || true)
   ln -sfn "$release" "$prefix/current.new"
   mv -fT "$prefix/current.new" "$prefix/current"
   mkdir -p /usr/local/bin
   ln -sfn "$prefix/current/bin/subtitle-eraser" /usr/local/bin/subtitle-eraser
-  # The newest two stay: this one, and the one before, which a running daemon still reads.
-  find "$prefix/releases" -mindepth 1 -maxdepth 1 -type d | sort | head -n -2 | xargs -r rm -rf
+  prune_releases "$release" "$before" "$version"
 }
 
 install_service() {
   put "/etc/sysusers.d/$user.conf" <"$source_dir/deploy/systemd/subtitle-eraser.sysusers"
   systemd-sysusers "/etc/sysusers.d/$user.conf"
-  fitted "$source_dir/deploy/systemd/subtitle-eraser.tmpfiles" | put "/etc/tmpfiles.d/$name.conf"
+  fitted "$source_dir/deploy/systemd/subtitle-eraser.tmpfiles" | put "$tmpfiles"
   mkdir -p "$(dirname "$root")"
-  systemd-tmpfiles --create "/etc/tmpfiles.d/$name.conf"
+  systemd-tmpfiles --create "$tmpfiles"
   say "folders   $root/{inbox,work,done,failed,originals}"
   if [[ -e $config ]]; then
     say "config    $config (kept as it is)"
@@ -154,12 +188,23 @@ start_service() {
   say "started   systemctl status $name"
 }
 
+# Where the films of this service lie: its configuration says, or else its root.
+film_folders() {
+  local found=''
+  if [[ -r $config ]]; then
+    found=$(awk '/^[^ #]/ { inside = ($1 == "folders:") }
+      inside && $1 ~ /^(inbox|done|failed|originals):$/ { print $2 }' "$config" | xargs)
+  fi
+  printf '%s' "${found:-$root}"
+}
+
 uninstall() {
-  local others
+  local others films
+  films=$(film_folders)
   if systemd_runs; then
     systemctl disable --now --quiet "$name" 2>/dev/null || true
   fi
-  rm -rf "$unit" "$unit.d" "$models_unit" "/etc/tmpfiles.d/$name.conf" "/etc/systemd/system/multi-user.target.wants/$name.service"
+  rm -rf "$unit" "$unit.d" "$models_unit" "$tmpfiles" "/etc/systemd/system/multi-user.target.wants/$name.service"
   rm -rf "/run/${name:?}"
   systemd_runs && systemctl daemon-reload
   others=$(grep -ls "$prefix/current/bin/subtitle-eraser run" /etc/systemd/system/*.service || true)
@@ -179,7 +224,7 @@ uninstall() {
   else
     say "kept      /etc/$name, /var/lib/$name, user $user (--purge removes them)"
   fi
-  say "films     untouched, below $root"
+  say "films     untouched, in $films"
 }
 
 if [[ $verb = uninstall ]]; then

@@ -23,6 +23,7 @@ SERVICE = "subtitle-eraser"
 ROOT = "/srv/films"
 INSTALL = f"{SOURCES}/deploy/systemd/install.sh"
 CONFIG = f"/etc/{SERVICE}/config.yaml"
+UNIT = f"/etc/systemd/system/{SERVICE}.service"
 NOBODY = 65534
 
 
@@ -114,20 +115,29 @@ def test_installing_again_keeps_the_configuration(machine: Machine, python: str)
     settings["erase"]["segment_seconds"] = 2.0
     settings["retry"]["delay_seconds"] = 0.5
     settings["worker"]["drain_seconds"] = 0.0
-    # A container booted anew looks like another one on the same boot: only the lease tells.
-    settings["claims"].update(heartbeat_seconds=1.0, lease_seconds=6.0)
+    # After a boot the free lock tells that the daemon before has ended, long before its lease.
+    settings["claims"].update(heartbeat_seconds=10.0, lease_seconds=600.0)
     config.write_text(yaml.safe_dump(settings))
     hurry = machine.path(f"/etc/systemd/system/{SERVICE}.service.d/90-hurry.conf")
     hurry.parent.mkdir(exist_ok=True)
     hurry.write_text("[Service]\nWatchdogSec=8\nRestartSec=1\n[Unit]\nStartLimitBurst=100\n")
     before = machine.run("readlink", "/opt/subtitle-eraser/current")
-    install(machine, "--root", ROOT, "--python", python, "--cpu")
+    releases = machine.path("/opt/subtitle-eraser/releases")
+    for name in ("0.0.8-20200101T000000", "0.0.9-20200101T000000", "0.0.10-20200101T000000"):
+        (releases / name).mkdir()
+    runs = f"/opt/subtitle-eraser/releases/{'0.0.8-20200101T000000'}/bin/sleep"
+    machine.run("install", "-D", "/bin/sleep", runs)
+    machine.run("systemd-run", "--unit=earlier-service", runs, "infinity")
+    install(machine, "--python", python, "--cpu")  # it knows its root
     assert yaml.safe_load(config.read_text()) == settings
     after = machine.run("readlink", "/opt/subtitle-eraser/current")
-    releases = machine.run("ls", "/opt/subtitle-eraser/releases").split()
     assert before != after
-    assert {Path(before).name, Path(after).name} == set(releases)
+    # The one before, the newest of another version, and what a service runs that was not restarted.
+    kept = {"0.0.8-20200101T000000", "0.0.10-20200101T000000"}
+    assert {one.name for one in releases.iterdir()} == {Path(before).name, Path(after).name, *kept}
+    assert f"ReadWritePaths={ROOT}\n" in machine.path(UNIT).read_text()
     assert machine.show(SERVICE, "ActiveState") == "active"
+    machine.run("systemctl", "stop", "earlier-service")
 
 
 def test_a_film_goes_through(machine: Machine, short: Path) -> None:
@@ -135,7 +145,7 @@ def test_a_film_goes_through(machine: Machine, short: Path) -> None:
     drop(machine, short, "first.mp4")
     report = wait_done(machine, "first.mp4")
     assert report["untouched"] is False
-    assert machine.path(f"{ROOT}/done/first.mp4.srt").read_text().endswith("\nHello there\n")
+    assert machine.path(f"{ROOT}/done/first.und.srt").read_text().endswith("\nHello there\n")
     result = f"{ROOT}/done/first.mp4"
     assert machine.run("stat", "-c", "%a %U:%G", result) == f"640 {SERVICE}:{SERVICE}"
     assert "first.mp4" in ask(machine, "status")
@@ -161,6 +171,39 @@ def test_everybody_may_see_the_status(machine: Machine) -> None:
     machine.path(CONFIG).chmod(0o600)
     assert "Waiting for films." in machine.run(*as_nobody, SERVICE, "status")
     machine.path(CONFIG).chmod(0o644)
+
+
+def test_a_container_knows_who_lives(machine: Machine, long: Path) -> None:
+    """The service has another /proc than we have, with another boot id, and is alive all the same.
+
+    It keeps its film, though `once` runs beside it; and each knows the other's folders.
+    """
+    pid = machine.show(SERVICE, "MainPID")
+    boot_id = "proc/sys/kernel/random/boot_id"
+    ours = machine.run("cat", f"/{boot_id}")
+    its = machine.run("nsenter", "-t", pid, "-m", "cat", f"/{boot_id}")
+    assert ours != its, "this machine is no container"
+    drop(machine, long, "beside_once.mp4")
+    machine.wait(lambda: segment_stored(machine), SERVICE, seconds=120)
+    for user in (SERVICE, "root"):
+        said = machine.run("runuser", "-u", user, "--", SERVICE, "status", "--json")
+        (view,) = json.loads(said)["daemons"]
+        assert (view["condition"], view["well"]) == ("alive", True)
+    ask(machine, "once")
+    report = wait_done(machine, "beside_once.mp4")
+    assert report["segments_resumed"] == 0
+    assert "claims.lost" not in machine.journal(SERVICE)
+
+
+def test_each_knows_the_others_folders(machine: Machine, short: Path) -> None:
+    """What is a mount of its own in the unit is a part of the disk to `once`; they take turns."""
+    machine.run("systemctl", "stop", SERVICE)
+    drop(machine, short, "by_hand.mp4")
+    ask(machine, "once")
+    wait_done(machine, "by_hand.mp4")
+    machine.run("systemctl", "start", SERVICE)
+    drop(machine, short, "by_the_service.mp4")
+    wait_done(machine, "by_the_service.mp4")
 
 
 def test_a_film_that_is_still_written_waits(machine: Machine, short: Path) -> None:
@@ -265,7 +308,8 @@ def test_a_second_service_beside_it(machine: Machine, python: str, short: Path) 
 def test_it_goes_without_a_trace_but_the_films(machine: Machine) -> None:
     """Uninstalling keeps configuration and films; purging keeps the films alone."""
     before = films(machine, "done")
-    install(machine, "--uninstall")
+    said = install(machine, "--uninstall")
+    assert f"films     untouched, in {ROOT}/inbox {ROOT}/done" in said  # not in /srv/NAME
     assert machine.path(CONFIG).exists()
     for gone in ("/opt/subtitle-eraser", f"/etc/systemd/system/{SERVICE}.service"):
         assert not machine.path(gone).exists()
