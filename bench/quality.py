@@ -82,7 +82,8 @@ class RealRow:
 def ours_argv(source: Path, result: Path) -> list[str]:
     """The product's own command for one film, at its defaults whatever the machine's are."""
     defaults = result.with_name("config.yaml")
-    defaults.touch()
+    # The subtitles' name shall not depend on what was read; see ``srt_path``.
+    defaults.write_text("schema: 2\nfolders: {subtitle_names: film}\n", encoding="utf-8")
     argv = [sys.executable, "-m", "daemon", "erase", "--config", str(defaults)]
     return [*argv, str(source), str(result)]
 

@@ -43,7 +43,13 @@ def erase(context: CommandContext) -> int:
         result = result / options.source.name
     console = Console(stderr=True, highlight=False, markup=False)
     settings, companions = _single_film_settings(context)
-    request = EraseRequest(options.source, result, force=options.force, companions=companions)
+    request = EraseRequest(
+        options.source,
+        result,
+        force=options.force,
+        companions=companions,
+        subtitle_names=context.config.folders.subtitle_names,
+    )
     config = replace(context.config, erase=settings)
     try:
         with progress_bar(console, printable(options.source.name)) as observe:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from ulid import ULID
 
+from daemon.config.locations import SubtitleNames
 from daemon.config.schema import Config
 from daemon.inbox.scanner import kind_of
 from daemon.jobs.report_files import SRT_ENDING, SRT_FILE
 from daemon.jobs.retry import Next, decide, given_up
+from daemon.jobs.subtitle_language import language_of_file
 from daemon.runtime.wakeup import Wakeup
 from daemon.storage.names import MAX_NAME_BYTES, fitted
 from daemon.workers.messages import Failed, Failure, Finished, Ready, Start
@@ -54,11 +56,18 @@ class EraseRequest:
     force: bool = False  # True: an existing file ``result`` may be replaced
     companions: Companions = field(default_factory=Companions)
 
-    @property
-    def srt(self) -> Path:
-        """Path of the subtitle file with the erased text; an existing file is not replaced."""
-        name = fitted(self.result.name, MAX_NAME_BYTES - len(SRT_ENDING))
-        return self.result.with_name(name + SRT_ENDING)
+    subtitle_names: SubtitleNames = SubtitleNames.LANGUAGE
+
+    def srt(self, work_file: Path) -> Path:
+        """Return the path of the subtitle file; an existing file is not replaced.
+
+        Args:
+            work_file: the file with the erased text, whose script decides.
+        """
+        stem, ending = self.result.name, SRT_ENDING
+        if self.subtitle_names is SubtitleNames.LANGUAGE:
+            stem, ending = self.result.stem, f".{language_of_file(work_file)}{SRT_ENDING}"
+        return self.result.with_name(fitted(stem, MAX_NAME_BYTES - len(ending)) + ending)
 
 
 def erase_file(
@@ -89,8 +98,9 @@ def erase_file(
             finally:
                 supervisor.dismiss()
         warnings = [*report.warnings, *_suffix_warnings(report.result, request.result)]
-        if not _publish_srt(folder / SRT_FILE, request.srt):
-            name = printable(request.srt.name)
+        srt = request.srt(folder / SRT_FILE)
+        if not _publish_srt(folder / SRT_FILE, srt):
+            name = printable(srt.name)
             warnings.append(f"{name} was there already and is left as it was")
         _publish_result(folder / report.result, request)
     except OSError as error:

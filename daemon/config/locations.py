@@ -26,6 +26,13 @@ class WatchMode(StrEnum):
     POLLING = "polling"
 
 
+class SubtitleNames(StrEnum):
+    """Names of the files with the erased text."""
+
+    LANGUAGE = "language"  # film.zh.srt, which players find
+    FILM = "film"  # film.mp4.srt, as before 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class FolderSettings:
     """Section ``folders``: the daemon's folders, and how files are published there."""
@@ -42,6 +49,7 @@ class FolderSettings:
     mode: str = ""  # permissions of published files, three octal digits; empty: by umask
     group: str = ""  # group of published files; empty: not changed
     portable_names: bool = False  # True: results get names that are valid on Windows
+    subtitle_names: SubtitleNames = SubtitleNames.LANGUAGE
 
     @property
     def mode_bits(self) -> int | None:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 import structlog
 
-from daemon.config.locations import FolderSettings
+from daemon.config.locations import FolderSettings, SubtitleNames
 from daemon.folders.permissions import apply_mode
 from daemon.jobs.companions import cues_beside
 from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
@@ -40,6 +40,7 @@ from daemon.jobs.job import (
 )
 from daemon.jobs.report_files import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 from daemon.jobs.result_names import Item, folder_is_blocked, is_taken, placements_of, target
+from daemon.jobs.subtitle_language import language_of_file
 from daemon.storage.below import folder_below, pinned
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import Tick, move_no_clobber, no_tick
@@ -91,7 +92,7 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
         Item(REPORT_FILE, Place.DONE, REPORT_ENDING),
         Item(LOG_FILE, Place.DONE, ".log"),
         Item(PREVIEW_FILE, Place.DONE, ".preview.jpg"),
-        Item(SRT_FILE, Place.DONE, SRT_ENDING),
+        _subtitles(folder, folders),
         Item(job.result, Place.DONE),
     ]
     if folders.keep_originals:
@@ -129,6 +130,14 @@ def reject(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_t
     save_job(folder, job)
     failpoint("reject.after_failed")
     return job
+
+
+def _subtitles(folder: Path, folders: FolderSettings) -> Item:
+    """Return the subtitle file, with the name that ``folders.subtitle_names`` asks for."""
+    if folders.subtitle_names is SubtitleNames.FILM:
+        return Item(SRT_FILE, Place.DONE, SRT_ENDING)
+    ending = f".{language_of_file(folder / SRT_FILE)}{SRT_ENDING}"
+    return Item(SRT_FILE, Place.DONE, ending, replaces_suffix=True, may_append=True)
 
 
 def sidecar_of(job: Job) -> Placement | None:

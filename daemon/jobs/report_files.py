@@ -20,7 +20,7 @@ PREVIEW_FILE = "preview.jpg"
 SRT_FILE = "subtitles.srt"  # the erased text
 
 SRT_ENDING = ".srt"
-"""Appended to the name of a result for its erased text."""
+"""End of the name of the file with a result's erased text."""
 
 
 def write_report(folder: Path, job: Job, outcome: Finished, versions: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from daemon.config.locations import FolderSettings
@@ -41,6 +41,7 @@ class Item:
     place: Place
     ending: str = ""  # "": the film itself
     replaces_suffix: bool = False  # True: film.mp4 -> film.srt; False: film.mp4 -> film.mp4.log
+    may_append: bool = False  # True: film.mp4.srt after all where the name film.srt is taken
 
 
 def placements_of(
@@ -65,15 +66,28 @@ def placements_of(
     }
     for number in range(first, MAX_NUMBER + 1):
         placements = tuple(
-            Placement(
-                item.file, item.place, str(parents[item.place] / _name(job, base, item, number))
-            )
-            for item in items
+            _placement(job, base, item, number, parents[item.place], folders) for item in items
         )
         if not any(is_taken(target(folders, placement), folders) for placement in placements):
             return placements, number
     path = str(root_of(folders, items[-1].place) / base)
     raise FileExistsError(errno.EEXIST, f"{MAX_NUMBER} names like this are taken", path)
+
+
+def _placement(
+    job: Job,
+    base: PurePosixPath,
+    item: Item,
+    number: int,
+    parent: PurePosixPath,
+    folders: FolderSettings,
+) -> Placement:
+    """Return the placement of one file; see ``placements_of``."""
+    placement = Placement(item.file, item.place, str(parent / _name(job, base, item, number)))
+    if item.may_append and is_taken(target(folders, placement), folders):
+        item = replace(item, replaces_suffix=False)
+        return Placement(item.file, item.place, str(parent / _name(job, base, item, number)))
+    return placement
 
 
 def _fitting_name(relative: PurePosixPath, folders: FolderSettings) -> PurePosixPath:

@@ -227,7 +227,7 @@ def test_real_films_with_companions(house: House, tmp_path: Path) -> None:
         "badcues.mp4: its subtitle file holds no times"
         in (house.explanation("badcues.mp4")["sentence"])
     )
-    assert not (house.done / "masked.mp4.srt").exists()
+    assert not (house.done / "masked.und.srt").exists()
     assert house.files("originals") == [
         "masked.mp4", "masked.mp4.erase.yaml", "timed.mp4", "timed.srt",
     ]  # fmt: skip

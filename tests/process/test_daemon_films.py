@@ -23,7 +23,7 @@ def test_done(house: House) -> None:
         "a/b/film.mp4.log",
         "a/b/film.mp4.preview.jpg",
         "a/b/film.mp4.report.json",
-        "a/b/film.mp4.srt",
+        "a/b/film.und.srt",
     ]
     assert house.files("originals") == ["a/b/film.mp4"]
     assert house.films("inbox") == []
@@ -105,19 +105,27 @@ def test_subtitles_switched_off_beside_a_film(house: House) -> None:
     house.drop("film.mp4")
     assert house.once() == 0
     assert house.films("done") == ["film.mp4", "mute.mp4"]
-    assert not (house.done / "mute.mp4.srt").exists()
-    assert (house.done / "film.mp4.srt").read_text() == SRT
+    assert not (house.done / "mute.und.srt").exists()
+    assert (house.done / "film.und.srt").read_text() == SRT
 
 
 def test_a_taken_subtitle_name(house: House) -> None:
-    """Somebody else's ``film.mp4.srt`` in done/ stays as it is: ours take the next name."""
-    (house.done / "film.mp4.srt").write_text("a translator's work")
+    """Somebody else's ``film.und.srt`` in done/ stays as it is; so does the film's own name."""
+    (house.done / "film.und.srt").write_text("a translator's work")
     house.drop("film.mp4")
     house.drop("film.srt", "the sender's own, in the inbox")
     assert house.once() == 0
-    assert house.films("done") == ["film (2).mp4"]
-    assert (house.done / "film.mp4.srt").read_text() == "a translator's work"
-    assert (house.done / "film (2).mp4.srt").read_text() == SRT
+    assert house.films("done") == ["film.mp4"]
+    assert (house.done / "film.und.srt").read_text() == "a translator's work"
+    assert (house.done / "film.mp4.und.srt").read_text() == SRT
+
+
+def test_subtitles_named_as_before(house: House) -> None:
+    """``folders.subtitle_names: film`` keeps the old name."""
+    house.configure(folders={"subtitle_names": "film"})
+    house.drop("film.mp4")
+    assert house.once() == 0
+    assert (house.done / "film.mp4.srt").read_text() == SRT
 
 
 def test_same_name_twice(house: House) -> None:

@@ -125,8 +125,9 @@ def check_visible(house: House, content: bytes, point: str) -> None:
     """What can be seen in done/ under a film's name is a whole result, its sidecars beside it."""
     for name in house.films("done"):
         assert (house.done / name).read_bytes() == content, point
-        for ending in (".report.json", ".log", ".preview.jpg", ".srt"):
+        for ending in (".report.json", ".log", ".preview.jpg"):
             assert (house.done / f"{name}{ending}").exists(), (point, ending)
+        assert (house.done / name).with_suffix(".und.srt").exists(), point
 
 
 def check_tidy(house: House) -> None:
@@ -159,7 +160,7 @@ def check_done(house: House) -> None:
     """The film went to done/ once, whole, with all sidecars; its source went to originals/."""
     assert house.films("done") == house.films("originals") == ["film.mp4"]
     assert (house.done / "film.mp4").read_text() == FILM
-    assert (house.done / "film.mp4.srt").read_text() == SRT
+    assert (house.done / "film.und.srt").read_text() == SRT
     assert house.files("originals") == ["film.mp4", *BESIDE]
     assert house.files("inbox") == ["masks/logo.png"]
     assert house.report("film.mp4")["source"] == "film.mp4"

@@ -47,8 +47,8 @@ def test_films_of_every_kind(house: House, films: Path) -> None:
     assert report["source_sha256"] == hashlib.sha256(text).hexdigest()
     result = (house.done / "text.mp4").read_bytes()
     assert report["result_sha256"] == hashlib.sha256(result).hexdigest()
-    assert (house.done / "text.mp4.srt").read_text("utf-8").endswith("\nHello there\n")
-    assert not (house.done / "clean.mp4.srt").exists()
+    assert (house.done / "text.und.srt").read_text("utf-8").endswith("\nHello there\n")
+    assert not (house.done / "clean.und.srt").exists()
     assert (house.done / "text.mp4.preview.jpg").read_bytes().startswith(b"\xff\xd8")
     told = (house.done / "text.mp4.log").read_text("utf-8")
     for event in (
@@ -163,7 +163,7 @@ def test_erase_one_file(films: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "1 subtitle," in done.stderr
     first = result.read_bytes()
-    srt = (tmp_path / "result.mp4.srt").read_bytes()
+    srt = (tmp_path / "result.und.srt").read_bytes()
     assert b"Hello there" in srt
     again = run("erase", films / "clean.mp4", result)
     assert again.returncode == 1
@@ -172,19 +172,19 @@ def test_erase_one_file(films: Path, tmp_path: Path) -> None:
     forced = run("erase", "--force", films / "clean.mp4", result)
     assert forced.returncode == 0
     assert result.read_bytes() == (films / "clean.mp4").read_bytes()
-    assert (tmp_path / "result.mp4.srt").read_bytes() == srt  # perhaps edited since: it stays
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["result.mp4", "result.mp4.srt"]
+    assert (tmp_path / "result.und.srt").read_bytes() == srt  # perhaps edited since: it stays
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["result.mp4", "result.und.srt"]
 
 
 def test_erase_keeps_the_users_subtitles(films: Path, tmp_path: Path) -> None:
     """A file that has the name of the subtitles stays as it is, and the user is told."""
     result = tmp_path / "result.mp4"
-    (tmp_path / "result.mp4.srt").write_text("a translator's work")
+    (tmp_path / "result.und.srt").write_text("a translator's work")
     done = run("erase", films / "text.mp4", result)
     assert done.returncode == 0, done.stderr
     assert result.exists()
-    assert (tmp_path / "result.mp4.srt").read_text() == "a translator's work"
-    assert "result.mp4.srt was there already and is left as it was" in done.stderr
+    assert (tmp_path / "result.und.srt").read_text() == "a translator's work"
+    assert "result.und.srt was there already and is left as it was" in done.stderr
 
 
 def test_erase_into_a_name_of_full_length(films: Path, tmp_path: Path) -> None:
