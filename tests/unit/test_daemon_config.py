@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from daemon.cli.config_commands import migrate
+from daemon.cli.main import main
 from daemon.config import environment as environment_module
 from daemon.config.config_file import TOP_KEYS
 from daemon.config.environment import find_config, foreign_reason, read_environment
@@ -468,3 +469,47 @@ def test_settings_file_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".erase.yaml")
     with pytest.raises(BadSidecar, match="not a regular file"):
         resolve_settings(tmp_path / "film.mp4", tmp_path, EraseSettings())
+
+
+# --- the command config -------------------------------------------------------------------------
+
+
+def test_check_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It works where nothing else would: all mistakes, warnings, and an exit code."""
+    good, bad, old = tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.mp4.erase.yaml"
+    good.write_text("schema: 2\nlog: {level: debug}")
+    bad.write_text("log: {level: loud}\nworkers: 3\n")
+    old.write_text(f"detect: {{{REGIONS}}}")
+    assert main(["config", "check", str(good), str(old)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{good}: well"
+    assert said[1].startswith(f"{old}:1: detect.regions: is taken for a place of the stored")
+    assert said[1].endswith("(a warning)")
+    assert said[2] == f"{old}: well"
+    assert main(["config", "check", "--config", str(bad)]) == 78
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition("; ")[0].partition(". ")[0] for line in said] == [
+        f"{bad}:1: log.level: must be one of debug, info, warning, error.",
+        f"{bad}:2: workers: no such key",
+    ]
+    assert said[1].endswith("Did you mean worker?")
+
+
+def test_example_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it prints is the example, and a configuration that is up to date."""
+    assert main(["config", "example"]) == 0
+    text = capsys.readouterr().out
+    assert text == EXAMPLE.read_text()
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert main(["config", "migrate", str(path)]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_migrate_refuses_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with a mistake stays as it is."""
+    path = tmp_path / "config.yaml"
+    path.write_text("log: {level: loud}\n")
+    assert main(["config", "migrate", "--write", str(path)]) == 78
+    assert f"{path}:1: log.level" in capsys.readouterr().err
+    assert [one.name for one in tmp_path.iterdir()] == ["config.yaml"]
