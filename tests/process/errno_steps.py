@@ -199,9 +199,9 @@ def _publish() -> Iterator[Step]:
     yield Step("publish.mkdir", "mkdir done/film", Kind.DEEP)
     yield Step("publish.mkdir-originals", "mkdir originals/film", Kind.DEEP, always=NOT_DONE)
     yield Step("publish.sync", "fsyncdir done/film", Kind.DEEP, always=ANY)
-    for file in ("report.json", "log", "preview.jpg", "srt"):
-        name = file.partition(".")[0]
-        calls = rf"(link|rename) .* done/film.*\.mp4\.{file}"
+    for file in ("mp4.report.json", "mp4.log", "mp4.preview.jpg", "und.srt"):
+        name = file.split(".")[1]
+        calls = rf"(link|rename) .* done/film.*\.{file}"
         yield Step(f"publish.{name}", calls, always=FAILED if name == "report" else OPTIONAL)
     yield Step("publish.film", r"(link|rename) .* done/film[^.]*\.mp4")
     yield Step("publish.settings", r"(link|rename) .* originals/film.*\.erase\.yaml", always=ANY)

@@ -20,7 +20,7 @@ from tests.process.quick_worker import SRT
 
 FILM = "segments 3\n"
 LEASE_SECONDS: float = FAST["claims"]["lease_seconds"]
-SIDECARS = [".log", ".preview.jpg", ".report.json", ".srt"]
+SIDECARS = [".mp4.log", ".mp4.preview.jpg", ".mp4.report.json", ".und.srt"]
 
 
 def is_frozen(daemon: Daemon) -> bool:
@@ -38,10 +38,12 @@ def wake(*processes: psutil.Process) -> None:
 def check_once(house: House, names: list[str], content: str = FILM) -> None:
     """Each film was done once, with all that belongs to it; nothing is left over."""
     house.wait(lambda: house.films("originals") == names)
-    assert house.files("done") == sorted([*names, *(n + e for n in names for e in SIDECARS)])
+    assert house.files("done") == sorted(
+        [*names, *(n.removesuffix(".mp4") + e for n in names for e in SIDECARS)]
+    )
     for name in names:
         assert (house.done / name).read_text() == content
-        assert (house.done / f"{name}.srt").read_text() == SRT
+        assert (house.done / name).with_suffix(".und.srt").read_text() == SRT
         assert house.report(name)["source"] == name
     assert house.files("inbox") == house.files("failed") == []
     assert house.work_is_empty()
