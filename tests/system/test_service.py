@@ -116,7 +116,7 @@ def test_installing_again_keeps_the_configuration(machine: Machine, python: str)
     settings["retry"]["delay_seconds"] = 0.5
     settings["worker"]["drain_seconds"] = 0.0
     # After a boot the free lock tells that the daemon before has ended, long before its lease.
-    settings["claims"].update(heartbeat_seconds=10.0, lease_seconds=600.0)
+    settings["claims"].update(heartbeat_seconds=1.0, lease_seconds=600.0)
     config.write_text(yaml.safe_dump(settings))
     hurry = machine.path(f"/etc/systemd/system/{SERVICE}.service.d/90-hurry.conf")
     hurry.parent.mkdir(exist_ok=True)
