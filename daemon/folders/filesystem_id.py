@@ -87,7 +87,7 @@ def _uuid_of(path: Path) -> str:
         return ""
     try:
         answer: bytes = fcntl.ioctl(handle, _FS_IOC_GETFSUUID, bytes(17))
-        if answer[0] == 16:
+        if answer[0] == 16 and any(answer[1:]):  # nil: made without one, as images of machines are
             return str(UUID(bytes=answer[1:]))
     except OSError:
         pass
