@@ -15,7 +15,6 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -309,10 +308,13 @@ def _remove_parts(job: Job, folders: FolderSettings) -> None:
 
 
 def _remove_second_name(file: Path, other: Path) -> None:
-    """Remove the name ``other`` of ``file``, left by a crash between link and unlink, if any."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        if os.path.samestat(other.lstat(), file.lstat()):
-            other.unlink()
+    """Remove the name ``other`` of ``file``, left by a crash between link and unlink, if any.
+
+    Raises:
+        OSError: something has that name, and it cannot be found out if it is ``file``.
+    """
+    if other.name in names_in(other.parent) and os.path.samestat(other.lstat(), file.lstat()):
+        other.unlink()
 
 
 def names_in(folder: Path) -> set[str]:

@@ -15,7 +15,7 @@ import pytest
 from tests.process.errno_batch import MASK, PATIENCE_SECONDS, TINY
 from tests.process.errno_mount import Disk, Film, complaints_of
 from tests.process.errno_state import StateTrial
-from tests.process.errno_steps import NOT_DONE, STATE_STEPS, Case, Duration, Kind, Outcome
+from tests.process.errno_steps import NOT_DONE, STATE_STEPS, STEPS, Case, Duration, Kind, Outcome
 from tests.process.errnos import run_batch, sample
 from tests.process.house import REPOSITORY, Daemon, House
 from tests.process.mounts import Mounts
@@ -41,6 +41,18 @@ def test_a_sample_of_all_errnos(mounts: Mounts) -> None:
     verdicts = run_batch(sample(COMBINATIONS, SEED))
     wrong = [f"{one.case}: {one.outcome}; {', '.join(one.wrong)}" for one in verdicts if one.wrong]
     assert not wrong, "\n".join(wrong)
+
+
+FOUND = (("inbox.list", "ELOOP"), ("publish.names", "ENOENT"))
+"""Steps and errnos that have gone wrong: nothing was said, and a failed film was published, too."""
+
+
+def test_errnos_that_went_wrong(mounts: Mounts) -> None:
+    """They do so no more."""
+    assert mounts  # else no share can be mounted
+    steps = {one.name: one for one in STEPS}
+    verdicts = run_batch([Case(steps[name], error, Duration.ALWAYS) for name, error in FOUND])
+    assert [one.wrong for one in verdicts] == [(), ()]
 
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])

@@ -347,19 +347,6 @@ def snapshots_of(house: House) -> str:
     return "".join(path.read_text() for path in house.work.glob("*/status.json"))
 
 
-def test_a_folder_that_cannot_be_listed(house: House, errnos: ErrnoMount) -> None:
-    """It is told of, even if the error is that of a link in its place; its film waits."""
-    film = Film("c0001", Kind.DEEP)
-    errnos.order([fault(film, "readdir inbox/film", "ELOOP")])
-    film.drop(errnos.disk / "inbox")
-    daemon = house.start()
-    house.wait(lambda: any("/inbox/c0001: " in one for one in problems(daemon)))
-    check_a_good_film_comes_out(house, daemon)
-    errnos.lift()
-    assert house.once() == 0
-    assert Disk(errnos.disk).outcome(film) is Outcome.DONE
-
-
 def test_a_film_that_cannot_be_published(house: House, errnos: ErrnoMount) -> None:
     """It alone is tried again, told of, and goes to failed/; nothing of it is left in done/."""
     film = Film("c0001")
