@@ -16,6 +16,7 @@ from types import FrameType
 import psutil
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from structlog.typing import EventDict, WrappedLogger
 
 HANG_SECONDS = 240.0
@@ -25,7 +26,9 @@ GRACE_SECONDS = 20.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name our markers."""
+    """Name our markers; let no property fail because the machine is busy."""
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
     config.addinivalue_line("markers", "errors_logged: the test provokes records at ERROR")
     config.addinivalue_line("markers", "budget(seconds): how long the test may take at most")
     config.addinivalue_line("markers", "process: starts real daemons")

@@ -61,12 +61,7 @@ class LoopDisk:
 
     def unmount(self) -> None:
         """Take the disk away, once no process uses it any more."""
-
-        def gone() -> bool:
-            done = subprocess.run(["umount", self.point], capture_output=True, check=False)
-            return done.returncode == 0
-
-        assert comes_true(gone, 60), f"{self.point} is in use"
+        assert comes_true(lambda: _unmounted(self.point), 60), f"{self.point} is in use"
 
     def close(self) -> None:
         """Leave nothing mounted."""
@@ -74,9 +69,13 @@ class LoopDisk:
             self.unmount()
         # The loop device of the inner disk lets go of its image a moment later; a namespace of
         # another service that was started meanwhile may hold it for as long as it likes.
-        tried = ["umount", str(self._host)]
-        if not comes_true(lambda: subprocess.run(tried, check=False).returncode == 0, 20):
+        if not comes_true(lambda: _unmounted(self._host), 20):
             run("umount", "--lazy", self._host)
+
+
+def _unmounted(point: Path) -> bool:
+    """Unmount ``point``; return False if it is in use."""
+    return subprocess.run(["umount", point], capture_output=True, check=False).returncode == 0
 
 
 def _make(image: Path, size: int, kind: str) -> None:
