@@ -53,6 +53,8 @@ NOT_TAKEN = (Outcome.INBOX, Outcome.HELD, Outcome.FAILED)
 DONE = (Outcome.DONE,)
 FAILED = (Outcome.FAILED,)
 NOT_DONE = (Outcome.FAILED, Outcome.HELD)
+SET_ASIDE = (*NOT_DONE, Outcome.DONE)
+"""Results where a film that is set aside may have its second name in originals/ already."""
 OPTIONAL = (Outcome.DONE, Outcome.FAILED)
 """Results where a companion or an attribute that cannot be had may be done without."""
 
@@ -195,7 +197,8 @@ def _publish() -> Iterator[Step]:
     """Yield the steps of publishing into done/ and originals/."""
     yield Step("publish.names", r"getattr done/film.*\.mp4", always=NOT_DONE)
     yield Step("publish.sidecar-names", r"getattr done/film.*\.mp4\.report\.json", always=NOT_DONE)
-    yield Step("publish.original-names", r"getattr originals/film.*\.mp4", always=NOT_DONE)
+    # A link whose answer is lost is there all the same, and the job is set aside.
+    yield Step("publish.original-names", r"getattr originals/film.*\.mp4", always=SET_ASIDE)
     yield Step("publish.mkdir", "mkdir done/film", Kind.DEEP)
     yield Step("publish.mkdir-originals", "mkdir originals/film", Kind.DEEP, always=NOT_DONE)
     yield Step("publish.sync", "fsyncdir done/film", Kind.DEEP, always=ANY)
