@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.ass import head, stamp
+
 LATIN = (
     "I told you not to come back here.",
     "Where have you been all this time?",
@@ -184,10 +186,10 @@ def ass_script(width: int, height: int, lanes: Sequence[Lane]) -> str:
     styles = "\n".join(
         f"Style: S{number},{_fields(lane.style, height)}" for number, lane in enumerate(lanes)
     )
-    lines = [_HEAD.format(width=width, height=height, styles=styles)]
+    lines = [head(width, height, styles)]
     for number, lane in enumerate(lanes):
         for cue in lane.cues:
-            start, stop = _stamp(cue.start_seconds), _stamp(cue.stop_seconds)
+            start, stop = stamp(cue.start_seconds), stamp(cue.stop_seconds)
             body = _place(lane.style, width, height) + _body(lane.style, cue)
             lines.append(f"Dialogue: {number},{start},{stop},S{number},,0,0,0,,{body}\n")
     return "".join(lines)
@@ -208,30 +210,6 @@ def _fields(style: Style, height: int) -> str:
         f"{style.align},20,20,{int(style.margin * height)},1",
     )
     return ",".join(fields)
-
-
-_HEAD = """[Script Info]
-ScriptType: v4.00+
-PlayResX: {width}
-PlayResY: {height}
-WrapStyle: 0
-ScaledBorderAndShadow: yes
-
-[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, \
-Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, \
-Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
-{styles}
-
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
-
-
-def _stamp(seconds: float) -> str:
-    hundredths = round(seconds * 100)
-    minutes, rest = divmod(hundredths, 6000)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest // 100:02d}.{rest % 100:02d}"
 
 
 def _place(style: Style, width: int, height: int) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from bench.ass import head, stamp
+
 FONT = "DejaVu Sans"
 MONO_FONT = "DejaVu Sans Mono"
 CJK_FONT = "Noto Sans CJK SC"
@@ -83,10 +85,10 @@ def ass_script(canvas: Canvas, look: Look, lines: Iterable[Line]) -> str:
     """Return the ASS file that draws the lines on a film of the canvas's size."""
     outline = round(0.0038 * canvas.height, 2) if look.outline is None else look.outline
     size, margin = round(look.size * canvas.height, 1), int(look.margin * canvas.height)
-    styles = "".join(
+    styles = "\n".join(
         f"Style: {name},{font},{size},&H00FFFFFF,&H00FFFFFF,&H00000000,{back},{weight},0,0,0,"
         f"100,100,0,0,{border},{PLATE_MARGIN_PX if border == 3 else outline},0,2,"
-        f"{_SIDE_MARGIN_PX},{_SIDE_MARGIN_PX},{margin},1\n"
+        f"{_SIDE_MARGIN_PX},{_SIDE_MARGIN_PX},{margin},1"
         for name, font, back, weight, border in (
             (PLAIN, FONT, "&H40000000", 0, 1),
             (BOLD, FONT, "&H40000000", -1, 1),
@@ -94,33 +96,9 @@ def ass_script(canvas: Canvas, look: Look, lines: Iterable[Line]) -> str:
             (PLATE, FONT, "&H00000000", 0, 3),
         )
     )
-    head = _HEAD.format(width=canvas.width, height=canvas.height, styles=styles)
-    return head + "".join(
-        f"Dialogue: {line.layer},{_stamp(line.start)},{_stamp(line.stop)},{line.style},,0,0,0,,"
+    return head(canvas.width, canvas.height, styles) + "".join(
+        f"Dialogue: {line.layer},{stamp(line.start)},{stamp(line.stop)},{line.style},,0,0,0,,"
         f"{line.text}\n"
         for line in lines
         if line.stop > max(0.0, line.start)
     )
-
-
-_HEAD = """[Script Info]
-ScriptType: v4.00+
-PlayResX: {width}
-PlayResY: {height}
-WrapStyle: 0
-ScaledBorderAndShadow: yes
-
-[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, \
-Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, \
-Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
-{styles}
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
-
-
-def _stamp(seconds: float) -> str:
-    hundredths = round(max(0.0, seconds) * 100)
-    minutes, rest = divmod(hundredths, 6000)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest // 100:02d}.{rest % 100:02d}"
