@@ -1,12 +1,13 @@
 """Real films that other people subtitled: labels made by looking, and what is left of the lines.
 
 There is no clean film. A labelled line is left in a frame if a text detector at full size still
-finds text on most of it, or if its place has not been changed at all.
+finds text on it that is not the scene's, if a cell of it has kept a quarter of its contrast, if an
+edge of its plate has, or if its place has not been changed at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +17,18 @@ import yaml
 
 from bench.boxes import Box, PixelBox, area, grow, intersection
 from bench.media import I420, BenchError, read_pictures, to_bgr
-from bench.metrics import psnr_db
+from bench.metrics import Gray, psnr_db
 from bench.text import TextDetector
+from bench.wild.imprint import Imprint, ImprintSum, free_sides
 
 LABELS = Path(__file__).resolve().parent.parent / "labels"
 SHORT_FRAMES = 12  # a label of at most so many frames is examined in every one of them
 SAMPLE_FRAMES = 3  # a longer one in every third, and in its first and last
 MARGIN_PX = 32  # of the strip around a label that the detector sees, at the film's own size
 COVERED = 0.3  # least share of the smaller box that a detected box must share with the label
+SCENE = 0.7  # least share of a detected box in a label of scene text that makes it the scene's
 SAME_LEVELS = 2.0  # mean luma difference up to which the place counts as not changed
+LEFT_SHARE = 0.25  # of the contrast of any cell from which on a line is left; absent ones: to 0.2
 HARMED_DB = 30.0  # PSNR of a scene-text box against the source below which it is harmed
 
 
@@ -37,6 +41,7 @@ class Label:
     start: int
     stop: int
     box: PixelBox
+    plate: bool = False  # a box is drawn behind the letters; ``box`` covers it
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def score_real(labels: Labels, source: Path, result: Path) -> RealScore:
     Raises:
         BenchError: the result has another number of frames than the labels say.
     """
-    eye = Eye(labels)
+    eye = Eye(labels, imprints(labels, read_pictures(source)))
     frames = 0
     for frame, (before, after) in enumerate(
         zip(read_pictures(source), read_pictures(result), strict=False)
@@ -114,20 +119,45 @@ def examined(label: Label) -> frozenset[int]:
     return frozenset({*range(label.start, label.stop, step), label.stop - 1})
 
 
+def imprints(labels: Labels, source: Iterable[I420]) -> list[Imprint]:
+    """Return the imprint of each caption, from the frames in which it is examined."""
+    sums = [ImprintSum(label.box, _sides(label, labels.captions)) for label in labels.captions]
+    for frame, picture in enumerate(source):
+        for label, own in zip(labels.captions, sums, strict=True):
+            if frame in examined(label):
+                own.add(picture[: labels.height])
+    return [own.mean() for own in sums]
+
+
+def _sides(label: Label, captions: Sequence[Label]) -> list[int]:
+    """Return the sides of a label's plate that no caption shown with it touches."""
+    if not label.plate:
+        return []
+    together = [
+        other.box
+        for other in captions
+        if other is not label and other.start < label.stop and label.start < other.stop
+    ]
+    return free_sides(label.box, together)
+
+
 class Eye:
     """Examines the labelled places of one film, a frame at a time."""
 
-    def __init__(self, labels: Labels) -> None:
+    def __init__(self, labels: Labels, imprints: Sequence[Imprint]) -> None:
         self._labels = labels
+        self._imprints = imprints
         self._detector = TextDetector(32, "min")
         self._gone = [0] * len(labels.captions)
         self._scene_frames = self._scene_harmed = 0
 
     def add(self, frame: int, before: I420, after: I420) -> None:
         """Examine a frame of the source and the same of the result."""
+        lumas = before[: self._labels.height], after[: self._labels.height]
         for number, label in enumerate(self._labels.captions):
             if frame in examined(label):
-                self._gone[number] += not self._is_left(label, before, after)
+                is_left = _keeps_contrast(self._imprints[number], *lumas)
+                self._gone[number] += not (is_left or self._shows_text(label, frame, after))
         for label in self._labels.scene:
             if frame in examined(label):
                 self._scene_frames += 1
@@ -139,16 +169,34 @@ class Eye:
         rows = tuple((label, len(examined(label)), gone) for label, gone in lines)
         return RealScore(rows, self._scene_frames, self._scene_harmed)
 
-    def _is_left(self, label: Label, before: I420, after: I420) -> bool:
-        left, top, right, bottom = label.box
-        luma = (picture[top:bottom, left:right].astype(np.float32) for picture in (after, before))
-        if float(np.abs(np.subtract(*luma)).mean()) < SAME_LEVELS:
-            return True
+    def _shows_text(self, label: Label, frame: int, after: I420) -> bool:
+        """Return True if the detector finds text on a line's place that is not the scene's."""
         strip = grow(label.box, MARGIN_PX, self._labels.width, self._labels.height)
         picture = np.ascontiguousarray(to_bgr(after)[strip[1] : strip[3], strip[0] : strip[2]])
-        found = self._detector.find(picture)
-        own: Box = (left - strip[0], top - strip[1], right - strip[0], bottom - strip[1])
-        return is_covered(own, found)
+        signs = [_within(sign.box, strip) for sign in self._labels.scene if is_shown(sign, frame)]
+        found = [
+            box
+            for box in self._detector.find(picture)
+            if not any(intersection(box, sign) > SCENE * area(box) for sign in signs)
+        ]
+        return is_covered(_within(label.box, strip), found)
+
+
+def is_shown(label: Label, frame: int) -> bool:
+    """Return True if a label is on screen in a frame."""
+    return label.start <= frame < label.stop
+
+
+def _within(box: PixelBox, strip: PixelBox) -> Box:
+    left, top = strip[:2]
+    return box[0] - left, box[1] - top, box[2] - left, box[3] - top
+
+
+def _keeps_contrast(own: Imprint, before: Gray, after: Gray) -> bool:
+    left, top, right, bottom = own.box
+    levels = (luma[top:bottom, left:right].astype(np.float32) for luma in (before, after))
+    unchanged = float(np.abs(np.subtract(*levels)).mean()) < SAME_LEVELS
+    return unchanged or own.left(before, after) >= LEFT_SHARE
 
 
 def is_covered(own: Box, found: Sequence[Box]) -> bool:
