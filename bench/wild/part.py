@@ -17,7 +17,7 @@ from bench.wild.halves import CLIPS
 from bench.wild.kinds import KINDS
 from bench.wild.objects import Verdict
 from bench.wild.pictures import save_worst
-from bench.wild.rows import WildRow, load_row, load_rows, save_row
+from bench.wild.rows import WildRow, last_saved, load_row, load_rows, save_row
 from bench.wild.table import markdown
 from bench.wild.tasks import (
     SETS,
@@ -52,6 +52,7 @@ class WildPlan:
     seed: int
     jobs: int
     resume: bool
+    table_only: bool
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--wild-seed", type=int, help="of draws and cuts; default: a new one")
     group.add_argument("--jobs", type=int, default=1, help="films at the same time")
     group.add_argument("--resume", action="store_true", help="keep rows of the same recipe")
+    group.add_argument("--table-only", action="store_true", help="run nothing, write the table")
 
 
 def wild_plan(asked: argparse.Namespace) -> WildPlan:
@@ -88,6 +90,7 @@ def wild_plan(asked: argparse.Namespace) -> WildPlan:
         seed=SystemRandom().randrange(_SEEDS) if asked.wild_seed is None else asked.wild_seed,
         jobs=max(1, asked.jobs),
         resume=asked.resume,
+        table_only=asked.table_only,
     )
 
 
@@ -117,6 +120,8 @@ def tasks(plan: WildPlan) -> list[Task]:
 
 def run_wild(plan: WildPlan, clips_folder: Path, folder: Path = FOLDER) -> int:
     """Run a plan, print a line for each film, draw the worst; return the number of crashes."""
+    if plan.table_only:
+        return 0
     places = Places(clips_folder.resolve(), folder.resolve())
     print(f"wild: seed {plan.seed} (repeat with --wild-seed {plan.seed})", flush=True)
     every = tasks(plan)
@@ -170,11 +175,22 @@ def line(row: WildRow) -> str:
     )
 
 
-def wild_table(made: str, folder: Path = FOLDER) -> str:
-    """Return the table of all rows measured so far, as markdown; empty if there are none."""
-    rows = load_rows(folder.resolve() / "rows")
+def wild_table(machine: str, folder: Path = FOLDER) -> str:
+    """Return all rows measured so far as markdown, with the day of the newest.
+
+    Args:
+        machine: name of this machine, for the heading.
+        folder: where the part keeps its files.
+
+    Raises:
+        BenchError: there are no rows.
+    """
+    stored = folder.resolve() / "rows"
+    rows = load_rows(stored)
+    if not rows:
+        raise BenchError(f"{stored}: no rows; run the part first: python -m bench --parts wild")
     skipped = sorted({row.kind for row in rows if row.skipped})
-    heading = f"Last run: {made}; {len(rows)} films."
+    heading = f"Last run: {last_saved(stored)}, on {machine}; {len(rows)} films."
     if skipped:
         heading += f" Not run: {', '.join(skipped)}."
-    return markdown(rows, heading) if rows else ""
+    return markdown(rows, heading)

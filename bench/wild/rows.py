@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dacite
@@ -74,6 +75,12 @@ def load_row(folder: Path, part: str, name: str) -> WildRow | None:
 def load_rows(folder: Path) -> list[WildRow]:
     """Return every row of earlier runs, sorted by part and name."""
     return list(_all_rows(folder))
+
+
+def last_saved(folder: Path) -> str:
+    """Return the day on which the newest row was saved, as ``YYYY-MM-DD``; UTC."""
+    newest = max(path.stat().st_mtime for path in folder.glob("*/*.json"))
+    return datetime.fromtimestamp(newest, tz=UTC).date().isoformat()
 
 
 def _all_rows(folder: Path) -> Iterator[WildRow]:

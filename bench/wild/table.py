@@ -1,4 +1,4 @@
-"""The judge's rows as one table: a line for each kind, with what the engine cannot do today."""
+"""The judge's rows as markdown: what the engine cannot do today, and a table for each set."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ COLUMNS = (
     *("source dB", "ours dB", "Telea dB", "gain dB", "letters", "frames gone", "scene harmed"),
     *("touched", "told", "crashes", "today"),
 )
+ALL = "all"  # stands for the kind in a set's own line
+ALWAYS = ("kind", "films", "crashes", "today")  # columns that stand even if they are empty
+CRASHES, LETTERS = "crashes", "paints other captions' letters"
+PARTLY, LEAVES, CHANGES = "erases in part", "leaves", "changes what has no caption"
+HARMS = "harms text of the scene"
+FAULTS = (CRASHES, LETTERS, CHANGES, HARMS, PARTLY, LEAVES)  # worst first
 GOOD_SHARE = 0.95  # of a kind's objects that must be found before it counts as done
 
 
@@ -40,7 +46,7 @@ def groups(rows: Iterable[WildRow]) -> Iterator[Group]:
     ordered = sorted(rows, key=lambda row: (SETS.index(row.part), row.kind, row.name))
     for part, several in groupby(ordered, key=lambda row: row.part):
         members = tuple(several)
-        yield Group(part, "all", members)
+        yield Group(part, ALL, members)
         for kind, own in groupby(members, key=lambda row: row.kind):
             yield Group(part, kind, tuple(own))
 
@@ -84,15 +90,17 @@ def _faults(group: Group, rows: Sequence[WildRow]) -> Iterator[str]:
     half = sum(item.verdict is Verdict.HALF for item in objects)
     left = sum(item.verdict is Verdict.LEFT for item in objects)
     if any(row.crash for row in rows):
-        yield "crashes"
+        yield CRASHES
     if any(row.letters_frames for row in rows):
-        yield "paints other captions' letters"
-    if objects and half > (1 - GOOD_SHARE) * len(objects):
-        yield "erases in part"
-    if objects and left > (1 - GOOD_SHARE) * len(objects) and not (kind and kind.stays):
-        yield "leaves"
+        yield LETTERS
     if group.part in ("clean", "scene") and any(not row.untouched for row in rows):
-        yield "changes what has no caption"
+        yield CHANGES
+    if any(row.scene_harmed for row in rows):
+        yield HARMS
+    if objects and half > (1 - GOOD_SHARE) * len(objects):
+        yield PARTLY
+    if objects and left > (1 - GOOD_SHARE) * len(objects) and not (kind and kind.stays):
+        yield LEAVES
 
 
 def _of_half(rows: Sequence[WildRow], half: Half) -> list[WildRow]:
@@ -152,9 +160,44 @@ def has_failed(row: WildRow) -> bool:
 
 
 def markdown(rows: Sequence[WildRow], heading: str) -> str:
-    """Return the table as markdown below a line of introduction."""
-    lines = [heading, "", _line(COLUMNS), _line((":---", ":---", *["---:"] * (len(COLUMNS) - 2)))]
-    return "\n".join([*lines, *(_line(cells(group)) for group in groups(rows)), ""])
+    """Return a list of what fails and a table for each set, as markdown below the heading."""
+    every = list(groups(rows))
+    lines = [heading, "", *_cannot(every)]
+    for part in SETS:
+        table = [cells(group) for group in every if group.part == part]
+        if table:
+            lines += ["", f"Set *{part}*:", "", *_table(table)]
+    return "\n".join([*lines, ""])
+
+
+def _cannot(every: Sequence[Group]) -> Iterator[str]:
+    """Yield what the engine cannot do today: a line for each fault, with its kinds."""
+    kinds = [group for group in every if group.kind != ALL and group.judged]
+    faulty: dict[str, dict[str, list[str]]] = {}
+    for group in kinds:
+        for fault in _faults(group, group.judged):
+            faulty.setdefault(fault, {}).setdefault(group.part, []).append(group.kind)
+    right = sum(not any(_faults(group, group.judged)) for group in kinds)
+    yield f"Right today: {right} of {len(kinds)} kinds. What the engine cannot do today:"
+    yield ""
+    for fault in sorted(faulty, key=FAULTS.index):
+        named = "; ".join(f"{part}: {', '.join(names)}" for part, names in faulty[fault].items())
+        yield f"- {fault} ({named})"
+    if not faulty:
+        yield "- nothing that these films show"
+
+
+def _table(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the lines of one set's table, without its name and without empty columns."""
+    used = [
+        column
+        for column in range(1, len(COLUMNS))
+        if any(words[column] for words in table) or COLUMNS[column] in ALWAYS
+    ]
+    yield _line([COLUMNS[column] for column in used])
+    yield _line([":---" if COLUMNS[column] in ("kind", "today") else "---:" for column in used])
+    for words in table:
+        yield _line([words[column] for column in used])
 
 
 def _line(words: Sequence[str]) -> str:

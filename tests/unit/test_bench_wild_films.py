@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.__main__ import main as bench_main
 from bench.boxes import Box
 from bench.fonts import DEMO_FONT, write_demo_font
 from bench.media import BenchError, Bgr, read_pictures, to_i420
@@ -37,7 +38,7 @@ from bench.wild.rows import ObjectRow, WildRow, load_row, load_rows, save_row
 from bench.wild.scene_text import PLACES, compose, draw_scene_text
 from bench.wild.scenes import Footage, Scene
 from bench.wild.script import Canvas, Line, Look, ass_script, captions, lanes
-from bench.wild.table import cells, groups, has_failed
+from bench.wild.table import cells, groups, has_failed, markdown
 from bench.wild.tasks import clean_tasks, draw_tasks, kind_tasks
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 30
@@ -304,6 +305,36 @@ def test_a_crash_and_foreign_letters_are_told() -> None:
     crashed = replace(row("a", Half.HELD), crash="IndexError", letters_frames=3)
     _, kind = groups([crashed])
     assert cells(kind)[-2:] == ("1", "crashes; paints other captions' letters; finding 13")
+
+
+def test_the_page_lists_what_fails_and_drops_empty_columns() -> None:
+    """Each fault names its kinds; a set that measures no dB has no such column."""
+    clean = WildRow("clean", "1", "pan", Half.HELD, "recipe", untouched=True)
+    page = markdown([row("a", Half.HELD, Verdict.LEFT), clean], "Heading.")
+    assert page.startswith("Heading.\n\nRight today: 1 of 2 kinds.")
+    assert "\n- leaves (kinds: logo_sub)\n" in page
+    first, second = page.split("Set *clean*:")
+    assert "| source dB |" in first and "touched" not in first
+    assert "| kind | films | touched | crashes | today |\n| :--- |" in second
+    assert "| pan | 1 | 0/1 |  | right |" in second
+    assert "nothing that these films show" in markdown([clean], "")
+
+
+def test_the_page_is_written_from_stored_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command puts the table of earlier runs into the page; without rows it is left alone."""
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "docs" / "benchmarks.md"
+    page.parent.mkdir()
+    empty = f"<!-- {part.MARK}: written by make bench -->\nold\n<!-- end of {part.MARK} -->\n"
+    page.write_text(empty, "utf-8")
+    words = ["--parts", "wild", "--table-only", "--data", str(tmp_path)]
+    assert bench_main(words) == 2
+    assert page.read_text("utf-8") == empty
+    save_row(part.FOLDER / "rows", row("a", Half.HELD, Verdict.LEFT))
+    assert bench_main(words) == 0
+    assert "- leaves (kinds: logo_sub)" in page.read_text("utf-8")
 
 
 def plan(*words: str) -> part.WildPlan:
