@@ -1,4 +1,4 @@
-"""Where text is: PP-OCR's detector from the RapidOCR wheel."""
+"""Where text is and what it says: PP-OCR's networks from the RapidOCR wheel."""
 
 from __future__ import annotations
 
@@ -40,6 +40,29 @@ class TextDetector:
         if found is None or found.boxes is None:
             return []
         return [_bounds(np.asarray(corners).reshape(-1, 2)) for corners in found.boxes]
+
+
+class TextReader:
+    """Reads cut-out lines of text; loaded once, used for many.
+
+    Args:
+        threads: how many threads the network may use.
+    """
+
+    def __init__(self, threads: int = 2) -> None:
+        self._reader = RapidOCR(
+            params={
+                "Global.use_cls": False,
+                "Global.log_level": "error",
+                "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+            }
+        )
+
+    def read(self, line: Bgr) -> tuple[str, float]:
+        """Return the words of an upright line and their mean confidence, 0 to 1."""
+        found = self._reader(line, use_det=False, use_cls=False, use_rec=True)
+        texts, scores = getattr(found, "txts", None), getattr(found, "scores", None)
+        return (str(texts[0]), float(scores[0])) if texts and scores else ("", 0.0)
 
 
 def _bounds(corners: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Box:

@@ -185,6 +185,7 @@ def _run_real(task: Task, row: WildRow, folder: Path, clips: Path) -> WildRow:
             for label, frames, share in lines
         ),
         caption_frames_gone=sum(round(frames * share) for _, frames, share in lines),
+        letters_frames=score.letters_frames,
         scene_boxes=score.scene_frames,
         scene_harmed=score.scene_harmed,
     )

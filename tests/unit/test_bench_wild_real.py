@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.media import I420, to_i420
+from bench.media import I420, BenchError, to_i420
 from bench.wild import agreement
+from bench.wild.build import encode
 from bench.wild.imprint import BOTTOM, LEFT, RIGHT, TOP, Imprint, ImprintSum, free_sides
-from bench.wild.real import LABELS, Eye, Label, Labels, imprints
+from bench.wild.kinds import Coding
+from bench.wild.real import LABELS, Eye, Label, Labels, imprints, score_real
+from bench.wild.scenes import Footage
 
 WIDTH, HEIGHT, FRAMES = 320, 120, 4
 LINE = Label("WHERE ARE YOU", "line", 0, FRAMES, (60, 60, 262, 96))
@@ -105,6 +109,33 @@ def test_text_of_the_scene_on_the_place_is_no_caption() -> None:
     assert gone(result, replace(FILM, scene=(sign,))) == FRAMES
 
 
+def test_letters_of_another_time_are_counted() -> None:
+    """An erased line whose place was filled from a frame with another line shows its letters."""
+    other = replace(LINE, text="NOBODY SAW HIM", start=FRAMES, stop=2 * FRAMES)
+    labels = replace(FILM, frames=2 * FRAMES, captions=(LINE, other))
+    source = [stored(captioned(frame)) for frame in range(FRAMES)]
+    foreign = [written(scene(frame), other.text, (64, 86)) for frame in range(2 * FRAMES)]
+    source += [stored(picture) for picture in foreign[FRAMES:]]
+    eye = Eye(labels, imprints(labels, source))
+    eye.add(0, source[0], stored(scene(0)))
+    assert eye.score().letters_frames == 0
+    eye.add(1, source[1], stored(foreign[1]))
+    eye.add(2, source[2], source[2])  # the line itself is no other line
+    assert eye.score().letters_frames == 1
+
+
+def test_a_smear_that_cannot_be_read_is_no_line() -> None:
+    """A dark cloud of 2 px grain on the place is ugly, but no text."""
+
+    def result(frame: int) -> Luma:
+        made = scene(frame)
+        noise = np.random.default_rng(frame).integers(0, 40, (36, 202))
+        made[60:96, 60:262] = np.clip(made[60:96, 60:262].astype(int) - noise, 0, 255)
+        return made
+
+    assert gone(result) == FRAMES
+
+
 def test_changed_scene_text_is_harmed() -> None:
     """A sign that was painted over is counted, one that stayed is not."""
     source = [stored(captioned(frame)) for frame in range(FRAMES)]
@@ -115,6 +146,16 @@ def test_changed_scene_text_is_harmed() -> None:
     eye.add(1, source[1], stored(flat))
     score = eye.score()
     assert (score.scene_frames, score.scene_harmed) == (2, 1)
+
+
+@pytest.mark.parametrize("frames", [FRAMES - 1, FRAMES + 1])
+def test_a_result_of_another_length_cannot_be_judged(tmp_path: Path, frames: int) -> None:
+    """A frame too few or too many is an error, not a line that is gone."""
+    for name, count in (("source", FRAMES), ("result", frames)):
+        pictures = np.stack([stored(captioned(frame % FRAMES)) for frame in range(count)])
+        encode(tmp_path / f"{name}.mp4", Footage(pictures, Fraction(15)), Coding())
+    with pytest.raises(BenchError, match="not the 4 frames"):
+        score_real(FILM, tmp_path / "source.mp4", tmp_path / "result.mp4")
 
 
 PLATE = (60, 50, 262, 96)
