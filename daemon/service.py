@@ -28,6 +28,7 @@ from daemon.lifecycle.status_publisher import PublicStatus, StatusPublisher
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.logs import configure
 from daemon.runtime.systemd import Notifier
+from daemon.runtime.threads import thread_starter
 from daemon.runtime.wakeup import Wakeup
 from daemon.storage.os_errors import hint_for
 from daemon.workers.host_resources import inspect_host
@@ -74,8 +75,9 @@ class Service:
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
         host = inspect_host(environment.visible_devices)
         queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems))
+        start_thread, proofs = thread_starter(self._wake.wake), folders.proofs
         self._shared = SharedParts(
-            queue, self._problems, folders.proofs, history, host, worker_command
+            queue, self._problems, proofs, history, host, worker_command, start_thread
         )
         self._instance = InstanceKeeper(config, self._shared, folders, preload=not until_drained)
         self._drain = Drain(self._wake, self._notifier, config)
@@ -122,8 +124,9 @@ class Service:
         self._instance.keep(now=now, wall=wall)
         parts = self._instance.parts
         parts.reports.process_reports(now=now, wall=wall)
+        parts.jobs.publisher.collect(now=now, wall=wall)
         if not self._problems.blocked(now=now):
-            parts.jobs.publisher.publish_finished(now=now, wall=wall, tick=self._tick)
+            parts.jobs.publisher.publish_finished(now=now, wall=wall)
         self._scan_inbox(now)
         settle_seconds = self._shared.queue.settle_seconds
         parts.jobs.claimer.queue_settled(settle_seconds=settle_seconds, now=now, wall=wall)
@@ -132,18 +135,16 @@ class Service:
         self._status.publish(parts, now=now, wall=time.time())
 
     def _folders_present(self, now: float) -> bool:
-        """Return True if every folder is there; watch the inbox anew if it was mounted again."""
+        """Return True if every folder is there; watch the inbox anew if it was mounted again.
+
+        If one is missing, publications are stopped, which could write beside the mount.
+        """
         state = self._folders.check(now=now)
         if state is FolderState.RETURNED:
             self._shared.queue.reconfigure(self._config)
+        elif state is FolderState.MISSING:
+            self._instance.parts.jobs.publisher.stop()
         return state is not FolderState.MISSING
-
-    def _tick(self) -> None:
-        """Show signs of life from inside a long copy."""
-        now = time.monotonic()
-        self._notifier.alive(now=now)
-        self._instance.beat_if_due(now=now)
-        self._refresh_status()
 
     def _scan_inbox(self, now: float) -> None:
         try:

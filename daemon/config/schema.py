@@ -70,6 +70,13 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishSettings:
+    """Section ``publish``: copies of results to other disks than that of ``work``."""
+
+    copies_per_disk: int = 1  # films at a time that are copied to one disk; guess
+
+
+@dataclass(frozen=True, slots=True)
 class RetrySettings:
     """Section ``retry``: attempts and backoff. The values are guesses."""
 
@@ -124,6 +131,7 @@ class Config:
     folders: FolderSettings = field(default_factory=FolderSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     claims: ClaimSettings = field(default_factory=ClaimSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -187,6 +195,7 @@ AT_LEAST: tuple[tuple[str, float], ...] = (
     ("worker.start_seconds", 1),
     ("worker.stall_seconds", 0.5),
     ("worker.drain_seconds", 0),
+    ("publish.copies_per_disk", 1),
     ("retry.max_attempts", 1),
     ("retry.delay_seconds", 0),
     ("retry.pause_seconds", 0.05),

@@ -65,6 +65,7 @@ QUEUE = Step("cannot be put into the queue", ("inbox", "work"))
 ATTEMPT = Step("cannot be worked on", ("work",))
 PUBLISH = Step("cannot be published", ("work", "done", "originals"))
 REJECT = Step("cannot be moved to failed/", ("work", "failed"))
+WITHDRAW = Step("cannot be taken back from the result folders", ("work", "done", "originals"))
 DISCARD = Step("has ended, but its job folder cannot be removed", ("work",))
 
 _WITH_SOURCE = (JobState.CLAIMED, JobState.QUEUED, JobState.RUNNING)
@@ -158,17 +159,28 @@ class JobIsolation:
         if not self.due(job.job_id, now=now):
             return False
         error = caught(action)
+        job = self._store.jobs.get(job.job_id, job)  # the step may have got half-way
+        if self.settle(job, step, error, now=now, wall=wall):
+            self._give_up(job, wall=wall)
+        return error is None
+
+    def settle(
+        self, job: Job, step: Step, error: Exception | None, *, now: float, wall: float
+    ) -> bool:
+        """Record how a step of a held job has ended; return True if the job is to be given up.
+
+        Args: see ``run``; ``error`` is None if the step succeeded.
+        """
         if error is None:
             self._succeeded(job.job_id)
-            return True
+            return False
         folder = self._store.folder(job)
-        job = self._store.jobs.get(job.job_id, job)  # the step may have got half-way
         if _is_missing(folder):
             self.note_lost()
         elif job.state in _WITH_SOURCE and _source_is_gone(folder, job):
             self.reject_without_source(job, now=now, wall=wall)
-        elif self.concerns(job.job_id, job.name, step, error, now=now, size=job.size_bytes):
-            self._give_up(job, now=now, wall=wall)
+        else:
+            return self.concerns(job.job_id, job.name, step, error, now=now, size=job.size_bytes)
         return False
 
     def concerns(
@@ -219,8 +231,8 @@ class JobIsolation:
 
     def set_aside(self, job_id: str) -> None:
         """Note that a job can be neither done nor rejected; it is named until that is mended."""
-        known = self._hindrances[job_id]
-        if known.set_aside:
+        known = self._hindrances.get(job_id)
+        if known is None or known.set_aside:  # None: a reload lets every job try again
             return
         self._hindrances[job_id] = known = replace(known, set_aside=True)
         self._problems.reword(_subject(job_id), known.sentence(self._store.instance / job_id))
@@ -256,7 +268,7 @@ class JobIsolation:
             pauses=False,
         )
 
-    def _give_up(self, job: Job, *, now: float, wall: float) -> None:
+    def _give_up(self, job: Job, *, wall: float) -> None:
         """Reject a job after its last try; set it aside if that is not possible."""
         failure = self._hindrances[job.job_id].failure
         if job.state not in _GIVEN_UP and self._rejected(job, failure, wall=wall):
@@ -268,14 +280,19 @@ class JobIsolation:
         """Return True if the job could be saved as REJECTED; what was published is taken back."""
         folder = self._store.folder(job)
         if not self.is_set_aside(job.job_id):
-            with job_bound(job.job_id, folder / LOG_FILE):
-                log.warning("job.given_up", film=printable(job.name), sentence=failure.sentence)
+            announce_rejection(job, folder, failure)
         error = caught(
             lambda: self._store.save(withdrawn(folder, job, failure, self._folders, now=wall))
         )
         if error is not None:
             log.debug("job.not_rejected", job_id=job.job_id, reason=str(error))
         return error is None
+
+
+def announce_rejection(job: Job, folder: Path, failure: Failure) -> None:
+    """Log that a job is about to be rejected; ``folder``: the job's."""
+    with job_bound(job.job_id, folder / LOG_FILE):
+        log.warning("job.given_up", film=printable(job.name), sentence=failure.sentence)
 
 
 def caught(action: Action) -> Exception | None:

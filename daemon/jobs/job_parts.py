@@ -16,6 +16,7 @@ from daemon.jobs.isolation import JobIsolation
 from daemon.jobs.publisher import Publisher
 from daemon.jobs.store import JobStore
 from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.threads import Starter
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,18 @@ class JobParts:
         history: History,
         problems: HostProblems,
         proofs: FolderProofs,
+        start: Starter,
     ) -> JobParts:
-        """Build the parts for the folder ``instance``, with no job held yet."""
+        """Build the parts for the folder ``instance``, with no job held yet.
+
+        Args:
+            instance: our instance folder.
+            config: the configuration.
+            history: history of the ended jobs.
+            problems: problems of the host, and of single jobs.
+            proofs: proofs of the folders.
+            start: runs a publication in a thread.
+        """
         store = JobStore(instance)
         isolation = JobIsolation(store, FolderBlame(proofs, problems), problems, config)
         return cls(
@@ -47,7 +58,7 @@ class JobParts:
             adopter=Adopter(store, isolation, config),
             claimer=Claimer(store, isolation, config),
             attempts=AttemptRecorder(store, isolation, config),
-            publisher=Publisher(store, isolation, history, config),
+            publisher=Publisher(store, isolation, history, config, start),
         )
 
     def reconfigure(self, config: Config) -> None:

@@ -41,8 +41,9 @@ from daemon.jobs.report_files import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_
 from daemon.jobs.result_names import Item, folder_is_blocked, is_taken, placements_of, target
 from daemon.jobs.subtitle_language import language_of_file
 from daemon.storage.below import folder_below, pinned
+from daemon.storage.copy_progress import CopyProgress
 from daemon.storage.failpoints import failpoint
-from daemon.storage.moves import Tick, move_no_clobber, no_tick
+from daemon.storage.moves import move_no_clobber
 from daemon.storage.names import FILM_SETTINGS_SUFFIX
 from daemon.workers.messages import Failure
 from erasecore.errors import printable
@@ -72,7 +73,9 @@ MAX_CLASHES = 20
 """Times that a job's files are moved back in one go because a name was taken meanwhile; a guess."""
 
 
-def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_tick) -> Job:
+def publish(
+    folder: Path, job: Job, folders: FolderSettings, *, progress: CopyProgress | None = None
+) -> Job:
     """Publish a FINISHED job; return it as DONE.
 
     Its result goes to done/, its source to originals/ if ``keep_originals`` is set. Otherwise the
@@ -82,9 +85,10 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
         folder: the job folder.
         job: the job, with the placements of an earlier try if there are any.
         folders: where to publish.
-        tick: callback for each file and each piece of a long copy.
+        progress: progress of copies to another filesystem; it may stop them.
 
     Raises:
+        CopyStopped: it was stopped; the call may be repeated.
         OSError: a folder cannot be written to; the call may be repeated.
     """
     items = [
@@ -98,23 +102,26 @@ def publish(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_
         items.append(Item(SETTINGS_FILE, Place.ORIGINALS, FILM_SETTINGS_SUFFIX))
         items.append(Item(CUES_FILE, Place.ORIGINALS, ".srt", replaces_suffix=True))
         items.append(Item(job.source, Place.ORIGINALS))
-    job = _place_all(folder, job, folders, items, tick=tick)
+    job = _place_all(folder, job, folders, items, progress=progress or CopyProgress())
     job = moved(job, JobState.DONE)
     save_job(folder, job)
     failpoint("publish.after_done")
     return job
 
 
-def reject(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_tick) -> Job:
+def reject(
+    folder: Path, job: Job, folders: FolderSettings, *, progress: CopyProgress | None = None
+) -> Job:
     """Publish the source of a REJECTED job and its error report to failed/; return it as FAILED.
 
     Args:
         folder: the job folder.
         job: the job, with the placements of an earlier try if there are any.
         folders: where to publish.
-        tick: callback for each file and each piece of a long copy.
+        progress: progress of copies to another filesystem; it may stop them.
 
     Raises:
+        CopyStopped: it was stopped; the call may be repeated.
         OSError: a folder cannot be written to; the call may be repeated.
     """
     items = [
@@ -124,7 +131,7 @@ def reject(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick = no_t
         Item(CUES_FILE, Place.FAILED, ".srt", replaces_suffix=True),
         Item(job.source, Place.FAILED),
     ]
-    job = _place_all(folder, job, folders, items, tick=tick)
+    job = _place_all(folder, job, folders, items, progress=progress or CopyProgress())
     job = moved(job, JobState.FAILED)
     save_job(folder, job)
     failpoint("reject.after_failed")
@@ -146,7 +153,12 @@ def sidecar_of(job: Job) -> Placement | None:
 
 
 def _place_all(
-    folder: Path, job: Job, folders: FolderSettings, items: Sequence[Item], *, tick: Tick
+    folder: Path,
+    job: Job,
+    folders: FolderSettings,
+    items: Sequence[Item],
+    *,
+    progress: CopyProgress,
 ) -> Job:
     """Plan names for ``items`` and move them; return the job with its placements.
 
@@ -158,7 +170,7 @@ def _place_all(
     number = 1
     _remove_parts(job, folders)
     if any(folder_is_blocked(folders, placement) for placement in job.placements):
-        job = _taken_back(folder, job, folders, tick=tick)
+        job = _taken_back(folder, job, folders, progress)
     job = _with_identities(folder, job)
     for clash in range(1, MAX_CLASHES + 1):
         if not job.placements:
@@ -168,10 +180,10 @@ def _place_all(
             job = _with_identities(folder, replace(job, placements=placements))
             failpoint(f"{step}.after_plan")
         try:
-            _move_all(folder, job, folders, step=step, tick=tick)
+            _move_all(folder, job, folders, step=step, progress=progress)
         except FileExistsError:
             # The name was taken after it was planned: move everything back, try the next number.
-            job, number = _taken_back(folder, job, folders, tick=tick), number + 1
+            job, number = _taken_back(folder, job, folders, progress), number + 1
             if clash == MAX_CLASHES:
                 raise
         else:
@@ -197,9 +209,9 @@ def _with_identities(folder: Path, job: Job) -> Job:
     return known
 
 
-def _taken_back(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Job:
+def _taken_back(folder: Path, job: Job, folders: FolderSettings, progress: CopyProgress) -> Job:
     """Move the published files of a job back; return it, saved, without placements."""
-    _undo(folder, job, folders, tick=tick)
+    _undo(folder, job, folders, progress)
     _remove_parts(job, folders)
     job = replace(job, placements=())
     save_job(folder, job)
@@ -208,7 +220,13 @@ def _taken_back(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) 
 
 
 def withdrawn(
-    folder: Path, job: Job, failure: Failure, folders: FolderSettings, *, now: float
+    folder: Path,
+    job: Job,
+    failure: Failure,
+    folders: FolderSettings,
+    *,
+    now: float,
+    progress: CopyProgress | None = None,
 ) -> Job:
     """Return a job as REJECTED because of ``failure``; what was published of it is moved back.
 
@@ -216,10 +234,12 @@ def withdrawn(
         folder: the job folder.
         job: the job in any state before REJECTED; it is not saved.
         failure: the reason.
-        folders: where to it was to be published.
+        folders: folders that it was to be published to.
         now: seconds since 1970.
+        progress: progress of copies to another filesystem; it may stop them.
 
     Raises:
+        CopyStopped: it was stopped; the call may be repeated.
         FileExistsError: its result is in done/ already; it is not taken away from the users.
         OSError: a file cannot be moved back; the call may be repeated.
     """
@@ -227,11 +247,13 @@ def withdrawn(
         job = load_job(folder)  # a try that failed may have saved the target names
         if job.placements and job.result not in names_in(folder):
             raise FileExistsError(errno.EEXIST, "its result is published", job.result)
-        job = _taken_back(folder, job, folders, tick=no_tick)
+        job = _taken_back(folder, job, folders, progress or CopyProgress())
     return rejected(job, failure, now=now)
 
 
-def _move_all(folder: Path, job: Job, folders: FolderSettings, *, step: str, tick: Tick) -> None:
+def _move_all(
+    folder: Path, job: Job, folders: FolderSettings, *, step: str, progress: CopyProgress
+) -> None:
     """Move the files of the job's placements, in order.
 
     Raises:
@@ -243,25 +265,27 @@ def _move_all(folder: Path, job: Job, folders: FolderSettings, *, step: str, tic
         original = placement.place is Place.ORIGINALS
         if placement.file in films and not original:
             failpoint(f"{step}.after_sidecars")
-        tick()
+        progress.check()
         if placement.file in present:  # else it was moved before a crash or an error
-            _move(folder / placement.file, target(folders, placement), job, folders, tick)
+            _move(folder / placement.file, target(folders, placement), job, folders, progress)
         film = "original" if original else "link"
         failpoint(f"{step}.after_{AFTER_MOVE.get(placement.file, film)}")
 
 
-def _move(source: Path, goal: Path, job: Job, folders: FolderSettings, tick: Tick) -> None:
+def _move(
+    source: Path, goal: Path, job: Job, folders: FolderSettings, progress: CopyProgress
+) -> None:
     """Move one file with the configured owner and mode."""
     for new_folder in make_folder(goal.parent):
         apply_mode(new_folder, folders)
     apply_mode(source, folders)
     if source.name == LOG_FILE:
         sync_file(source)  # daemon, worker and libraries write to it without a sync
-    move_no_clobber(source, goal, part=f".{job.job_id}", tick=tick)
+    move_no_clobber(source, goal, part=f".{job.job_id}", progress=progress)
     apply_mode(goal, folders)  # a copy on another filesystem is a new file
 
 
-def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> None:
+def _undo(folder: Path, job: Job, folders: FolderSettings, progress: CopyProgress) -> None:
     """Move the published files of a job back into its folder, to give them another name.
 
     A file that somebody has removed or moved away since is done without. Another that has its name
@@ -275,7 +299,7 @@ def _undo(folder: Path, job: Job, folders: FolderSettings, *, tick: Tick) -> Non
         elif _is_strangers(goal, placement, folder):
             log.warning("undo.not_ours", file=printable(str(goal)))
         elif goal.name in names_in(goal.parent):
-            move_no_clobber(goal, back, part=f".{placement.file}", tick=tick)
+            move_no_clobber(goal, back, part=f".{placement.file}", progress=progress)
             failpoint("undo.after_file")
         else:
             log.warning("undo.file_gone", file=printable(str(goal)))
@@ -328,7 +352,7 @@ def names_in(folder: Path) -> set[str]:
         return set()
 
 
-def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> Path:
+def requeue(film: Path, failed: Path, inbox: Path) -> Path:
     """Move a film from failed/ back into the inbox as a new job; return its path there.
 
     Its settings and cues move along; its log and error report are removed. No link below the two
@@ -338,7 +362,6 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
         film: path of the film below ``failed``.
         failed: folder of failed films.
         inbox: the inbox.
-        tick: callback for each piece of a long copy.
 
     Raises:
         FileExistsError: the inbox has a film or a subtitle file of that name.
@@ -348,11 +371,11 @@ def requeue(film: Path, failed: Path, inbox: Path, *, tick: Tick = no_tick) -> P
     relative = PurePosixPath(film.relative_to(failed))
     name, parent = relative.name, relative.parent
     with folder_below(failed, parent) as origin, folder_below(inbox, parent, make=True) as goal:
-        _requeue_into(pinned(goal) / name, pinned(origin) / name, tick)
+        _requeue_into(pinned(goal) / name, pinned(origin) / name)
     return inbox / relative
 
 
-def _requeue_into(goal: Path, film: Path, tick: Tick) -> None:
+def _requeue_into(goal: Path, film: Path) -> None:
     """Move ``film`` and its companions from failed/ to ``goal`` and beside it; see ``requeue``."""
     if not film.is_file():
         if not goal.is_file():
@@ -365,12 +388,12 @@ def _requeue_into(goal: Path, film: Path, tick: Tick) -> None:
     part = f".requeue-{film.stat().st_ino}"  # short, so that a long film name does not matter
     own = film.with_name(film.name + FILM_SETTINGS_SUFFIX)
     if own.is_file():
-        move_no_clobber(own, goal.with_name(own.name), part=part, tick=tick)
+        move_no_clobber(own, goal.with_name(own.name), part=part)
         failpoint("requeue.after_settings")
     if cues.is_file():
-        move_no_clobber(cues, cues_beside(goal), part=part, tick=tick)
+        move_no_clobber(cues, cues_beside(goal), part=part)
         failpoint("requeue.after_cues")
-    move_no_clobber(film, goal, part=part, tick=tick)
+    move_no_clobber(film, goal, part=part)
     failpoint("requeue.after_film")
     _remove_reports(film)
 

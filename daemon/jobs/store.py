@@ -6,6 +6,7 @@ held here. A crash after any single step loses nothing: ``job.json`` is saved be
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,13 +72,17 @@ class JobStore:
         """Forget a job whose folder is gone."""
         del self.jobs[job.job_id]
 
-    def forget_lost(self) -> set[str]:
+    def forget_lost(self, kept: Collection[str] = ()) -> set[str]:
         """Forget the jobs that another daemon has taken over; return their ids.
+
+        Args:
+            kept: ids of jobs that are being published, whose folder may be gone for that reason.
 
         Raises:
             OSError: the instance folder cannot be listed.
         """
-        lost = self.jobs.keys() - {folder.name for folder in self.instance.iterdir()}
+        there = {folder.name for folder in self.instance.iterdir()}
+        lost = self.jobs.keys() - there - set(kept)
         for job_id in lost:
             log.warning("job.lost", job_id=job_id, film=printable(self.jobs.pop(job_id).name))
         return lost

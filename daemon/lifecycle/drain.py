@@ -17,6 +17,11 @@ STOP_SECONDS = 30
 guess."""
 
 
+PUBLISH_SECONDS = 3.0
+"""Time that publications have after the last worker is done, in seconds. Renames and small copies
+take less; a longer copy is stopped, and made at the next start. A guess."""
+
+
 class Drain:
     """Counts down from the first SIGTERM or SIGINT; a second one ends the countdown."""
 
@@ -24,6 +29,7 @@ class Drain:
         self._wake = wake
         self._notifier = notifier
         self._deadline: float | None = None  # monotonic seconds; None: not asked to stop
+        self._publish_until = 0.0  # monotonic seconds
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
@@ -38,6 +44,8 @@ class Drain:
     def is_over(self, parts: InstanceParts, *, now: float, wall: float) -> bool:
         """Return True once the daemon may exit; films still at work are handed back then.
 
+        Films that are being published are not waited for longer than ``PUBLISH_SECONDS``.
+
         Begins the countdown when the daemon was asked to stop.
 
         Args:
@@ -49,15 +57,18 @@ class Drain:
             return False
         if self._deadline is None:
             self._deadline = self._begin(now)
-        busy = parts.workers.in_state(WorkerState.BUSY)
-        if busy and now < self._deadline and self._wake.stops == 1:
+        busy, patient = parts.workers.in_state(WorkerState.BUSY), self._wake.stops == 1
+        if busy:
+            self._publish_until = now + PUBLISH_SECONDS
+        if busy and now < self._deadline and patient:
             return False
         for worker in busy:
             parts.control.hand_back(worker, now=now, wall=wall)
-        return True
+        return not (parts.jobs.publisher.busy and now < self._publish_until and patient)
 
     def _begin(self, now: float) -> float:
         self._notifier.stopping()
         self._notifier.extend(self._drain_seconds + STOP_SECONDS)
         log.info("service.draining", seconds=self._drain_seconds)
+        self._publish_until = now + PUBLISH_SECONDS
         return now + self._drain_seconds

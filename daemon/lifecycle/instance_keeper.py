@@ -66,12 +66,6 @@ class InstanceKeeper:
             log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
             self.parts.jobs.adopter.adopt(taken, now=now, wall=wall)
 
-    def beat_if_due(self, *, now: float) -> None:
-        """Send the heartbeat from inside a long step; a lost folder is noticed after the step."""
-        if self.lease.renewal_due(now=now):
-            self.lease.renew(now=now)
-            self.parts.jobs.attempts.shorten_logs()
-
     def recover(self, *, now: float, wall: float) -> None:
         """Make memory and disk agree again after a failed turn.
 
@@ -81,7 +75,7 @@ class InstanceKeeper:
         try:
             if self.lease.renew(now=now):
                 jobs = self.parts.jobs
-                self.parts.kill_workers_of(jobs.store.forget_lost())
+                self.parts.kill_workers_of(jobs.store.forget_lost(jobs.publisher.owned()))
                 jobs.adopter.reattach_orphans(now=now, wall=wall)
             else:
                 self._start_over()
@@ -93,12 +87,15 @@ class InstanceKeeper:
         self._folders.verify()  # an unmounted share looks the same, but loses nothing
         log.warning("claims.lost", instance=self.lease.folder.name)
         self.parts.workers.kill()
+        self.parts.jobs.publisher.stop()
         self.parts.jobs.isolation.forget_all()
         self.parts = self._acquire(preload=False)
 
     def close(self) -> None:
-        """End the workers and release the folder."""
+        """End the workers and the publications, and release the folder."""
+        self.parts.jobs.publisher.stop()
         self.parts.workers.dismiss()
+        self.parts.jobs.publisher.close()
         try:
             self.lease.release()
         except (OSError, FolderError):

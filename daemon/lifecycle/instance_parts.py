@@ -18,12 +18,14 @@ from daemon.jobs.history import History
 from daemon.jobs.job import JobState
 from daemon.jobs.job_parts import JobParts
 from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.threads import Starter
 from daemon.workers.host_resources import HostResources
 from daemon.workers.pool import WorkerPool, slots_for, works_on_gpu
 from daemon.workers.process import WorkerState
 
 BUSY_SLEEP_SECONDS = 1.0
-"""Longest sleep while a worker is busy: a stall has to be noticed. A guess."""
+"""Longest sleep while a worker or a publication is busy: a stall has to be noticed, a speed to be
+measured. A guess."""
 CLAIMED_SLEEP_SECONDS = 0.5
 """Longest sleep while a claimed job waits for its sender. A guess."""
 
@@ -38,6 +40,7 @@ class SharedParts:
     history: History
     host: HostResources
     worker_command: Sequence[str]
+    start_thread: Starter
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,10 @@ class InstanceParts:
             shared: parts that outlive the folder.
             preload: start a worker before there is a film.
         """
-        jobs = JobParts.build(instance, config, shared.history, shared.problems, shared.proofs)
+        history, problems = shared.history, shared.problems
+        jobs = JobParts.build(
+            instance, config, history, problems, shared.proofs, shared.start_thread
+        )
         workers = WorkerPool(instance, shared.worker_command, preload=preload)
         memory = MemoryAdmission(jobs.store, workers, config)
         control = WorkerControl(jobs.attempts, shared.problems, config)
@@ -119,7 +125,8 @@ class InstanceParts:
             yield now + due_in
         if (next_try := self.workers.next_try(now=now)) is not None:
             yield next_try
-        if self.workers.in_state(WorkerState.BUSY, WorkerState.LOADING):
+        working = self.workers.in_state(WorkerState.BUSY, WorkerState.LOADING)
+        if working or self.jobs.publisher.busy:
             yield now + BUSY_SLEEP_SECONDS
         if self.jobs.store.states(JobState.CLAIMED):
             yield now + CLAIMED_SLEEP_SECONDS

@@ -30,6 +30,8 @@ def exit_code_of_once(parts: InstanceParts, shared: SharedParts, *, paused: bool
     idle = all(map(isolation.is_set_aside, store.jobs)) and queue.empty()
     if store.has_orphans:
         idle = idle and parts.jobs.adopter.is_stuck()
+    if parts.jobs.publisher.busy:
+        return None
     left_over = queue.held or store.jobs or store.has_orphans
     if paused or (idle and left_over):
         log.error("service.stopped", sentence=shared.problems.sentence())

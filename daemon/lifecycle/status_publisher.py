@@ -23,6 +23,7 @@ from daemon.status.snapshot import (
     MAX_HELD,
     DaemonState,
     HeldFilm,
+    PublishingView,
     Snapshot,
     WorkerView,
     write_snapshot,
@@ -179,6 +180,7 @@ class StatusPublisher:
     def _snapshot(self, parts: InstanceParts, now: float, wall: float) -> Snapshot:
         store, queue = parts.jobs.store, self._shared.queue
         workers = tuple(WorkerView.from_worker(worker, store.jobs) for worker in parts.workers)
+        publishing = tuple(map(PublishingView.of, parts.jobs.publisher.running()))
         paused = self.is_paused(parts, now=now)
         held = held_films(parts.jobs, queue, now=now, wall=wall)
         return Snapshot(
@@ -193,7 +195,7 @@ class StatusPublisher:
             settling=queue.inbox.waiting,
             written_at=wall,
             version=__version__,
-            state=self._state(parts, workers, paused=paused),
+            state=self._state(parts, workers, publishing, paused=paused),
             instance=store.instance.name,
             work=str(self._config.folders.work),
             start_time=self._start_time,
@@ -203,16 +205,22 @@ class StatusPublisher:
             held=held[:MAX_HELD],
             held_count=len(held),
             failures=self._failed.found,
+            publishing=publishing,
         )
 
     def _state(
-        self, parts: InstanceParts, workers: tuple[WorkerView, ...], *, paused: bool
+        self,
+        parts: InstanceParts,
+        workers: tuple[WorkerView, ...],
+        publishing: tuple[PublishingView, ...],
+        *,
+        paused: bool,
     ) -> DaemonState:
         if self._drain.begun:
             return DaemonState.STOPPING
         if paused:
             return DaemonState.HOST_PROBLEM
-        if any(worker.current is not None for worker in workers):
+        if publishing or any(worker.current is not None for worker in workers):
             return DaemonState.WORKING
         return DaemonState.CLOSED if parts.dispatcher.closed else DaemonState.IDLE
 

@@ -30,9 +30,9 @@ class Wakeup:
     def hint(self) -> None:
         """Report that the inbox may have changed, and end the sleep. Thread-safe."""
         self.hinted = True
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """End the sleep by a byte in the pipe; safe in signal handlers and other threads."""
         # A full pipe ends the sleep as well; a closed one belongs to a loop that has ended.
         with suppress(BlockingIOError, OSError):
@@ -40,11 +40,11 @@ class Wakeup:
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stops += 1
-        self._wake()
+        self.wake()
 
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
         self.reload = True
-        self._wake()
+        self.wake()
 
     def note_hint(self) -> None:
         """Note that the inbox may have changed, without ending the sleep."""
@@ -98,6 +98,7 @@ class Wakeup:
             os.read(self._read_end, 4096)
 
     def close(self) -> None:
-        """Close the pipe."""
-        os.close(self._write_end)
+        """Close the pipe; a thread that wakes us later does nothing."""
+        write_end, self._write_end = self._write_end, -1
+        os.close(write_end)
         os.close(self._read_end)

@@ -88,7 +88,7 @@ def _failure_lines(failures: Failures) -> Iterator[str]:
 
 
 def _daemon_rows(views: Sequence[DaemonView]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each daemon, and one for each of its workers if it has several."""
+    """Yield a row for each daemon, each of its workers if there are several, and each copy."""
     for view in views:
         sentence = view.snapshot.sentence() if view.snapshot else ""
         name = printable(view.instance) or "(starting)"
@@ -97,6 +97,9 @@ def _daemon_rows(views: Sequence[DaemonView]) -> Iterator[tuple[str, ...]]:
         for worker in workers if len(workers) > 1 else ():
             process = f"process {worker.pid}" if worker.pid else ""
             yield f"  worker {worker.number}", process, "", printable(worker.sentence())
+        out = view.snapshot.publishing if view.snapshot else ()
+        for film in out:
+            yield "  publisher", "", "", printable(film.sentence())
 
 
 def _ago(seconds: float | None) -> str:

@@ -27,6 +27,7 @@ from erasecore.system.atomic_files import write_whole
 
 if TYPE_CHECKING:  # keeps the daemon's own modules out of the start-up time of ``status``
     from daemon.jobs.job import Job
+    from daemon.jobs.publication import Publication
     from daemon.workers.process import Supervisor
     from erasecore.reports import Progress
 
@@ -89,10 +90,47 @@ class WorkerView:
         return f"{self.current.film}: {self.current.share:.0%}{stage}"
 
 
+@dataclass(frozen=True, slots=True)
+class PublishingView:
+    """One film that is being published, and how far the copy of its current file is."""
+
+    job_id: str
+    film: str
+    stage: str = "moving"  # "copying", "checking" (the copy is read back), or "moving": no copy
+    bytes_done: int = 0  # of the stage
+    bytes_total: int = 0  # size of the file; 0: nothing is being copied
+    bytes_per_second: float = 0.0  # of the last seconds; 0: not known yet
+
+    @classmethod
+    def of(cls, publication: Publication) -> PublishingView:
+        """Return the view of a publication that runs."""
+        job, file = publication.job, publication.progress.file
+        view = cls(job.job_id, printable(job.name))
+        if file is None:
+            return view
+        checking = file.checked_bytes > 0
+        return replace(
+            view,
+            stage="checking" if checking else "copying",
+            bytes_done=file.checked_bytes if checking else file.copied_bytes,
+            bytes_total=file.size_bytes,
+            bytes_per_second=round(publication.bytes_per_second, 1),
+        )
+
+    def sentence(self) -> str:
+        """Return the state in one line, e.g. "film.mp4: copying 12.5 of 50.0 GB, 34.0 MB/s"."""
+        if not self.bytes_total:
+            return f"{self.film}: publishing"
+        unit, size = ("GB", 1e9) if self.bytes_total >= 1e9 else ("MB", 1e6)
+        amount = f"{self.bytes_done / size:.1f} of {self.bytes_total / size:.1f} {unit}"
+        speed = f", {self.bytes_per_second / 1e6:.1f} MB/s" if self.bytes_per_second else ""
+        return f"{self.film}: {self.stage} {amount}{speed}"
+
+
 class DaemonState(StrEnum):
     """State of one daemon, for people and for monitoring."""
 
-    WORKING = "working"  # at least one film is being worked on
+    WORKING = "working"  # at least one film is being worked on or copied
     IDLE = "idle"  # nothing to do, or what there is waits for its sender, memory or space
     CLOSED = "closed"  # outside the working hours
     PAUSED = "paused"  # by a person
@@ -161,13 +199,15 @@ class Snapshot:
     held_count: int = 0  # all of them
     failures: Failures = NO_FAILURES  # films that lie in failed/
     private: bool = False  # True: names of films are hidden
+    publishing: tuple[PublishingView, ...] = ()  # films on their way to the result folders
 
     def sentence(self) -> str:
-        """Return the state in one line: paused, or the busy workers, or the number of films."""
+        """Return the state in one line: paused, or the films at work, or the number of films."""
         if self.paused:
             return f"Paused: {self.trouble}"
         busy = [worker.sentence() for worker in self.workers if worker.current is not None]
-        activity = "; ".join(busy) or self._waiting_sentence()
+        out = [one.sentence() for one in self.publishing]
+        activity = "; ".join([*busy, *out]) or self._waiting_sentence()
         remarks = " ".join(remark for remark in (self.trouble, self.note) if remark)
         return f"{activity} ({remarks})" if remarks else activity
 
@@ -187,6 +227,7 @@ class Snapshot:
             trouble=HIDDEN_TROUBLE if self.trouble else "",
             ignored=tuple(replace(one, examples=()) for one in self.ignored),
             held=tuple(replace(one, film=HIDDEN, sentence="") for one in self.held),
+            publishing=tuple(replace(one, film=HIDDEN) for one in self.publishing),
             failures=replace(self.failures, newest=()),
             private=True,
         )

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 import structlog
 
 from daemon.storage.below import GONE_ERRNOS, folder_below, pinned
+from daemon.storage.copy_progress import CopyProgress
 from daemon.storage.failpoints import failpoint
 from daemon.storage.names import numbered
 from erasecore.errors import printable
@@ -31,20 +32,28 @@ from erasecore.system.safe_open import open_plain
 
 log = structlog.get_logger(__name__)
 
-Tick = Callable[[], None]
-"""Callback of a long copy, called after every ``COPY_BYTES``: a heartbeat."""
+Tick = Callable[[int], None]
+"""Callback of a long read, called with the position in the file after each block."""
 
-COPY_BYTES = 8 << 20
-"""Bytes read at once when a file is copied or hashed (guess)."""
+COPY_BYTES = 1 << 20
+"""Bytes read at once when a file is copied or hashed. Small, since a stop is noticed between two
+blocks and several copies may run at a time (guess)."""
+HASH_BYTES = 8 << 20
+"""Bytes read at once by ``digest_of``, whose callback is a heartbeat (guess)."""
+SYNC_BYTES = 32 << 20
+"""Bytes of a copy that may wait in memory for the disk. A stop is not noticed during a sync: this
+is 3 s at 10 MB/s (guess). The progress that is shown cannot be further ahead of the disk."""
 REMOVAL_TRIES = 20
 """Times that a folder's removal is begun again because a file in it had just gone (guess)."""
 
 
-def no_tick() -> None:
+def no_tick(_position: int) -> None:
     """Do nothing; the default callback."""
 
 
-def move_no_clobber(source: Path, target: Path, *, part: str, tick: Tick = no_tick) -> None:
+def move_no_clobber(
+    source: Path, target: Path, *, part: str, progress: CopyProgress | None = None
+) -> None:
     """Move ``source`` to ``target``, also to another filesystem; never overwrite. Durable.
 
     Idempotent: called again after a crash in the middle, it completes the move. A ``target`` that
@@ -55,9 +64,10 @@ def move_no_clobber(source: Path, target: Path, *, part: str, tick: Tick = no_ti
         target: its new name; the folder exists.
         part: prefix of the temporary copy beside ``target``. It must be unique to this move: other
             files ``{part}-*.part`` are taken for leftovers of a crash and removed.
-        tick: callback for every ``COPY_BYTES`` that are copied or hashed.
+        progress: progress of the copy, if there is one; it may stop it.
 
     Raises:
+        CopyStopped: the copy was stopped; what it had written is removed.
         FileExistsError: another file has the name ``target``.
         OSError: as from the file operations; EIO if the copy reads back with other bytes.
     """
@@ -66,7 +76,7 @@ def move_no_clobber(source: Path, target: Path, *, part: str, tick: Tick = no_ti
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _move_by_copy(source, target, part, tick)
+        _move_by_copy(source, target, part, progress or CopyProgress())
     sync_folder(target.parent)
     sync_folder(source.parent)
 
@@ -101,24 +111,26 @@ def _move_numbered(source: Path, folder: Path, name: str) -> None:
             return
 
 
-def _move_by_copy(source: Path, target: Path, prefix: str, tick: Tick) -> None:
+def _move_by_copy(source: Path, target: Path, prefix: str, progress: CopyProgress) -> None:
     """Copy ``source`` beside ``target``, verify and rename the copy, then remove ``source``."""
     for leftover in target.parent.glob(f"{prefix}-*.part"):
         leftover.unlink(missing_ok=True)
     # A random name: a daemon that was taken for dead may wake up and write the same copy.
     part = target.with_name(f"{prefix}-{os.urandom(4).hex()}.part")
+    progress.begin(target, source.lstat().st_size)
     try:
-        digest = _copy(source, part, tick)
-        if _content_digest(part, tick) != digest:
+        digest = _copy(source, part, progress.copied)
+        if _content_digest(part, progress.checked) != digest:
             raise OSError(errno.EIO, "the copy differs from the file", str(part))
         _copy_attributes(source, part)
         failpoint("move.after_copy")
         try:
             rename_no_clobber(part, target)
         except FileExistsError:
-            if not same_content(source, target, tick):
+            if not same_content(source, target, progress.checked):
                 raise
     finally:
+        progress.end()
         part.unlink(missing_ok=True)
     sync_folder(target.parent)
     failpoint("move.after_rename")
@@ -131,10 +143,18 @@ def _copy(source: Path, part: Path, tick: Tick) -> bytes:
     digest = hashlib.sha256()
     reading = os.fdopen(open_plain(source), "rb", buffering=0)
     with reading as reader, named_errors(part), part.open("wb") as writer:
+        unsynced_bytes = 0
         for offset, block in _data_blocks(reader.fileno(), tick):
-            digest.update(b"%d " % offset + block)
+            digest.update(b"%d " % offset)
+            digest.update(block)
             writer.seek(offset)
             writer.write(block)
+            failpoint("move.after_block")
+            unsynced_bytes += len(block)
+            if unsynced_bytes >= SYNC_BYTES:
+                writer.flush()
+                os.fdatasync(writer.fileno())
+                unsynced_bytes = 0
         size_bytes = os.fstat(reader.fileno()).st_size
         if writer.tell() < size_bytes:  # by a byte, since FUSE drivers of FAT know no truncation
             writer.seek(size_bytes - 1)
@@ -154,7 +174,8 @@ def _content_digest(path: Path, tick: Tick) -> bytes:
     digest = hashlib.sha256()
     with os.fdopen(open_plain(path), "rb", buffering=0) as reader:
         for offset, block in _data_blocks(reader.fileno(), tick):
-            digest.update(b"%d " % offset + block)
+            digest.update(b"%d " % offset)
+            digest.update(block)
         digest.update(b"%d" % os.fstat(reader.fileno()).st_size)
     return digest.digest()
 
@@ -173,7 +194,7 @@ def _data_blocks(handle: int, tick: Tick) -> Iterator[tuple[int, bytes]]:
         if data := block.rstrip(b"\0"):
             yield offset, data
         offset += len(block)
-        tick()
+        tick(offset)
 
 
 def _read_block(handle: int, offset: int) -> bytes:
@@ -245,9 +266,9 @@ def digest_of(path: Path, tick: Tick = no_tick) -> str:
     """Return the SHA-256 of a regular file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with os.fdopen(open_plain(path), "rb") as reader:
-        while block := reader.read(COPY_BYTES):
+        while block := reader.read(HASH_BYTES):
             digest.update(block)
-            tick()
+            tick(reader.tell())
     return digest.hexdigest()
 
 

@@ -140,7 +140,7 @@ def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
 def _finish(start: Start, erase: Erase, channel: Channel) -> Finished:
     """Erase the film; return its report with the SHA-256 of source and result."""
 
-    def tick() -> None:
+    def tick(_position: int) -> None:
         channel.heartbeat(start.job_id, None)
 
     report = erase(start, lambda progress: channel.heartbeat(start.job_id, progress))

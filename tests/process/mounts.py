@@ -97,7 +97,7 @@ class SickShare:
 
     def recover(self) -> None:
         """From now on all is well."""
-        self._orders.unlink()
+        self._orders.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Unmount it."""

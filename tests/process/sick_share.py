@@ -171,6 +171,7 @@ def main(arguments: list[str]) -> None:
         nothreads=True,
         direct_io=True,
         use_ino=True,
+        allow_other=os.geteuid() == 0,
         attr_timeout=0,
         entry_timeout=0,
         fsname="sick-share",

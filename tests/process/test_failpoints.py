@@ -59,7 +59,7 @@ REJECTING = (
 REQUEUEING = (
     *("requeue.after_settings", "requeue.after_cues", "requeue.after_film", "requeue.after_log"),
 )
-ACROSS = ("move.after_copy", "move.after_rename", "move.after_unlink")
+ACROSS = ("move.after_block", "move.after_copy", "move.after_rename", "move.after_unlink")
 TAKING_BACK = ("undo.after_file", "undo.after_all")
 RENEWING = ("attempt.after_products", "attempt.after_renewal")
 HANDING_BACK = ("attempt.after_hand_back",)
@@ -74,6 +74,8 @@ ERASING = (
     *("assemble.after_preview", "verify.after_check", "subtitles.after_file"),
 )
 COPYING = ("copy.after_result",)
+ELSEWHERE = ("stop.after_copy", "withdraw.after_save")
+"""Those of ``test_publishing.py`` and ``test_job_isolation.py``."""
 IN_UNIT_TESTS = ("move.after_reserve",)  # no filesystem here knows neither NOREPLACE nor links
 
 KILLED_AT = (
@@ -88,6 +90,7 @@ KILLED_AT = (
         *DOUBTING,
         *ERASING,
         *COPYING,
+        *ELSEWHERE,
     ),
     *IN_UNIT_TESTS,
 )

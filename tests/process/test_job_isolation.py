@@ -363,6 +363,18 @@ def test_a_film_that_cannot_be_published(house: House, errnos: ErrnoMount) -> No
     assert not [one for one in problems(daemon) if "folders." in one]
 
 
+def test_killed_when_a_film_has_been_withdrawn(house: House, errnos: ErrnoMount) -> None:
+    """It goes to failed/ at the next start, although it was FINISHED in memory."""
+    film = Film("c0001")
+    errnos.order([fault(film, r"(link|rename) .* done/film[^.]*\.mp4", "EACCES")])
+    film.drop(errnos.disk / "inbox")
+    assert house.start(FAULT_AT="withdraw.after_save").wait() == -signal.SIGKILL
+    assert house.once() == 1
+    assert house.films("failed") == [film.name]
+    assert [one for one in house.files("done") if "c0001" in one] == []
+    assert house.work_is_empty()
+
+
 def test_a_film_that_cannot_even_be_rejected(house: House, errnos: ErrnoMount) -> None:
     """It is set aside and shown until the cause is gone; ``once`` ends instead of waiting."""
     film = Film("c0001", Kind.BAD)

@@ -21,6 +21,7 @@ from daemon.jobs.history import History
 from daemon.jobs.job import JobState
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
 from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.threads import thread_starter
 from daemon.runtime.wakeup import Wakeup
 from daemon.workers.host_resources import HostResources, available_bytes
 from tests.process.house import House
@@ -46,7 +47,8 @@ class Desk:
         proofs = FolderProofs(config.folders, token="patience", check_mounts=lambda: None)
         host = HostResources(cores=2, memory_bytes=available_bytes(), devices=())
         command = (sys.executable, "-m", QUICK_WORKER)
-        shared = SharedParts(self._queue, problems, proofs, self._history, host, command)
+        start = thread_starter(self._wake.wake)
+        shared = SharedParts(self._queue, problems, proofs, self._history, host, command, start)
         self.parts = InstanceParts.build(instance, config, shared, preload=False)
 
     def claim(self, name: str, *, pixels: int = 0) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from tests.conftest import wait_for
+from tests.process.mounts import SickShare
 
 OVERLAY_SIZE = "4g"
 BOOT_SECONDS = 60.0
@@ -43,6 +44,7 @@ class Machine:
         self.folder = folder
         self.root = folder / "root"
         self._nspawn: subprocess.Popen[bytes] | None = None
+        self.second_disk: SickShare | None = None
 
     # --- life -------------------------------------------------------------------------------
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.clips import Caption, make_film, small_film
-from tests.system.conftest import SOURCES, WHEELS
+from tests.clips import Caption, ffmpeg, make_film, small_film
+from tests.process.mounts import SickShare
+from tests.process.orders import Orders
+from tests.system.conftest import SECOND_DISK, SOURCES, WHEELS
 from tests.system.machine import Machine
 
 pytestmark = pytest.mark.budget(600)
@@ -57,10 +60,26 @@ def segment_stored(machine: Machine) -> bool:
     return any(machine.path(f"{ROOT}/work").glob("*/*/segments/*.json"))
 
 
+def states(machine: Machine) -> dict[str, str]:
+    """The state of each job on disk, by the film's name."""
+    files = machine.path(f"{ROOT}/work").glob("*/*/job.json")
+    jobs = [json.loads(file.read_bytes()) for file in files]
+    return {job["name"]: job["state"] for job in jobs}
+
+
+def with_attachment(film: Path) -> Path:
+    """A Matroska film of 24 MB: ``film`` with an attachment that does not shrink."""
+    heavy, attached = film.with_name("heavy.mkv"), film.with_name("attached.bin")
+    attached.write_bytes(os.urandom(24 << 20))
+    attach = ("-attach", str(attached), "-metadata:s:t", "mimetype=application/octet-stream")
+    ffmpeg("-i", film, "-c", "copy", *attach, heavy)
+    return heavy
+
+
 def nothing_left(machine: Machine) -> bool:
     """Whether no film waits or is at work."""
     jobs = [one for one in machine.path(f"{ROOT}/work").glob("*/*") if one.is_dir()]
-    return not jobs and not films(machine, "inbox")
+    return not jobs and not any(machine.path(f"{ROOT}/inbox").glob("*.m[pk][4v]"))
 
 
 def wait_done(machine: Machine, name: str) -> dict[str, object]:
@@ -260,6 +279,58 @@ def test_stopped_in_mid_film(machine: Machine, long: Path) -> None:
     machine.run("systemctl", "start", SERVICE)
     report = wait_done(machine, "stopped.mp4")
     assert report["segments_resumed"]
+
+
+def published(disk: SickShare) -> list[str]:
+    """The films on the second disk."""
+    return sorted(one.name for one in (disk.disk / "done").glob("*.m[pk][4v]"))
+
+
+def on_its_way(machine: Machine) -> list[dict[str, object]]:
+    """The films that are being published, as everybody is told."""
+    told = json.loads(machine.run("cat", f"/run/{SERVICE}/status.json"))
+    shown: list[dict[str, object]] = told["publishing"]
+    return [one for one in shown if one["bytes_done"]]
+
+
+@pytest.fixture
+def done_elsewhere(machine: Machine, slow_disk: SickShare) -> Iterator[SickShare]:
+    """The service with done/ on a slow second disk; afterwards it is as it was."""
+    config, before = machine.path(CONFIG), machine.path(CONFIG).read_text()
+    settings = yaml.safe_load(before)
+    settings["folders"]["done"] = f"{SECOND_DISK}/share/done"
+    (slow_disk.disk / "done").mkdir()
+    (slow_disk.disk / "done").chmod(0o777)
+    dropin = machine.path(f"/etc/systemd/system/{SERVICE}.service.d/50-second-disk.conf")
+    dropin.write_text(f"[Service]\nReadWritePaths={SECOND_DISK}/share\n")
+    config.write_text(yaml.safe_dump(settings))
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", SERVICE)
+    slow_disk.fall_ill(Orders("", ("write",), seconds=0.3))
+    yield slow_disk
+    config.write_text(before)
+    dropin.unlink()
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", SERVICE)
+
+
+def test_a_slow_second_disk(machine: Machine, done_elsewhere: SickShare, short: Path) -> None:
+    """While a result is copied there, films are done, and a stop takes seconds."""
+    drop(machine, with_attachment(short), "heavy.mkv")
+    machine.wait(lambda: bool(on_its_way(machine)), SERVICE, seconds=120)
+    assert "heavy.mkv: copying" in ask(machine, "status")
+    drop(machine, short, "beside.mp4")
+    machine.wait(lambda: states(machine).get("beside.mp4") == "finished", SERVICE, seconds=120)
+    assert on_its_way(machine), "the copy ended before the other film was done"
+    begun_at = time.monotonic()
+    machine.run("systemctl", "stop", SERVICE)
+    assert time.monotonic() - begun_at < 20
+    assert machine.show(SERVICE, "Result") == "success"
+    assert published(done_elsewhere) == []
+    done_elsewhere.recover()
+    machine.run("systemctl", "start", SERVICE)
+    machine.wait(lambda: nothing_left(machine), SERVICE, seconds=120)
+    assert published(done_elsewhere) == ["beside.mp4", "heavy.mkv"]
 
 
 def test_a_power_cut_in_mid_film(machine: Machine, long: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import logging
 import os
@@ -13,7 +12,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from io import StringIO
@@ -30,6 +29,7 @@ from daemon.jobs.history import MAX_PENDING, REBUILD_BATCH, History
 from daemon.jobs.history_view import Entry, HistorySummary, read_history
 from daemon.jobs.publish import AFTER_MOVE, requeue
 from daemon.runtime.logs import configure, job_bound
+from daemon.storage.copy_progress import CopyProgress, CopyStopped, FileCopy
 from daemon.storage.failpoints import FAILPOINTS, arm, failpoint
 from daemon.storage.moves import COPY_BYTES, move_no_clobber, remove_tree
 from erasecore.errors import ConfigError
@@ -140,16 +140,68 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
     remove_tree(folder)
 
 
+class Progress(CopyProgress):
+    """Keeps what it is told, and does something at the ``at``-th block."""
+
+    def __init__(self, act: Callable[[], None] = lambda: None, *, at: int = 0) -> None:
+        super().__init__()
+        self.seen: list[FileCopy | None] = []
+        self._act, self._at, self._blocks = act, at, 0
+
+    def begin(self, target: Path, size_bytes: int) -> None:
+        """Note the beginning."""
+        super().begin(target, size_bytes)
+        self.seen.append(self.file)
+
+    def copied(self, position: int) -> None:
+        """Note a block that is copied."""
+        self._count()
+        super().copied(position)
+        self.seen.append(self.file)
+
+    def checked(self, position: int) -> None:
+        """Note a block that is read back."""
+        self._count()
+        super().checked(position)
+        self.seen.append(self.file)
+
+    def _count(self) -> None:
+        self._blocks += 1
+        if self._blocks == self._at:
+            self._act()
+
+
 def test_move_to_another_filesystem(pair: tuple[Path, Path], elsewhere: Path) -> None:
     """A file is copied, checked, named and removed, in that order; no part is left."""
-    ticks: list[int] = []
+    progress = Progress()
     os.utime(pair[0], (5, 5))
-    move_no_clobber(pair[0], elsewhere / "film", part=".part", tick=lambda: ticks.append(1))
+    move_no_clobber(pair[0], elsewhere / "film", part=".part", progress=progress)
     assert not pair[0].exists()
     assert (elsewhere / "film").read_text() == "film"
     assert (elsewhere / "film").stat().st_mtime == 5
     assert [one.name for one in elsewhere.iterdir()] == ["film"]
-    assert ticks
+    target = elsewhere / "film"
+    assert progress.seen == [FileCopy(target, 4), FileCopy(target, 4, 4), FileCopy(target, 4, 4, 4)]
+    assert progress.file is None
+
+
+@pytest.mark.parametrize("at", [1, 3], ids=["while it is copied", "while it is read back"])
+def test_a_copy_is_stopped(pair: tuple[Path, Path], elsewhere: Path, at: int) -> None:
+    """What it has written is removed, the source stays; later the move can be made."""
+    content = os.urandom(2 * COPY_BYTES)
+    pair[0].write_bytes(content)
+
+    def stop() -> None:
+        assert len(list(elsewhere.iterdir())) == 1
+        progress.stop()
+
+    progress = Progress(stop, at=at)
+    with pytest.raises(CopyStopped):
+        move_no_clobber(pair[0], elsewhere / "film", part=".part", progress=progress)
+    assert pair[0].read_bytes() == content
+    assert list(elsewhere.iterdir()) == []
+    move_no_clobber(pair[0], elsewhere / "film", part=".part")
+    assert (elsewhere / "film").read_bytes() == content
 
 
 def test_holes_stay_holes_elsewhere(pair: tuple[Path, Path], elsewhere: Path) -> None:
@@ -190,15 +242,14 @@ def test_a_copy_that_is_not_what_was_copied(pair: tuple[Path, Path], elsewhere: 
     """A disk that gives back other bytes than it was given costs no film: the source stays."""
     content = os.urandom(COPY_BYTES + 1)  # read in two pieces
     pair[0].write_bytes(content)
-    ticks = itertools.count(1)
 
     def change() -> None:
-        if next(ticks) == 3:  # two for the copy; one for the piece of it that is right
-            (part,) = elsewhere.iterdir()
-            os.truncate(part, COPY_BYTES)
+        (part,) = elsewhere.iterdir()
+        os.truncate(part, COPY_BYTES)
 
+    progress = Progress(change, at=3)  # two for the copy; one for the piece of it that is right
     with pytest.raises(OSError, match="the copy differs"):
-        move_no_clobber(pair[0], elsewhere / "film", part=".part", tick=change)
+        move_no_clobber(pair[0], elsewhere / "film", part=".part", progress=progress)
     assert pair[0].read_bytes() == content
     assert list(elsewhere.iterdir()) == []
 

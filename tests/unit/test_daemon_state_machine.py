@@ -325,7 +325,8 @@ class Daemons(RuleBasedStateMachine):
         os.close(lock)  # these owners are no processes: nothing is held for them
         problems = HostProblems(self.config.retry)
         proofs = FolderProofs(self.config.folders, token=token, check_mounts=lambda: None)
-        return JobParts.build(instance, self.config, self.history, problems, proofs)
+        at_once = lambda work: work()  # noqa: E731 - instead of a thread: it is cut off here
+        return JobParts.build(instance, self.config, self.history, problems, proofs, at_once)
 
     def _take_over_the_dead(self, number: int) -> None:
         work, me = self.root / "work", self.owners[number]

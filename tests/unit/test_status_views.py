@@ -23,6 +23,7 @@ from daemon.status.snapshot import (
     DaemonState,
     HeldFilm,
     Moment,
+    PublishingView,
     Snapshot,
     StatusReport,
     WorkerView,
@@ -49,6 +50,7 @@ SNAPSHOT = Snapshot(
     held=(HeldFilm("secret.mp4", "id", "secret.mp4 is cut short", 1, 1_000_060.0),),
     held_count=1,
     failures=Failures(1, True, ("secret.mp4",)),
+    publishing=(PublishingView("id", "secret.mp4"),),
 )
 
 
@@ -95,6 +97,29 @@ def test_a_problem_of_the_host_is_not_well() -> None:
     bad = view_of("b", Liveness.ALIVE, paused, None, now=NOW)
     reports = [StatusReport(views, 0, HistorySummary()) for views in ([good], [good, bad], [])]
     assert [report.well for report in reports] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("view", "sentence"),
+    [
+        (PublishingView("id", "a.mp4"), "a.mp4: publishing"),
+        (
+            PublishingView("id", "a.mp4", "copying", 12_500_000_000, 50_000_000_000, 34e6),
+            "a.mp4: copying 12.5 of 50.0 GB, 34.0 MB/s",
+        ),
+        (
+            PublishingView("id", "a.mp4", "checking", 0, 2_000_000),
+            "a.mp4: checking 0.0 of 2.0 MB",
+        ),
+    ],
+)
+def test_a_film_on_its_way_out_is_shown(view: PublishingView, sentence: str) -> None:
+    """One line says how far a copy is and how fast, for systemd and in ``status``."""
+    assert view.sentence() == sentence
+    snapshot = replace(SNAPSHOT, workers=(), trouble="", publishing=(view,))
+    assert snapshot.sentence() == sentence
+    daemon = view_of("a", Liveness.ALIVE, snapshot, None, now=NOW)
+    assert sentence in text_of(StatusReport([daemon], 0, HistorySummary()))
 
 
 def test_names_are_hidden() -> None:
