@@ -137,13 +137,13 @@ class Service:
     def _folders_present(self, now: float) -> bool:
         """Return True if every folder is there; watch the inbox anew if it was mounted again.
 
-        If one is missing, publications are stopped, which could write beside the mount.
+        If one is missing, threads are stopped, which could write beside the mount.
         """
         state = self._folders.check(now=now)
         if state is FolderState.RETURNED:
             self._shared.queue.reconfigure(self._config)
         elif state is FolderState.MISSING:
-            self._instance.parts.jobs.publisher.stop()
+            self._instance.parts.jobs.stop_threads()
         return state is not FolderState.MISSING
 
     def _scan_inbox(self, now: float) -> None:

@@ -84,6 +84,8 @@ class FilmSelection:
             if self._problems.blocked(now=now):  # a folder turned out to be broken just now
                 return None
             if isinstance(film, Candidate):
+                if self._jobs.claimer.busy:
+                    return None
                 self._claim(film, now, wall)
             elif not self._refused(film, now, wall):
                 self._waits_since.pop(film.job_id, None)

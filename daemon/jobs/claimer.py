@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -13,20 +14,31 @@ from daemon.jobs import claims
 from daemon.jobs.attempts import remove_products
 from daemon.jobs.isolation import CLAIM, QUEUE, JobIsolation, caught
 from daemon.jobs.job import LOG_FILE, Job, JobState
+from daemon.jobs.queueing import admit, has_large_mask
+from daemon.jobs.step_thread import StepThread
 from daemon.jobs.store import JobStore
 from daemon.runtime.logs import job_bound
+from daemon.runtime.threads import Starter
 from erasecore.errors import ClaimRefused, printable
 from erasecore.system.atomic_files import status_if_there
 
 log = structlog.get_logger(__name__)
 
+MAX_MASK_COPIES = 2
+"""Large masks that are copied at a time (guess): a film without one goes on beside the first."""
+
 
 class Claimer:
     """Claims candidates and queues the claimed jobs once their sources are complete."""
 
-    def __init__(self, store: JobStore, isolation: JobIsolation, config: Config) -> None:
+    def __init__(
+        self, store: JobStore, isolation: JobIsolation, config: Config, start: Starter
+    ) -> None:
+        """Hold no thread yet; ``start`` runs the copy of a large mask in one."""
         self._store = store
         self._isolation = isolation
+        self._start = start
+        self._copying: dict[str, StepThread] = {}  # by job id: its mask is being copied
         self._settling = Settling(config.inbox.settle_local_seconds)
         self.reconfigure(config)
 
@@ -101,7 +113,10 @@ class Claimer:
             wall: seconds since 1970.
         """
         self._settling.reconfigure(settle_seconds)
+        self._collect(now, wall)
         for job in self._store.states(JobState.CLAIMED):
+            if job.job_id in self._copying:
+                continue
             queue_job = partial(self._queue_if_settled, job, now, wall)
             self._isolation.run(job, QUEUE, queue_job, now=now, wall=wall)
 
@@ -117,5 +132,50 @@ class Claimer:
         if not untouched:
             remove_products(folder, job)
         self._settling.forget(source)
-        admitted = claims.admit(folder, job, self._inbox, self._erase_defaults, now=wall)
-        self._store.hold(admitted)
+        if has_large_mask(folder, job, self._inbox, self._erase_defaults):
+            self._admit_in_thread(folder, job, wall)
+        else:
+            self._store.hold(admit(folder, job, self._inbox, self._erase_defaults, now=wall))
+
+    # --- large masks ------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """True while ``MAX_MASK_COPIES`` run: no film is to be claimed, lest it be the whole inbox.
+
+        The jobs whose masks are being copied stay CLAIMED.
+        """
+        return len(self._copying) >= MAX_MASK_COPIES
+
+    def _admit_in_thread(self, folder: Path, job: Job, wall: float) -> None:
+        """Begin to copy the mask of a job and to queue the job, beside the main loop."""
+        thread = StepThread(job, QUEUE)
+        inbox, defaults = self._inbox, self._erase_defaults
+
+        def queue_job() -> None:
+            thread.job = admit(folder, job, inbox, defaults, now=wall, progress=thread.progress)
+
+        self._start(partial(thread.run, queue_job))
+        self._copying[job.job_id] = thread
+
+    def _collect(self, now: float, wall: float) -> None:
+        """Take back the jobs whose masks have been copied."""
+        for job_id, thread in list(self._copying.items()):
+            if not thread.ended.is_set():
+                continue
+            del self._copying[job_id]
+            if job_id not in self._store.jobs:  # another daemon has taken it over
+                continue
+            self._store.hold(thread.job)
+            if not thread.progress.stopped:
+                self._isolation.conclude(thread.job, QUEUE, thread.error, now=now, wall=wall)
+
+    def stop(self) -> None:
+        """Ask the threads to stop; their jobs stay as they are."""
+        for thread in self._copying.values():
+            thread.progress.stop()
+
+    def close(self) -> None:
+        """Stop the threads and wait for them."""
+        self.stop()
+        all(thread.wait() for thread in self._copying.values())

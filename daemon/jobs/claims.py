@@ -34,12 +34,12 @@ from pathlib import Path
 
 import structlog
 
-from daemon.config.film_settings import film_settings_file, resolve_settings
+from daemon.config.film_settings import film_settings_file
 from daemon.config.schema import RetrySettings
 from daemon.inbox.blocked_paths import claim_refusal
 from daemon.inbox.scanner import FileSignature, kind_of, signature_of
 from daemon.inbox.settling import Candidate, writer_has
-from daemon.jobs.companions import check_cues, copy_mask, cues_beside, move_companion
+from daemon.jobs.companions import cues_beside, move_companion
 from daemon.jobs.instances import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.jobs.job import (
     CUES_FILE,
@@ -50,7 +50,6 @@ from daemon.jobs.job import (
     JobState,
     claimed,
     load_job,
-    queued,
     rejected,
     requeued,
     save_job,
@@ -61,9 +60,8 @@ from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import move_below, remove_tree
 from daemon.storage.names import work_name
 from daemon.workers.messages import Failure
-from erasecore.errors import BadSidecar, Remedy, SourceGone, WorkerLost, printable
-from erasecore.settings import EraseSettings
-from erasecore.system.atomic_files import status_if_there, sync_folder, sync_handle
+from erasecore.errors import Remedy, SourceGone, WorkerLost, printable
+from erasecore.system.atomic_files import sync_folder, sync_handle
 
 log = structlog.get_logger(__name__)
 
@@ -212,49 +210,12 @@ def source_is_there(folder: Path, job: Job) -> bool:
 def untouched(folder: Path, job: Job) -> bool:
     """Return True if the source is as it was claimed and no local process is writing to it."""
     source = folder / job.source
-    return _matches_candidate(job, signature_of(source.lstat())) and not writer_has(source)
+    return matches_candidate(job, signature_of(source.lstat())) and not writer_has(source)
 
 
-def _matches_candidate(job: Job, signature: FileSignature) -> bool:
+def matches_candidate(job: Job, signature: FileSignature) -> bool:
     """Return True if size and modification time are those of the source as it was claimed."""
     return (signature.size_bytes, signature.mtime_ns) == (job.size_bytes, job.mtime_ns)
-
-
-def admit(folder: Path, job: Job, inbox: Path, base: EraseSettings, *, now: float) -> Job:
-    """Resolve the settings of a claimed job and save it as QUEUED, or as REJECTED if they are bad.
-
-    Args:
-        folder: the job folder.
-        job: the job in state CLAIMED, its source complete.
-        inbox: the inbox, with the settings files of the film's folders.
-        base: the operator's erase settings, which the film's settings override.
-        now: seconds since 1970.
-
-    Raises:
-        OSError: the mask cannot be copied; the call may be repeated.
-    """
-    signature = signature_of((folder / job.source).lstat())
-    film, own = inbox / job.relative, folder / SETTINGS_FILE
-    try:
-        check_cues(inbox, film)
-        has_own = status_if_there(own) is not None
-        resolved = resolve_settings(film, inbox, base, own=own if has_own else None)
-        for warning in resolved.warnings:
-            log.warning("settings.outdated", sentence=printable(warning))
-        if resolved.mask is not None and resolved.mask_named_in is not None:
-            name = resolved.mask.relative_to(inbox)
-            copy_mask(inbox, name, folder, named_in=resolved.mask_named_in)
-            failpoint("claim.after_mask")
-    except BadSidecar as error:
-        job = rejected(job, Failure(type(error).__name__, error.remedy, str(error)), now=now)
-    else:
-        since = job.unchanged_since if _matches_candidate(job, signature) else now
-        size_bytes, mtime_ns = signature.size_bytes, signature.mtime_ns
-        job = queued(job, resolved.settings, size_bytes=size_bytes, mtime_ns=mtime_ns)
-        job = replace(job, unchanged_since=since, not_before=0.0)
-    save_job(folder, job)
-    failpoint("claim.after_queued")
-    return job
 
 
 def discard(folder: Path, *, with_source: bool = False) -> bool:

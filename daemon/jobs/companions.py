@@ -25,6 +25,7 @@ from daemon.storage.below import (
     open_in,
     status_in,
 )
+from daemon.storage.copy_progress import CopyProgress
 from daemon.storage.names import CUES_SUFFIX
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import BadSidecar, printable
@@ -129,7 +130,26 @@ def check_cues(inbox: Path, film: Path) -> None:
         raise BadSidecar(beside, f"it is {kind_of(status.st_mode)}, not a regular file")
 
 
-def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path) -> None:
+def mask_bytes(inbox: Path, name: PurePosixPath) -> int:
+    """Return the size of a mask of the inbox in bytes; 0 if it cannot be opened."""
+    try:
+        handle = open_below(inbox, name)
+    except OSError:
+        return 0
+    try:
+        return os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+
+
+def copy_mask(
+    inbox: Path,
+    name: PurePosixPath,
+    folder: Path,
+    *,
+    named_in: Path,
+    progress: CopyProgress | None = None,
+) -> None:
     """Copy a mask of the inbox into a job folder, atomically.
 
     Follows no symbolic link below the inbox, not even one that appears meanwhile.
@@ -139,8 +159,10 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
         name: path of the mask below ``inbox``.
         folder: the job folder.
         named_in: settings file that names the mask, for error messages.
+        progress: it may stop the copy.
 
     Raises:
+        CopyStopped: the copy was stopped; the call may be repeated.
         BadSidecar: the mask is missing, too large, behind a link, or no regular file.
         OSError: the mask cannot be read, or the copy cannot be written.
     """
@@ -160,7 +182,7 @@ def copy_mask(inbox: Path, name: PurePosixPath, folder: Path, *, named_in: Path)
         if status.st_size > MAX_MASK_BYTES:
             raise BadSidecar(named_in, f"{shown_as} is larger than {MAX_MASK_BYTES >> 20} MB")
         part = folder / f".{MASK_FILE}.part"
-        _copy(handle, part, status.st_size)
+        _copy(handle, part, status.st_size, progress)
     finally:
         os.close(handle)
     replace_durably(part, folder / MASK_FILE)
@@ -174,10 +196,12 @@ def _open_mask(inbox: Path, name: PurePosixPath) -> int:
         return open_below(inbox, name)
 
 
-def _copy(handle: int, part: Path, size: int) -> None:
+def _copy(handle: int, part: Path, size: int, progress: CopyProgress | None = None) -> None:
     """Copy the first ``size`` bytes of the open file ``handle`` to ``part``, with fsync."""
+    progress = progress or CopyProgress()
     with part.open("wb") as writer:
         while size > 0 and (block := os.read(handle, min(COPY_BYTES, size))):
+            progress.check()
             writer.write(block)
             size -= len(block)
         writer.flush()

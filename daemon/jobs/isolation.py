@@ -160,9 +160,15 @@ class JobIsolation:
             return False
         error = caught(action)
         job = self._store.jobs.get(job.job_id, job)  # the step may have got half-way
+        self.conclude(job, step, error, now=now, wall=wall)
+        return error is None
+
+    def conclude(
+        self, job: Job, step: Step, error: Exception | None, *, now: float, wall: float
+    ) -> None:
+        """Record how a step has ended, as ``settle``; give the job up at once if it has to be."""
         if self.settle(job, step, error, now=now, wall=wall):
             self._give_up(job, wall=wall)
-        return error is None
 
     def settle(
         self, job: Job, step: Step, error: Exception | None, *, now: float, wall: float

@@ -48,7 +48,7 @@ class JobParts:
             history: history of the ended jobs.
             problems: problems of the host, and of single jobs.
             proofs: proofs of the folders.
-            start: runs a publication in a thread.
+            start: runs a step in a thread.
         """
         store = JobStore(instance)
         isolation = JobIsolation(store, FolderBlame(proofs, problems), problems, config)
@@ -56,10 +56,21 @@ class JobParts:
             store=store,
             isolation=isolation,
             adopter=Adopter(store, isolation, config),
-            claimer=Claimer(store, isolation, config),
+            claimer=Claimer(store, isolation, config, start),
             attempts=AttemptRecorder(store, isolation, config),
             publisher=Publisher(store, isolation, history, config, start),
         )
+
+    def stop_threads(self) -> None:
+        """Ask every thread that works on a job to stop; the jobs stay as they are on disk."""
+        self.publisher.stop()
+        self.claimer.stop()
+
+    def close(self) -> None:
+        """Stop these threads and wait for them; one that hangs ends with the process."""
+        self.stop_threads()
+        self.publisher.close()
+        self.claimer.close()
 
     def reconfigure(self, config: Config) -> None:
         """Pass a new configuration to every part."""

@@ -1,35 +1,23 @@
-"""One job on its way out: published, rejected or withdrawn by a thread of its own.
-
-The thread owns the job and its folder from ``run`` until ``ended`` is set: nobody else changes
-either, and only it uses the result folders for this job. The job keeps its state on disk, so that
-a crash at any moment leaves what a crash of the main loop would have left. The main loop reads the
-outcome afterwards, and the progress at any time.
-"""
+"""One job on its way out: published, rejected or withdrawn by a thread of its own."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
-
-import structlog
 
 from daemon.config.locations import FolderSettings
 from daemon.folders.name_limits import with_portable_names
 from daemon.jobs import claims
 from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
-from daemon.jobs.isolation import Step, caught
+from daemon.jobs.isolation import Step
 from daemon.jobs.job import LOG_FILE, Job, JobState, load_job, save_job
 from daemon.jobs.publish import publish, reject, sidecar_of, withdrawn
 from daemon.jobs.report_files import write_error
+from daemon.jobs.step_thread import StepThread
 from daemon.runtime.log_limits import shorten_if_we_may
-from daemon.storage.copy_progress import CopyProgress, CopyStopped
 from daemon.storage.failpoints import failpoint
 from daemon.workers.messages import Failure
-from erasecore.errors import printable
-
-log = structlog.get_logger(__name__)
 
 SPEED_SAMPLES = 10
 """Samples that a speed is the mean of; one is taken in each turn, about a second apart. Guess."""
@@ -38,7 +26,7 @@ Recorder = Callable[[Job, str], None]
 """Adds a published job to the history, with the path of its film below done/ or failed/."""
 
 
-class Publication:
+class Publication(StepThread):
     """Publication of one job that has ended: the work of a thread, and its progress.
 
     Args:
@@ -58,15 +46,11 @@ class Publication:
         *,
         disks: frozenset[int],
     ) -> None:
-        self.job = job  # as it was last saved
-        self.step = step
+        super().__init__(job, step)
         self.disks = disks
-        self.progress = CopyProgress()
         self.recorded = False  # it is in the history
         self.released = False  # its folder is gone
         self.tidy = True  # False: files of the folder are left over, under a hidden name
-        self.error: Exception | None = None
-        self.ended = Event()  # set last: the thread is through with the job
         self._folder = folder
         self._folders = folders
         self._samples: deque[tuple[float, int]] = deque(maxlen=SPEED_SAMPLES)
@@ -99,7 +83,7 @@ class Publication:
             recorded: it is in the history already, and only its folder could not be removed.
         """
         self.recorded = recorded
-        self._run(lambda: self._publish(record))
+        self.run(lambda: self._publish(record))
 
     def withdraw(self, failure: Failure, *, wall: float) -> None:
         """Take back what was published and save the job as REJECTED; sets ``error``.
@@ -108,18 +92,7 @@ class Publication:
             failure: the reason.
             wall: seconds since 1970.
         """
-        self._run(lambda: self._withdraw(failure, wall))
-
-    def _run(self, work: Callable[[], None]) -> None:
-        self.error = caught(lambda: self._until_stopped(work))
-        self.ended.set()
-
-    def _until_stopped(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except CopyStopped:
-            failpoint("stop.after_copy")
-            log.info("publication.stopped", job_id=self.job.job_id, film=printable(self.job.name))
+        self.run(lambda: self._withdraw(failure, wall))
 
     def _publish(self, record: Recorder) -> None:
         if self.job.state in (JobState.FINISHED, JobState.REJECTED):

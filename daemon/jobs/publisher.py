@@ -34,9 +34,6 @@ from erasecore.errors import printable
 
 log = structlog.get_logger(__name__)
 
-STOP_SECONDS = 5.0
-"""Longest wait for the threads when the daemon ends, in seconds; one that waits for a dead share
-ends with the process. A guess."""
 UNKNOWN_DISK = 0
 """Number that stands for the disk of a folder that cannot be looked at."""
 
@@ -233,7 +230,5 @@ class Publisher:
         """Stop every thread and wait for them; one that hangs is left to the end of the process."""
         self.stop()
         for publication in self._running.values():
-            if not publication.ended.wait(STOP_SECONDS):
-                film = printable(publication.job.name)
-                log.warning("publication.hangs", job_id=publication.job.job_id, film=film)
+            if not publication.wait():
                 return

@@ -87,15 +87,15 @@ class InstanceKeeper:
         self._folders.verify()  # an unmounted share looks the same, but loses nothing
         log.warning("claims.lost", instance=self.lease.folder.name)
         self.parts.workers.kill()
-        self.parts.jobs.publisher.stop()
+        self.parts.jobs.stop_threads()
         self.parts.jobs.isolation.forget_all()
         self.parts = self._acquire(preload=False)
 
     def close(self) -> None:
-        """End the workers and the publications, and release the folder."""
-        self.parts.jobs.publisher.stop()
+        """End the workers and the threads, and release the folder."""
+        self.parts.jobs.stop_threads()
         self.parts.workers.dismiss()
-        self.parts.jobs.publisher.close()
+        self.parts.jobs.close()
         try:
             self.lease.release()
         except (OSError, FolderError):

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ SIZE_BYTES = 24 << 20
 LARGE = "segments 1\n" + "x" * SIZE_BYTES
 SLOW = Orders("", ("write",), seconds=0.2)
 """Delay of each write, of 128 KiB as the kernel cuts them: 0.6 MB/s, 38 s for a film."""
+MASK_BYTES = 96 << 20
 STOP_SECONDS = 20.0
 """Longest that the end of a daemon may take: 3 s of patience, and a block on its way. The rest of
 the copy would take longer."""
@@ -98,7 +100,7 @@ def test_a_slow_disk_holds_up_nobody(house: House, slow: SickShare) -> None:
     begun_at = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - begun_at < STOP_SECONDS
-    assert daemon.said("publication.stopped")
+    assert daemon.said("job.step_stopped")
     assert house.films("done") == parts(house) == []
     assert states(house) == {"large.mp4": "finished", "next.mp4": "finished"}
     slow.recover()
@@ -145,7 +147,7 @@ def test_the_slow_disk_is_taken_away(house: House, slow: SickShare, mounts: Moun
     house.place(done=point / "done")
     daemon = copy_has_begun(house)
     mounts.unmount(point)
-    house.wait(lambda: daemon.said("publication.stopped"))
+    house.wait(lambda: daemon.said("job.step_stopped"))
     assert list(point.iterdir()) == [], "written beside the mount"
     slow.recover()
     mounts.bind(slow.point, point)
@@ -155,3 +157,24 @@ def test_the_slow_disk_is_taken_away(house: House, slow: SickShare, mounts: Moun
     check_published_once(house, "large.mp4", LARGE)
     assert house.work_is_empty()
     mounts.unmount(point)
+
+
+def test_a_large_mask_holds_up_nobody(house: House, share: SickShare) -> None:
+    """It is copied into the job's folder beside the rest, too; a stop in between costs nothing."""
+    house.drop("a/logo.png", "x" * MASK_BYTES)
+    house.drop("a/.erase.yaml", "mask: logo.png")
+    house.drop("a/film.mp4", "segments 1\n")
+    share.fall_ill(replace(SLOW, below="/work", seconds=0.05))
+    daemon = house.start()
+    house.wait(lambda: any(one.endswith("/.mask.part") for one in house.files("work")))
+    house.drop("good.mp4", "segments 1\n")
+    house.wait(lambda: house.films("done") == ["good.mp4"])
+    assert states(house)["a/film.mp4"] == "claimed"
+    begun_at = time.monotonic()
+    assert daemon.stop() == 0
+    assert time.monotonic() - begun_at < STOP_SECONDS
+    assert states(house) == {"a/film.mp4": "claimed"}
+    share.recover()
+    assert house.once() == 0
+    assert house.films("done") == ["a/film.mp4", "good.mp4"]
+    assert house.work_is_empty()
