@@ -126,14 +126,16 @@ class Publisher:
             now: monotonic time in seconds.
             wall: seconds since 1970.
         """
-        disks = {step: disks_of(step, self._folders) for step in {*_STEPS.values()}}
-        for job in self._store.states(*_STEPS):
+        jobs = [job for job in self._store.states(*_STEPS) if job.job_id not in self._running]
+        disks = {
+            step: disks_of(step, self._folders) for step in {_STEPS[one.state] for one in jobs}
+        }
+        for job in jobs:
             if self._isolation.blame.host_is_broken(now=now):
                 break
-            step, job_id = _STEPS[job.state], job.job_id
-            if job_id in self._running or not self._isolation.due(job_id, now=now):
-                continue
-            if all(map(self._is_free, disks[step])):
+            step = _STEPS[job.state]
+            due = self._isolation.due(job.job_id, now=now)
+            if due and all(map(self._is_free, disks[step])):
                 self._begin(job, step, disks[step])
                 self.collect(now=now, wall=wall)
 
