@@ -152,10 +152,10 @@ class Claimer:
         thread = StepThread(job, QUEUE)
         inbox, defaults = self._inbox, self._erase_defaults
 
-        def queue_job() -> None:
-            thread.job = admit(folder, job, inbox, defaults, now=wall, progress=thread.progress)
+        def queue_job() -> Job:
+            return admit(folder, job, inbox, defaults, now=wall, progress=thread.progress)
 
-        self._start(partial(thread.run, queue_job))
+        self._start(partial(thread.change_job, queue_job))
         self._copying[job.job_id] = thread
 
     def _collect(self, now: float, wall: float) -> None:

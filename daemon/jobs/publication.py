@@ -92,7 +92,7 @@ class Publication(StepThread):
             failure: the reason.
             wall: seconds since 1970.
         """
-        self.run(lambda: self._withdraw(failure, wall))
+        self.change_job(lambda: self._withdrawn(failure, wall))
 
     def _publish(self, record: Recorder) -> None:
         if self.job.state in (JobState.FINISHED, JobState.REJECTED):
@@ -120,13 +120,13 @@ class Publication(StepThread):
         folders = with_portable_names(self._folders, "failed")
         return reject(self._folder, job, folders, progress=self.progress)
 
-    def _withdraw(self, failure: Failure, wall: float) -> None:
+    def _withdrawn(self, failure: Failure, wall: float) -> Job:
         job = withdrawn(
             self._folder, self.job, failure, self._folders, now=wall, progress=self.progress
         )
         save_job(self._folder, job)
         failpoint("withdraw.after_save")
-        self.job = job
+        return job
 
 
 def published_as(job: Job) -> str:

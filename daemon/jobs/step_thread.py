@@ -45,6 +45,14 @@ class StepThread:
         self.error = caught(lambda: self._until_stopped(work))
         self.ended.set()
 
+    def change_job(self, change: Callable[[], Job]) -> None:
+        """Do the same with work that returns the job as it has saved it."""
+
+        def work() -> None:
+            self.job = change()
+
+        self.run(work)
+
     def _until_stopped(self, work: Callable[[], None]) -> None:
         try:
             work()
