@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 
 from erasecore.errors import ConfigError
@@ -113,8 +114,9 @@ def arm_from(name: str, action: str, *, parent_pid: int | None = None) -> None:
 
     def send_signals() -> None:
         number = signal.SIGSTOP if action == "freeze" else signal.SIGKILL
-        for pid in (parent_pid, os.getpid()):
-            if pid is not None:
-                os.kill(pid, number)
+        if parent_pid is not None:
+            os.kill(parent_pid, number)
+        # To this thread: of SIGSTOP to the process, another thread may be the first to hear.
+        signal.pthread_kill(threading.get_ident(), number)
 
     arm(name, send_signals)
