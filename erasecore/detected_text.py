@@ -20,7 +20,7 @@ class DetectedText:
     stop: int  # first frame after it
     start_seconds: float  # when ``start`` is shown, on the clock that players show
     stop_seconds: float  # when ``stop`` is shown; the film's end if there is no such frame
-    box_xyxy: tuple[float, float, float, float]  # left, top, right, bottom; stored picture's px
+    box_xyxy: tuple[float, float, float, float]  # left, top, right, bottom; seen picture's px
     text_height_px: float  # of its letters, from the top of a k to the bottom of a p
     score: float  # 0 to 1
     rejected_because: str = ""  # why it is left in the picture; "" for what ``erase`` takes away
@@ -35,8 +35,8 @@ class Detection:
     """All that ``detect`` has found in a film.
 
     Frames are numbered from 0 in the order in which they are shown. Times are in seconds on the
-    clock that players show, 0 at the film's start. Boxes and sizes are those of the stored picture:
-    a rotation that the film asks for is not applied.
+    clock that players show, 0 at the film's start. Boxes and sizes are those of the picture as it
+    is seen: the rotation that a film asks for is applied, so a portrait film is upright.
 
     Attributes:
         events: the subtitles, by ``start``, then top to bottom; ``erase`` takes these away.
@@ -44,7 +44,7 @@ class Detection:
         cuts: first frame after each hard cut.
         frame_seconds: float64 ``(frames + 1,)``, read-only: when each frame is shown; the last
             entry is the film's end.
-        width: of the stored picture, px.
+        width: of the picture as it is seen, px.
         height: the same.
         warnings: sentences about the film or its cues.
     """

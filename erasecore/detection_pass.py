@@ -20,8 +20,9 @@ from erasecore.model.events import Detection
 from erasecore.selection.cues import Cues, read_cues
 from erasecore.selection.masks import Mask, open_mask, spans_of
 from erasecore.selection.time_filter import TimeFilter
-from erasecore.settings import Companions, EraseSettings
+from erasecore.settings import Companions, EraseSettings, PictureFrame
 from erasecore.system.logger import get_logger
+from erasecore.video.orientation import regions_as_seen
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import Frame, FrameReader
 from erasecore.video.timeline import Timeline
@@ -82,7 +83,10 @@ def detect_film(
     cues = read_cues(Path(companions.cues), video.path) if companions.cues else None
     times = TimeFilter(settings.detect.times, cues.ranges if cues else None)
     if companions.mask:
-        mask = open_mask(Path(companions.mask), video, settings.mask or Path(companions.mask).name)
+        name = settings.mask or Path(companions.mask).name
+        mask = open_mask(
+            Path(companions.mask), video, name, picture_frame=settings.detect.regions_frame
+        )
         return _detect_masked(video, mask, times, checkpoints, report_frames)
     stored = checkpoints.load_detection()
     if stored is not None:
@@ -104,9 +108,12 @@ def _detect_text(
 ) -> tuple[Detection, Timeline]:
     """Search the film for text; store the detection and the timeline as a checkpoint."""
     size = video.width, video.height
-    finder = EventFinder(
-        video.layout, size, video.rate, settings=settings.detect, detector=detector
+    detect = replace(
+        settings.detect,
+        regions=regions_as_seen(settings.detect, video.orientation),
+        regions_frame=PictureFrame.SEEN,
     )
+    finder = EventFinder(video.layout, size, video.rate, settings=detect, detector=detector)
 
     def observe(frame: Frame) -> None:
         seconds = _pts_seconds(video, frame.pts)

@@ -35,7 +35,7 @@ class EventReport:
     stop: int  # first frame after it
     start_seconds: float
     stop_seconds: float
-    box_xyxy: tuple[int, int, int, int]  # bounding box, pixels of the stored picture, half-open
+    box_xyxy: tuple[int, int, int, int]  # bounding box, pixels of the picture as seen, half-open
     share_unblended: float  # share of its ink pixels solved from a translucent layer, 0 to 1
     share_propagated: float  # share of its ink pixels copied from other frames, 0 to 1
     share_invented: float  # share of its ink pixels inpainted within the frame, 0 to 1

@@ -49,6 +49,7 @@ from erasecore.system.failpoints import failpoint
 from erasecore.system.logger import get_logger
 from erasecore.system.progress import EraseMeter, ProgressReporter
 from erasecore.text.ocr import read_event
+from erasecore.video.orientation import regions_as_seen
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import FrameReader
 from erasecore.video.timeline import Timeline
@@ -268,7 +269,7 @@ class _SegmentEncoder:
                     picture, planes = writable(frame)
                     composite(planes, patches, film.video.layout)
                     for snapshot in snapshots.at(frame.index):
-                        snapshot.take(frame.picture, picture)
+                        snapshot.take(frame.picture, picture, frame.orientation)
                 checker.check_frame(frame.index, frame.planes, planes)
                 writer.write(picture, cut=frame.index in film.detection.cuts)
                 self._meter.encoded(progress_weight)
@@ -282,7 +283,7 @@ class _SegmentEncoder:
             replace(film.detection, events=recovered.events),
             film.detector,
             (segment.start, segment.stop),
-            regions=film.settings.detect.regions,
+            regions=regions_as_seen(film.settings.detect, film.video.orientation),
             left=recovered.left,
         )
 
@@ -396,9 +397,8 @@ def _read_text(film: FilmInWork, crop: CropStack, clip: Clip) -> dict[Event, Rea
     if recognizer is None:
         return {}
     span = range(clip.fill_start, clip.fill_stop)
-    aspect = float(film.video.sample_aspect or 1)
     return {
-        event: read_event(crop, event, span, recognizer, pixel_aspect=aspect)
+        event: read_event(crop, event, span, recognizer, pixel_aspect=film.video.seen_aspect)
         for event in clip.events
         if clip.fills(event) and event not in clip.kept
     }

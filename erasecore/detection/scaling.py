@@ -23,8 +23,8 @@ class Scaler:
     """Makes the working luma and the searched colour pictures of a film's frames.
 
     Args:
-        width: of the stored picture, in pixels.
-        height: of the stored picture.
+        width: of the picture as it is seen, in pixels.
+        height: of the picture as it is seen.
         layout: of its planes.
 
     Attributes:

@@ -67,7 +67,7 @@ class Clip:
 class Picture:
     """Frame size and plane layout of a film, with the memory limit that its clips are planned for.
 
-    ``width`` and ``height`` are of the stored picture, luma pixels.
+    ``width`` and ``height`` are of the picture as it is seen, luma pixels.
     """
 
     width: int

@@ -20,7 +20,7 @@ NO_READING = Reading("", 0.0, 0.0, 0.0)
 """Reading of a line that was not read, or in which no letter was recognized."""
 
 BoxXyxy = tuple[float, float, float, float]
-"""Left, top, right and bottom; pixels of the stored picture's luma."""
+"""Left, top, right and bottom; luma pixels of the picture as it is seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from erasecore.model.boxes import clip_box, intersect, union
 from erasecore.model.clips import EventShare
 from erasecore.model.events import BoxXyxy
 from erasecore.system.atomic_files import whole_file
+from erasecore.video.orientation import UPRIGHT, Orientation
 
 _PER_SEGMENT = 3  # largest number of pictures stored for one segment; a guess
 _IN_PREVIEW = 8  # largest number of pictures in the preview; a guess
@@ -43,9 +44,17 @@ class Snapshot:
     margin_px: float
     pair: NDArray[np.uint8] | None = field(default=None)
 
-    def take(self, source: av.VideoFrame, result: av.VideoFrame) -> None:
-        """Keep the strip of both pictures as ``pair``, unless it is outside the picture."""
-        strips = [self._strip(picture) for picture in (source, result)]
+    def take(
+        self, source: av.VideoFrame, result: av.VideoFrame, orientation: Orientation = UPRIGHT
+    ) -> None:
+        """Keep the strip of both pictures as ``pair``, unless it is outside the picture.
+
+        Args:
+            source: the film's frame, as stored.
+            result: the same, erased.
+            orientation: how players turn it; the strip is shown as they do.
+        """
+        strips = [self._strip(picture, orientation) for picture in (source, result)]
         if not strips[0].size:
             return
         gap = np.full((_GAP_PX, strips[0].shape[1], 3), _GAP_LEVEL, np.uint8)
@@ -56,9 +65,9 @@ class Snapshot:
         if self.pair is not None:
             _save(path, ".png", self.pair, [])
 
-    def _strip(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
-        """Return the part of ``picture`` around the event: BGR uint8 ``(H, W, 3)``."""
-        bgr = picture.to_ndarray(format="bgr24")
+    def _strip(self, picture: av.VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
+        """Return the part of ``picture`` around the event, turned: BGR uint8 ``(H, W, 3)``."""
+        bgr = orientation.view(picture.to_ndarray(format="bgr24"))
         x0, y0, x1, y1 = (int(side) for side in _with_margin(self.box_xyxy, self.margin_px))
         left, top, right, bottom = clip_box((x0, y0, x1 + 1, y1 + 1), bgr.shape[:2])
         strip: NDArray[np.uint8] = bgr[top:bottom, left:right].astype(np.uint8, copy=True)

@@ -2,6 +2,9 @@
 
 White (level 128 to 255) is erased, black is kept; no text is detected besides. A mask is an
 untrusted file: its type is taken from its content, its size is checked before it is decoded.
+
+A mask is drawn on the picture as it is seen. Of a film that players turn by a quarter, one with the
+shape of the stored picture is turned with it.
 """
 
 from __future__ import annotations
@@ -26,9 +29,10 @@ from erasecore.selection.connected_components import (
     connected_components,
     event_of,
 )
-from erasecore.settings import LimitSettings
+from erasecore.settings import LimitSettings, PictureFrame
 from erasecore.system.safe_open import blames_host, read_plain
 from erasecore.video.color import Box
+from erasecore.video.orientation import UPRIGHT, Orientation
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame, FrameReader
 
@@ -89,13 +93,16 @@ class Mask(Protocol):
         ...
 
 
-def open_mask(path: Path, film: VideoInfo, name: str) -> Mask:
+def open_mask(
+    path: Path, film: VideoInfo, name: str, *, picture_frame: PictureFrame = PictureFrame.SEEN
+) -> Mask:
     """Open the mask at ``path`` for ``film``.
 
     Args:
         path: a PNG or a film, of any name.
         film: the film to be erased.
         name: name of the mask in error messages.
+        picture_frame: the picture that the mask was drawn on, where its shape does not tell.
 
     Raises:
         BadMask: the mask cannot be used; the error names the film.
@@ -106,16 +113,16 @@ def open_mask(path: Path, film: VideoInfo, name: str) -> Mask:
 
     if _read(path, len(_PNG_SIGNATURE), bad_mask) == _PNG_SIGNATURE:
         content = _read(path, MAX_PICTURE_BYTES + 1, bad_mask)
-        return PictureMask(_decode_png(content, film, bad_mask))
+        return PictureMask(_decode_png(content, film, picture_frame, bad_mask))
     try:
         video = probe(path, film.limits)
     except InputError as error:
         raise bad_mask(f"is neither a PNG nor a film that can be read: {error.sentence}") from error
-    return FilmMask(video, film, bad_mask)
+    return FilmMask(video, film, picture_frame, bad_mask)
 
 
 class PictureMask:
-    """One mask for all frames; ``bits`` has the size of the film's stored picture."""
+    """One mask for all frames; ``bits`` has the size of the film's picture as it is seen."""
 
     def __init__(self, bits: Bits) -> None:
         self._bits = bits
@@ -143,11 +150,18 @@ class FilmMask:
     Args:
         video: the film with the masks; its luma counts.
         film: the film to be erased.
+        picture_frame: the picture that the masks were drawn on, where their shape does not tell.
         bad_mask: makes the error for a mask that cannot be used.
     """
 
-    def __init__(self, video: VideoInfo, film: VideoInfo, bad_mask: MakeError) -> None:
-        _check_aspect((video.width, video.height), film, bad_mask)
+    def __init__(
+        self,
+        video: VideoInfo,
+        film: VideoInfo,
+        picture_frame: PictureFrame,
+        bad_mask: MakeError,
+    ) -> None:
+        self._turn = _turn_of((video.width, video.height), film, picture_frame, bad_mask)
         self._video, self._bad_mask = video, bad_mask
         self._size = film.width, film.height
         self._reader = FrameReader(video)
@@ -203,7 +217,8 @@ class FilmMask:
         """Yield the number and mask of each frame, at the size of the film to be erased."""
         scale = self._video.layout.scale
         for frame in frames:
-            yield frame.index, _resize(frame.planes[0] >= _WHITE_LEVEL * scale, self._size)
+            white = self._turn.view(frame.planes[0] >= _WHITE_LEVEL * scale)
+            yield frame.index, _resize(white, self._size)
 
 
 def spans_of(shown: Iterator[bool]) -> tuple[Span, ...]:
@@ -239,14 +254,16 @@ def _read(path: Path, most_bytes: int, bad_mask: MakeError) -> bytes:
         raise bad_mask(f"cannot be read ({error.strerror})") from error
 
 
-def _decode_png(content: bytes, film: VideoInfo, bad_mask: MakeError) -> Bits:
-    """Return the mask of a PNG, resized to the film's stored picture."""
+def _decode_png(
+    content: bytes, film: VideoInfo, picture_frame: PictureFrame, bad_mask: MakeError
+) -> Bits:
+    """Return the mask of a PNG, turned and resized to the film's picture as it is seen."""
     if len(content) > MAX_PICTURE_BYTES:
         raise bad_mask(f"is larger than {MAX_PICTURE_BYTES} bytes")
     # Width and height of the IHDR chunk, so that a hostile size is refused before it is decoded.
     size = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     _check_size(size, film.limits, bad_mask)
-    _check_aspect(size, film, bad_mask)
+    turn = _turn_of(size, film, picture_frame, bad_mask)
     try:
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -254,7 +271,8 @@ def _decode_png(content: bytes, film: VideoInfo, bad_mask: MakeError) -> Bits:
     if decoded is None or (decoded.shape[1], decoded.shape[0]) != size:
         raise bad_mask("is a damaged PNG")
     levels = decoded.astype(np.uint16) // (257 if decoded.dtype == np.uint16 else 1)
-    bits = _resize(_white_pixels(levels.astype(np.uint16)), (film.width, film.height))
+    white = turn.view(_white_pixels(levels.astype(np.uint16)))
+    bits = _resize(white, (film.width, film.height))
     _check_white_share(float(bits.mean()), has_white=bool(bits.any()), bad_mask=bad_mask)
     if len(connected_components(bits)) > MAX_COMPONENTS:
         raise bad_mask(f"has more than {MAX_COMPONENTS} separate areas")
@@ -292,10 +310,27 @@ def _check_size(size: tuple[int, int], limits: LimitSettings, bad_mask: MakeErro
         raise bad_mask(f"is {size[0]}x{size[1]} pixels; at most {most} are read")
 
 
-def _check_aspect(size: tuple[int, int], film: VideoInfo, bad_mask: MakeError) -> None:
-    if abs(size[0] * film.height - size[1] * film.width) > _ASPECT_TOLERANCE * size[1] * film.width:
-        stored = f"{film.width}x{film.height}"
-        raise bad_mask(f"is {size[0]}x{size[1]} pixels; the film's stored picture is {stored}")
+def _turn_of(
+    size: tuple[int, int], film: VideoInfo, picture_frame: PictureFrame, bad_mask: MakeError
+) -> Orientation:
+    """Return how a mask of this size (width, height) must be turned to lie on the seen picture.
+
+    Raises:
+        BadMask: it has the shape of neither the seen nor the stored picture.
+    """
+    seen = _has_shape(size, (film.width, film.height))
+    stored = _has_shape(size, film.stored_size)
+    if not seen and not stored:
+        shown = f"{film.width}x{film.height}"
+        raise bad_mask(f"is {size[0]}x{size[1]} pixels; the film's picture is {shown}")
+    drawn_on_stored = stored and (not seen or picture_frame is PictureFrame.STORED)
+    return film.orientation if drawn_on_stored else UPRIGHT
+
+
+def _has_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return True if two sizes (width, height) have the same aspect ratio."""
+    difference = abs(size[0] * other[1] - size[1] * other[0])
+    return difference <= _ASPECT_TOLERANCE * size[1] * other[0]
 
 
 def _check_white_share(share: float, *, has_white: bool, bad_mask: MakeError) -> None:

@@ -266,12 +266,12 @@ def _vpx_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
 def _prores_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     words = video.profile.split()  # e.g. "Apple ProRes 422 HQ"
     profile = _PRORES_PROFILES.get(words[-1] if words else "", 3)
-    if video.layout.shift_x == 0:  # 4:4:4 needs the profile 4444 or XQ
+    if video.stored_layout.shift_x == 0:  # 4:4:4 needs the profile 4444 or XQ
         profile = max(profile, 4)
     return {"profile": str(profile), "vendor": "apl0"}
 
 
 def _dnx_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
-    if video.layout.shift_x == 0:
+    if video.stored_layout.shift_x == 0:
         return {"profile": "dnxhr_444"}
     return {"profile": "dnxhr_hqx" if video.layout.bits > 8 else "dnxhr_hq"}

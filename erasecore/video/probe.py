@@ -30,6 +30,7 @@ from erasecore.video.color import PlaneLayout
 from erasecore.video.containers import muxer_and_suffix
 from erasecore.video.formats import layout_of, planar_format
 from erasecore.video.opening import AnyPacket, is_memory_left, open_film, packets
+from erasecore.video.orientation import Orientation, orientation_of
 
 # Dispositions of video streams that are no film: cover art, stills, thumbnails.
 _STILL_PICTURE = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
@@ -85,9 +86,9 @@ class VideoInfo:
     container: str  # demuxer, as FFmpeg names it
     muxer: str  # of the result; the source's own container where FFmpeg can write it
     suffix: str  # of the result's file name, with its dot
-    width: int  # of the stored picture, in pixels
+    width: int  # of the picture as it is seen (turned), in pixels
     height: int
-    layout: PlaneLayout  # of the frames as we process them
+    layout: PlaneLayout  # of the frames as we process them: planar and turned
     pix_fmt: str  # FFmpeg's name of the format that the film stores
     rate: Fraction  # average frames per second
     time_base: Fraction  # of the video stream, seconds per tick
@@ -96,8 +97,10 @@ class VideoInfo:
     codec: str  # FFmpeg's canonical name
     profile: str  # of the codec, empty if unknown
     stream_index: int  # of the video stream in the file
+    other_videos: tuple[int, ...]  # indices of further ones, which are copied; no cover art
     sample_aspect: Fraction | None  # pixel aspect ratio; None: not stated
     rotation: int  # degrees counter-clockwise by which players turn the stored picture
+    orientation: Orientation  # the same, and mirrors, by quarters
     color: ColorTags
     field_order: int  # FFmpeg's AVFieldOrder; 0 unknown, 1 progressive, above: interlaced
     top_field_first: bool | None  # None: progressive
@@ -107,6 +110,22 @@ class VideoInfo:
     clock_zero: Fraction  # seconds; start of the player's clock: the earliest start of any stream
     limits: LimitSettings = field(repr=False)
     threads: int = field(default=0, repr=False)  # of the decoder; 0: FFmpeg's choice
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the stored picture, in pixels."""
+        return self.orientation.size(self.width, self.height)
+
+    @property
+    def stored_layout(self) -> PlaneLayout:
+        """Layout of the planes as they are decoded, not turned."""
+        return self.orientation.layout(self.layout)
+
+    @property
+    def seen_aspect(self) -> float:
+        """Pixel aspect ratio, width / height, of the picture as it is seen; 1 if not stated."""
+        aspect = self.sample_aspect or Fraction(1)
+        return float(1 / aspect if self.orientation.transposed else aspect)
 
 
 def probe(path: Path, limits: LimitSettings) -> VideoInfo:
@@ -147,6 +166,12 @@ def choose_stream(path: Path, container: av.container.InputContainer) -> VideoSt
         films,
         key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index),
     )
+
+
+def other_videos(container: av.container.InputContainer, chosen: VideoStream) -> tuple[int, ...]:
+    """Return the indices of the film's video streams besides ``chosen``, without cover art."""
+    others = [s for s in container.streams.video if not s.disposition & _STILL_PICTURE]
+    return tuple(s.index for s in others if s.index != chosen.index)
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
@@ -260,17 +285,15 @@ def _describe(
     """Return the film's properties, from its container and its first decoded frame."""
     stream = choose_stream(path, container)
     rate, seconds = frame_rate(stream), stated_seconds(container, stream)
-    context = stream.codec_context
+    context, demuxer = stream.codec_context, container.format.name
     color = _color(context, first)
-    muxer, suffix = muxer_and_suffix(container.format.name, path.suffix)
+    orientation = orientation_of(side_bytes(first, Type.DISPLAYMATRIX))
     return VideoInfo(
-        path=path,
-        container=container.format.name,
-        muxer=muxer,
-        suffix=suffix,
-        width=first.width,
-        height=first.height,
-        layout=_layout(first, color),
+        path,
+        demuxer,
+        *muxer_and_suffix(demuxer, path.suffix),
+        *orientation.size(first.width, first.height),
+        orientation.layout(_layout(first, color)),
         pix_fmt=first.format.name,
         rate=rate,
         time_base=stream.time_base or 1 / rate,
@@ -279,8 +302,10 @@ def _describe(
         codec=context.codec.canonical_name,
         profile=context.profile or "",
         stream_index=stream.index,
+        other_videos=other_videos(container, stream),
         sample_aspect=stream.sample_aspect_ratio or None,
         rotation=first.rotation,
+        orientation=orientation,
         color=color,
         field_order=context.field_order,
         top_field_first=_top_field_first(context.field_order, first),

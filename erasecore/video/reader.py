@@ -21,6 +21,7 @@ from erasecore.errors import ChangingVideo, JumpingTimes, LimitExceeded, Truncat
 from erasecore.video.color import Planes
 from erasecore.video.decoder import Decoder
 from erasecore.video.formats import views
+from erasecore.video.orientation import UPRIGHT, Orientation
 from erasecore.video.probe import VideoInfo
 from erasecore.video.timeline import Timeline
 
@@ -37,8 +38,9 @@ class Frame:
 
     index: int  # from 0, in presentation order
     pts: int  # stream time base, strictly increasing
-    planes: Planes  # read-only views of ``picture``'s memory, without padding, native bit depth
-    picture: av.VideoFrame
+    planes: Planes  # read-only, turned as it is seen, without padding, native bit depth
+    picture: av.VideoFrame  # as stored
+    orientation: Orientation = UPRIGHT  # how ``planes`` are turned against ``picture``
 
 
 class FrameReader:
@@ -178,11 +180,18 @@ class FrameReader:
         frame = Frame(
             index=self._position,
             pts=pts,
-            planes=views(picture, self._video.layout),
+            planes=self._seen_planes(picture),
             picture=picture,
+            orientation=self._video.orientation,
         )
         self._position += 1
         return frame
+
+    def _seen_planes(self, picture: av.VideoFrame) -> Planes:
+        """Return the planes as they are seen: views of the picture, or turned copies."""
+        video = self._video
+        planes = views(picture, video.stored_layout)
+        return tuple(video.orientation.copy(plane) for plane in planes)
 
     def _matches_timeline(self, picture: av.VideoFrame | None) -> bool:
         """Return True if ``picture`` (``None``: the end) is what the timeline has here."""
@@ -226,8 +235,9 @@ class FrameReader:
         """Raise ``ChangingVideo`` if size or pixel format differ from those of the first frame."""
         video = self._video
         size = (picture.width, picture.height, picture.format.name)
-        if size != (video.width, video.height, video.layout.pix_fmt):
-            before = f"{video.width}x{video.height} {video.layout.pix_fmt}"
+        width, height = video.stored_size
+        if size != (width, height, video.layout.pix_fmt):
+            before = f"{width}x{height} {video.layout.pix_fmt}"
             after = f"{size[0]}x{size[1]} {size[2]}"
             raise ChangingVideo(video.path, self._position, before, after)
 
@@ -311,5 +321,5 @@ class _TimelineBuilder:
 
 def _luma_checksum(picture: av.VideoFrame, video: VideoInfo) -> int:
     """Return the CRC-32 of the frame's first plane."""
-    luma = views(picture, video.layout)[0]
+    luma = views(picture, video.stored_layout)[0]
     return zlib.crc32(np.ascontiguousarray(luma).data)

@@ -133,6 +133,7 @@ def _check_picture(source: VideoInfo, found: VideoInfo) -> None:
         ("size", (source.width, source.height), (found.width, found.height)),
         ("sample aspect ratio", _aspect(source), _aspect(found)),
         ("rotation", source.rotation % 360, found.rotation % 360),
+        ("orientation", source.orientation, found.orientation),
         ("colour range", source.layout.full_range, found.layout.full_range),
         ("colour primaries", source.color.primaries, found.color.primaries),
         ("colour transfer", source.color.transfer, found.color.transfer),

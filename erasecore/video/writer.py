@@ -120,7 +120,7 @@ class SegmentWriter:
 
 
 def writable(frame: Frame) -> tuple[av.VideoFrame, Planes]:
-    """Return a deep copy of the frame's picture, and writable views of its planes.
+    """Return a deep copy of the frame's picture, and writable views of its planes, turned.
 
     FFmpeg's ``copy`` filter keeps colour tags, field flags and side data (captions, HDR).
     """
@@ -140,7 +140,8 @@ def writable(frame: Frame) -> tuple[av.VideoFrame, Planes]:
     graph.vpush(picture)
     result = graph.vpull()
     layout = layout_of(picture.format.name, full_range=False)
-    return result, views(result, layout, writable=True)
+    planes = views(result, layout, writable=True)
+    return result, tuple(frame.orientation.view(plane) for plane in planes)
 
 
 def _add_encoder(
@@ -150,7 +151,7 @@ def _add_encoder(
     stream = container.add_stream(plan.encoder, rate=plan.rate, options=plan.options)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
-    context.width, context.height = video.width, video.height
+    context.width, context.height = video.stored_size
     context.pix_fmt = plan.pix_fmt
     context.time_base = 1 / plan.rate
     context.gop_size = plan.gop_frames
