@@ -71,8 +71,10 @@ class InboxSettings:
     rescan_seconds: float = 60.0  # between two full scans while events work
     poll_seconds: float = 10.0  # between two full scans where events do not work
     extensions: tuple[str, ...] = (  # of films, lower case, without the dot
-        *("3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf"),
-        *("ogv", "ts", "vob", "webm", "wmv"),
+        *("3g2", "3gp", "asf", "avi", "divx", "dv", "dvr-ms", "f4v", "flv", "m1v", "m2p", "m2t"),
+        *("m2ts", "m2v", "m4v", "mk3d", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg", "mpv", "mts"),
+        *("mxf", "nut", "ogm", "ogv", "qt", "rm", "rmvb", "tod", "tp", "trp", "ts", "vob"),
+        *("webm", "wmv", "wtv", "xvid"),
     )
     ignore: tuple[str, ...] = (  # shell patterns of file and folder names that are left alone
         *(".*", "~$*", "*~", "*.part", "*.partial", "*.crdownload", "*.download", "*.filepart"),
