@@ -133,7 +133,8 @@ class UnknownCodec(InputError):
     def __init__(self, path: Path, codec: str) -> None:
         super().__init__(
             path,
-            f"no decoder for its video codec ({codec}); convert the film, to H.264 for example.",
+            f"no decoder for its video codec ({codec}) is allowed here; convert the film, to H.264 "
+            "for example.",
         )
 
 
@@ -399,6 +400,13 @@ class DownloadDamaged(HostError):
             f"{hub}: {name} came with other content than announced, twice; a proxy in between may "
             "change it. Fetch from another endpoint, or try again later."
         )
+
+
+class DownloadRefused(HostError):
+    """The hub announces no digest of a file, or another one than was recorded at this revision."""
+
+    def __init__(self, hub: str, name: str, problem: str) -> None:
+        super().__init__(f"{hub}: {name} is not fetched: {problem}.")
 
 
 class BadWeights(HostError):

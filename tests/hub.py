@@ -72,6 +72,7 @@ class Hub:
     past: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict)  # by commit
     refused: dict[str, int] = field(default_factory=dict)  # status by repository
     claimed: dict[str, int] = field(default_factory=dict)  # sizes that are announced, by path
+    undigested: set[str] = field(default_factory=set)  # paths of which no digest is announced
     replaced: dict[str, bytes] = field(default_factory=dict)  # other bytes than announced, by path
     breaks_after: dict[str, int] = field(default_factory=dict)  # the connection, once, by path
     stalls_after: dict[str, int] = field(default_factory=dict)  # until ``go`` is set, by path
@@ -162,7 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused(repository, revision):
             return
         siblings = [
-            {"rfilename": path, **_announced(path, content, self.hub.claimed.get(path))}
+            {"rfilename": path, "size": len(content)}
+            if path in self.hub.undigested
+            else {"rfilename": path, **_announced(path, content, self.hub.claimed.get(path))}
             for path, content in self.hub.files(repository, revision).items()
         ]
         commit = revision if revision in self.hub.past else self.hub.commit
@@ -196,7 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         entries: list[dict[str, object]] = [{"Path": "tokenizer", "Type": "tree", "Size": 0}]
         for path, content in files.items():
-            sha256 = hashlib.sha256(content).hexdigest()
+            known = path not in self.hub.undigested
+            sha256 = hashlib.sha256(content).hexdigest() if known else ""
             entries.append({"Path": path, "Type": "blob", "Size": len(content), "Sha256": sha256})
         self._json({"Code": 200, "Success": True, "Data": {"Files": entries}})
 

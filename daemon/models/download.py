@@ -123,10 +123,10 @@ class Digests:
     git_sha1: str  # SHA-1 over "blob SIZE\0" and the content
 
     def fit(self, remote: RemoteFile) -> bool:
-        """Return True if they match the digest that the hub announced, or if it announced none."""
+        """Return True if they match the digest that the hub announced; False without one."""
         if remote.sha256:
             return self.sha256 == remote.sha256
-        return not remote.git_sha1 or self.git_sha1 == remote.git_sha1
+        return bool(remote.git_sha1) and self.git_sha1 == remote.git_sha1
 
 
 def digests_of(path: Path, tick: Callable[[], object] = lambda: None) -> Digests:

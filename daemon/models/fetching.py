@@ -18,7 +18,14 @@ from pathlib import Path, PurePosixPath
 from daemon.config.schema import ModelSource
 from daemon.models.download import digests_of, download
 from daemon.models.hubs import Hub, Listing, RemoteFile, RepositoryRequest, translated_errors
-from erasecore.errors import DownloadDamaged, FolderError, NoRoom, NotOnHub, WeightsDamaged
+from erasecore.errors import (
+    DownloadDamaged,
+    DownloadRefused,
+    FolderError,
+    NoRoom,
+    NotOnHub,
+    WeightsDamaged,
+)
 from erasecore.system.atomic_files import make_folder, replace_durably
 from erasecore.weights.layout import PARTS, REPOSITORIES, choose, local_choice
 from erasecore.weights.manifest import (
@@ -212,13 +219,43 @@ def _plan(
     with translated_errors(hub, request):
         listing = hub.listing(request.repository, request.revision)
     downloads, kept = {}, {}
+    recorded = {} if request is wanted else manifest.files_of(wanted.key)
     for name, remote in _needed_files(hub, wanted, listing).items():
+        _check_announced(hub, name, remote, recorded.get(name))
         record = _record_if_same(context, name, remote, wanted.key, stamps)
         if record is None:
             downloads[name] = remote
         else:
             kept[name] = record
     return Plan(wanted, hub, listing, downloads, kept)
+
+
+def _check_announced(hub: Hub, name: str, remote: RemoteFile, recorded: FileRecord | None) -> None:
+    """Check that a file's content can be compared, and is what was fetched at this revision.
+
+    A branch such as ModelScope's master moves on, and only ``models fetch --update`` follows.
+
+    Args:
+        hub: announces the file.
+        name: of the file, relative to the models folder.
+        remote: announced size and digest.
+        recorded: the manifest's record; ``None``: not fetched yet, or an update.
+
+    Raises:
+        DownloadRefused: no digest, or another one than the manifest's.
+    """
+    if not remote.sha256 and not remote.git_sha1:
+        problem = (
+            "no digest of it is announced, so its content could not be checked; fetch from another "
+            "source (models.source), or bring it by hand and run `models verify --adopt`"
+        )
+        raise DownloadRefused(hub.title, name, problem)
+    if recorded is not None and remote.sha256 and remote.sha256 != recorded.sha256:
+        problem = (
+            "its content has changed there since it was fetched; `models fetch --update` takes "
+            "the new one"
+        )
+        raise DownloadRefused(hub.title, name, problem)
 
 
 def _needed_files(hub: Hub, wanted: RepositoryRequest, listing: Listing) -> dict[str, RemoteFile]:

@@ -24,6 +24,7 @@ from daemon.models.inventory import verify
 from erasecore.errors import (
     DiskFull,
     DownloadDamaged,
+    DownloadRefused,
     HubRefused,
     HubUnreachable,
     NoRoom,
@@ -362,6 +363,40 @@ def test_small_files_are_compared_too(rig: Rig) -> None:
     rig.hub.replaced["tokenizer/vocab.json"] = b'{"b": 0}'
     with pytest.raises(DownloadDamaged, match=r"vocab\.json"):
         rig.fetch()
+
+
+@pytest.mark.parametrize("source", list(ModelSource))
+def test_content_without_a_digest_is_refused(rig: Rig, source: ModelSource) -> None:
+    """Nobody could tell whether it is what was published; not a byte of it is asked for."""
+    name = "diffusion_pytorch_model.safetensors"
+    rig.hub.repositories |= {
+        "AI-ModelScope/sd-vae-ft-mse": rig.hub.repositories["stabilityai/sd-vae-ft-mse"]
+    }
+    rig.models = replace(rig.models, vae=RepositorySettings(source=source))
+    rig.hub.undigested.add(name)
+    with pytest.raises(DownloadRefused, match=f"sd-vae-ft-mse/{name} is not fetched: no digest"):
+        rig.fetch()
+    assert not rig.hub.served
+    rig.hub.undigested.clear()
+    rig.fetch()
+    proven(rig.host, now=time.time())
+
+
+def test_a_branch_that_moved_is_followed_only_when_asked(rig: Rig) -> None:
+    """ModelScope names no commits: what was fetched from a branch stays, or nothing is mended."""
+    usual = rig.hub.repositories["stabilityai/sd-vae-ft-mse"]
+    rig.hub.repositories |= {"AI-ModelScope/sd-vae-ft-mse": usual}
+    rig.models = replace(rig.models, vae=RepositorySettings(source=ModelSource.MODELSCOPE))
+    rig.fetch()
+    name = "diffusion_pytorch_model.safetensors"
+    rig.hub.repositories["AI-ModelScope/sd-vae-ft-mse"] = {**usual, name: b"new" * 1000}
+    assert rig.fetch() == 0
+    rig.file(f"sd-vae-ft-mse/{name}").unlink()
+    with pytest.raises(DownloadRefused, match="has changed there"):
+        rig.fetch()
+    assert rig.fetch(update=True) == 1
+    assert rig.file(f"sd-vae-ft-mse/{name}").read_bytes() == b"new" * 1000
+    proven(rig.host, now=time.time())
 
 
 def test_no_room(rig: Rig) -> None:
