@@ -18,8 +18,9 @@ class Environment:
     """Values of the environment variables that the daemon knows."""
 
     config: Path | None = None  # SUBTITLE_ERASER_CONFIG, the configuration file
-    fault_at: str = ""  # FAULT_AT, the failpoint that tests arm; empty: none
-    fault_does: str = ""  # FAULT_DOES, the action at the failpoint
+    # Both only with the switch SUBTITLE_ERASER_TEST=1, which the service's unit clears.
+    fault_at: str = ""  # SUBTITLE_ERASER_FAULT_AT, the failpoint that tests arm; empty: none
+    fault_does: str = ""  # SUBTITLE_ERASER_FAULT_DOES, the action at the failpoint
     notify_socket: str = ""  # NOTIFY_SOCKET of systemd; empty: not started by systemd
     runtime_folder: Path | None = None  # first of RUNTIME_DIRECTORY of systemd; ``None``: not set
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the names in TOKENS
@@ -32,10 +33,11 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     config = variables.get("SUBTITLE_ERASER_CONFIG", "")
     runtime = variables.get("RUNTIME_DIRECTORY", "")
     watchdog = variables.get("WATCHDOG_USEC", "")
+    faults = variables if variables.get("SUBTITLE_ERASER_TEST") == "1" else {}
     return Environment(
         config=Path(config) if config else None,
-        fault_at=variables.get("FAULT_AT", ""),
-        fault_does=variables.get("FAULT_DOES", ""),
+        fault_at=faults.get("SUBTITLE_ERASER_FAULT_AT", ""),
+        fault_does=faults.get("SUBTITLE_ERASER_FAULT_DOES", ""),
         notify_socket=variables.get("NOTIFY_SOCKET", ""),
         runtime_folder=Path(runtime.partition(":")[0]) if runtime else None,
         tokens={name: _secret(name, variables) for name in TOKENS.values()},

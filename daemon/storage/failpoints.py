@@ -1,8 +1,9 @@
-"""Failpoints (injected crash points) of the whole program, and the ones that ``FAULT_AT`` arms.
+"""Failpoints (injected crash points) of the whole program, and how the environment arms one.
 
-With ``FAULT_AT=publish.after_link`` in the environment the program is killed at that point by
-SIGKILL, as by a power cut; a worker together with its daemon. With ``FAULT_DOES=freeze`` it is
-stopped there by SIGSTOP instead, until SIGCONT.
+With ``SUBTITLE_ERASER_TEST=1 SUBTITLE_ERASER_FAULT_AT=publish.after_link`` in the environment the
+program is killed at that point by SIGKILL, as by a power cut; a worker together with its daemon.
+With ``SUBTITLE_ERASER_FAULT_DOES=freeze`` it is stopped there by SIGSTOP instead, until SIGCONT.
+Without the first variable, which no service has, the others count for nothing.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ def arm(name: str, action: Callable[[], None] = die) -> None:
         ConfigError: there is no such failpoint.
     """
     if name and name not in FAILPOINTS:
-        raise ConfigError(f"FAULT_AT: no failpoint {name}; known: {', '.join(FAILPOINTS)}")
+        raise ConfigError(
+            f"SUBTITLE_ERASER_FAULT_AT: no failpoint {name}; known: {', '.join(FAILPOINTS)}"
+        )
     failpoints.arm(name, action)
 
 
@@ -104,8 +107,8 @@ def arm_from(name: str, action: str, *, parent_pid: int | None = None) -> None:
     """Arm the failpoint that the environment variables name: it sends signals to processes.
 
     Args:
-        name: value of ``FAULT_AT``; empty for none.
-        action: value of ``FAULT_DOES``: ``freeze`` sends SIGSTOP, anything else SIGKILL.
+        name: value of ``SUBTITLE_ERASER_FAULT_AT``; empty for none.
+        action: ``SUBTITLE_ERASER_FAULT_DOES``: ``freeze`` sends SIGSTOP, all else SIGKILL.
         parent_pid: in a worker, the daemon's process id; the daemon gets the signal first.
 
     Raises:

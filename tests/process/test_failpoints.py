@@ -24,7 +24,7 @@ import pytest
 from daemon.folders.checks import total_bytes
 from daemon.storage.failpoints import FAILPOINTS
 from tests.clips import Caption, Coding, clean_film, draw, write
-from tests.process.house import REPOSITORY, House
+from tests.process.house import REPOSITORY, House, armed
 from tests.process.quick_worker import SRT
 
 FILM = "companions\nsegments 4\n"
@@ -211,7 +211,7 @@ def test_killed_on_the_way_to_failed_and_back(house: House) -> None:
 def requeue_film(house: House, **environment: str) -> int:
     """The exit code of ``requeue film.mp4``."""
     argv = [sys.executable, "-m", "daemon", "requeue", "film.mp4", "--config", str(house.config)]
-    variables = {**os.environ, **environment}
+    variables = {**os.environ, **armed(environment)}
     done = subprocess.run(
         argv, cwd=REPOSITORY, env=variables, capture_output=True, timeout=60, check=False
     )
@@ -360,3 +360,10 @@ def kill_real_worker(house: House, point: str, film: Path) -> None:
     code = house.once(quick=False, FAULT_AT=point)
     assert code == -signal.SIGKILL, f"{point} was not reached; {house.tell()}"
     check_source(house, film.read_bytes(), point)
+
+
+def test_a_failpoint_needs_the_switch_that_no_service_has(house: House) -> None:
+    """The variable alone, as it may come into a service's environment, arms nothing."""
+    house.drop("film.mp4", FILM)
+    assert house.once(SUBTITLE_ERASER_FAULT_AT="publish.after_plan") == 0
+    assert house.films("done") == ["film.mp4"]
