@@ -26,6 +26,7 @@ from erasecore.recovery.planning import plan_segments
 from erasecore.report_builder import (
     clock_time,
     event_warnings,
+    film_warnings,
     hardest_previews,
     memory_warnings,
     missed_events,
@@ -55,7 +56,6 @@ PREVIEW = "preview.jpg"  # name of the before-and-after pictures in the job's fo
 SUBTITLES = "subtitles.srt"  # name of the erased text in the job's folder
 _MAX_TIMES_NAMED = 6  # largest number of places with residual text that an error names; a guess
 _NO_COMPANIONS = Companions()
-_DOLBY_VISION_LOST = "the film's Dolby Vision layer is not kept; HDR10 is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +318,6 @@ def _write_subtitles(job: _Job, film: FilmInWork, events: tuple[EventReport, ...
 def _untouched_report(job: _Job, film: FilmInWork, result: Path) -> EraseReport:
     """Return the report on a film that was copied; for erased films the rest is added to it."""
     video, timeline = film.video, film.timeline
-    dolby_warnings = (_DOLBY_VISION_LOST,) if video.dolby_vision else ()
     return EraseReport(
         untouched=True,
         result=result.name,
@@ -331,5 +330,5 @@ def _untouched_report(job: _Job, film: FilmInWork, result: Path) -> EraseReport:
         segments=0,
         segments_resumed=0,
         seconds=dict(job.clock.seconds),
-        warnings=(*film.detected.warnings, *timeline.warnings, *dolby_warnings),
+        warnings=(*film.detected.warnings, *timeline.warnings, *film_warnings(video)),
     )

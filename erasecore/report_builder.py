@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,8 @@ from erasecore.checkpoints import SegmentRecord, ShareRecord
 from erasecore.model.events import Event, Reading
 from erasecore.reports import EventReport, LadderReport
 from erasecore.text.srt import legible
+from erasecore.video.hevc_fields import PictureStruct
+from erasecore.video.probe import VideoInfo
 from erasecore.video.timeline import Timeline
 
 _MAX_TIMES_NAMED = 6  # largest number of times in one warning; a guess
@@ -120,6 +123,28 @@ def event_warnings(events: tuple[EventReport, ...]) -> tuple[str, ...]:
             f"no ink was found, and nothing was changed, for {_count_with_times(inkless)}"
         )
     return tuple(sentences)
+
+
+def film_warnings(video: VideoInfo) -> Iterator[str]:
+    """Yield warnings about what a result of this film does not keep, or what was not searched."""
+    if video.dolby_vision:
+        yield "the film's Dolby Vision layer is not kept; HDR10 is"
+    if video.picture_struct in (PictureStruct.TOP_FIRST, PictureStruct.BOTTOM_FIRST):
+        yield (
+            "the film's pictures say that they are interlaced frames; only the container of the "
+            "result says so, where it can"
+        )
+    for index in video.other_videos:
+        yield (
+            f"stream {index} is a second video, copied as it is: only stream "
+            f"{video.stream_index} was searched for subtitles"
+        )
+    if video.programs > 1:
+        yield (
+            f"the film has {video.programs} programs; the streams of all are kept, but in one "
+            "program; to keep one of them, split it off first: "
+            "ffmpeg -i film.ts -map 0:p:NUMBER -c copy one.ts"
+        )
 
 
 def memory_warnings(ladders: tuple[LadderReport, ...]) -> tuple[str, ...]:

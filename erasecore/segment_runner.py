@@ -261,7 +261,7 @@ class _SegmentEncoder:
         references = self._checkpoints.references(film.detection.frames)
         checker = self._residual_text_checker(recovered)
         patches_of = recovered.patches()
-        with self._writer(path) as writer:
+        with self._writer(path, segment.start) as writer:
             for frame in self._reader.read(segment.start, segment.stop):
                 references.keep(frame.index, frame.planes)
                 picture, planes = frame.picture, frame.planes
@@ -287,10 +287,15 @@ class _SegmentEncoder:
             left=recovered.left,
         )
 
-    def _writer(self, path: Path) -> SegmentWriter:
+    def _writer(self, path: Path, first_frame: int) -> SegmentWriter:
         film = self._film
-        lean = film.memory_step.lean_encoder
-        return SegmentWriter(path, like=film.video, settings=film.settings.encode, lean=lean)
+        return SegmentWriter(
+            path,
+            like=film.video,
+            settings=film.settings.encode,
+            first_frame=first_frame,
+            lean=film.memory_step.lean_encoder,
+        )
 
 
 class _SegmentRunner:

@@ -21,12 +21,21 @@ from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
 from erasecore.video.containers import mux_options, muxer_or_matroska
 from erasecore.video.opening import AnyPacket, open_film
+from erasecore.video.pixel_aspect import write_pixel_aspects
 from erasecore.video.probe import VideoInfo
-from erasecore.video.streams import Target, add_streams, copied_packets, copy_header
+from erasecore.video.streams import (
+    Target,
+    add_streams,
+    copied_packets,
+    copy_header,
+    pixel_aspects,
+)
 from erasecore.video.timeline import Timeline
 
 _ANNEXB_FILTERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 """FFmpeg bitstream filter, by codec, from length-prefixed NAL units to Annex B (start codes)."""
+_ANNEXB_MUXERS = ("avi", "vob")
+"""FFmpeg muxers that need Annex B and do not convert by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
                 segments, timeline, survey, targets[video.stream_index]
             )
             _interleave(output, copied_packets(source, video, targets), film_packets)
+        write_pixel_aspects(part, muxer, pixel_aspects(source, video, targets))
         failpoint("assemble.after_part")
 
 
@@ -165,11 +175,11 @@ def _restamped_packets(
 
 
 def _segment_packets(container: av.container.InputContainer, target: Stream) -> Iterator[AnyPacket]:
-    """Return a segment's packets; H.264 and HEVC converted to Annex B for AVI, else as stored."""
+    """Return a segment's packets; H.264 and HEVC as Annex B for ``_ANNEXB_MUXERS``."""
     stream = container.streams.video[0]
     packets = (packet for packet in container.demux(stream) if packet.size)
     filter_name = _ANNEXB_FILTERS.get(stream.codec_context.codec.canonical_name)
-    if target.container.format.name != "avi" or filter_name is None:
+    if target.container.format.name not in _ANNEXB_MUXERS or filter_name is None:
         return packets
     # FFmpeg's other muxers convert by themselves where their container needs it.
     bitstream = BitStreamFilterContext(filter_name, in_stream=stream)

@@ -13,6 +13,7 @@ import av.error
 from erasecore.errors import TruncatedVideo
 from erasecore.video.opening import (
     AnyPacket,
+    decoder_options,
     ends_inside_a_box,
     is_memory_left,
     open_film,
@@ -46,8 +47,7 @@ class Decoder:
         context = stream.codec_context
         context.thread_type = av.codec.context.ThreadType.AUTO
         context.thread_count = video.threads
-        pixels = video.limits.max_width_px * video.limits.max_height_px
-        context.options = {"max_pixels": str(pixels)}
+        context.options = decoder_options(video.limits)
         self._packets: Iterator[AnyPacket | None] = packets(video.path, self._container)
         self._ready: deque[av.VideoFrame] = deque()
         self._ended = False

@@ -12,6 +12,7 @@ from erasecore.settings import PRESETS, Codec, EncodeSettings
 from erasecore.video.containers import muxer_takes_encoder
 from erasecore.video.formats import planar_format
 from erasecore.video.hdr import svt_hdr, x265_hdr
+from erasecore.video.hevc_fields import PictureStruct
 from erasecore.video.probe import VideoInfo
 
 # Codec name as FFmpeg decodes it -> name of FFmpeg's encoder for it.
@@ -54,6 +55,9 @@ _QUANTISER_ENCODERS = {
 _SVT_SPEED = (12, 11, 10, 9, 8, 6, 5, 4, 3, 2)  # SVT-AV1's preset, 0 slowest to 13; guess
 _VPX_SPEED = (8, 7, 6, 5, 5, 4, 2, 1, 0, 0)  # libvpx's cpu-used, 0 slowest to 8; guess
 _PRORES_PROFILES = {"Proxy": 0, "LT": 1, "Standard": 2, "HQ": 3, "4444": 4, "XQ": 5}  # prores_ks
+# Muxers for which no B-frames are made: AVI stores no presentation times, and FLV no decoding times
+# below zero, which B-frames need in a film that begins at zero.
+_NO_B_FRAMES = ("avi", "flv")
 _LEAN_LOOKAHEAD = "10"  # frames; guess: x264's default is 40
 _FORCED_KEYFRAME_ENCODERS = {"libx264", "libx264rgb"}  # scenecut is off, we place the keyframes
 _INTERLACED_ENCODERS = {"libx264", "mpeg2video", "mpeg4", "prores_ks", "ffv1"}  # take field flags
@@ -72,16 +76,21 @@ class EncoderPlan:
     forces_keyframes: bool = False  # keyframes at our cuts, not at the encoder's scene detection
 
 
-def plan_encoder(video: VideoInfo, settings: EncodeSettings, *, lean: bool = False) -> EncoderPlan:
+def plan_encoder(
+    video: VideoInfo, settings: EncodeSettings, *, first_frame: int = 0, lean: bool = False
+) -> EncoderPlan:
     """Return the encoder for the result of ``video``, with all its options.
 
     Args:
         video: the source film.
         settings: codec, quality, preset and threads.
+        first_frame: index in the film of the first frame that is encoded.
         lean: save memory with a short lookahead; the encoder holds each frame of it.
     """
     encoder = choose_encoder(video, settings)
     options = _options(encoder, video, settings)
+    if encoder == "libx265":
+        options["x265-params"] += _x265_fields(video.picture_struct, first_frame)
     return EncoderPlan(
         encoder=encoder,
         pix_fmt=_nearest_format(encoder, video.layout.pix_fmt),
@@ -102,7 +111,8 @@ def choose_encoder(video: VideoInfo, settings: EncodeSettings) -> str:
     if settings.codec is not Codec.SOURCE:
         return _rgb_variant(video, _ENCODER_BY_CODEC[settings.codec.value])
     same_codec = _rgb_variant(video, _ENCODER_BY_CODEC.get(video.codec, "libx264"))
-    fallbacks = _FALLBACK_ENCODERS.get(video.muxer, ("libx264", "mpeg4"))
+    usual = _rgb_variant(video, "libx264")
+    fallbacks = _FALLBACK_ENCODERS.get(video.muxer, (usual, "mpeg4"))
     candidates = (same_codec, *fallbacks) if video.codec in _ENCODER_BY_CODEC else fallbacks
     return next(
         (encoder for encoder in candidates if muxer_takes_encoder(video.muxer, encoder)), same_codec
@@ -112,9 +122,12 @@ def choose_encoder(video: VideoInfo, settings: EncodeSettings) -> str:
 def fit_container(video: VideoInfo, settings: EncodeSettings) -> VideoInfo:
     """Return ``video``, with Matroska as the result's container if its own cannot store the codec.
 
-    The codec is that of :func:`choose_encoder`.
+    The codec is that of :func:`choose_encoder`. MPEG-PS takes MPEG-1 and -2 only: it has stamps for
+    few pictures, from which readers cannot tell the order of others.
     """
-    if muxer_takes_encoder(video.muxer, choose_encoder(video, settings)):
+    encoder = choose_encoder(video, settings)
+    fits = video.muxer != "vob" or encoder in ("mpeg1video", "mpeg2video")
+    if fits and muxer_takes_encoder(video.muxer, encoder):
         return video
     return replace(video, muxer="matroska", suffix=".mkv")
 
@@ -216,10 +229,12 @@ def _x264_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     # Erased text lets x264 take a flash for a scene cut and give the frames before it few bits; so
     # its scene detection is off and writer.py forces keyframes at the cuts that we detected.
     params = ["open-gop=0", "scenecut=0"]
+    if video.top_field_first is not None:  # else x264 begins with its default, top first
+        params.append("tff=1" if video.top_field_first else "bff=1")
     if video.mastering is not None and video.codec == "h264":
         params += [f"{k}={v}" for k, v in x265_hdr(video, "mastering-display", "cll").items()]
     options = {"preset": settings.preset, "crf": f"{settings.crf:g}"}
-    if video.muxer == "avi":  # stores no presentation times, which B-frames need
+    if video.muxer in _NO_B_FRAMES:
         options["bf"] = "0"
     return options | {"x264-params": ":".join(params)}
 
@@ -234,10 +249,22 @@ def _x265_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     params |= x265_hdr(video, "master-display", "max-cll")
     if settings.threads:
         params["pools"] = str(settings.threads)
-    if video.muxer == "avi":
+    if video.muxer in _NO_B_FRAMES:
         params["bframes"] = "0"
     joined = ":".join(f"{key}={value}" for key, value in params.items())
     return {"preset": settings.preset, "crf": f"{settings.crf:g}", "x265-params": joined}
+
+
+def _x265_fields(struct: PictureStruct, first_frame: int) -> str:
+    """Return the parameter with which x265 says of each picture which field it is.
+
+    It takes its pictures, counted from 0, for fields by turns. It cannot say that frames are
+    interlaced.
+    """
+    if struct in (PictureStruct.TOP_FIELD, PictureStruct.BOTTOM_FIELD):
+        top = (struct is PictureStruct.TOP_FIELD) == (first_frame % 2 == 0)
+        return ":interlace=tff" if top else ":interlace=bff"
+    return ""
 
 
 def _svt_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:

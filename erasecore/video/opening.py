@@ -38,7 +38,22 @@ from erasecore.system.safe_open import open_plain
 AnyPacket: TypeAlias = "Packet[Stream] | Packet[VideoStream]"
 
 # Allowed demuxers, by FFmpeg's names: containers of films, no playlists, no image sequences.
-DEMUXERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,live_flv,asf,asf_o,ogg,mxf,nut,dv,wtv"
+DEMUXERS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,asf_o,ogg,mxf,nut,dv,wtv,rm"
+)
+# Allowed decoders, by FFmpeg's names: the video codecs of films. FFmpeg has some 250 more, which
+# nobody sends and few maintain. Sound and subtitles are copied; most need no decoder for that.
+DECODERS = frozenset({
+    "av1", "cfhd", "cinepak", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "flv", "h261", "h263", "h263p",
+    "h264", "hap", "hevc", "huffyuv", "jpeg2000", "lagarith", "libdav1d", "magicyuv", "mjpeg",
+    "mjpegb", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "png",
+    "prores", "qtrle", "r210", "rawvideo", "rv10", "rv20", "rv30", "rv40", "svq1", "svq3", "theora",
+    "utvideo", "v210", "vc1", "vp3", "vp6", "vp6a", "vp6f", "vp8", "vp9", "vvc", "wmv1", "wmv2",
+    "wmv3",
+})  # fmt: skip
+# Allowed decoders of sound whose parameters FFmpeg's demuxers cannot tell without them.
+_SOUND_DECODERS = frozenset({"aac", "aac_latm", "pcm_bluray", "pcm_dvd"})
+_CODEC_WHITELIST = ",".join(sorted(DECODERS | _SOUND_DECODERS))
 
 SPARE_BYTES = 256 << 20
 """Bytes that no film needs in one piece to be opened or decoded; a plane of 8192x8192 samples of 16
@@ -146,12 +161,24 @@ def check_regular(path: Path) -> None:
 
 def _open_options(limits: LimitSettings | None) -> dict[str, str]:
     """Return FFmpeg's options: allow-lists, and the limits of picture size and streams."""
-    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    options = {
+        "format_whitelist": DEMUXERS,
+        "codec_whitelist": _CODEC_WHITELIST,
+        "protocol_whitelist": "file",
+    }
     if limits is not None:
         options["max_pixels"] = str(limits.max_width_px * limits.max_height_px)
         # One more than allowed, so that open_film can tell the excess from other errors.
         options["max_streams"] = str(limits.max_streams + 1)
     return options
+
+
+def decoder_options(limits: LimitSettings) -> dict[str, str]:
+    """Return FFmpeg's options for a decoder: the allow-list, and the limit of the picture size."""
+    return {
+        "codec_whitelist": _CODEC_WHITELIST,
+        "max_pixels": str(limits.max_width_px * limits.max_height_px),
+    }
 
 
 def _open_error(path: Path, error: Exception) -> InputError:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import cast
 
 import av
-import av.container
 import av.error
+from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideData, Type
 from av.stream import Disposition
@@ -29,7 +29,16 @@ from erasecore.settings import LimitSettings
 from erasecore.video.color import PlaneLayout
 from erasecore.video.containers import muxer_and_suffix
 from erasecore.video.formats import layout_of, planar_format
-from erasecore.video.opening import AnyPacket, is_memory_left, open_film, packets
+from erasecore.video.hevc_fields import PictureStruct, picture_struct
+from erasecore.video.mpegts import program_count
+from erasecore.video.opening import (
+    DECODERS,
+    AnyPacket,
+    decoder_options,
+    is_memory_left,
+    open_film,
+    packets,
+)
 from erasecore.video.orientation import Orientation, orientation_of
 
 # Dispositions of video streams that are no film: cover art, stills, thumbnails.
@@ -98,12 +107,14 @@ class VideoInfo:
     profile: str  # of the codec, empty if unknown
     stream_index: int  # of the video stream in the file
     other_videos: tuple[int, ...]  # indices of further ones, which are copied; no cover art
+    programs: int  # of a transport stream; 1 in other containers
     sample_aspect: Fraction | None  # pixel aspect ratio; None: not stated
     rotation: int  # degrees counter-clockwise by which players turn the stored picture
     orientation: Orientation  # the same, and mirrors, by quarters
     color: ColorTags
     field_order: int  # FFmpeg's AVFieldOrder; 0 unknown, 1 progressive, above: interlaced
     top_field_first: bool | None  # None: progressive
+    picture_struct: PictureStruct  # of HEVC: whether its pictures are fields, and which is first
     mastering: Mastering | None
     light: Light | None
     dolby_vision: bool  # has Dolby Vision metadata, which re-encoding loses
@@ -146,29 +157,35 @@ def probe(path: Path, limits: LimitSettings) -> VideoInfo:
         return _describe(path, container, first, limits=limits)
 
 
-def choose_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
+def choose_stream(path: Path, container: InputContainer) -> VideoStream:
     """Return the video stream to process: the default one, else the largest; never cover art.
 
     Raises:
         NoVideoStream: there is none.
-        UnknownCodec: FFmpeg has no decoder for any of them.
+        UnknownCodec: there is no decoder for any of them, or none that is allowed.
     """
     films = [s for s in container.streams.video if not s.disposition & _STILL_PICTURE]
     if not films:
         if container.streams.video:
             raise NoVideoStream(path, "its only picture is cover art")
         raise NoVideoStream(path)
-    unknown = [s for s in films if s.codec_context is None]  # type: ignore[redundant-expr,unused-ignore]
-    if len(unknown) == len(films):
-        raise UnknownCodec(path, "unknown to FFmpeg")
-    films = [s for s in films if s not in unknown]
+    codecs = {s.index: _decoder_name(s) for s in films}
+    films = [s for s in films if codecs[s.index] in DECODERS]
+    if not films:
+        raise UnknownCodec(path, next(filter(None, codecs.values()), "unknown to FFmpeg"))
     return max(
         films,
         key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index),
     )
 
 
-def other_videos(container: av.container.InputContainer, chosen: VideoStream) -> tuple[int, ...]:
+def _decoder_name(stream: VideoStream) -> str:
+    """Return FFmpeg's name of the stream's decoder, empty if it has none."""
+    context = stream.codec_context  # it may be None, although PyAV's stub denies it
+    return context.codec.name if context else ""
+
+
+def other_videos(container: InputContainer, chosen: VideoStream) -> tuple[int, ...]:
     """Return the indices of the film's video streams besides ``chosen``, without cover art."""
     others = [s for s in container.streams.video if not s.disposition & _STILL_PICTURE]
     return tuple(s.index for s in others if s.index != chosen.index)
@@ -192,7 +209,7 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 def _first_frame(
     path: Path,
-    container: av.container.InputContainer,
+    container: InputContainer,
     stream: VideoStream,
     limits: LimitSettings,
 ) -> av.VideoFrame | None:
@@ -202,7 +219,7 @@ def _first_frame(
         EncryptedVideo: the packets are encrypted.
         UnknownCodec: FFmpeg cannot decode this variant of the codec.
     """
-    stream.codec_context.options = {"max_pixels": str(limits.max_width_px * limits.max_height_px)}
+    stream.codec_context.options = decoder_options(limits)
     for packet in islice(packets(path, container), _PACKETS_TO_FIRST_FRAME):
         if packet is None:
             return None
@@ -250,7 +267,7 @@ def _check_size(path: Path, width: int, height: int, limits: LimitSettings) -> N
 
 def _check_length(
     path: Path,
-    container: av.container.InputContainer,
+    container: InputContainer,
     stream: VideoStream,
     limits: LimitSettings,
 ) -> None:
@@ -266,7 +283,7 @@ def _check_length(
         )
 
 
-def stated_seconds(container: av.container.InputContainer, stream: VideoStream) -> float | None:
+def stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
     """Return the duration in seconds that the stream or container states; ``None`` if neither."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
@@ -276,11 +293,7 @@ def stated_seconds(container: av.container.InputContainer, stream: VideoStream) 
 
 
 def _describe(
-    path: Path,
-    container: av.container.InputContainer,
-    first: av.VideoFrame,
-    *,
-    limits: LimitSettings,
+    path: Path, container: InputContainer, first: av.VideoFrame, *, limits: LimitSettings
 ) -> VideoInfo:
     """Return the film's properties, from its container and its first decoded frame."""
     stream = choose_stream(path, container)
@@ -303,12 +316,14 @@ def _describe(
         profile=context.profile or "",
         stream_index=stream.index,
         other_videos=other_videos(container, stream),
+        programs=program_count(path) if demuxer == "mpegts" else 1,
         sample_aspect=stream.sample_aspect_ratio or None,
         rotation=first.rotation,
         orientation=orientation,
         color=color,
         field_order=context.field_order,
         top_field_first=_top_field_first(context.field_order, first),
+        picture_struct=_picture_struct(path, stream, first, limits),
         mastering=_mastering(first),
         light=_content_light(first),
         dolby_vision=side_bytes(first, Type.DOVI_METADATA) is not None,
@@ -354,6 +369,15 @@ def _top_field_first(field_order: int, first: av.VideoFrame) -> bool | None:
     if field_order in (3, 5):
         return False
     return True if first.interlaced_frame else None
+
+
+def _picture_struct(
+    path: Path, stream: VideoStream, first: av.VideoFrame, limits: LimitSettings
+) -> PictureStruct:
+    """Return how interlaced HEVC is coded; ``PROGRESSIVE`` for other codecs."""
+    if stream.codec_context.codec.canonical_name != "hevc":
+        return PictureStruct.PROGRESSIVE
+    return picture_struct(path, stream.index, limits, fields=first.interlaced_frame)
 
 
 def _mastering(first: av.VideoFrame) -> Mastering | None:

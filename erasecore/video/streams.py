@@ -17,7 +17,11 @@ from erasecore.video.opening import AnyPacket, open_film, packets
 from erasecore.video.probe import VideoInfo
 
 # Sample entry codes (FourCC) of MOV files that are kept: players choose the decoder by them.
-_KEPT_FOURCCS = ("hvc1", "hev1", "avc1", "avc3", "apch", "apcn", "apcs", "apco", "ap4h", "ap4x")
+_KEPT_FOURCCS = ("avc1", "apch", "apcn", "apcs", "apco", "ap4h", "ap4x")
+# Codec -> FourCC where FFmpeg's default is another. Apple's players refuse hev1, which allows
+# parameter sets between the pictures; ours are in the header only, as hvc1 promises.
+_MOV_FOURCC = {"hevc": "hvc1"}
+_MAX_HELD_PACKETS = 64  # held back until a dts is known; guess, FFmpeg needs at most 16
 # Prefixes of stream tags by mkvmerge and FFmpeg that describe the old packets of the film.
 _STALE_TAG_PREFIXES = ("_STATISTICS", "BPS", "NUMBER_OF_", "DURATION", "ENCODER", "encoder")
 
@@ -64,6 +68,19 @@ def add_streams(
     return targets
 
 
+def pixel_aspects(
+    source: av.container.InputContainer, video: VideoInfo, targets: Mapping[int, Target]
+) -> list[Fraction | None]:
+    """Return the pixel aspect ratio of each of the result's streams but attachments, in order."""
+    kept = [s for s in source.streams if s.index in targets and s.type != "attachment"]
+    return [
+        video.sample_aspect
+        if stream.index == video.stream_index
+        else (isinstance(stream, VideoStream) and stream.sample_aspect_ratio) or None
+        for stream in kept
+    ]
+
+
 def is_matroska_cover(stream: Stream, muxer: str) -> bool:
     """Return True if the stream is cover art for Matroska, which stores it as an attached file."""
     attached = bool(stream.disposition & Disposition.attached_pic)
@@ -104,12 +121,8 @@ def copied_packets(
     the source's container is damaged, as its frames do.
     """
     last: dict[int, int] = {}
-    for packet in packets(video.path, source):
-        if packet is None:
-            return
+    for packet in _with_dts(_wanted_packets(source, video, targets)):
         index = packet.stream.index
-        if index == video.stream_index or index not in targets or not packet.size:
-            continue
         if packet.pts is None and packet.dts is None:
             packet.pts = last.get(index, -1) + 1
         if packet.dts is None:
@@ -120,6 +133,50 @@ def copied_packets(
         last[index] = packet.dts or 0
         packet.stream = targets[index].stream
         yield packet
+
+
+def _wanted_packets(
+    source: av.container.InputContainer, video: VideoInfo, targets: Mapping[int, Target]
+) -> Iterator[AnyPacket]:
+    """Yield the packets with content of all streams in ``targets`` except the video."""
+    for packet in packets(video.path, source):
+        if packet is None:
+            return
+        index = packet.stream.index
+        if index != video.stream_index and index in targets and packet.size:
+            yield packet
+
+
+def _with_dts(wanted: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+    """Yield the packets, with dts for the first ones of video streams that lack them.
+
+    Matroska stores pts only. FFmpeg guesses the dts of a video stream with B-frames from the
+    second or third packet on; the ones before are held back, and get the ticks before that dts.
+    """
+    started: set[int] = set()
+    held: dict[int, list[AnyPacket]] = {}
+    for packet in wanted:
+        index = packet.stream.index
+        queue = held.setdefault(index, [])
+        if index in started or packet.stream.type != "video":
+            yield packet
+            continue
+        queue.append(packet)
+        if packet.dts is not None or len(queue) == _MAX_HELD_PACKETS:
+            started.add(index)
+            yield from _dated(held.pop(index))
+    for queue in held.values():
+        yield from _dated(queue)
+
+
+def _dated(queue: list[AnyPacket]) -> list[AnyPacket]:
+    """Fill in the dts before the first known one, or before the first pts: a tick apart."""
+    known = next((k for k, packet in enumerate(queue) if packet.dts is not None), len(queue))
+    stamps = [packet.pts for packet in queue if packet.pts is not None]
+    after = queue[known].dts if known < len(queue) else min(stamps, default=0)
+    for number, packet in enumerate(queue[:known]):
+        packet.dts = min(after or 0, *stamps) - (known - number) if stamps else None
+    return queue
 
 
 def copy_header(output: av.container.OutputContainer, source: av.container.InputContainer) -> None:
@@ -154,6 +211,8 @@ def _add_film_stream(
     mov = output.format.name in MOV_FAMILY
     if like_source and ((mov and tag in _KEPT_FOURCCS) or video.codec == "rawvideo"):
         context.codec_tag = tag
+    if mov and (fourcc := _MOV_FOURCC.get(encoded.codec_context.codec.canonical_name)):
+        context.codec_tag = fourcc
     if video.sample_aspect is not None:
         context.sample_aspect_ratio = video.sample_aspect
     if not like_source and video.rotation:
@@ -167,6 +226,14 @@ def _copy_stream_facts(made: Stream, stream: Stream, video: VideoInfo) -> None:
     tags = dict(stream.metadata)
     if stream.index == video.stream_index:
         tags = {k: v for k, v in tags.items() if not k.startswith(_STALE_TAG_PREFIXES)}
+        tags |= _reel_name(stream)
     made.metadata.update(tags)
     if stream.container.format.name == "mpegts":
         made.id = stream.id
+
+
+def _reel_name(film: Stream) -> dict[str, str]:
+    """Return the tag with which FFmpeg names the reel in the time code track that it creates."""
+    tracks = film.container.streams.data
+    names = [s.metadata["reel_name"] for s in tracks if "reel_name" in s.metadata]
+    return {"reel_name": names[0]} if names else {}

@@ -35,16 +35,23 @@ class SegmentWriter:
         path: the segment's file; Matroska in most cases, whatever its name.
         like: the film that the segment belongs to.
         settings: codec, quality, preset and threads.
+        first_frame: index of the segment's first frame in the film.
         lean: save memory with a short encoder lookahead.
     """
 
     def __init__(
-        self, path: Path, like: VideoInfo, settings: EncodeSettings, *, lean: bool = False
+        self,
+        path: Path,
+        like: VideoInfo,
+        settings: EncodeSettings,
+        *,
+        first_frame: int = 0,
+        lean: bool = False,
     ) -> None:
         self._path = path
         self._video = like
         self._threads = settings.threads
-        self._plan = plan_encoder(like, settings, lean=lean)
+        self._plan = plan_encoder(like, settings, first_frame=first_frame, lean=lean)
         self._count = 0
         self._cleanup = ExitStack()
         self._container: av.container.OutputContainer | None = None

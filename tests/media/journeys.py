@@ -65,7 +65,7 @@ def encode(
     with FrameReader(video, timeline) as reader:
         for number, (start, stop) in enumerate(pairwise(borders)):
             part = folder / f"{number:04}.mkv"
-            with SegmentWriter(part, video, settings) as writer:
+            with SegmentWriter(part, video, settings, first_frame=start) as writer:
                 for frame in reader.read(start, stop):
                     copied = frame.index % 3 == 0
                     writer.write(writable(frame)[0] if copied else frame.picture)

@@ -125,7 +125,7 @@ def _matrix(degrees: int, *, mirrored: bool = False) -> bytes:
     cells = [sign * np.cos(turn), np.sin(turn), 0, -sign * np.sin(turn), np.cos(turn), 0, 0, 0, 0]
     scaled = np.rint(np.array(cells) * 65536).astype(np.int32)
     scaled[8] = 1 << 30
-    return scaled.tobytes()
+    return bytes(scaled.tobytes())
 
 
 def test_a_mirrored_film_keeps_its_mirror(tmp_path: Path) -> None:
