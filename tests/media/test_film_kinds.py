@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
+from daemon.config.locations import InboxSettings
+from daemon.inbox.scanner import Rules
 from erasecore.errors import UnknownCodec, VerifyFailed
 from erasecore.report_builder import film_warnings
 from erasecore.settings import LimitSettings
@@ -91,6 +93,14 @@ def test_avi_says_how_wide_a_picture_is_shown(journey_of: JourneyOf) -> None:
     assert b"vprp" in data[:8192]
     assert int.from_bytes(data[4:8], "little") == len(data) - 8
     assert journey.video.sample_aspect == Fraction(16, 11)
+
+
+def test_every_kind_is_taken_from_the_inbox() -> None:
+    """By its extension; what is no film, such as a GIF, is left, and named in the status."""
+    rules = Rules(InboxSettings())
+    assert all(rules.film(kind.file) for kind in KINDS)
+    assert all(rules.film(name) for name in ("a.asf", "b.DIVX", "c.rmvb", "d.rm", "e.m2v", "f.wtv"))
+    assert not any(rules.film(name) for name in ("a.gif", "b.m3u8", "c.txt"))
 
 
 @pytest.mark.parametrize(

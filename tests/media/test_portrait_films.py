@@ -13,8 +13,16 @@ import pytest
 from erasecore import detect
 from erasecore.pipeline import PREVIEW, SUBTITLES
 from erasecore.resources import ModelCache
-from erasecore.settings import DetectSettings, EraseSettings, PictureFrame, Region
+from erasecore.selection.masks import open_mask
+from erasecore.settings import (
+    DetectSettings,
+    EraseSettings,
+    LimitSettings,
+    PictureFrame,
+    Region,
+)
 from erasecore.video.orientation import UPRIGHT, Orientation, orientation_of, regions_as_seen
+from erasecore.video.probe import probe
 from tests.clips import Caption, Coding, DrawnFilm, draw, ffmpeg, write
 from tests.media.erasing import luma, planes_of, run
 from tests.media.journeys import travel
@@ -154,3 +162,23 @@ def test_turned_films_of_uneven_chroma_and_pixels(tmp_path: Path) -> None:
     assert (source.layout.shift_x, source.layout.shift_y) == (0, 1)
     assert source.seen_aspect == pytest.approx(3 / 4)
     assert (journey.video.pix_fmt, journey.video.sample_aspect) == ("yuv422p", Fraction(4, 3))
+
+
+@pytest.mark.parametrize("degrees", [90, -90, 180])
+def test_a_mask_lies_on_the_picture_that_it_was_drawn_on(degrees: int, tmp_path: Path) -> None:
+    """As seen; a mask with the shape of the stored picture, or of old settings, is turned."""
+    film = tmp_path / "film.mp4"
+    pictures = draw(*((96, 160) if degrees % 180 else (160, 96)), 6).shown
+    stored = np.ascontiguousarray(np.rot90(pictures, -QUARTERS[degrees], axes=(1, 2)))
+    write(film, stored, Coding(options={"preset": "ultrafast"}, rotation=degrees))
+    seen = np.zeros(pictures.shape[1:3], np.uint8)
+    seen[70:90, 8:40] = 255
+    turned = np.ascontiguousarray(np.rot90(seen, -QUARTERS[degrees]))
+    video = probe(film, LimitSettings())
+    for picture, frame in ((seen, PictureFrame.SEEN), (turned, PictureFrame.STORED)):
+        mask = tmp_path / f"{frame}.png"
+        cv2.imwrite(str(mask), picture)
+        opened = open_mask(mask, video, "mask.png", picture_frame=frame)
+        (run,) = opened.runs(0, 6, (0, 0, video.width, video.height))
+        assert np.array_equal(run.bits, seen > 0)
+        opened.close()
