@@ -6,11 +6,14 @@ import math
 import os
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 
 import av
 import av.codec
 import av.container
 from av.stream import Disposition
+
+from erasecore.video.mpegts import has_arrival_times
 
 _MAX_TIMESCALE = 100_000_000  # ticks per second of the movie header; guess, fits its 32-bit field
 MOV_FAMILY = ("mp4", "mov", "3gp", "3g2")  # FFmpeg muxers of the ISO base media file format
@@ -49,10 +52,13 @@ _MUXER_BY_SUFFIX = {
         ".3gp": "3gp",
         ".3g2": "3g2",
         ".m4v": "mp4",
+        ".f4v": "mp4",
     },
-    "matroska,webm": {".webm": "webm"},
-    "mpegts": {".m2ts": "mpegts", ".mts": "mpegts"},
-    "mpeg": {".vob": "vob", ".mpeg": "vob"},
+    "matroska,webm": {".webm": "webm", ".mk3d": "matroska"},
+    "avi": dict.fromkeys((".divx", ".xvid"), "avi"),
+    "asf": {".asf": "asf"},
+    "mpegts": dict.fromkeys((".m2ts", ".mts", ".m2t", ".tp", ".trp", ".tod"), "mpegts"),
+    "mpeg": dict.fromkeys((".vob", ".mpeg", ".mpe", ".m2p"), "vob"),
 }
 
 
@@ -97,7 +103,8 @@ def mux_options(
     """Return FFmpeg options that make ``muxer`` write timestamps unchanged.
 
     MOV family: the tracks' time scale is that of ``time_base``, the index comes first (faststart)
-    and custom tags of ``source`` are kept where possible.
+    and custom tags of ``source`` are kept where possible. MPEG-TS: with arrival times (m2ts) if the
+    source has them.
     """
     options = {"avoid_negative_ts": "disabled"}
     if muxer in MOV_FAMILY:
@@ -106,6 +113,8 @@ def mux_options(
         options["movflags"] = "+faststart" + _custom_tags_flag(source)
     if muxer == "mpegts":
         options["mpegts_copyts"] = "1"
+        if has_arrival_times(Path(source.name.removeprefix("file:"))):
+            options["mpegts_m2ts_mode"] = "1"
     return options
 
 

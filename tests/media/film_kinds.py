@@ -114,6 +114,12 @@ KINDS = (
         *(*WITH_B, "-c:a", "mp2", *PROGRAMS),
         inputs=(*SECOND, *SOUND, *SOUND),
     ),
+    _kind(
+        "camera's transport stream with arrival times",
+        "film.m2ts",
+        *(*WITH_B, "-c:a", "ac3", "-mpegts_m2ts_mode", "1"),
+        inputs=SOUND,
+    ),
     Kind("time code track with a reel name", "reel.mov", _reel),
     Kind("HEVC fields, top first", "fields.ts", partial(_fields, "tff")),
     Kind("HEVC fields, bottom first", "fields.mkv", partial(_fields, "bff")),

@@ -15,6 +15,7 @@ from erasecore.report_builder import film_warnings
 from erasecore.settings import LimitSettings
 from erasecore.video.assemble import assemble
 from erasecore.video.hevc_fields import SEI_PREFIX, PictureStruct, pic_structs
+from erasecore.video.mpegts import has_arrival_times
 from erasecore.video.probe import probe
 from erasecore.video.verify import verify
 from tests.clips import ffmpeg
@@ -149,6 +150,18 @@ def test_several_programs_are_told(journey_of: JourneyOf) -> None:
     with av.open(str(journey.result)) as film:
         kinds = sorted(stream.type for stream in film.streams)
         assert kinds == ["audio", "audio", "video", "video"]
+
+
+def test_a_camera_s_packets_keep_their_arrival_times(journey_of: JourneyOf) -> None:
+    """AVCHD players want packets of 192 bytes; a plain transport stream stays plain."""
+    assert has_arrival_times(journey_of("film.m2ts").result)
+    assert not has_arrival_times(journey_of("programs.ts").result)
+
+
+def test_endings_are_kept_where_they_fit(journey_of: JourneyOf) -> None:
+    """ASF and DivX films keep their names."""
+    assert journey_of("film.asf").result.suffix == ".asf"
+    assert journey_of("film.divx").result.suffix == ".divx"
 
 
 def test_the_reel_keeps_its_name(journey_of: JourneyOf) -> None:
