@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,8 +21,8 @@ from erasecore.errors import StreamsNotCopyable, VerifyFailed
 from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
 from erasecore.video.containers import mux_options, muxer_or_matroska
+from erasecore.video.file_headers import StreamFacts, complete_header
 from erasecore.video.opening import AnyPacket, open_film
-from erasecore.video.pixel_aspect import write_pixel_aspects
 from erasecore.video.probe import VideoInfo
 from erasecore.video.streams import (
     Target,
@@ -80,8 +81,11 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
             film_packets = _restamped_packets(
                 segments, timeline, survey, targets[video.stream_index]
             )
-            _interleave(output, copied_packets(source, video, targets), film_packets)
-        write_pixel_aspects(part, muxer, pixel_aspects(source, video, targets))
+            counts: Counter[int] = Counter()
+            others = _counted(copied_packets(source, video, targets), counts)
+            _interleave(output, others, film_packets)
+        aspects = enumerate(pixel_aspects(source, video, targets))
+        complete_header(part, muxer, [StreamFacts(aspect, counts[k]) for k, aspect in aspects])
         failpoint("assemble.after_part")
 
 
@@ -184,6 +188,13 @@ def _segment_packets(container: av.container.InputContainer, target: Stream) -> 
     # FFmpeg's other muxers convert by themselves where their container needs it.
     bitstream = BitStreamFilterContext(filter_name, in_stream=stream)
     return (converted for packet in packets for converted in bitstream.filter(packet))
+
+
+def _counted(written: Iterator[AnyPacket], counts: Counter[int]) -> Iterator[AnyPacket]:
+    """Yield the packets, and count them by the index of their stream in the result."""
+    for packet in written:
+        counts[packet.stream.index] += 1
+        yield packet
 
 
 def _interleave(

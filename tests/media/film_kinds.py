@@ -128,6 +128,12 @@ KINDS = (
     _kind("H.264 in MPEG-PS", "h264.mpg", *WITH_B),
     _kind("ASF", "film.asf", "-c:v", "wmv2", "-q:v", "2"),
     _kind("DivX", "film.divx", "-c:v", "mpeg4", "-q:v", "2", "-f", "avi"),
+    _kind(
+        "DivX with MP3",
+        "mp3.avi",
+        *("-c:v", "mpeg4", "-q:v", "2", "-c:a", "libmp3lame"),
+        inputs=SOUND,
+    ),
     _kind("MPEG-2 without a container", "film.m2v", *MPEG2),
     _kind("RealMedia", "film.rm", "-c:v", "rv20", "-q:v", "2", "-s", "352x288"),
     _kind("Cinepak, RGB", "cinepak.avi", "-c:v", "cinepak"),

@@ -1,10 +1,12 @@
-"""Pixel aspect ratios in the headers of Matroska and AVI files.
+"""Fields that the headers of Matroska and AVI files lack when FFmpeg writes them through PyAV.
 
-FFmpeg's muxers take them from a field of the stream that PyAV does not set (they take rotation,
-colours and size from the codec's parameters). So they are written into the finished header, where
-FFmpeg leaves spare room (a Void element, a JUNK chunk), which shrinks by what is added. Nothing
-after the header moves. Sources: RFC 9559 (Matroska), RFC 8794 (EBML), "OpenDML AVI File Format
-Extensions" 1.02, section 5.0 (vprp).
+* Pixel aspect ratios: the muxers take them from a field of the stream that PyAV does not set.
+* The number of packets of compressed sound in AVI: the muxer computes it from the block size of the
+  source, which PyAV does not clear (1152 bytes or 1 for MP3, whose frames have other sizes).
+
+They are written into the finished header, where FFmpeg leaves spare room (a Void element, a JUNK
+chunk), which shrinks by what is added. Nothing after the header moves. Sources: RFC 9559
+(Matroska), RFC 8794 (EBML), "OpenDML AVI File Format Extensions" 1.02, section 5.0 (vprp).
 """
 
 from __future__ import annotations
@@ -31,8 +33,22 @@ _PIXEL_WIDTH, _PIXEL_HEIGHT = b"\xb0", b"\xba"
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = b"\x54\xb0", b"\x54\xba", b"\x54\xb2"
 _UNIT_ASPECT_RATIO = b"\x03"  # DisplayUnit: width and height are a ratio, no pixels
 
+_STRH_LENGTH, _STRH_SAMPLE_BYTES = slice(32, 36), slice(44, 48)  # fields of AVISTREAMHEADER
+_STRF_BLOCK_ALIGN = slice(12, 14)  # field of WAVEFORMATEX
+_FRAME_SAMPLES = 1152
+"""Block size of sound with one frame a chunk: more bytes than a frame has, so that readers count
+each chunk as one. The samples of a MP3 frame by convention."""
+_MP3, _FRAMED_SOUND = 0x55, (0x50, 0x55, 0xFF, 0x2000)  # wFormatTag: MP2, MP3, AAC, AC-3
 _AVI_VPRP = struct.Struct("<5I2H11I")  # VideoPropHeader with one VIDEO_FIELD_DESC
 _MAX_AVI_ASPECT = 0xFFFF  # of either number of dwFrameAspectRatio
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """Facts about one stream that the header must state."""
+
+    aspect: Fraction | None = None  # of its pixels; ``None``: not stated, or no video
+    packets: int = 0  # that were written; 0: not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +61,22 @@ class _Element:
     stop: int
 
 
-def write_pixel_aspects(path: Path, muxer: str, aspects: Sequence[Fraction | None]) -> None:
-    """Write the pixel aspect ratios of the streams into the header of a finished file, in place.
+def complete_header(path: Path, muxer: str, streams: Sequence[StreamFacts]) -> None:
+    """Write what FFmpeg could not say of the streams into the header of a finished file, in place.
 
-    Does nothing for containers that have them already, or without enough spare room.
+    Does nothing for other containers, or without enough spare room.
 
     Args:
         path: written by FFmpeg's ``muxer``, closed.
         muxer: FFmpeg's name.
-        aspects: of all streams but attachments, in order; ``None``: not stated, or no video.
+        streams: all streams but attachments, in order.
     """
     makers = {"matroska": _matroska_header, "webm": _matroska_header, "avi": _avi_header}
-    if muxer not in makers or not any(aspects):
+    if muxer not in makers:
         return
     with path.open("r+b") as file:
         head = file.read(_HEAD_BYTES)
-        made = makers[muxer](head, aspects)
+        made = makers[muxer](head, streams)
         if made is not None and made != head:
             file.seek(0)
             file.write(made)
@@ -69,11 +85,14 @@ def write_pixel_aspects(path: Path, muxer: str, aspects: Sequence[Fraction | Non
 # --- Matroska ---------------------------------------------------------------------------------
 
 
-def _matroska_header(head: bytes, aspects: Sequence[Fraction | None]) -> bytes | None:
-    """Return ``head`` with the aspects in its Tracks; ``None`` if there is no room for them.
+def _matroska_header(head: bytes, streams: Sequence[StreamFacts]) -> bytes | None:
+    """Return ``head`` with the aspects in its Tracks; ``None``: no room, or all pixels are square.
 
     Tracks grow downwards: what lies between the Void element and them moves towards the beginning.
     """
+    aspects = [stream.aspect for stream in streams]
+    if not any(aspects):
+        return None
     segment = next((e for e in _elements(head, 0, len(head)) if e.name == _SEGMENT), None)
     if segment is None:
         return None
@@ -198,10 +217,10 @@ def _elements(data: bytes, start: int, stop: int) -> Iterator[_Element]:
 # --- AVI --------------------------------------------------------------------------------------
 
 
-def _avi_header(head: bytes, aspects: Sequence[Fraction | None]) -> bytes | None:
-    """Return ``head`` with a vprp chunk for each stream with an aspect; ``None`` without room.
+def _avi_header(head: bytes, streams: Sequence[StreamFacts]) -> bytes | None:
+    """Return ``head`` with the facts in the lists of the streams; ``None`` without room.
 
-    What lies between the chunks and the JUNK chunk after the header list moves towards the end.
+    What lies between them and the JUNK chunk after the header list moves towards the end.
     """
     top = list(_chunks(head, 12, len(head)))
     lists = [c for c in top if c.name == b"LIST" and head[c.body : c.body + 4] == b"hdrl"]
@@ -212,9 +231,9 @@ def _avi_header(head: bytes, aspects: Sequence[Fraction | None]) -> bytes | None
     for chunk in _chunks(head, header.body + 4, header.stop):
         content = head[chunk.body : chunk.stop]
         if content[:4] == b"strl":
-            aspect = aspects[number] if number < len(aspects) else None
+            facts = streams[number] if number < len(streams) else StreamFacts()
             number += 1
-            content += _vprp(head, chunk, aspect) if aspect else b""
+            content = _avi_stream(head, chunk, facts)
         made += _chunk(chunk.name, content)
     growth = len(made) - (header.stop - header.body)
     room = junk.stop - junk.body - growth
@@ -223,6 +242,23 @@ def _avi_header(head: bytes, aspects: Sequence[Fraction | None]) -> bytes | None
     between = head[header.stop : junk.start]
     begin = head[: header.start] + _chunk(b"LIST", made) + between
     return begin + _chunk(b"JUNK", bytes(room)) + head[junk.stop :]
+
+
+def _avi_stream(head: bytes, stream: _Element, facts: StreamFacts) -> bytes:
+    """Return the content of a stream's strl list, with its aspect or number of packets."""
+    if facts.aspect:
+        return head[stream.body : stream.stop] + _vprp(head, stream, facts.aspect)
+    parts = {
+        c.name: bytearray(head[c.body : c.stop])
+        for c in _chunks(head, stream.body + 4, stream.stop)
+    }
+    tag = int.from_bytes(parts[b"strf"][:2], "little")
+    if parts[b"strh"][:4] == b"auds" and tag in _FRAMED_SOUND and facts.packets:
+        parts[b"strh"][_STRH_LENGTH] = struct.pack("<I", facts.packets)
+        parts[b"strh"][_STRH_SAMPLE_BYTES] = bytes(4)  # 0: a chunk is one frame of any size
+        if tag == _MP3:
+            parts[b"strf"][_STRF_BLOCK_ALIGN] = struct.pack("<H", _FRAME_SAMPLES)
+    return b"strl" + b"".join(_chunk(name, bytes(content)) for name, content in parts.items())
 
 
 def _vprp(head: bytes, stream: _Element, aspect: Fraction) -> bytes:
