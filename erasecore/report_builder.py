@@ -139,12 +139,6 @@ def film_warnings(video: VideoInfo) -> Iterator[str]:
             f"stream {index} is a second video, copied as it is: only stream "
             f"{video.stream_index} was searched for subtitles"
         )
-    if video.programs > 1:
-        yield (
-            f"the film has {video.programs} programs; the streams of all are kept, but in one "
-            "program; to keep one of them, split it off first: "
-            "ffmpeg -i film.ts -map 0:p:NUMBER -c copy one.ts"
-        )
 
 
 def memory_warnings(ladders: tuple[LadderReport, ...]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
 from erasecore.video.containers import mux_options, muxer_or_matroska
 from erasecore.video.file_headers import StreamFacts, complete_header
+from erasecore.video.mpegts import write_programs
 from erasecore.video.opening import AnyPacket, open_film
 from erasecore.video.probe import VideoInfo
 from erasecore.video.streams import (
@@ -78,14 +79,14 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
             targets = add_streams(output, source, video, encoded)
             copy_header(output, source)
             _write_header(output, video)
-            film_packets = _restamped_packets(
-                segments, timeline, survey, targets[video.stream_index]
-            )
+            film = targets[video.stream_index]
+            film_packets = _restamped_packets(segments, timeline, survey, film)
             counts: Counter[int] = Counter()
-            others = _counted(copied_packets(source, video, targets), counts)
-            _interleave(output, others, film_packets)
+            others = copied_packets(source, video, targets)
+            _interleave(output, _counted(others, counts), film_packets)
         aspects = enumerate(pixel_aspects(source, video, targets))
         complete_header(part, muxer, [StreamFacts(aspect, counts[k]) for k, aspect in aspects])
+        write_programs(part, muxer, video.programs)
         failpoint("assemble.after_part")
 
 

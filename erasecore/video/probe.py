@@ -30,7 +30,7 @@ from erasecore.video.color import PlaneLayout
 from erasecore.video.containers import muxer_and_suffix
 from erasecore.video.formats import layout_of, planar_format
 from erasecore.video.hevc_fields import PictureStruct, picture_struct
-from erasecore.video.mpegts import program_count
+from erasecore.video.mpegts import Program, programs_of
 from erasecore.video.opening import (
     DECODERS,
     AnyPacket,
@@ -107,7 +107,7 @@ class VideoInfo:
     profile: str  # of the codec, empty if unknown
     stream_index: int  # of the video stream in the file
     other_videos: tuple[int, ...]  # indices of further ones, which are copied; no cover art
-    programs: int  # of a transport stream; 1 in other containers
+    programs: tuple[Program, ...]  # of a transport stream; empty in other containers
     sample_aspect: Fraction | None  # pixel aspect ratio; None: not stated
     rotation: int  # degrees counter-clockwise by which players turn the stored picture
     orientation: Orientation  # the same, and mirrors, by quarters
@@ -316,7 +316,7 @@ def _describe(
         profile=context.profile or "",
         stream_index=stream.index,
         other_videos=other_videos(container, stream),
-        programs=program_count(path) if demuxer == "mpegts" else 1,
+        programs=programs_of(path) if demuxer == "mpegts" else (),
         sample_aspect=stream.sample_aspect_ratio or None,
         rotation=first.rotation,
         orientation=orientation,

@@ -116,6 +116,11 @@ def _compare(
         _check_audio_starts(found.path, before, after)
         _check_other_videos(source, found)
         yield from _check_streams(source, found, before, after)
+    if len(source.programs) > 1 and found.programs != source.programs:
+        yield (
+            f"the film's {len(source.programs)} programs became one: their tables do not fit; to "
+            "keep one of them, split it off first: ffmpeg -i film.ts -map 0:p:NUMBER -c copy one.ts"
+        )
 
 
 def _check_stamps(

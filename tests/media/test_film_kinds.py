@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from daemon.config.locations import InboxSettings
@@ -16,7 +18,7 @@ from erasecore.report_builder import film_warnings
 from erasecore.settings import LimitSettings
 from erasecore.video.assemble import assemble
 from erasecore.video.hevc_fields import SEI_PREFIX, PictureStruct, pic_structs
-from erasecore.video.mpegts import has_arrival_times
+from erasecore.video.mpegts import Program, has_arrival_times, programs_of
 from erasecore.video.probe import probe
 from erasecore.video.verify import verify
 from tests.clips import ffmpeg
@@ -176,16 +178,30 @@ def test_a_second_video_that_moved_in_time_is_missed(journey_of: JourneyOf) -> N
         verify(video, bad, timeline)
 
 
-def test_several_programs_are_told(journey_of: JourneyOf) -> None:
-    """The streams of all programs are kept, and the report says that they are one program now."""
+def test_several_programs_are_kept(journey_of: JourneyOf) -> None:
+    """Each stream belongs to the program that it came with; every table of the result says so."""
     journey = journey_of("programs.ts")
-    assert journey.source.programs == 2
-    warnings = list(film_warnings(journey.source))
-    assert "2 programs" in warnings[-1]
-    assert len(warnings) == 2
-    with av.open(str(journey.result)) as film:
-        kinds = sorted(stream.type for stream in film.streams)
-        assert kinds == ["audio", "audio", "video", "video"]
+    assert [program.number for program in journey.source.programs] == [7, 9]
+    assert [len(program.pids) for program in journey.source.programs] == [2, 2]
+    assert journey.video.programs == journey.source.programs
+    assert journey.verified.left_out == ()
+    ffmpeg("-xerror", "-i", journey.result, "-map", "0:p:9", "-c", "copy", "-f", "null", "-")
+    data = np.frombuffer(journey.result.read_bytes(), np.uint8).reshape(-1, 188)
+    tables = data[(data[:, 1] == 0x40) & (data[:, 2] == 0)]
+    assert len({bytes(table[4:]) for table in tables}) == 1
+    assert [b"One" in p.service for p in programs_of(journey.result)] == [True, False]
+
+
+def test_programs_that_do_not_fit_are_told(journey_of: JourneyOf) -> None:
+    """Tables larger than a packet are left as they are, and the check says what became of them."""
+    film = journey_of.make(kind_of("programs.ts"))
+    video, timeline = look(film)
+    many = tuple(Program(number, frozenset({number})) for number in range(100, 150))
+    parts = encode(video, timeline, journey_of.folder, segments=1, settings=QUICK)
+    video = replace(video, programs=many)
+    assemble(video, parts, timeline, journey_of.folder / "result.ts")
+    (sentence,) = verify(video, journey_of.folder / "result.ts", timeline).left_out
+    assert "50 programs became one" in sentence
 
 
 def test_a_camera_s_packets_keep_their_arrival_times(journey_of: JourneyOf) -> None:
