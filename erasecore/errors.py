@@ -128,14 +128,10 @@ class EncryptedVideo(InputError):
 
 
 class UnknownCodec(InputError):
-    """The video codec cannot be decoded here."""
+    """The video codec cannot be decoded here, or is none of those that films use."""
 
     def __init__(self, path: Path, codec: str) -> None:
-        super().__init__(
-            path,
-            f"no decoder for its video codec ({codec}) is allowed here; convert the film, to H.264 "
-            "for example.",
-        )
+        super().__init__(path, f"no decoder for its video codec ({codec}); convert it to H.264.")
 
 
 class StreamsNotCopyable(InputError):
@@ -404,9 +400,6 @@ class DownloadDamaged(HostError):
 
 class DownloadRefused(HostError):
     """The hub announces no digest of a file, or another one than was recorded at this revision."""
-
-    def __init__(self, hub: str, name: str, problem: str) -> None:
-        super().__init__(f"{hub}: {name} is not fetched: {problem}.")
 
 
 class BadWeights(HostError):

@@ -74,7 +74,7 @@ class DetectSettings:
     side_px: int = 640  # longer side of the detector's input picture
     min_seconds: float = 0.4  # text shown for less time is not taken for a subtitle
     regions: tuple[Region, ...] = ()  # where subtitles may be; empty: the usual caption zones
-    # The picture that ``regions`` and masks are places of; ``stored`` in settings before 0.2.
+    # The picture that ``regions`` and masks are places of; ``stored`` in files of schema 1.
     regions_frame: PictureFrame = PictureFrame.SEEN
     times: tuple[TimeRange, ...] = ()  # lines visible then are erased completely; empty: all lines
 

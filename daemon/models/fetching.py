@@ -249,13 +249,13 @@ def _check_announced(hub: Hub, name: str, remote: RemoteFile, recorded: FileReco
             "no digest of it is announced, so its content could not be checked; fetch from another "
             "source (models.source), or bring it by hand and run `models verify --adopt`"
         )
-        raise DownloadRefused(hub.title, name, problem)
+        raise DownloadRefused(f"{hub.title}: {name} is not fetched: {problem}.")
     if recorded is not None and remote.sha256 and remote.sha256 != recorded.sha256:
         problem = (
             "its content has changed there since it was fetched; `models fetch --update` takes "
             "the new one"
         )
-        raise DownloadRefused(hub.title, name, problem)
+        raise DownloadRefused(f"{hub.title}: {name} is not fetched: {problem}.")
 
 
 def _needed_files(hub: Hub, wanted: RepositoryRequest, listing: Listing) -> dict[str, RemoteFile]:
