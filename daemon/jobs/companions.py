@@ -176,16 +176,22 @@ def copy_mask(
         raise BadSidecar(named_in, f"{shown_as} {problem}") from error
     try:
         status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            kind = kind_of(status.st_mode)
-            raise BadSidecar(named_in, f"{shown_as} is {kind}, not a regular file")
-        if status.st_size > MAX_MASK_BYTES:
-            raise BadSidecar(named_in, f"{shown_as} is larger than {MAX_MASK_BYTES >> 20} MB")
+        if problem := _mask_problem(status):
+            raise BadSidecar(named_in, f"{shown_as} {problem}")
         part = folder / f".{MASK_FILE}.part"
         _copy(handle, part, status.st_size, progress)
     finally:
         os.close(handle)
     replace_durably(part, folder / MASK_FILE)
+
+
+def _mask_problem(status: os.stat_result) -> str:
+    """Return the end of a sentence that says why a file cannot be a mask; empty if it can."""
+    if not stat.S_ISREG(status.st_mode):
+        return f"is {kind_of(status.st_mode)}, not a regular file"
+    if status.st_size > MAX_MASK_BYTES:
+        return f"is larger than {MAX_MASK_BYTES >> 20} MB"
+    return ""
 
 
 def _open_mask(inbox: Path, name: PurePosixPath) -> int:

@@ -259,13 +259,7 @@ class JobIsolation:
         """Record a hindrance for the status, and in the log and the job's own log."""
         self._hindrances[job_id] = hindrance
         if not hindrance.set_aside:
-            with job_bound(job_id, self._store.instance / job_id / LOG_FILE):
-                log.warning(
-                    "job.hindered",
-                    film=hindrance.film,
-                    sentence=hindrance.failure.sentence,
-                    tries=hindrance.tries,
-                )
+            log_hindrance(job_id, self._store.instance / job_id, hindrance)
         self._problems.report(
             _subject(job_id),
             hindrance.sentence(self._store.instance / job_id),
@@ -293,6 +287,17 @@ class JobIsolation:
         if error is not None:
             log.debug("job.not_rejected", job_id=job.job_id, reason=str(error))
         return error is None
+
+
+def log_hindrance(job_id: str, folder: Path, hindrance: Hindrance) -> None:
+    """Log what hinders a job; ``folder``: the job's."""
+    with job_bound(job_id, folder / LOG_FILE):
+        log.warning(
+            "job.hindered",
+            film=hindrance.film,
+            sentence=hindrance.failure.sentence,
+            tries=hindrance.tries,
+        )
 
 
 def announce_rejection(job: Job, folder: Path, failure: Failure) -> None:

@@ -54,11 +54,7 @@ def admit(
         resolved = _settings_of(folder, job, inbox, base)
         for warning in resolved.warnings:
             log.warning("settings.outdated", sentence=printable(warning))
-        if resolved.mask is not None and resolved.mask_named_in is not None:
-            name = resolved.mask.relative_to(inbox)
-            named_in = resolved.mask_named_in
-            copy_mask(inbox, name, folder, named_in=named_in, progress=progress)
-            failpoint("claim.after_mask")
+        _copy_mask_of(resolved, inbox, folder, progress)
     except BadSidecar as error:
         job = rejected(job, Failure(type(error).__name__, error.remedy, str(error)), now=now)
     else:
@@ -69,6 +65,16 @@ def admit(
     save_job(folder, job)
     failpoint("claim.after_queued")
     return job
+
+
+def _copy_mask_of(
+    resolved: ResolvedSettings, inbox: Path, folder: Path, progress: CopyProgress | None
+) -> None:
+    """Copy the mask that the settings name, if they do, into the job folder; see ``admit``."""
+    if resolved.mask is not None and resolved.mask_named_in is not None:
+        name = resolved.mask.relative_to(inbox)
+        copy_mask(inbox, name, folder, named_in=resolved.mask_named_in, progress=progress)
+        failpoint("claim.after_mask")
 
 
 def has_large_mask(folder: Path, job: Job, inbox: Path, base: EraseSettings) -> bool:
