@@ -150,9 +150,7 @@ def copy_mask(
     named_in: Path,
     progress: CopyProgress | None = None,
 ) -> None:
-    """Copy a mask of the inbox into a job folder, atomically.
-
-    Follows no symbolic link below the inbox, not even one that appears meanwhile.
+    """Copy a mask into a job folder, atomically; follow no symbolic link below the inbox.
 
     Args:
         inbox: the inbox.

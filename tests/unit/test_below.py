@@ -121,9 +121,9 @@ def test_a_thousand_levels_take_no_time(deep: Path) -> None:
         folder = inner
     os.close(os.open("film.mp4", os.O_CREAT | os.O_CLOEXEC, dir_fd=folder))
     os.close(folder)
-    skipped, began = SkippedEntries(), time.monotonic()
+    skipped, began = SkippedEntries(), time.process_time()
     (entry,) = scan(deep, Rules(InboxSettings()), skipped)
     assert entry.name == "d/" * 1500 + "film.mp4"
     assert not skipped.closed
     assert not skipped.too_deep
-    assert time.monotonic() - began < 5.0
+    assert time.process_time() - began < 5.0  # of the processor: a busy machine takes no more
