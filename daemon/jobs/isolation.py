@@ -136,6 +136,11 @@ class JobIsolation:
         """Note that another daemon may have taken over a job or our whole instance folder."""
         self._lost = True
 
+    @property
+    def has_lost(self) -> bool:
+        """True if a job's folder was found missing since ``take_lost``: held jobs may be gone."""
+        return self._lost
+
     def take_lost(self) -> bool:
         """Return True if a job's folder was found missing since the last call."""
         lost, self._lost = self._lost, False
