@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -83,11 +83,39 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
             film_packets = _restamped_packets(segments, timeline, survey, film)
             counts: Counter[int] = Counter()
             others = copied_packets(source, video, targets)
-            _interleave(output, _counted(others, counts), film_packets)
+            writer = _PacketWriter(output, video.path)
+            _interleave(writer, _counted(others, counts), film_packets)
+            writer.close()
         aspects = enumerate(pixel_aspects(source, video, targets))
         complete_header(part, muxer, [StreamFacts(aspect, counts[k]) for k, aspect in aspects])
         write_programs(part, muxer, video.programs)
         failpoint("assemble.after_part")
+
+
+class _PacketWriter:
+    """Writes packets to the result; an error of the muxer is one of a copied stream.
+
+    We encoded the video, so it fits. Muxers interleave: an error of one packet may come with a
+    later one, or at the end.
+    """
+
+    def __init__(self, output: av.container.OutputContainer, source: Path) -> None:
+        self._output, self._source = output, source
+
+    def mux(self, packet: AnyPacket) -> None:
+        """Write a packet; raise ``StreamsNotCopyable`` if the muxer refuses one."""
+        self._call(lambda: self._output.mux(packet))
+
+    def close(self) -> None:
+        """Write what is left, and the end of the file; raise the same."""
+        self._call(self._output.close)
+
+    def _call(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (av.error.ArgumentError, av.error.InvalidDataError) as error:
+            reason = error.strerror or "no reason given"
+            raise StreamsNotCopyable(self._source, reason) from error
 
 
 def _write_header(output: av.container.OutputContainer, video: VideoInfo) -> None:
@@ -199,7 +227,7 @@ def _counted(written: Iterator[AnyPacket], counts: Counter[int]) -> Iterator[Any
 
 
 def _interleave(
-    output: av.container.OutputContainer,
+    output: _PacketWriter,
     other_packets: Iterator[AnyPacket],
     film_packets: Iterator[AnyPacket],
 ) -> None:
