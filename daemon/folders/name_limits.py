@@ -21,7 +21,7 @@ RESULT_ROLES = ("done", "failed", "originals")
 """Keys of the folders to which films are published under their own names."""
 _TRIAL_NAMES = (
     *(b"a:b", b"a?b", b"a*b", b'a"b', b"a<b>", b"a|b", b"a\\b", b"a\x01b", b"a\xffb"),
-    *(b"full stop.", b"space ", b"con.mp4"),
+    *(b"full stop.", b"space ", b"con.tmp"),
 )
 """Names that Linux filesystems take and Windows does not; see ``names.portable_name``."""
 _TRIAL_TWINS = (b"twin", b"TWIN")
