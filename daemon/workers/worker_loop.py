@@ -180,7 +180,10 @@ def _classify(error: Exception, start: Start) -> Exception:
     if is_out_of_memory(error):
         return OutOfMemory(f"{start.shown_as}: {_out_of_memory_text(error)}")
     if isinstance(error, OSError):
-        return _unreadable(error, start) or _host_error(error, Path(start.folder)) or error
+        cause = error.__cause__
+        # shutil.copyfile makes an error without an errno of EISDIR.
+        told = cause if error.errno is None and isinstance(cause, OSError) else error
+        return _unreadable(told, start) or _host_error(told, Path(start.folder)) or error
     if isinstance(error, InputError) and _is_product(error.path, start):
         return ProductUnreadable(error.path, error.sentence)
     return error
