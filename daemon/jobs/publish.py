@@ -15,6 +15,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -199,9 +200,10 @@ def _with_identities(folder: Path, job: Job) -> Job:
     present, placements = names_in(folder), []
     for placement in job.placements:
         if placement.file in present:
-            status = (folder / placement.file).lstat()
-            size_bytes, mtime_ns = status.st_size, status.st_mtime_ns
-            placement = replace(placement, size_bytes=size_bytes, mtime_ns=mtime_ns)
+            with suppress(OSError):  # then it is moved without
+                status = (folder / placement.file).lstat()
+                size_bytes, mtime_ns = status.st_size, status.st_mtime_ns
+                placement = replace(placement, size_bytes=size_bytes, mtime_ns=mtime_ns)
         placements.append(placement)
     known = replace(job, placements=tuple(placements))
     if known != job:

@@ -169,7 +169,10 @@ def _claim() -> Iterator[Step]:
     yield from _each("claim.mask", "create write fsync rename", r"work/JOB/\.mask\.part")
     yield Step("settle.stat", r"getattr work/JOB/source\.mp4", always=NOT_TAKEN)
     yield Step("settle.folder", "getattr work/JOB", always=NOT_TAKEN)
-    yield from _each("settle.settings", "getattr open read", r"work/JOB/settings\.yaml")
+    # A file that is listed and cannot be found otherwise keeps its film from failed/.
+    yield from _each(
+        "settle.settings", "getattr open read", r"work/JOB/settings\.yaml", always=NOT_DONE
+    )
 
 
 def _job_file() -> Iterator[Step]:
