@@ -85,7 +85,10 @@ def films_below(folder: Path) -> list[Path]:
     return [
         path
         for path in files_below(folder)
-        if FILM.search(path.name) and not path.name.startswith((".", "result"))
+        if FILM.search(path.name)
+        and not path.name.startswith((".", "result"))
+        # Nor what the daemon tries out in a hidden folder: which names a filesystem takes.
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +57,10 @@ def copied_bytes(house: House) -> int:
 
 def states(house: House) -> dict[str, str]:
     """The state of each job on disk, by the film's name."""
-    jobs = [json.loads(one.read_bytes()) for one in house.work.glob("*/*/job.json")]
+    jobs = []
+    for file in house.work.glob("*/*/job.json"):
+        with suppress(FileNotFoundError):  # it has just ended
+            jobs.append(json.loads(file.read_bytes()))
     return {job["name"]: job["state"] for job in jobs}
 
 

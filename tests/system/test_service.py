@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,10 @@ def segment_stored(machine: Machine) -> bool:
 
 def states(machine: Machine) -> dict[str, str]:
     """The state of each job on disk, by the film's name."""
-    files = machine.path(f"{ROOT}/work").glob("*/*/job.json")
-    jobs = [json.loads(file.read_bytes()) for file in files]
+    jobs = []
+    for file in machine.path(f"{ROOT}/work").glob("*/*/job.json"):
+        with suppress(FileNotFoundError):  # it has just ended
+            jobs.append(json.loads(file.read_bytes()))
     return {job["name"]: job["state"] for job in jobs}
 
 
