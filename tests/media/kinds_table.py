@@ -29,13 +29,27 @@ SETTINGS = EraseSettings(detect=DETECT, encode=EncodeSettings(preset="veryfast")
 
 def probed(path: Path) -> str:
     """What ffprobe says of a film: one phrase per stream, and the number of programs."""
-    command = ("ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_programs")
-    done = subprocess.run([*command, str(path)], capture_output=True, check=True, timeout=60)
-    found: dict[str, Any] = json.loads(done.stdout)
+    found = _ffprobe(path, "-show_streams", "-show_programs")
     streams = sorted(found["streams"], key=lambda s: (s["codec_type"] != "video", s["index"]))
     programs = len(found["programs"])
     phrases = ["; ".join(" ".join(_facts(stream)) for stream in streams)]
+    phrases += [f"pictures {fields}"] if (fields := _fields(path)) else []
     return ", ".join([*phrases, *([f"{programs} programs"] if programs > 1 else [])])
+
+
+def _fields(path: Path) -> str:
+    """Which field comes first in each of the first pictures, T or B; empty if not interlaced."""
+    words = ("-show_frames", "-select_streams", "v:0", "-read_intervals", "%+#24")
+    frames = _ffprobe(path, *words)["frames"]
+    letters = ["BT"[frame["top_field_first"]] for frame in frames if frame["interlaced_frame"]]
+    return " ".join(letters[:4])
+
+
+def _ffprobe(path: Path, *words: str) -> dict[str, Any]:
+    command = ["ffprobe", "-v", "error", "-of", "json", *words, str(path)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def _facts(stream: dict[str, Any]) -> Iterator[str]:
