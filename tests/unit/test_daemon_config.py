@@ -513,3 +513,24 @@ def test_migrate_refuses_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["config", "migrate", "--write", str(path)]) == 78
     assert f"{path}:1: log.level" in capsys.readouterr().err
     assert [one.name for one in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_crash_point_needs_the_switch_of_tests() -> None:
+    """The variables alone count for nothing, nor does any value of the switch but 1."""
+    faults = {
+        "SUBTITLE_ERASER_FAULT_AT": "publish.after_link",
+        "SUBTITLE_ERASER_FAULT_DOES": "freeze",
+    }
+    for switch in ({}, {"SUBTITLE_ERASER_TEST": "0"}, {"FAULT_AT": "publish.after_link"}):
+        environment = read_environment({**faults, **switch})
+        assert (environment.fault_at, environment.fault_does) == ("", "")
+    armed = read_environment({**faults, "SUBTITLE_ERASER_TEST": "1"})
+    assert (armed.fault_at, armed.fault_does) == ("publish.after_link", "freeze")
+
+
+def test_the_unit_clears_what_arms_crash_points() -> None:
+    """Whatever the manager's environment has, the service gets none of the three."""
+    unit = Path(__file__).parents[2] / "deploy/systemd/subtitle-eraser.service"
+    (line,) = [one for one in unit.read_text().splitlines() if one.startswith("UnsetEnvironment=")]
+    names = {"SUBTITLE_ERASER_TEST", "SUBTITLE_ERASER_FAULT_AT", "SUBTITLE_ERASER_FAULT_DOES"}
+    assert set(line.partition("=")[2].split()) == names
