@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from erasecore.detected_text import DetectedText, Detection
     from erasecore.errors import EraseError, FolderError, HostError, InputError, OutOfMemory, Remedy
     from erasecore.loaded_models import Models, load_models
-    from erasecore.reports import EraseReport, EventReport, Progress, Stage
+    from erasecore.reports import (
+        EraseReport,
+        EventReport,
+        LeftText,
+        Progress,
+        ResidueReason,
+        ResidueReport,
+        Stage,
+    )
     from erasecore.settings import (
         Codec,
         DetectSettings,
@@ -42,6 +50,7 @@ __all__ = [
     "FolderError",
     "HostError",
     "InputError",
+    "LeftText",
     "LimitSettings",
     "Models",
     "OnResidual",
@@ -51,6 +60,8 @@ __all__ = [
     "Progress",
     "Region",
     "Remedy",
+    "ResidueReason",
+    "ResidueReport",
     "Stage",
     "TimeRange",
     "__version__",

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from erasecore.model.events import NO_READING, Detection, Reading
+from erasecore.model.residues import Residue
+from erasecore.reports import ResidueReason
 from erasecore.review.outside_mask_psnr import ReferenceFrames
 from erasecore.settings import Companions, EraseSettings
 from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
 from erasecore.video.timeline import Timeline
 
-LAYOUT_VERSION = 6  # version of the files' format; raised when old checkpoints become invalid
+LAYOUT_VERSION = 7  # version of the files' format; raised when old checkpoints become invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class SegmentRecord:
     stop: int  # first film frame after it
     shares: tuple[ShareRecord, ...]
     frames_diffused: int = 0  # frames with pixels that a diffusion network generated
+    residues: tuple[Residue, ...] = ()  # what the self-check found in it
 
 
 class Checkpoints:
@@ -111,7 +114,8 @@ class Checkpoints:
         if (raw["start"], raw["stop"]) != (start, stop):
             return None
         shares = tuple(map(_share_from_json, raw["shares"]))
-        return SegmentRecord(number, start, stop, shares, raw["frames_diffused"])
+        residues = tuple(map(_residue_from_json, raw["residues"]))
+        return SegmentRecord(number, start, stop, shares, raw["frames_diffused"], residues)
 
     def save_segment(self, record: SegmentRecord) -> None:
         """Store the record of a segment whose video is stored already: it is finished then."""
@@ -159,6 +163,11 @@ def _file_identity(file: str) -> tuple[int, int] | None:
 def _share_from_json(raw: dict[str, Any]) -> ShareRecord:
     fields = {**raw, "box_xyxy": tuple(raw["box_xyxy"]), "reading": Reading(**raw["reading"])}
     return ShareRecord(**fields)
+
+
+def _residue_from_json(raw: dict[str, Any]) -> Residue:
+    reason = ResidueReason(raw["reason"])
+    return Residue(**{**raw, "box_xyxy": tuple(raw["box_xyxy"]), "reason": reason})
 
 
 def copy_durably(source: Path, target: Path) -> None:

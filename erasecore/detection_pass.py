@@ -45,12 +45,14 @@ class DetectionResult:
         timeline: presentation time stamps of the film.
         mask: gives the ink of the events; ``None`` if the ink is estimated from the pixels.
         warnings: sentences for the film's report.
+        everywhere: True if text was searched in the whole film, not at some times only.
     """
 
     detection: Detection
     timeline: Timeline
     mask: Mask | None = None
     warnings: tuple[str, ...] = ()
+    everywhere: bool = True
 
     def close(self) -> None:
         """Close the mask's file."""
@@ -94,7 +96,8 @@ def detect_film(
     detection, timeline = stored or _detect_text(
         video, settings, times, checkpoints, detector=detector, report_frames=report_frames
     )
-    return DetectionResult(detection, timeline, None, _warnings(cues, detection))
+    everywhere = not settings.detect.times and cues is None
+    return DetectionResult(detection, timeline, None, _warnings(cues, detection), everywhere)
 
 
 def _detect_text(
@@ -144,7 +147,7 @@ def _detect_masked(
     detection = replace(detection, events=events)
     checkpoints.save_detection(detection, timeline)
     log.info("mask.read", events=len(events), cuts=len(detection.cuts), frames=detection.frames)
-    return DetectionResult(detection, timeline, mask)
+    return DetectionResult(detection, timeline, mask, everywhere=False)
 
 
 def _detect_cuts(video: VideoInfo, report_frames: ReportFrames) -> tuple[Detection, Timeline]:

@@ -209,14 +209,14 @@ class UnsafeFile(InputError):
 
 
 class TextRemains(InputError):
-    """Text is still detected after the second pass, and ``on_residual`` is ``failed``."""
+    """There is residue after the second pass, and ``on_residual`` is ``failed``."""
 
-    def __init__(self, path: Path, events: int, times: str) -> None:
-        places = "place" if events == 1 else "places"
+    def __init__(self, path: Path, places: int, times: str) -> None:
+        count = "1 place" if places == 1 else f"{places} places"
         super().__init__(
             path,
-            f"text is still seen in {events} {places} (at {times}); name a mask or regions in its "
-            "settings, or set on_residual: done to have it with a warning.",
+            f"text or a trace of it is still seen in {count} (at {times}); name a mask or regions "
+            "in its settings, or set on_residual: done to have it with a warning.",
         )
 
 

@@ -25,7 +25,7 @@ from erasecore.recovery.memory_steps import RUNGS, MemoryStep
 from erasecore.recovery.planning import plan_segments
 from erasecore.report_builder import (
     clock_time,
-    event_warnings,
+    error_warnings,
     film_warnings,
     hardest_previews,
     memory_warnings,
@@ -33,7 +33,8 @@ from erasecore.report_builder import (
     report_events,
     seconds_at,
 )
-from erasecore.reports import EraseReport, EventReport, Stage
+from erasecore.reports import EraseReport, EventReport, ResidueReason, ResidueReport, Stage
+from erasecore.residue_report import left_texts, residue_reports, residue_warnings, with_residue
 from erasecore.resources import ModelCache
 from erasecore.review.outside_mask_psnr import OutsideMaskPsnr
 from erasecore.review.preview import save_preview
@@ -163,7 +164,9 @@ def _erase_film(job: _Job, film: FilmInWork, checkpoints: Checkpoints) -> EraseR
         records, resumed = _erase_segments(job, film, checkpoints)
     events = report_events(records, film.timeline, film.video.time_base)
     _refuse_if_all_left(job, events)
-    _refuse_residual_text(job, events)
+    residue = residue_reports(records, events, film.timeline, film.video.time_base)
+    events = with_residue(events)
+    _refuse_residue(job, events, residue)
     with job.clock.stage(Stage.ASSEMBLE):
         result = _assemble(job, film, checkpoints, records)
     with job.clock.stage(Stage.VERIFY):
@@ -179,8 +182,15 @@ def _erase_film(job: _Job, film: FilmInWork, checkpoints: Checkpoints) -> EraseR
         segments=len(records),
         segments_resumed=resumed,
         residual_events=sum(event.residual for event in events),
+        residue=residue,
+        left=left_texts(film.detection, events, film.timeline, film.video.time_base),
         psnr_outside=verified.psnr_outside,
-        warnings=(*event_warnings(events), *report.warnings, *verified.warnings),
+        warnings=(
+            *error_warnings(events),
+            *residue_warnings(events, residue),
+            *report.warnings,
+            *verified.warnings,
+        ),
     )
 
 
@@ -295,12 +305,23 @@ def _refuse_if_all_left(job: _Job, events: tuple[EventReport, ...]) -> None:
         raise NothingErased(job.source, len(events), events[0].left)
 
 
-def _refuse_residual_text(job: _Job, events: tuple[EventReport, ...]) -> None:
-    """Raise ``TextRemains`` if text is left and ``on_residual`` is ``failed``."""
-    residual = [event for event in events if event.residual]
-    if residual and job.settings.on_residual is OnResidual.FAILED:
-        times = ", ".join(clock_time(event.start_seconds) for event in residual[:_MAX_TIMES_NAMED])
-        raise TextRemains(job.source, len(residual), times)
+def _refuse_residue(
+    job: _Job, events: tuple[EventReport, ...], residue: tuple[ResidueReport, ...]
+) -> None:
+    """Log what the self-check found; raise ``TextRemains`` if ``on_residual`` is ``failed``."""
+    for one in residue:
+        log.info(
+            "residue.found",
+            why=one.reason,
+            at_seconds=one.start_seconds,
+            box_xyxy=one.box_xyxy,
+            evidence=one.evidence,
+        )
+    spoiled = [event.start_seconds for event in events if event.residual]
+    spoiled += [one.start_seconds for one in residue if one.reason is ResidueReason.UNERASED]
+    if spoiled and job.settings.on_residual is OnResidual.FAILED:
+        times = ", ".join(clock_time(seconds) for seconds in sorted(spoiled)[:_MAX_TIMES_NAMED])
+        raise TextRemains(job.source, len(spoiled), times)
 
 
 def _write_subtitles(job: _Job, film: FilmInWork, events: tuple[EventReport, ...]) -> None:
@@ -330,5 +351,6 @@ def _untouched_report(job: _Job, film: FilmInWork, result: Path) -> EraseReport:
         segments=0,
         segments_resumed=0,
         seconds=dict(job.clock.seconds),
+        left=left_texts(film.detection, (), timeline, video.time_base),
         warnings=(*film.detected.warnings, *timeline.warnings, *film_warnings(video)),
     )

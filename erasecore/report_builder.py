@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -105,24 +105,15 @@ def missed_events(reports: tuple[EventReport, ...], known: tuple[Event, ...]) ->
     ]
 
 
-def event_warnings(events: tuple[EventReport, ...]) -> tuple[str, ...]:
-    """Return warnings about events that were left, residual text and events without ink."""
+def error_warnings(events: tuple[EventReport, ...]) -> tuple[str, ...]:
+    """Return a warning about events that an error has left as they were."""
     left = [event for event in events if event.left]
-    residual = [event for event in events if event.residual and not event.left]
-    inkless = [event for event in events if not event.ink_found and not event.residual]
-    sentences = []
-    if left:
-        sentences.append(
-            f"an error of this program left {_count_with_times(left)} as it was "
-            f"({left[0].left}); please report this with the log"
-        )
-    if residual:
-        sentences.append(f"text is still seen in the place of {_count_with_times(residual)}")
-    if inkless:
-        sentences.append(
-            f"no ink was found, and nothing was changed, for {_count_with_times(inkless)}"
-        )
-    return tuple(sentences)
+    if not left:
+        return ()
+    return (
+        f"an error of this program left {count_with_times(left)} as it was "
+        f"({left[0].left}); please report this with the log",
+    )
 
 
 def film_warnings(video: VideoInfo) -> Iterator[str]:
@@ -152,12 +143,16 @@ def memory_warnings(ladders: tuple[LadderReport, ...]) -> tuple[str, ...]:
     )
 
 
-def _count_with_times(events: list[EventReport]) -> str:
+def count_with_times(events: Sequence[EventReport]) -> str:
     """Return the number of subtitles and the times of the first few, e.g. "1 subtitle (at ...)"."""
-    times = ", ".join(clock_time(event.start_seconds) for event in events[:_MAX_TIMES_NAMED])
-    more = ", ..." if len(events) > _MAX_TIMES_NAMED else ""
     count = "1 subtitle" if len(events) == 1 else f"{len(events)} subtitles"
-    return f"{count} (at {times}{more})"
+    return f"{count} ({first_times([event.start_seconds for event in events])})"
+
+
+def first_times(seconds: Sequence[float]) -> str:
+    """Return the first few of the times as words, e.g. "at 0:00:01.0, 0:00:02.5"."""
+    times = ", ".join(clock_time(time) for time in seconds[:_MAX_TIMES_NAMED])
+    return f"at {times}{', ...' if len(seconds) > _MAX_TIMES_NAMED else ''}"
 
 
 def clock_time(seconds: float) -> str:

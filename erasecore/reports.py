@@ -27,6 +27,48 @@ class Progress:
     pixels: int = 0  # width x height of the film; 0 while unknown
 
 
+class ResidueReason(StrEnum):
+    """Reasons for which the self-check takes a place in the result for residue."""
+
+    TEXT = "text"  # text is detected where a line was erased; evidence: share of the frames tried
+    LETTERS = "letters"  # its letters' shape shows in their place; evidence: correlation
+    STEP = "step"  # the place changes as its line comes or goes; evidence: change, in that around
+    OUTLASTS = "outlasts"  # an erased line's letters show before or after it; evidence: correlation
+    UNERASED = (
+        "unerased"  # text that comes and goes, and nobody knew of; evidence: detector's score
+    )
+    NO_INK = "no-ink"  # words were read, but no ink was found; evidence: the OCR's confidence
+    LOW_CONFIDENCE = "low-confidence"  # the fill is hardly believed; evidence: the confidence
+
+
+@dataclass(frozen=True, slots=True)
+class ResidueReport:
+    """One place in the result that the self-check takes for residue."""
+
+    start: int  # first frame in which it may show
+    stop: int  # first frame after it
+    start_seconds: float
+    stop_seconds: float
+    box_xyxy: tuple[int, int, int, int]  # pixels of the stored picture, half-open
+    reason: ResidueReason
+    evidence: float  # the measure that the reason is decided by
+    text: str = ""  # letters that were read there; empty: none
+
+
+@dataclass(frozen=True, slots=True)
+class LeftText:
+    """Text that was found, and left in the picture knowingly."""
+
+    start: int  # first frame
+    stop: int  # first frame after it
+    start_seconds: float
+    stop_seconds: float
+    box_xyxy: tuple[int, int, int, int]  # pixels of the stored picture, half-open
+    reason: str  # why it was left, e.g. "short"
+    setting: str  # setting that would take it, e.g. "detect.regions"; empty: none would
+    always: bool = False  # it stands from the film's first frame to its last
+
+
 @dataclass(frozen=True, slots=True)
 class EventReport:
     """One erased subtitle (event)."""
@@ -43,7 +85,7 @@ class EventReport:
     text: str = ""  # recognised text; empty: not read, or in a script that the OCR cannot read
     text_score: float = 0.0  # confidence of the OCR, 0 to 1
     ink_found: bool = True  # False: no ink was separated from the picture, no pixel was changed
-    residual: bool = False  # True: text is still detected there in the result, or it was left
+    residual: bool = False  # True: there is residue in its place, or it was left
     passes: int = 1  # 2: text was left after the first pass, and larger masks were tried
     share_diffused: float = 0.0  # share of its ink pixels made by the diffusion network, 0 to 1
     left: str = ""  # error for which it was left as it is, at least in part; empty: it was erased
@@ -75,7 +117,9 @@ class EraseReport:
     segments: int
     segments_resumed: int  # segments reused from an earlier attempt (checkpoints)
     events: tuple[EventReport, ...] = ()
-    residual_events: int = 0  # number of events where text is still detected in the result
+    residual_events: int = 0  # number of events with residue in their place
+    residue: tuple[ResidueReport, ...] = ()  # what the self-check found, by time
+    left: tuple[LeftText, ...] = ()  # text that was found and left knowingly, by time
     psnr_outside: float | None = None  # PSNR in dB of the result against the source, off the ink
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall-clock seconds
     warnings: tuple[str, ...] = ()  # sentences

@@ -42,7 +42,7 @@ from erasecore.recovery.segment_results import (
     record_of,
 )
 from erasecore.review.preview import Snapshots
-from erasecore.review.residual_text import ResidualTextChecker
+from erasecore.review.self_check import CheckPlan, SelfCheck
 from erasecore.settings import EraseSettings
 from erasecore.system.atomic_files import replace_durably
 from erasecore.system.failpoints import failpoint
@@ -259,7 +259,7 @@ class _SegmentEncoder:
         film, segment = self._film, recovered.segment
         snapshots = Snapshots.plan(recovered.shares, segment.start, segment.stop)
         references = self._checkpoints.references(film.detection.frames)
-        checker = self._residual_text_checker(recovered)
+        checker = self._self_check(recovered)
         patches_of = recovered.patches()
         with self._writer(path, segment.start) as writer:
             for frame in self._reader.read(segment.start, segment.stop):
@@ -276,16 +276,18 @@ class _SegmentEncoder:
         failpoint("segment.after_video")
         return EncodedSegment(recovered, path, checker.findings(), snapshots)
 
-    def _residual_text_checker(self, recovered: RecoveredSegment) -> ResidualTextChecker:
+    def _self_check(self, recovered: RecoveredSegment) -> SelfCheck:
         film, segment = self._film, recovered.segment
-        return ResidualTextChecker(
+        plan = CheckPlan(
             film.picture,
             replace(film.detection, events=recovered.events),
-            film.detector,
             (segment.start, segment.stop),
+            float(film.video.rate),
             regions=regions_as_seen(film.settings.detect, film.video.orientation),
             left=recovered.left,
+            searches=film.detected.everywhere,
         )
+        return SelfCheck(plan, film.detector)
 
     def _writer(self, path: Path, first_frame: int) -> SegmentWriter:
         film = self._film
@@ -363,7 +365,7 @@ class _SegmentRunner:
         log.info(
             "segment.text_left",
             number=encoded.recovered.segment.number,
-            events=len(findings.boxes_by_event),
+            events=len({*findings.boxes_by_event, *findings.spoiled}),
             missed=len(findings.missed),
             failed=len(findings.failed),
         )

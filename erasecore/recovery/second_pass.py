@@ -29,7 +29,7 @@ class MaskDilation:
 
 
 def dilations_for(findings: Findings, inkless: frozenset[Event]) -> dict[Event, MaskDilation]:
-    """Return the dilation for each event with residual text: the boxes of that text become ink.
+    """Return the dilation for each event with residue; the boxes of text seen there become ink.
 
     Args:
         findings: of the first pass.
@@ -38,13 +38,16 @@ def dilations_for(findings: Findings, inkless: frozenset[Event]) -> dict[Event, 
     return {
         event: MaskDilation(
             radius_px=max(2, round(_DILATION_LINES * event.text_height_px)),
-            boxes=tuple(
-                _with_margin(box, event)
-                for box in ((*boxes, event.box_xyxy) if event in inkless else boxes)
-            ),
+            boxes=tuple(_with_margin(box, event) for box in _boxes_of(event, findings, inkless)),
         )
-        for event, boxes in findings.boxes_by_event.items()
+        for event in (*findings.boxes_by_event, *findings.residues_by_event)
     }
+
+
+def _boxes_of(event: Event, findings: Findings, inkless: frozenset[Event]) -> tuple[BoxXyxy, ...]:
+    """Return the boxes at ``event`` that become ink as a whole."""
+    seen = findings.boxes_by_event.get(event, ())
+    return (*seen, event.box_xyxy) if seen and event in inkless else seen
 
 
 def dilate_ink(ink: Ink, dilation: MaskDilation, crop: CropStack) -> Ink:

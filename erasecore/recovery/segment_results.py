@@ -85,9 +85,9 @@ class EncodedSegment:
         """Return True if it shows less text than ``other``; events that were left count, too."""
         return self._rank() < other._rank()
 
-    def _rank(self) -> tuple[int, int, int]:
-        failed, lines, probes = self.findings.rank
-        return failed, lines + len(self.recovered.left), probes
+    def _rank(self) -> tuple[int, int, int, float]:
+        failed, lines, probes, evidence = self.findings.rank
+        return failed, lines + len(self.recovered.left), probes, evidence
 
 
 def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
@@ -99,7 +99,7 @@ def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
     """
     recovered = encoded.recovered
     segment, shares = recovered.segment, recovered.shares
-    still_shown = {*encoded.findings.residual, *encoded.findings.failed, *recovered.left}
+    still_shown = {*encoded.findings.spoiled, *encoded.findings.failed, *recovered.left}
     preview_names = encoded.snapshots.save_hardest(
         [(share.event not in still_shown, share.confidence) for share in shares],
         folder,
@@ -123,6 +123,5 @@ def record_of(encoded: EncodedSegment, folder: Path) -> SegmentRecord:
         )
         for number, share in enumerate(shares)
     )
-    return SegmentRecord(
-        segment.number, segment.start, segment.stop, records, len(recovered.diffused_frames)
-    )
+    diffused, residues = len(recovered.diffused_frames), encoded.findings.residues()
+    return SegmentRecord(segment.number, segment.start, segment.stop, records, diffused, residues)

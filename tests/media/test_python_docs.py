@@ -48,7 +48,9 @@ def test_every_signature_is_there(name: str) -> None:
     assert f"`{name}({', '.join(words)})" in " ".join(PAGE.split())
 
 
-@pytest.mark.parametrize("name", ["EraseReport", "EventReport", "Progress", "Detection"])
+@pytest.mark.parametrize(
+    "name", ["EraseReport", "EventReport", "ResidueReport", "LeftText", "Progress", "Detection"]
+)
 def test_every_field_is_there(name: str) -> None:
     """The reference has a table for each record, with all its fields."""
     table = PAGE.partition(f"\n### {name}\n")[2].partition("\n#")[0]

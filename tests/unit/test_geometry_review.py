@@ -18,6 +18,7 @@ from erasecore.review.known_text import KnownText
 from erasecore.review.outside_mask_psnr import OutsideMaskPsnr, ReferenceFrames
 from erasecore.review.preview import Snapshots, save_preview
 from erasecore.review.residual_text import ResidualTextChecker
+from erasecore.review.self_check import CheckPlan, SelfCheck
 from erasecore.review.text_probe import TextProbe
 from erasecore.settings import Region
 from erasecore.video.color import PlaneLayout
@@ -36,6 +37,15 @@ class EverywhereDetector:
         height, width = bgr.shape[:2]
         boxes = (0.0, 0.0, float(width), float(height)), (0.0, 0.0, width / 2, float(height))
         return [TextBox(box, 0.9) for box in boxes]
+
+
+class LineDetector:
+    """Finds one line of text near the top of every picture."""
+
+    def detect(self, bgr: Bgr) -> list[TextBox]:
+        """Return its box."""
+        height, width = bgr.shape[:2]
+        return [TextBox((0.02 * width, 0.03 * height, 0.9 * width, 0.17 * height), 0.9)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -59,6 +69,24 @@ def test_residual_text(data: st.DataObject, size: tuple[int, int], layout: Plane
         checker.check_frame(frame, picture(layout, size, frame), picture(layout, size, frame + 1))
     findings = checker.findings()
     assert findings.residual <= set(findings.boxes_by_event) <= set(events)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), size=geometry.sizes, layout=geometry.layouts)
+def test_self_check(data: st.DataObject, size: tuple[int, int], layout: PlaneLayout) -> None:
+    """No check ends in an error (it would be logged), whatever is found, and wherever."""
+    events = tuple(data.draw(st.lists(geometry.events(size), max_size=2, unique=True)))
+    frames = data.draw(st.integers(4, 14))
+    detection = Detection(events, (), (5,), frames)
+    plan = CheckPlan(Picture(*size, layout), detection, (0, frames), rate=4.0)
+    check = SelfCheck(plan, LineDetector())
+    for frame in range(frames):
+        text = (2, 4, 110, 20) if frame % 9 > 2 else None
+        before = picture(layout, size, 0, text=text)
+        check.check_frame(frame, before, picture(layout, size, frame % 2, text=text))
+    findings = check.findings()
+    assert set(findings.residues_by_event) <= set(events)
+    assert not findings.failed
 
 
 @settings(max_examples=100, deadline=None)

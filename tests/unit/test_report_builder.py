@@ -13,12 +13,13 @@ from erasecore.checkpoints import SegmentRecord, ShareRecord
 from erasecore.model.events import Reading
 from erasecore.report_builder import (
     clock_time,
-    event_warnings,
+    error_warnings,
     hardest_previews,
     memory_warnings,
     report_events,
 )
-from erasecore.reports import EventReport, LadderReport
+from erasecore.reports import EventReport, LadderReport, ResidueReason, ResidueReport
+from erasecore.residue_report import residue_warnings
 from erasecore.video.timeline import Timeline
 
 TIMELINE = Timeline(
@@ -69,10 +70,11 @@ def test_an_event_without_ink_is_not_called_sure() -> None:
 def test_warnings_name_the_times() -> None:
     """Text left and ink not found are two sentences, each with the first few times."""
     (event,) = reports((SHARE,))
-    assert event_warnings((event,)) == ()
+    assert error_warnings((event,)) == residue_warnings((event,), ()) == ()
     left = tuple(replace(event, residual=True, start_seconds=float(61 * k)) for k in range(1, 9))
-    inkless = replace(event, ink_found=False)
-    first, second = event_warnings((*left, inkless))
+    inkless = replace(event, ink_found=False, start=70, stop=90)
+    seen = ResidueReport(10, 60, 0.4, 2.4, event.box_xyxy, ResidueReason.TEXT, 1.0)
+    first, second = residue_warnings((*left, inkless), (seen,))
     assert "8 subtitles (at 0:01:01.0, 0:02:02.0," in first
     assert first.endswith(", ...)")
     assert second.startswith("no ink was found")
