@@ -18,7 +18,7 @@ from bench.wild.kinds import KINDS
 from bench.wild.objects import Verdict
 from bench.wild.pictures import save_worst
 from bench.wild.rows import WildRow, last_saved, load_row, load_rows, save_row
-from bench.wild.table import markdown
+from bench.wild.table import item_failed, markdown
 from bench.wild.tasks import (
     SETS,
     Places,
@@ -169,7 +169,10 @@ def line(row: WildRow) -> str:
         words.append(f"foreign letters in {row.letters_frames} frames;")
     if row.part == "real":
         words.append(f"gone {row.caption_frames_gone} of {row.caption_frames};")
-    words.append(f"{row.events} events, {'told' if row.told else 'not told'}")
+    failed = [item for item in row.objects if item_failed(item)]
+    if failed:
+        words.append(f"{sum(item.told for item in failed)} of {len(failed)} failures told;")
+    words.append(f"{row.events} events, self-check {'speaks' if row.told else 'silent'}")
     return " ".join(
         [*words, f"untouched, {row.cpu_seconds} s" if row.untouched else f"{row.cpu_seconds} s"]
     )

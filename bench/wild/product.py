@@ -12,7 +12,9 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from bench.boxes import area, intersection
 from bench.measure import measure
 from bench.media import BenchError
 from erasecore.pipeline import erase
@@ -22,6 +24,22 @@ from erasecore.settings import EraseSettings, HostSettings
 REPORT = "report.json"
 LOG = "product.log"
 THREADS = 2  # of the networks and the encoder
+SAME_PLACE = 0.3  # least share of the smaller of two boxes that they share; guess
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Something that a report names: frames ``[start, stop)``, half-open box in pixels."""
+
+    start: int
+    stop: int
+    box: tuple[float, float, float, float]
+
+    def names(self, start: int, stop: int, box: tuple[float, float, float, float]) -> bool:
+        """Return True if it shares frames and a part of its box with an object."""
+        if self.start >= stop or self.stop <= start:
+            return False
+        return intersection(self.box, box) > SAME_PLACE * min(area(self.box), area(box))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +51,14 @@ class Outcome:
     cpu_seconds: float = 0.0
     untouched: bool = False
     events: int = 0
-    residual_events: int = 0  # events in whose places the self-check still sees text
+    residual_events: int = 0  # events with residue in their place
     warnings: tuple[str, ...] = ()
+    residue: tuple[Place, ...] = ()  # what the self-check found
+    left: tuple[Place, ...] = ()  # text that the report says was left
+
+    def names(self, start: int, stop: int, box: tuple[float, float, float, float]) -> bool:
+        """Return True if the report names what stands in ``box`` in frames ``[start, stop)``."""
+        return any(place.names(start, stop, box) for place in (*self.residue, *self.left))
 
 
 def run_product(source: Path, folder: Path) -> Outcome:
@@ -54,7 +78,13 @@ def run_product(source: Path, folder: Path) -> Outcome:
         events=len(report["events"]),
         residual_events=report["residual_events"],
         warnings=tuple(report["warnings"]),
+        residue=_places(report["residue"]),
+        left=_places(report["left"]),
     )
+
+
+def _places(entries: list[dict[str, Any]]) -> tuple[Place, ...]:
+    return tuple(Place(one["start"], one["stop"], tuple(one["box_xyxy"])) for one in entries)
 
 
 def main(words: list[str]) -> int:

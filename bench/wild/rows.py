@@ -22,6 +22,7 @@ class ObjectRow:
     frames: int
     clear_share: float  # of its frames in which it is gone
     verdict: Verdict
+    told: bool = False  # the report names it, as residue or as text that was left
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class WildRow:
     skipped: str = ""  # why it was not run
     cpu_seconds: float = 0.0
     events: int = 0
-    told: bool = False  # the report speaks of residue or warns
+    told: bool = False  # the self-check speaks of residue
     untouched: bool = False  # the result is the source, byte for byte
     objects: tuple[ObjectRow, ...] = ()
     source_db: float | None = None  # PSNR in the changed pixels: doing nothing

@@ -10,13 +10,13 @@ from statistics import fmean
 from bench.wild.halves import Half
 from bench.wild.kinds import KINDS
 from bench.wild.objects import CLEAR_FRAMES, Verdict
-from bench.wild.rows import WildRow
+from bench.wild.rows import ObjectRow, WildRow
 from bench.wild.tasks import SETS
 
 COLUMNS = (
     *("set", "kind", "films", "objects", "found tuned", "found held", "half", "left"),
     *("source dB", "ours dB", "Telea dB", "gain dB", "letters", "frames gone", "scene harmed"),
-    *("touched", "told", "crashes", "today"),
+    *("touched", "failures told", "false words", "crashes", "today"),
 )
 ALL = "all"  # stands for the kind in a set's own line
 ALWAYS = ("kind", "films", "crashes", "today")  # columns that stand even if they are empty
@@ -67,6 +67,7 @@ def cells(group: Group) -> tuple[str, ...]:
         _harmed(rows),
         _touched(group.part, rows),
         _told(rows),
+        _false_words(rows),
         str(sum(bool(row.crash) for row in rows) or ""),
         today(group),
     )
@@ -141,22 +142,25 @@ def _touched(part: str, rows: Sequence[WildRow]) -> str:
 
 
 def _told(rows: Sequence[WildRow]) -> str:
-    """Return how many of the films with a failure the self-check told, and false alarms."""
-    with_objects = [row for row in rows if row.objects]
-    if not with_objects:
-        return ""
-    failed = [row for row in with_objects if has_failed(row)]
-    good = [row for row in with_objects if not has_failed(row)]
-    told, false = sum(row.told for row in failed), sum(row.told for row in good)
-    return f"{told}/{len(failed)}, false {false}/{len(good)}"
+    """Return how many of the objects that are not gone the report names."""
+    failed = [item for row in rows if not row.crash for item in row.objects if item_failed(item)]
+    return f"{sum(item.told for item in failed)}/{len(failed)}" if failed else ""
+
+
+def _false_words(rows: Sequence[WildRow]) -> str:
+    """Return how many of the films with nothing wrong the self-check speaks of."""
+    good = [row for row in rows if not row.crash and not has_failed(row)]
+    return f"{sum(row.told for row in good)}/{len(good)}" if good else ""
+
+
+def item_failed(item: ObjectRow) -> bool:
+    """Return True if an object is not gone."""
+    return item.verdict is not Verdict.FOUND and item.clear_share < CLEAR_FRAMES
 
 
 def has_failed(row: WildRow) -> bool:
     """Return True if something visible is wrong with a row's result that a report should tell."""
-    return bool(row.letters_frames) or any(
-        item.verdict is not Verdict.FOUND and item.clear_share < CLEAR_FRAMES
-        for item in row.objects
-    )
+    return bool(row.letters_frames) or any(map(item_failed, row.objects))
 
 
 def markdown(rows: Sequence[WildRow], heading: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.media import BenchError, read_pictures
 from bench.wild.build import Missing, WildCase, build_case, facts_of
 from bench.wild.cuts import CleanCut, build_cut, clean_cut
@@ -17,7 +19,7 @@ from bench.wild.halves import Half, half_of
 from bench.wild.judge import Scores, judge
 from bench.wild.kinds import KINDS, Kind, drawn_on
 from bench.wild.objects import CLEAR_FRAMES, Verdict
-from bench.wild.product import Outcome, run_product
+from bench.wild.product import Outcome, Place, run_product
 from bench.wild.real import Labels, all_labels, examined, line_states, score_real
 from bench.wild.rows import ObjectRow, WildRow
 
@@ -124,7 +126,31 @@ def _run_kind(task: Task, row: WildRow, folder: Path, clips: Path) -> WildRow:
         scores = judge(case, outcome.film)
     except BenchError as error:  # another number of frames, or another size
         return replace(row, crash=str(error))
-    return _with_scores(row, case, scores)
+    row = _with_scores(row, case, scores)
+    return replace(row, objects=_with_told(row.objects, _object_places(case), outcome))
+
+
+def _object_places(case: WildCase) -> tuple[Place, ...]:
+    """Return where each object stands in the middle of its life."""
+    masks = case.lane_masks()
+    places = []
+    for item in case.objects:
+        rows, columns = np.nonzero(masks.of(item, (item.start + item.stop) // 2))
+        box = (0.0, 0.0, 0.0, 0.0)
+        if len(rows):
+            box = (columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0)
+        places.append(Place(item.start, item.stop, box))
+    return tuple(places)
+
+
+def _with_told(
+    objects: Sequence[ObjectRow], places: Sequence[Place], outcome: Outcome
+) -> tuple[ObjectRow, ...]:
+    """Return the objects with what the report names of them."""
+    return tuple(
+        replace(item, told=outcome.names(place.start, place.stop, place.box))
+        for item, place in zip(objects, places, strict=True)
+    )
 
 
 def _all_left(lines: Sequence[tuple[str, int]]) -> tuple[ObjectRow, ...]:
@@ -138,7 +164,7 @@ def _with_outcome(row: WildRow, outcome: Outcome) -> WildRow:
         crash=outcome.crash,
         cpu_seconds=round(outcome.cpu_seconds, 1),
         events=outcome.events,
-        told=bool(outcome.residual_events or outcome.warnings),
+        told=bool(outcome.residue or outcome.residual_events),
         untouched=outcome.untouched,
     )
 
@@ -180,9 +206,13 @@ def _run_real(task: Task, row: WildRow, folder: Path, clips: Path) -> WildRow:
     lines = list(line_states(score))
     return replace(
         row,
-        objects=tuple(
-            ObjectRow(label.text, frames, round(share, 3), _line_verdict(share))
-            for label, frames, share in lines
+        objects=_with_told(
+            [
+                ObjectRow(label.text, frames, round(share, 3), _line_verdict(share))
+                for label, frames, share in lines
+            ],
+            [Place(label.start, label.stop, label.box) for label, _, _ in lines],
+            outcome,
         ),
         caption_frames_gone=sum(round(frames * share) for _, frames, share in lines),
         letters_frames=score.letters_frames,

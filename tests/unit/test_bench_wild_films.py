@@ -267,7 +267,7 @@ def test_a_line_is_seen_where_its_box_is(found: list[Box], covered: bool) -> Non
 def row(name: str, half: Half, *verdicts: Verdict, told: bool = False) -> WildRow:
     """A row of the kind ``logo_sub`` with objects of these verdicts."""
     objects = tuple(
-        ObjectRow(f"{k}", 20, float(state is Verdict.FOUND), state)
+        ObjectRow(f"{k}", 20, float(state is Verdict.FOUND), state, told=told)
         for k, state in enumerate(verdicts)
     )
     made = WildRow("kinds", name, "logo_sub", half, "recipe", told=told, objects=objects)
@@ -284,20 +284,21 @@ def test_rows_come_back_from_the_disk(tmp_path: Path) -> None:
 
 
 def test_the_table_counts_each_half() -> None:
-    """Found objects are told for both halves, and failures of which the report speaks."""
+    """Found objects are told for both halves, failures by object, false words by film."""
     rows = [
         row("a", Half.TUNED, Verdict.FOUND, Verdict.FOUND),
         row("b", Half.HELD, Verdict.FOUND, Verdict.HALF, told=True),
         row("c", Half.HELD, Verdict.LEFT, Verdict.LEFT),
+        row("e", Half.HELD, Verdict.FOUND, told=True),
         replace(row("d", Half.HELD), skipped="no font"),
     ]
     whole, kind = groups(rows)
     words = cells(kind)
-    assert words[:8] == ("kinds", "logo_sub", "3", "6", "2/2", "1/4", "1/6", "2/6")
+    assert words[:8] == ("kinds", "logo_sub", "4", "7", "2/2", "2/5", "1/7", "2/7")
     assert words[8:12] == ("10.0", "30.0", "28.0", "2.0")
-    assert words[-3:] == ("1/2, false 0/1", "", "erases in part; leaves; finding 13")
+    assert words[-4:] == ("1/3", "1/2", "", "erases in part; leaves; finding 13")
     assert cells(whole)[1] == "all"
-    assert [has_failed(each) for each in rows[:3]] == [False, True, True]
+    assert [has_failed(each) for each in rows[:4]] == [False, True, True, False]
 
 
 def test_a_crash_and_foreign_letters_are_told() -> None:
