@@ -285,6 +285,7 @@ class _SegmentEncoder:
             float(film.video.rate),
             regions=regions_as_seen(film.settings.detect, film.video.orientation),
             left=recovered.left,
+            retried=recovered.retried,
             searches=film.detected.everywhere,
         )
         return SelfCheck(plan, film.detector)

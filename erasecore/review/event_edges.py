@@ -37,6 +37,13 @@ STEP_RATIO = 2.2
 Measured on the judge's kinds: at most 1.8 where a line is gone, at least 2.3 where it is half gone.
 """
 
+STEP_AGAIN_RATIO = 1.4
+"""The same for a line that is erased for the second time.
+
+Its first pass was bad, so less is needed to doubt the second. Measured on the judge's kinds: 1.4 to
+1.7 where specks of a box are left; lines that a second pass had mended were not among them.
+"""
+
 LETTERS_CORRELATION = 0.4
 """Absolute correlation with a line's letters from which they show in their place.
 
@@ -75,10 +82,14 @@ class Step:
         """Change inside in that around."""
         return self.inside / (self.around + _NOISE_LEVELS)
 
-    @property
-    def is_residue(self) -> bool:
-        """True if the place changes visibly more than its surroundings."""
-        return self.ratio > STEP_RATIO and self.inside > _MIN_STEP_LEVELS
+    def is_residue(self, *, again: bool = False) -> bool:
+        """Return True if the place changes visibly more than its surroundings.
+
+        Args:
+            again: the line was erased for the second time.
+        """
+        limit = STEP_AGAIN_RATIO if again else STEP_RATIO
+        return self.ratio > limit and self.inside > _MIN_STEP_LEVELS
 
 
 @dataclass(slots=True)
@@ -104,6 +115,7 @@ class _Edge:
 class _Found:
     """Measures of the edges of one event, as far as taken."""
 
+    again: bool  # it was erased for the second time
     steps: list[Step] = field(default_factory=list)
     in_place: list[float] = field(default_factory=list)  # correlations in the letters' own place
     outlasting: list[tuple[int, float, BoxXyxy]] = field(default_factory=list)
@@ -123,9 +135,14 @@ class EventEdgeChecker:
         self._edges_at: dict[int, list[_Edge]] = defaultdict(list)
         self._found: dict[Event, _Found] = {}
 
-    def plan(self, event: Event) -> None:
-        """Plan the check of an event that shows in the segment."""
-        self._found[event] = _Found()
+    def plan(self, event: Event, *, again: bool = False) -> None:
+        """Plan the check of an event that shows in the segment.
+
+        Args:
+            event: the event.
+            again: it was erased for the second time.
+        """
+        self._found[event] = _Found(again)
         for edge in _edges(event):
             for frame in edge.frames:
                 if self._span[0] <= frame < self._span[1]:
@@ -149,7 +166,7 @@ class EventEdgeChecker:
         """Yield what was found, with its event: at most one residue of each reason for each."""
         for event, found in self._found.items():
             step = max(found.steps, key=lambda one: one.ratio, default=None)
-            if step is not None and step.is_residue:
+            if step is not None and step.is_residue(again=found.again):
                 span, evidence = (event.start, event.stop), round(step.ratio, 2)
                 yield event, Residue(*span, event.box_xyxy, ResidueReason.STEP, evidence)
             letters = max(map(abs, found.in_place), default=0.0)

@@ -39,6 +39,7 @@ class CheckPlan:
         rate: frames a second.
         regions: parts of the picture in which subtitles may be; empty for all of it.
         left: events that were not erased, and are not checked.
+        retried: events that were erased for the second time.
         searches: False if text may be left anywhere but at the events: under a mask, or where only
             some times of the film are wanted.
     """
@@ -49,6 +50,7 @@ class CheckPlan:
     rate: float
     regions: tuple[Region, ...] = ()
     left: Collection[Event] = ()
+    retried: Collection[Event] = ()
     searches: bool = True
 
 
@@ -74,7 +76,7 @@ class SelfCheck:
         self._failed: dict[Event, str] = {}
         for event in detection.events:
             if event.start < span[1] and event.stop > span[0] and event not in plan.left:
-                self._edges.plan(event)
+                self._edges.plan(event, again=event in plan.retried)
 
     def check_frame(self, index: int, before: Planes, after: Planes) -> None:
         """Check film frame ``index`` as far as that is planned.

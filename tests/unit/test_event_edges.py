@@ -14,7 +14,7 @@ from erasecore.model.clips import Picture
 from erasecore.model.events import BoxXyxy, Event
 from erasecore.model.residues import Residue
 from erasecore.reports import ResidueReason
-from erasecore.review.event_edges import EventEdgeChecker
+from erasecore.review.event_edges import EventEdgeChecker, Step
 from erasecore.video.color import PlaneLayout
 from tests import geometry
 from tests.clips import U8, Caption, DrawnFilm, draw
@@ -89,6 +89,14 @@ def test_a_patch_is_a_step() -> None:
     after = np.where(grown[..., None], np.uint8(20), film.clean)
     reasons = [residue.reason for residue in check(film, after, event_of(film, LINE))]
     assert reasons == [ResidueReason.STEP]
+
+
+def test_a_second_pass_is_doubted_sooner() -> None:
+    """A step that passes for movement the first time is residue in a line that was bad before."""
+    assert not Step(30.0, 15.0).is_residue()
+    assert Step(30.0, 15.0).is_residue(again=True)
+    assert not Step(15.0, 15.0).is_residue(again=True)
+    assert not Step(9.0, 0.5).is_residue(again=True)  # nobody sees so little
 
 
 def test_a_cut_hides_a_step() -> None:
