@@ -23,6 +23,7 @@ from bench.wild.tasks import (
     SETS,
     Places,
     Task,
+    bar_tasks,
     clean_tasks,
     draw_tasks,
     kind_tasks,
@@ -32,7 +33,7 @@ from bench.wild.tasks import (
 
 FOLDER = Path("build/bench/wild")
 MARK = "wild"
-DRAWS, CLEAN, SCENE = 200, 200, 40  # films a run
+DRAWS, BARS, CLEAN, SCENE = 200, 60, 200, 40  # films a run
 VARIANTS = 3  # scenes of each kind
 _SEEDS = 10**6
 
@@ -47,6 +48,7 @@ class WildPlan:
     films: tuple[str, ...]  # real ones
     variants: int
     draws: int
+    bars: int
     clean: int
     scene: int
     seed: int
@@ -64,6 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--films", default="", help="real films, by name; comma between")
     group.add_argument("--variants", type=int, default=VARIANTS, help="scenes of each kind, 1 to 3")
     group.add_argument("--draws", type=int, default=DRAWS, help="films by chance")
+    group.add_argument("--bars", type=int, default=BARS, help="films with bars, by chance")
     group.add_argument("--clean", type=int, default=CLEAN, help="cuts without captions")
     group.add_argument("--scene", type=int, default=SCENE, help="cuts with text of the scene")
     group.add_argument("--wild-seed", type=int, help="of draws and cuts; default: a new one")
@@ -85,6 +88,7 @@ def wild_plan(asked: argparse.Namespace) -> WildPlan:
         films=_names(asked.films, None),
         variants=asked.variants,
         draws=asked.draws,
+        bars=asked.bars,
         clean=asked.clean,
         scene=asked.scene,
         seed=SystemRandom().randrange(_SEEDS) if asked.wild_seed is None else asked.wild_seed,
@@ -111,6 +115,8 @@ def tasks(plan: WildPlan) -> list[Task]:
         found += real_tasks(plan.films)
     if "draws" in plan.sets:
         found += draw_tasks(plan.seed, plan.draws)
+    if "bars" in plan.sets:
+        found += bar_tasks(plan.seed, plan.bars)
     if "clean" in plan.sets:
         found += clean_tasks(plan.seed, plan.clean, with_text=False)
     if "scene" in plan.sets:
@@ -131,7 +137,7 @@ def run_wild(plan: WildPlan, clips_folder: Path, folder: Path = FOLDER) -> int:
         save_row(places.rows, row)
         rows.append(row)
         print(line(row), flush=True)
-    for part in ("kinds", "draws"):
+    for part in ("kinds", "draws", "bars"):
         own = [row for row in rows if row.part == part]
         for picture in save_worst(own, places.build / part, places.build / "worst" / part):
             print(f"worst of {part}: {picture}", flush=True)

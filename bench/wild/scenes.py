@@ -83,7 +83,7 @@ def shoot(scene: Scene, clips_folder: Path, filters: str = "") -> Footage:
     Args:
         scene: what to show.
         clips_folder: holds the clips as ``NAME.mp4``.
-        filters: FFmpeg's, applied to the scaled picture, for scenes of one clip only.
+        filters: FFmpeg's, applied to the scaled picture, for scenes of one clip or two shots.
 
     Raises:
         BenchError: a clip is missing.
@@ -169,7 +169,8 @@ def _cuts(scene: Scene, clips_folder: Path, filters: str) -> Footage:
 def _two_shots(scene: Scene, clips_folder: Path, filters: str) -> Footage:
     starts = (0.2, 2.0)
     parts = [_part(scene, clips_folder, k, start, 45) for k, start in enumerate(starts)]
-    return Footage(np.concatenate(parts), Fraction(25))
+    joined = Footage(np.concatenate(parts), Fraction(25))
+    return filtered(joined, filters) if filters else joined
 
 
 def _dissolve(scene: Scene, clips_folder: Path, filters: str) -> Footage:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.media import BenchError, read_pictures
+from bench.wild.barred import barred_kind
 from bench.wild.build import Missing, WildCase, build_case, facts_of
 from bench.wild.cuts import CleanCut, build_cut, clean_cut
 from bench.wild.draws import drawn_kind
@@ -23,7 +24,7 @@ from bench.wild.product import Outcome, Place, run_product
 from bench.wild.real import Labels, all_labels, examined, line_states, score_real
 from bench.wild.rows import ObjectRow, WildRow
 
-SETS = ("kinds", "real", "draws", "clean", "scene")
+SETS = ("kinds", "real", "draws", "bars", "clean", "scene")
 NO_CJK = "Noto Sans CJK is not installed: apt-get install fonts-noto-cjk"
 
 
@@ -83,10 +84,18 @@ def real_tasks(names: tuple[str, ...]) -> list[Task]:
 
 def draw_tasks(seed: int, count: int) -> list[Task]:
     """Return ``count`` drawn films, from ``seed`` on."""
-    drawn = {number: drawn_kind(number) for number in range(seed, seed + count)}
+    return _drawn_tasks("draws", drawn_kind, seed, count)
+
+
+def bar_tasks(seed: int, count: int) -> list[Task]:
+    """Return ``count`` drawn films with bars, from ``seed`` on."""
+    return _drawn_tasks("bars", barred_kind, seed, count)
+
+
+def _drawn_tasks(part: str, draw: Callable[[int], Kind], seed: int, count: int) -> list[Task]:
+    drawn = {number: draw(number) for number in range(seed, seed + count)}
     return [
-        Task("draws", f"{number}", kind.name, kind.scene.half, kind)
-        for number, kind in drawn.items()
+        Task(part, f"{number}", kind.name, kind.scene.half, kind) for number, kind in drawn.items()
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.boxes import Box
 from bench.fonts import DEMO_FONT, write_demo_font
 from bench.media import BenchError, Bgr, read_pictures, to_i420
 from bench.wild import part
+from bench.wild.barred import LAYOUTS, barred_kind
 from bench.wild.build import WildCase, build_case, encode, load_case
 from bench.wild.camera import MOVES, ROOM, camera_path, scene_track
 from bench.wild.captions import sentences
@@ -39,7 +41,7 @@ from bench.wild.scene_text import PLACES, compose, draw_scene_text
 from bench.wild.scenes import Footage, Scene
 from bench.wild.script import Canvas, Line, Look, ass_script, captions, lanes
 from bench.wild.table import cells, groups, has_failed, markdown
-from bench.wild.tasks import clean_tasks, draw_tasks, kind_tasks
+from bench.wild.tasks import Task, bar_tasks, clean_tasks, draw_tasks, kind_tasks
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 30
 CANVAS = Canvas(640, 360, 4.0)
@@ -125,9 +127,10 @@ def test_every_kind_writes_captions(name: str) -> None:
     assert any(0 <= line.start < line.stop and line.start < CANVAS.seconds for line in lines)
 
 
-def test_a_seed_is_always_the_same_film() -> None:
+@pytest.mark.parametrize("tasks", [draw_tasks, bar_tasks])
+def test_a_seed_is_always_the_same_film(tasks: Callable[[int, int], list[Task]]) -> None:
     """Draws and cuts depend on their seed alone, and differ between seeds."""
-    first, second = draw_tasks(7, 12), draw_tasks(7, 12)
+    first, second = tasks(7, 12), tasks(7, 12)
     assert [task.made_from for task in first] == [task.made_from for task in second]
     assert len({task.made_from for task in first}) == 12
     assert " at 0x" not in "".join(task.made_from for task in first)  # the same in each process
@@ -135,6 +138,15 @@ def test_a_seed_is_always_the_same_film() -> None:
     cuts = [task.made_from for task in clean_tasks(7, 12, with_text=True)]
     assert cuts == [task.made_from for task in clean_tasks(7, 12, with_text=True)]
     assert len(set(cuts)) == 12
+
+
+def test_bars_of_every_layout_are_drawn() -> None:
+    """The draws have every layout, and FFmpeg filters for each that has bars."""
+    drawn = [barred_kind(seed) for seed in range(120)]
+    assert {kind.name for kind in drawn} == {f"bars_{layout}" for layout in LAYOUTS}
+    for kind in drawn:
+        framed = any(word in kind.before for word in ("pad=", "drawbox=", "overlay="))
+        assert framed == (kind.name != "bars_none")
 
 
 def test_cuts_with_text_never_stand_still() -> None:
