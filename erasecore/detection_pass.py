@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from erasecore.checkpoints import Checkpoints
+from erasecore.detection.bars import ShotGeometry
 from erasecore.detection.detector import Detector
 from erasecore.detection.finder import EventFinder
 from erasecore.detection.scaling import Scaler
-from erasecore.detection.shots import ShotFinder
 from erasecore.model.events import Detection
 from erasecore.selection.cues import Cues, read_cues
 from erasecore.selection.masks import Mask, open_mask, spans_of
@@ -151,10 +151,16 @@ def _detect_masked(
 
 
 def _detect_cuts(video: VideoInfo, report_frames: ReportFrames) -> tuple[Detection, Timeline]:
-    """Return a detection with the film's cuts only, and the timeline."""
-    shots, scaler = ShotFinder(), Scaler(video.width, video.height, video.layout)
-    timeline = _decode_all(video, lambda frame: shots.add(scaler.luma(frame.planes)), report_frames)
-    return Detection((), (), shots.finish(), len(timeline)), timeline
+    """Return a detection with the film's cuts and picture areas only, and the timeline."""
+    size = video.width, video.height
+    scaler, shots = Scaler(*size, video.layout), ShotGeometry(size, video.layout, float(video.rate))
+
+    def observe(frame: Frame) -> None:
+        shots.add(scaler.luma(frame.planes), frame.planes[0])
+
+    timeline = _decode_all(video, observe, report_frames)
+    cuts = shots.finish()
+    return Detection((), (), cuts, len(timeline), shots.picture_areas()), timeline
 
 
 def _decode_all(
@@ -192,6 +198,7 @@ def _log_detection(detection: Detection, rate: float) -> None:
         events=len(detection.events),
         left_alone=len(detection.rejected),
         cuts=len(detection.cuts),
+        shots_with_bars=len(detection.picture_areas),
         frames=detection.frames,
     )
     for event, reason in detection.rejected[:_MAX_REJECTED_LOGGED]:

@@ -211,7 +211,7 @@ class _SegmentRecoverer:
         )
         for frame in self._reader.read(clip.start, clip.stop):
             collector.add(frame.index, frame.planes)
-        crop = collector.finish()
+        crop = replace(collector.finish(), picture_areas=film.detection.picture_areas)
         readings = _read_text(film, crop, clip)
         recovery = recover_clip(crop, clip, film.detection.cuts, engine, tick, find)
         if film.detected.mask is not None:

@@ -6,15 +6,19 @@ the crop, the clip and the film.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from erasecore.ink.strokes import Ink
+from erasecore.model.boxes import clip_box
 from erasecore.model.clips import Clip
 from erasecore.model.crop_stacks import CropCollector, CropStack
 from erasecore.model.events import BoxXyxy, Event
 from erasecore.model.inpaint_input import InpaintInput
+from erasecore.model.picture_areas import PictureArea
 from erasecore.video.color import Box, PlaneLayout, Planes, as_plane
 
 LAYOUTS = (
@@ -93,6 +97,21 @@ def pixel_boxes(draw: st.DrawFn, size: tuple[int, int], layout: PlaneLayout) -> 
 
 
 @st.composite
+def picture_areas(draw: st.DrawFn, size: tuple[int, int]) -> tuple[PictureArea, ...]:
+    """Draw picture areas of up to two shots; a picture may be empty, and its edge of any width."""
+    width, height = size
+    borders = sorted(draw(st.sets(st.integers(0, 16), max_size=4)))
+    areas = []
+    for start, stop in zip(borders[::2], borders[1::2], strict=False):
+        left, top = draw(st.integers(0, width)), draw(st.integers(0, height))
+        right, bottom = draw(st.integers(left, width)), draw(st.integers(top, height))
+        soft = draw(st.integers(0, 4))
+        edge_box = clip_box((left - soft, top - soft, right + soft, bottom + soft), (height, width))
+        areas.append(PictureArea(start, stop, (left, top, right, bottom), edge_box))
+    return tuple(areas)
+
+
+@st.composite
 def crops(draw: st.DrawFn, size: tuple[int, int], *, frames: int | None = None) -> CropStack:
     """Draw a crop stack of a noisy film whose frames may have strokes in one place."""
     layout = draw(layouts)
@@ -106,7 +125,7 @@ def crops(draw: st.DrawFn, size: tuple[int, int], *, frames: int | None = None) 
     for index in range(start, start + count):
         planes = picture(layout, size, seed if still else seed + index, text)  # type: ignore[arg-type]
         collector.add(index, planes)
-    return collector.finish()
+    return replace(collector.finish(), picture_areas=draw(picture_areas(size)))
 
 
 @st.composite

@@ -10,12 +10,12 @@ from array import array
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from erasecore.detection.bars import ShotGeometry
 from erasecore.detection.detector import LETTERS_SHARE, Detector
 from erasecore.detection.line_window import TrackTiming, WorkBox
 from erasecore.detection.merging import attach, merge
 from erasecore.detection.scaling import Luma, LumaRing, Scaler
 from erasecore.detection.searching import Oversize, Pictured, Sighting, TextSearch, same_place
-from erasecore.detection.shots import ShotFinder
 from erasecore.detection.spans import measure_span
 from erasecore.detection.tracks import Track
 from erasecore.detection.verdict import (
@@ -125,7 +125,7 @@ class EventFinder:
         )
         self._brief_frames = max(2, round(_BRIEF_SHARE * settings.min_seconds * per_second))
         self._ramp_frames = round(_RAMP_SECONDS * per_second)
-        self._shots = ShotFinder()
+        self._shots = ShotGeometry(size, layout, per_second)
         self._live: list[Track] = []
         self._lines: list[TextLine] = []
         self._past: list[tuple[int, int, WorkBox]] = []  # start, stop, box of finished tracks
@@ -144,7 +144,7 @@ class EventFinder:
         """
         luma = self._scaler.luma(frame.planes)
         index = self._clock.add(seconds)
-        self._shots.add(luma)
+        self._shots.add(luma, frame.planes[0])
         self._ring.add(index, luma)
         for track in self._live:
             track.add(index, luma)
@@ -174,7 +174,11 @@ class EventFinder:
             (self._oversize_event(text), TOO_LARGE) for text in self._search.oversize.lasting()
         ]
         rejected = sorted(left, key=lambda entry: _order(entry[0]))
-        return Detection(tuple(events), tuple(rejected), cuts, self._clock.frames)
+        texts = [
+            (e.start, e.stop, e.box_xyxy) for e in (*events, *(event for event, _ in rejected))
+        ]
+        areas = self._shots.picture_areas(texts)
+        return Detection(tuple(events), tuple(rejected), cuts, self._clock.frames, areas)
 
     def _sample(self, index: int, luma: Luma, frame: Pictured | None) -> None:
         """Close tracks that are over, and search ``frame``, if it is given, for new lines."""

@@ -73,6 +73,16 @@ class ShotFinder:
         """Frames that differ plainly from the one before: cuts, flashes, and possible ones."""
         return frozenset(self._flash_candidates)
 
+    @property
+    def found(self) -> tuple[int, ...]:
+        """Cuts found so far, in order."""
+        return tuple(self._cuts)
+
+    @property
+    def settled(self) -> int:
+        """Number of frames of which it is known whether they are cuts."""
+        return max(0, self._next - _FRAMES_AFTER)
+
     def finish(self) -> tuple[int, ...]:
         """Return the cuts: for each, the index of the first frame after it."""
         for index in range(max(1, self._next - _FRAMES_AFTER), self._next):

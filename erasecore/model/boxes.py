@@ -68,6 +68,11 @@ def clip_box(box: PixelBox, size: tuple[int, int]) -> PixelBox:
     return left, top, max(left, min(box[2], width)), max(top, min(box[3], height))
 
 
+def shift_box(box: PixelBox, x: int, y: int) -> PixelBox:
+    """Return ``box`` moved by ``x`` columns and ``y`` rows."""
+    return box[0] + x, box[1] + y, box[2] + x, box[3] + y
+
+
 def mostly_inside(box: Sides, frame: Sides) -> bool:
     """Return True if at least half of the area of ``box`` lies in ``frame``."""
     return shared_area(box, frame) >= max(0.5 * area(box), 1e-9)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from erasecore.model.picture_areas import PictureArea
 from erasecore.video.color import Box, Plane, PlaneLayout, Planes, Stack, plane_window
 
 THUMBNAIL_COLUMNS = 240  # smallest width of a thumbnail, px (wider films); a guess
@@ -33,6 +34,7 @@ class CropStack:
         thumbnail_scale: pixels of the picture for one pixel of a thumbnail.
         layout: depth and chroma subsampling of ``planes``.
         context: larger rectangle, if one was collected; ``planes`` are views of its memory.
+        picture_areas: of the film's shots that have bars, in film frames and pixels of the picture.
     """
 
     start: int
@@ -42,6 +44,7 @@ class CropStack:
     thumbnail_scale: float
     layout: PlaneLayout
     context: ContextStack | None = None
+    picture_areas: tuple[PictureArea, ...] = ()
 
     @property
     def stop(self) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from erasecore.model.picture_areas import PictureArea
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Detection:
     rejected: tuple[tuple[Event, str], ...]  # text that stays (e.g. scene text), with the reason
     cuts: tuple[int, ...]  # first frame of each shot but the first
     frames: int  # of the whole film
+    picture_areas: tuple[PictureArea, ...] = ()  # of the shots that have bars, in order
 
     def to_json(self) -> str:
         """Return the record as JSON; equal records give equal text."""
@@ -72,9 +76,22 @@ class Detection:
                 rejected=tuple((_event(item), str(why)) for item, why in raw["rejected"]),
                 cuts=tuple(int(cut) for cut in raw["cuts"]),
                 frames=int(raw["frames"]),
+                picture_areas=tuple(map(_picture_area, raw["picture_areas"])),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a detection record: {error!r}") from error
+
+
+def _picture_area(raw: dict[str, Any]) -> PictureArea:
+    """Return the area of one JSON object.
+
+    Raises:
+        KeyError, TypeError, ValueError: a field is missing or of the wrong type.
+    """
+    box, edge_box = (
+        (int(a), int(b), int(c), int(d)) for a, b, c, d in (raw["box"], raw["edge_box"])
+    )
+    return PictureArea(int(raw["start"]), int(raw["stop"]), box, edge_box)
 
 
 def _event(raw: dict[str, object]) -> Event:

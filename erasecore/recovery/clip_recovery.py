@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.engines.base import Engine, Filled, FilledFrame, Origin, Tick, check_filled
+from erasecore.engines.base import Engine, Filled, FilledFrame, Origin, Tick
 from erasecore.ink.fades import see_through
 from erasecore.ink.plates import share_style, undo_plates
 from erasecore.ink.strokes import Ink, find_ink
@@ -19,6 +19,7 @@ from erasecore.model.crop_stacks import CropStack
 from erasecore.model.events import Event
 from erasecore.model.inpaint_input import ContextCrop, InpaintInput, NearbyText, reduce_mask
 from erasecore.model.patches import Patch
+from erasecore.recovery.area_fill import area_runs, fill_strip
 from erasecore.video.color import Box
 
 _STYLE_SHARE = 0.4
@@ -75,8 +76,7 @@ def recover_clip(
         seen_through=see_through(crop, inks),
         context=_context_crop(crop, clip),
     )
-    filled = engine.fill(strip, None, tick)
-    check_filled(engine.traits.name, strip, filled)
+    filled = fill_strip(engine, strip, area_runs(crop), tick)
     patches = _patches(crop, clip, strip, filled, unblended, kept=kept)
     return Recovery(
         patches, _event_shares(clip, strip, filled, inks), _diffused_frames(clip, filled)
