@@ -171,14 +171,15 @@ def find_transitions(
             continue
         if any(min(shown, absent) < cut <= max(shown, absent) for cut in cuts):
             continue
-        transition = aligned(Transition(crop.levels(absent), crop.levels(shown)), around)
+        transition = Transition(crop.levels(absent), crop.levels(shown))
+        transition = aligned(transition, around, crop.picture_mask(shown))
         everything.append(transition)
         if not any(meets(other, event, absent) for other in others if other != event):
             quiet.append(transition)
     return everything, quiet
 
 
-def aligned(transition: Transition, around: Bools) -> Transition:
+def aligned(transition: Transition, around: Bools, picture: Bools | None = None) -> Transition:
     """Return the pair with ``without`` warped to the camera position of ``with_ink``.
 
     Unchanged where no camera motion explains the difference of the two.
@@ -186,8 +187,11 @@ def aligned(transition: Transition, around: Bools) -> Transition:
     Args:
         transition: two frames of the same place.
         around: bool ``(H, W)``; pixels without any text, over which the two are compared.
+        picture: bool ``(H, W)``; False on bars, which the camera does not move; ``None``: no bars.
     """
     before, after = transition.without[0], transition.with_ink[0]
+    if picture is not None:
+        around = around & picture
     if around.sum() < _MIN_COMPARED_PX:
         return transition
     unmoved = _mean_error(before, after, around)
@@ -197,6 +201,8 @@ def aligned(transition: Transition, around: Bools) -> Transition:
     if motion is None:
         return transition
     without = np.stack([_warped(plane, motion) for plane in transition.without])
+    if picture is not None:
+        without = np.where(picture, without, transition.without)
     gained = _mean_error(without[0], after, around) < _ALIGNED_ERROR_RATIO * unmoved
     return Transition(without, transition.with_ink) if gained else transition
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.model.picture_areas import PictureArea
+from erasecore.model.boxes import inside
+from erasecore.model.picture_areas import PictureArea, area_at
 from erasecore.video.color import Box, Plane, PlaneLayout, Planes, Stack, plane_window
 
 THUMBNAIL_COLUMNS = 240  # smallest width of a thumbnail, px (wider films); a guess
@@ -63,6 +64,15 @@ class CropStack:
         """
         first = min(max(start, self.start), self.stop - 1)
         return range(first, max(first + 1, min(stop, self.stop)))
+
+    def picture_mask(self, frame: int) -> NDArray[np.bool_] | None:
+        """Return the pixels of a film frame that are picture only; ``None`` if all of them are.
+
+        Returns:
+            bool ``(H, W)``; False on bars and on soft edges.
+        """
+        area = area_at(self.picture_areas, frame)
+        return None if area is None else inside(area.within(self.box).box, self.size)
 
     def luma(self, frame: int) -> NDArray[np.float32]:
         """Return the luma of film frame ``frame``: float32 ``(H, W)``, 0 to 255."""

@@ -53,6 +53,19 @@ def test_a_change_in_a_moving_scene_is_compared_along_the_motion(pan: tuple[int,
     assert np.abs(change.without - after)[inner].max() < 1
 
 
+def test_a_bar_does_not_move_with_the_camera() -> None:
+    """Under a bar that stays where it is nothing has changed, and its edge is where it was."""
+    before, after = panned(2, (3, 5))
+    for picture in (before, after):
+        picture[:, 90:] = 16
+    around = ~inside((50, 30, 250, 60), (120, 300))
+    picture_box = inside((0, 0, 300, 90), (120, 300))
+    change = aligned(Transition(before, after), around, picture_box)
+    assert change.magnitude[90:].max() == 0
+    assert change.magnitude[20:80, 20:280].max() < 1
+    assert aligned(Transition(before, after), around).magnitude[80:92].max() > 20
+
+
 def test_frames_that_share_nothing_are_not_shifted() -> None:
     """Two scenes: no shift explains one by the other, and none is made up."""
     one, other = panned(1, (0, 0))[0], panned(1, (0, 0))[0][:, ::-1, ::-1].copy()
