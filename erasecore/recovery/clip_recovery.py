@@ -20,6 +20,7 @@ from erasecore.model.events import Event
 from erasecore.model.inpaint_input import ContextCrop, InpaintInput, NearbyText, reduce_mask
 from erasecore.model.patches import Patch
 from erasecore.recovery.area_fill import area_runs, fill_strip
+from erasecore.recovery.bar_ink import grow_on_bars
 from erasecore.video.color import Box
 
 _STYLE_SHARE = 0.4
@@ -95,7 +96,7 @@ def find_inks(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, 
     if plates and len(plates) >= _STYLE_SHARE * len(inks):
         style = share_style(plates)
         inks = [find_ink(crop, event, clip.events, style=style, cuts=cuts) for event in erased]
-    return tuple(inks)
+    return tuple(grow_on_bars(crop, ink) for ink in inks)
 
 
 def _unblend_plates(crop: CropStack, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""A strip that reaches over the picture's edge is filled area by area."""
+"""A strip that reaches over the picture's edge is filled area by area; ink on bars is exact."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from erasecore.engines.base import Filled, FilledFrame, Origin, Tick, Traits, check_filled
 from erasecore.engines.propagate.engine import PropagateEngine
+from erasecore.ink.strokes import Ink
+from erasecore.model.boxes import inside
 from erasecore.model.crop_stacks import CropStack
+from erasecore.model.events import Event
 from erasecore.model.inpaint_input import InpaintInput, reduce_mask
 from erasecore.model.picture_areas import PictureArea
 from erasecore.recovery.area_fill import area_runs, fill_strip
+from erasecore.recovery.bar_ink import grow_on_bars
 from erasecore.video.color import Box, PlaneLayout
 from tests import geometry
 
@@ -234,3 +238,42 @@ def test_any_geometry(data: st.DataObject) -> None:
     strip = replace(strip, cuts=())
     filled = fill_strip(Recorder(), strip, runs, lambda _: None)
     check_filled("recorder", strip, filled)
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_ink_on_a_bar_is_all_that_differs_from_it(noise: float) -> None:
+    """The halo around letters on a bar is ink; a logo far off and the picture are not."""
+    box = (0, 0, WIDTH, 60)
+    planes = list(with_bars(moving_picture(), box, (16, 128, 128)))
+    random = np.random.default_rng(2)
+    bar = np.full((FRAMES, 36, WIDTH), 16.0) + random.normal(0, noise, (FRAMES, 36, WIDTH))
+    bar[2:10, 10:24, 40:60] = 30  # halo
+    bar[2:10, 12:22, 42:58] = 235
+    bar[:, 14:20, 120:130] = 200  # logo
+    planes[0][:, 60:] = np.rint(bar).astype(np.uint8)
+    crop = crop_of(tuple(planes), (PictureArea(0, FRAMES, box, box),))
+    event = Event(2, 10, 2, 10, (42.0, 70.0, 58.0, 84.0), 14.0, 1.0)
+    letters = np.zeros((HEIGHT, WIDTH), bool)
+    letters[72:82, 42:58] = True
+    letters[50:60, 42:58] = True  # the line above it, on the picture
+    grown = grow_on_bars(crop, Ink(event, letters, None)).mask
+    expected = letters.copy()
+    expected[70:84, 40:60] = True
+    assert np.array_equal(grown[:, :100], expected[:, :100])
+    assert not grown[:, 100:].any()
+    assert grow_on_bars(replace(crop, picture_areas=()), Ink(event, letters, None)).mask is letters
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), size=geometry.sizes)
+def test_ink_on_bars_of_any_geometry(data: st.DataObject, size: tuple[int, int]) -> None:
+    """Masks keep their size and what they had, and grow on bars only."""
+    crop = data.draw(geometry.crops(size))
+    ink = data.draw(geometry.inks(crop, size))
+    grown = grow_on_bars(crop, ink).mask
+    assert grown.shape == ink.mask.shape
+    assert (grown | ~ink.mask).all()
+    new = grown & ~ink.mask
+    boxes = [area.within(crop.box).edge_box for area in crop.picture_areas]
+    bars = [~inside(box, crop.size) for box in boxes]
+    assert not (new & ~np.any([np.zeros(crop.size, bool), *bars], axis=0)).any()
