@@ -147,16 +147,17 @@ class _Side:
         if columns.size < _MIN_SHOWING * shows.shape[1]:
             return None
         rates = np.asarray(self.hits[:, columns] / self.frames, np.float32)
-        rows = range(_MIN_BAR_PX, _bar_rows(shows, known) + 1)
+        flat = _bar_rows(shows, known)  # then a soft edge may follow, with its ringing
+        rows = range(_MIN_BAR_PX, min(len(shows) - 2, flat + _SOFT_PX) + 1)
         scores = [_edge_score(rates, known[:, columns], row) for row in rows]
-        if not any(scores):
+        if flat < _MIN_BAR_PX or not any(scores):
             return None
         first = rows[int(np.argmax(scores))]
         seen = known[first - _MIN_BAR_PX : first + _EDGE_ROWS, columns].all(axis=0)
         begun = (rates[first : first + _EDGE_ROWS, seen] > 0).mean(axis=1) >= _BEGUN_SHARE
         first += int(np.argmax(begun))  # coding noise may show a row or two before the picture does
         profile = self.deviation[:, columns[seen]].mean(axis=1)
-        return _Edge(first, _first_full_row(profile, first))
+        return _Edge(min(first, flat), _first_full_row(profile, first))
 
     def admits(self, edge: _Edge, known: Bools) -> bool:
         """Return True if all rows of a bar that other shots have are flat here, too."""
@@ -175,9 +176,10 @@ def _bar_colour(outer: _Means) -> tuple[np.float32, np.float32] | None:
         The median, and the largest deviation from it that is noise; ``None`` if the rows are not
         flat: there is no bar.
     """
-    colour = np.float32(np.median(outer))
+    # Sorting these few is four times as fast as NumPy's median and quantile.
+    colour = np.sort(outer, axis=None)[outer.size // 2]
     apart = np.abs(outer - colour)
-    sigma = float(np.quantile(apart, 0.75)) / 1.15  # of a normal distribution
+    sigma = float(np.sort(apart, axis=None)[apart.size * 3 // 4]) / 1.15  # of a normal distribution
     tolerance = max(_LEAST_TOLERANCE, _NOISE_RATIO * sigma)
     if tolerance > _MOST_TOLERANCE or float((apart <= tolerance).mean()) < _MIN_FLAT_OUTER:
         return None
