@@ -33,7 +33,7 @@ from erasecore.recovery.clip_recovery import FindInks, find_inks, recover_clip
 from erasecore.recovery.ink_from_mask import ink_from_mask, sum_shares_by_event
 from erasecore.recovery.isolated_recovery import recover_isolated
 from erasecore.recovery.memory_steps import FULL_MEMORY, MemoryStep
-from erasecore.recovery.planning import plan_clips
+from erasecore.recovery.planning import keep_forbidden, plan_clips
 from erasecore.recovery.second_pass import dilations_for, find_dilated_inks
 from erasecore.recovery.segment_results import (
     EncodedSegment,
@@ -183,7 +183,7 @@ class _SegmentRecoverer:
         """Return the segment's clips, with as much context as the engine asks for."""
         film = self._film
         traits = film.engine.traits
-        return plan_clips(
+        clips = plan_clips(
             segment,
             events,
             film.picture,
@@ -191,6 +191,7 @@ class _SegmentRecoverer:
             context=round(traits.context_seconds * float(film.video.rate)) + 1,
             context_needs=traits.surroundings,
         )
+        return keep_forbidden(clips, film.detection.forbidden)
 
     def _recover_isolated(
         self, clip: Clip, find: FindInks, tick: Tick, engine: Engine, left: Mapping[Event, str]

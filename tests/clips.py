@@ -33,7 +33,8 @@ class Caption:
 
     Lines are centred near the bottom edge (``bottom_share`` of the height below them). With
     ``plate_alpha`` above 0 a translucent plate lies under the text. ``opacity`` below 1 makes the
-    whole text translucent; over ``fade_frames`` at both ends it fades.
+    whole text translucent; over ``fade_frames`` at both ends it fades. With ``slide`` it comes from
+    so many pixels right and down of its place within so many frames: ``(right, down, frames)``.
     """
 
     text: str
@@ -46,6 +47,13 @@ class Caption:
     opacity: float = 1.0
     fade_frames: int = 0
     bottom_share: float = 0.06
+    slide: tuple[int, int, float] = (0, 0, 0)
+
+    def offset_at(self, frame: int) -> tuple[int, int]:
+        """How far right and down of its place it is on ``frame``."""
+        right, down, frames = self.slide
+        rest = max(0.0, 1 - (frame - self.start) / frames) if frames else 0.0
+        return round(right * rest), round(down * rest)
 
     def opacity_at(self, frame: int) -> float:
         """How opaque the text is on ``frame``: 0 outside its span."""
@@ -97,8 +105,9 @@ def draw(
     for caption in captions:
         ink, cover = _caption_layers(caption, width, height)
         for t in range(max(0, caption.start), min(frames, caption.stop)):
-            share = (cover * caption.opacity_at(t)).astype(np.float32)
-            mixed = shown[t] * (1 - share[..., None]) + ink * share[..., None]
+            color, shape = (_shifted(layer, caption.offset_at(t)) for layer in (ink, cover))
+            share = (shape * caption.opacity_at(t)).astype(np.float32)
+            mixed = shown[t] * (1 - share[..., None]) + color * share[..., None]
             shown[t] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
             alpha[t] = 1 - (1 - alpha[t]) * (1 - share)
     return DrawnFilm(clean, shown, alpha, tuple(captions))
@@ -243,6 +252,15 @@ def _texture(width: int, height: int, seed: int) -> U8:
         corner = (x * 37 % width, y * 29 % height)
         cv2.rectangle(picture, corner, (corner[0] + w, corner[1] + h), shade, -1)
     return picture
+
+
+def _shifted(layer: F32, offset: tuple[int, int]) -> F32:
+    """``layer``, moved right and down; zeros come in."""
+    if offset == (0, 0):
+        return layer
+    moved = np.asarray([(1, 0, offset[0]), (0, 1, offset[1])], np.float32)
+    size = layer.shape[1], layer.shape[0]
+    return np.asarray(cv2.warpAffine(layer, moved, size, flags=cv2.INTER_NEAREST), np.float32)
 
 
 def _caption_layers(caption: Caption, width: int, height: int) -> tuple[F32, F32]:

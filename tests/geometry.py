@@ -77,7 +77,10 @@ def events(draw: st.DrawFn, size: tuple[int, int], *, first: int = -3, last: int
     full_stop = draw(st.integers(start + 1, stop))
     box = draw(boxes(size))
     height = draw(st.sampled_from((1.0, 4.0, 12.0, 30.0, 200.0)))
-    return Event(start, stop, full_start, full_stop, box, height, 0.9)
+    moved = st.tuples(st.integers(-size[0], size[0]), st.integers(-size[1], size[1]))
+    offsets = draw(st.lists(moved, max_size=min(3, stop - start)))
+    path = tuple((start + k, dx, dy) for k, (dx, dy) in enumerate(offsets))
+    return Event(start, stop, full_start, full_stop, box, height, 0.9, path)
 
 
 @st.composite

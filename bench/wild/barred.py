@@ -84,7 +84,9 @@ def barred_kind(seed: int) -> Kind:
     width, height = chance.choice(_SIZES)
     bars = _bars(chance, layout, width, height)
     frames = chance.randint(60, 80) if height < 1080 else 50
-    scene = Scene((chance.choice(CLIPS),), width, height, frames, start=round(chance.uniform(0, 0.4), 3))
+    scene = Scene(
+        (chance.choice(CLIPS),), width, height, frames, start=round(chance.uniform(0, 0.4), 3)
+    )
     if layout == "switch":
         width, height = 640, 480
         clips = tuple(chance.sample(CLIPS, 2))

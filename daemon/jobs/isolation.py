@@ -111,12 +111,7 @@ class JobIsolation:
     # --- queries ----------------------------------------------------------------------------
 
     def due(self, job_id: str, *, now: float) -> bool:
-        """Return True unless the job waits after an error.
-
-        Args:
-            job_id: id of a job.
-            now: monotonic time in seconds.
-        """
+        """Return True unless the job waits after an error; ``now``: monotonic seconds."""
         return self.waits_until(job_id) <= now
 
     def waits_until(self, job_id: str) -> float:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from erasecore.detection.bars import ShotGeometry
-from erasecore.detection.detector import LETTERS_SHARE, Detector
+from erasecore.detection.detector import Detector
+from erasecore.detection.film_events import line_event, oversize_event, stretch_event
+from erasecore.detection.forbidden import Stretch, forbidden_stretches
 from erasecore.detection.line_window import TrackTiming, WorkBox
+from erasecore.detection.marks import MARK, parts_of_marks
 from erasecore.detection.merging import attach, merge
+from erasecore.detection.row_growth import extend_along_row
 from erasecore.detection.scaling import Luma, LumaRing, Scaler
-from erasecore.detection.searching import Oversize, Pictured, Sighting, TextSearch, same_place
-from erasecore.detection.spans import measure_span
+from erasecore.detection.searching import Pictured, Sighting, TextSearch, same_place
+from erasecore.detection.slides import MAX_SLIDE_SECONDS, Slide
+from erasecore.detection.spans import Edge, measure_span
 from erasecore.detection.tracks import Track
 from erasecore.detection.verdict import (
     SHORT,
@@ -56,11 +62,12 @@ class SampleClock:
         every_seconds: interval from one sample to the next.
 
     Attributes:
+        rate: frames a second.
         step: frames from one sample to the next.
     """
 
     def __init__(self, rate: float, every_seconds: float) -> None:
-        self._rate = rate
+        self.rate = rate
         self._every_seconds = every_seconds
         self._seconds = array("d")
         self.step = max(1, round(every_seconds * rate))
@@ -74,7 +81,7 @@ class SampleClock:
     def add(self, seconds: float | None) -> int:
         """Note the time of the next frame, or pace it evenly; return its index."""
         index = len(self._seconds)
-        self._seconds.append(index / self._rate if seconds is None else seconds)
+        self._seconds.append(index / self.rate if seconds is None else seconds)
         return index
 
     def take_sample(self, index: int) -> bool:
@@ -90,7 +97,7 @@ class SampleClock:
         """Start of each frame and end of the last one, in seconds."""
         if not self._seconds:
             return (0.0,)
-        return (*self._seconds, self._seconds[-1] + 1 / self._rate)
+        return (*self._seconds, self._seconds[-1] + 1 / self.rate)
 
 
 class EventFinder:
@@ -122,6 +129,7 @@ class EventFinder:
             gone_frames=max(_MIN_GONE_FRAMES, round(_GONE_SECONDS * per_second)),
             frames_before=back,
             frames_after=max(_MIN_AFTER_FRAMES, round(_AFTER_SECONDS * per_second)),
+            slide_frames=max(2, round(MAX_SLIDE_SECONDS * per_second)),
         )
         self._brief_frames = max(2, round(_BRIEF_SHARE * settings.min_seconds * per_second))
         self._ramp_frames = round(_RAMP_SECONDS * per_second)
@@ -148,6 +156,8 @@ class EventFinder:
         self._ring.add(index, luma)
         for track in self._live:
             track.add(index, luma)
+            if index - track.birth == self._timing.frames_after and not track.doubtful:
+                track.follow_back(self._ring, self._timing.slide_frames)
         if self._clock.take_sample(index):
             self._sample(index, luma, frame if search else None)
 
@@ -168,17 +178,42 @@ class EventFinder:
             any_place=bool(self._settings.regions),
         )
         accepted, refused = _classified(self._lines, film)
-        events = sorted((self._event(line) for line in accepted), key=_order)
-        left = [(self._event(line), reason) for line, reason in refused]
+        factor = self._scaler.factor
+        events = sorted((line_event(line, factor) for line in accepted), key=_order)
+        left = [(line_event(line, factor), reason) for line, reason in refused]
         left += [
-            (self._oversize_event(text), TOO_LARGE) for text in self._search.oversize.lasting()
+            (oversize_event(text, factor), TOO_LARGE) for text in self._search.oversize.lasting()
         ]
         rejected = sorted(left, key=lambda entry: _order(entry[0]))
+        forbidden = sorted(self._forbidden(accepted, [line for line, _ in refused]), key=_order)
         texts = [
             (e.start, e.stop, e.box_xyxy) for e in (*events, *(event for event, _ in rejected))
         ]
-        areas = self._shots.picture_areas(texts)
-        return Detection(tuple(events), tuple(rejected), cuts, self._clock.frames, areas)
+        return Detection(
+            tuple(events),
+            tuple(rejected),
+            cuts,
+            self._clock.frames,
+            picture_areas=self._shots.picture_areas(texts),
+            forbidden=tuple(forbidden),
+        )
+
+    def _forbidden(self, accepted: list[TextLine], refused: list[TextLine]) -> list[Event]:
+        """Return text that is no source for the accepted lines, as events that stay."""
+        step = self._clock.step
+        large = [
+            Stretch(seen.first - step + 1, seen.last + step, seen.box)
+            for seen in self._search.oversize.lasting()
+        ]
+        stretches = forbidden_stretches(
+            [*self._search.glimpses.stretches(), *large],
+            refused,
+            accepted,
+            frames=self._clock.frames,
+            rate=self._clock.rate,
+        )
+        events = (stretch_event(each, self._scaler.factor) for each in stretches)
+        return list(dict.fromkeys(events))
 
     def _sample(self, index: int, luma: Luma, frame: Pictured | None) -> None:
         """Close tracks that are over, and search ``frame``, if it is given, for new lines."""
@@ -217,39 +252,39 @@ class EventFinder:
 
     def _close(self, track: Track) -> None:
         """Measure a line that is over, and keep its record."""
-        if track.last_there == track.birth and track.is_brief(self._brief_frames):
+        is_edge = track.birth < self._brief_frames or track.last_there >= self._clock.frames - 1
+        once = track.last_there == track.birth and not is_edge
+        if once and track.is_brief(self._brief_frames):
+            self._search.glimpses.note(track.birth, track.box)
             return  # the most frequent end by far: scene text that has moved on
+        if track.comes is None:
+            track.follow_back(self._ring, self._timing.slide_frames)
+        slides = track.comes or Slide(), track.follow_on(self._ring, self._timing.slide_frames)
         track.close()
         span = measure_span(track, self._clock.frames, self._ramp_frames)
         others = [other.box for other in self._live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
         self._past = [*self._past[-(_MAX_PAST - 1) :], (span.start, span.stop, track.box)]
-        line = line_of(track, span, others)
+        line = line_of(track, span, others, slides)
+        line = replace(line, box=self._grown_box(line))
         self._lines.append(line)
         if line.keeps_still:
             self._search.learn(line.box)
 
-    def _oversize_event(self, seen: Oversize) -> Event:
-        """Event of text that is too large to be tracked; from its first to its last sample."""
-        left, top, right, bottom = (float(side) * self._scaler.factor for side in seen.box)
-        height = min(right - left, bottom - top)
-        start, stop = seen.first, seen.last + 1
-        box = left, top, right, bottom
-        return Event(start, stop, start, stop, box, LETTERS_SHARE * height, seen.score)
-
-    def _event(self, line: TextLine) -> Event:
-        """Event of one line, in pixels of the film."""
-        factor = self._scaler.factor
-        left, top, right, bottom = (float(side) * factor for side in line.box)
-        return Event(
-            start=line.span.start,
-            stop=line.span.stop,
-            full_start=line.span.full_start,
-            full_stop=line.span.full_stop,
-            box_xyxy=(left, top, right, bottom),
-            text_height_px=LETTERS_SHARE * line.text_height * factor,
-            score=line.score,
+    def _grown_box(self, line: TextLine) -> WorkBox:
+        """Return the line's box, with letters of its row that come or go as it does."""
+        held, span = dict(self._ring), line.span
+        ends = (
+            (span.full_stop - 1, span.stop, span.goes),
+            (span.full_start, span.start - 1, span.comes),
         )
+        for shown, bare, edge in ends:
+            if edge is Edge.ALONE and shown in held and bare in held and not line.path:
+                vertical = line.vertical
+                return extend_along_row(
+                    line.box, held[shown], held[bare], line.text_height, vertical=vertical
+                )
+        return line.box
 
 
 def find_events(frames: Iterable[Pictured], finder: EventFinder) -> Detection:
@@ -263,7 +298,9 @@ def _classified(
     lines: Sequence[TextLine], film: FilmFacts
 ) -> tuple[list[TextLine], list[tuple[TextLine, str]]]:
     """Return the subtitles among the lines, and every other line with the reason of its refusal."""
-    first = [(line, refusal(line, film)) for line in lines]
+    still = [k for k, line in enumerate(lines) if line.keeps_still]
+    marks = {still[k] for k in parts_of_marks([lines[k] for k in still], film)}
+    first = [(line, MARK if k in marks else refusal(line, film)) for k, line in enumerate(lines)]
     brief = [line for line, reason in first if reason == SHORT]
     whole = attach(merge([line for line, reason in first if not reason]), brief)
     second = list(zip(whole, reconsider(whole, film), strict=True))

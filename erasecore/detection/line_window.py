@@ -33,6 +33,7 @@ class TrackTiming:
     gone_frames: int  # without the text before a track is over
     frames_before: int  # kept before the first sighting, and of the tail
     frames_after: int  # kept after the first sighting
+    slide_frames: int = 20  # that a line slides in or out, at most
 
 
 @dataclass(frozen=True, slots=True)

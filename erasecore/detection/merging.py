@@ -9,7 +9,10 @@ import numpy as np
 
 from erasecore.detection.line_window import WorkBox
 from erasecore.detection.spans import Span
+from erasecore.detection.stroke_signature import SAME_TEXT, likeness
 from erasecore.detection.verdict import TextLine
+
+_SAME_PLACE = 0.8  # least overlap of two boxes each way, to be one line's; guess
 
 
 def merge(lines: Sequence[TextLine]) -> list[TextLine]:
@@ -26,11 +29,30 @@ def merge(lines: Sequence[TextLine]) -> list[TextLine]:
 
 
 def attach(lines: Sequence[TextLine], brief: Sequence[TextLine]) -> list[TextLine]:
-    """Return the lines, extended by brief ones that lead into them: text typed bit by bit."""
+    """Return the lines, extended by brief ones that belong to them.
+
+    These are text typed bit by bit, which leads into a line, and frames of a line on the other
+    side of a cut, which show its strokes.
+    """
     grown = list(lines)
     for part in sorted(brief, key=lambda each: -each.span.start):
-        grown = [_union(line, part) if _leads_into(part, line) else line for line in grown]
+        grown = [
+            _union(line, part) if _leads_into(part, line) or _goes_on(part, line) else line
+            for line in grown
+        ]
     return grown
+
+
+def _goes_on(part: TextLine, line: TextLine) -> bool:
+    """Return True if ``part`` is ``line`` right before its first frame, or after its last one."""
+    before, after = line.span.start - part.span.stop, part.span.start - line.span.stop
+    if not (-2 <= before <= 1 or -2 <= after <= 1) or part.vertical != line.vertical:
+        return False
+    if min(box_overlap(part.box, line.box, axis) for axis in (0, 1)) < _SAME_PLACE:
+        return False
+    if part.signature is None or line.signature is None:
+        return False
+    return likeness(part.signature, line.signature) > SAME_TEXT
 
 
 def _leads_into(part: TextLine, line: TextLine) -> bool:
@@ -38,8 +60,8 @@ def _leads_into(part: TextLine, line: TextLine) -> bool:
     if part.vertical != line.vertical or not -2 <= line.span.start - part.span.stop <= 1:
         return False
     across = 0 if line.vertical else 1
-    same_rows = _overlap(part.box, line.box, across) > 0.7
-    inside = _overlap(part.box, line.box, 1 - across) > 0.8
+    same_rows = box_overlap(part.box, line.box, across) > 0.7
+    inside = box_overlap(part.box, line.box, 1 - across) > 0.8
     return bool(same_rows and inside and part.text_height < 1.3 * line.text_height)
 
 
@@ -50,7 +72,7 @@ def _belong(one: TextLine, other: TextLine) -> bool:
     if shared < 0.6 * shorter or one.vertical != other.vertical:
         return False
     across = 0 if one.vertical else 1
-    if _overlap(one.box, other.box, across) < 0.6:
+    if box_overlap(one.box, other.box, across) < 0.6:
         return False
     heights = sorted((one.text_height, other.text_height))
     if _joint_thickness(one, other, across) > 1.35 * heights[1] or heights[1] > 1.6 * heights[0]:
@@ -62,7 +84,7 @@ def _belong(one: TextLine, other: TextLine) -> bool:
     return bool(close and shared > 0.9 * longer)
 
 
-def _overlap(one: WorkBox, other: WorkBox, axis: int) -> float:
+def box_overlap(one: WorkBox, other: WorkBox, axis: int) -> float:
     """Share of the shorter side that the boxes have in common along ``axis``; < 0 if apart."""
     shared = min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
     return float(shared / max(1e-6, min(b[axis + 2] - b[axis] for b in (one, other))))

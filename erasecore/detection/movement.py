@@ -52,8 +52,16 @@ class Movement:
     goes_along: bool  # True if it is found beside its place before or after its life
 
 
-def movement_of(track: Track, span: Span) -> Movement:
-    """Measure the motion of a finished track's line."""
+def movement_of(
+    track: Track, span: Span, *, slides: tuple[bool, bool] = (False, False)
+) -> Movement:
+    """Measure the motion of a finished track's line.
+
+    Args:
+        track: the line.
+        span: its frames.
+        slides: True if it slides in, and out, as captions do; it may be beside its place then.
+    """
     appearance, template = track.appearance, track.appearance.template
     reach = max(4, round(0.55 * track.window.text_height))
     matches = [
@@ -71,7 +79,11 @@ def movement_of(track: Track, span: Span) -> Movement:
     return Movement(
         fit=fit,
         drift_px=max(0.0, drift - unsure),
-        goes_along=any(_goes_along(path) for path in _paths(track, span, reach)),
+        goes_along=any(
+            _goes_along(path)
+            for path, slide in zip(_paths(track, span, reach), slides, strict=True)
+            if not slide
+        ),
     )
 
 

@@ -88,6 +88,7 @@ class Template:
 
     Attributes:
         contrast: 98th percentile of the absolute strokes, in levels.
+        whole: float32 ``(H, W)`` of the line's box; the strokes, in levels.
     """
 
     def __init__(
@@ -100,8 +101,8 @@ class Template:
         strong = self._detrended(np.asarray(np.median(stack, axis=0), np.float32))
         level = float(np.percentile(np.abs(strong), 98))
         self.contrast = level
-        self._whole = np.where(_lasting(stack, strong, level), strong, 0.0).astype(np.float32)
-        self._strokes = np.where(np.abs(self._whole) > 0.25 * level, self._whole, 0.0)
+        self.whole = np.where(_lasting(stack, strong, level), strong, 0.0).astype(np.float32)
+        self._strokes = np.where(np.abs(self.whole) > 0.25 * level, self.whole, 0.0)
         thickness = (right - left) if vertical else (bottom - top)
         length = (bottom - top) if vertical else (right - left)
         cells = max(2, round(length / (1.3 * max(1, thickness))))
@@ -168,7 +169,7 @@ class Template:
         x0, y0 = max(0, left - reach), max(0, top - reach)
         x1, y1 = min(width, right + reach), min(height, bottom + reach)
         around = np.ascontiguousarray(self._detrended(pattern[y0:y1, x0:x1]))
-        fits = np.asarray(cv2.matchTemplate(around, self._whole, cv2.TM_CCOEFF_NORMED), np.float32)
+        fits = np.asarray(cv2.matchTemplate(around, self.whole, cv2.TM_CCOEFF_NORMED), np.float32)
         here = (top - y0, left - x0)
         best = _peak(fits, here)
         near = max(_NEAR_PX, _NEAR_LINES * (bottom - top))

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from erasecore.detection.detector import Detector, TextBox
+from erasecore.detection.forbidden import Glimpses
 from erasecore.detection.line_window import WorkBox
 from erasecore.detection.plan import Part, Rows, SearchPlan, in_pixels
 from erasecore.detection.scaling import Luma, LumaRing, Scaler, average
@@ -110,6 +111,7 @@ class TextSearch:
 
     Attributes:
         oversize: text that was too large to be a subtitle.
+        glimpses: text that is not followed, sample by sample.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class TextSearch:
         self._split_frames = max(3, round(_SPLIT_SECONDS * rate))
         self._plan = SearchPlan(settings.regions, portrait=scaler.height > scaler.width)
         self.oversize = OversizeText(step)
+        self.glimpses = Glimpses(step)
 
     def sightings(
         self,
@@ -213,7 +216,11 @@ class TextSearch:
             return False
         thickness = _thickness(sighting.box)
         short_side = min(self._scaler.work_width, self._scaler.work_height)
-        if sighting.tilt >= 12 or thickness <= MIN_HEIGHT_SHARE * short_side:
+        if thickness <= MIN_HEIGHT_SHARE * short_side:
+            return False
+        if sighting.tilt >= 12:
+            if thickness < _MAX_HEIGHT_SHARE * short_side:
+                self.glimpses.note(index, sighting.box)
             return False
         if thickness < _MAX_HEIGHT_SHARE * short_side:
             return True

@@ -10,6 +10,7 @@ from erasecore.detection.appearance import Appearance
 from erasecore.detection.line_window import HeldPieces, LineWindow, Piece, TrackTiming, WorkBox
 from erasecore.detection.patterns import Presence
 from erasecore.detection.scaling import Luma
+from erasecore.detection.slides import Slide, follow
 
 _MAX_DETECTIONS = 15  # newest detections whose score and tilt are kept; guess
 _RESUMED_COSINE = 0.4  # least likeness of a line in doubt that the detector has found again; guess
@@ -34,6 +35,7 @@ class Track:
         window: the rectangle that is kept of each frame.
         held: crops of the frames around its birth and of the newest ones.
         appearance: its samples and their template.
+        comes: how it comes, once the frames before its birth were searched.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Track:
         self.window = LineWindow.around(box, frames[-1][1].shape)
         self.held = HeldPieces(self.window, frames, timing, averaged=averaged)
         self.appearance = Appearance(self.window, box, self.held.first)
+        self.comes: Slide | None = None
         self._scores = [seen[0]]
         self._tilts = [seen[1]]
         self._gone_frames = timing.gone_frames
@@ -130,6 +133,16 @@ class Track:
         self._last, self._last_presence = piece, presence
         self.appearance.add_sample(piece, pattern)
         return True
+
+    def follow_back(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> None:
+        """Search the frames up to its birth, oldest first, for how it has come."""
+        until = [(index, luma) for index, luma in frames if index <= self.birth]
+        self.comes = follow(self.appearance, reversed(until), max_frames=max_frames)
+
+    def follow_on(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> Slide:
+        """Return how it goes, in the frames since it was last there."""
+        since = [(index, luma) for index, luma in frames if index >= self.last_there]
+        return follow(self.appearance, since, max_frames=max_frames)
 
     def close(self) -> None:
         """End the track: no more frames are added, and its ends are measured next."""

@@ -9,7 +9,7 @@ compares doubtful lines with similar ones that have been accepted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 from erasecore.detection.line_window import WorkBox
 from erasecore.detection.movement import DRIFT_PX, movement_of
 from erasecore.detection.patterns import Pattern
+from erasecore.detection.slides import Slide
 from erasecore.detection.spans import Edge, Span
+from erasecore.detection.stroke_signature import StrokeSignature, signature_of
 from erasecore.detection.tracks import Track
+from erasecore.model.events import PathPoint
 
 SHORT = "short"
 """Reason of refusal of a brief line, which may still be part of a longer one."""
 
+STAYS_SECONDS = 20.0  # seconds; nobody reads one subtitle for longer: a logo, a banner; guess
 MIN_HEIGHT_SHARE = 0.014  # of the picture's shorter side; lower lines are grain; guess
 
 _MIN_FIT = 0.3  # correlation; least match of the template at its place; guess
@@ -32,8 +36,10 @@ _MAX_TILT_DEGREES = 7.0  # degrees; guess
 _MIN_LENGTH_LINES = 1.5  # line heights; a shorter line is a single letter or a leaf; guess
 _HIGH_SHARE = 0.3  # of the height from the top; captions stand above this ...; guess
 _LOW_SHARE = 0.62  # ... or below this; guess
+_CUT_OFF_FRAMES = 2  # frames of a line that the film's start or end cuts off, at least; guess
+_REST_FRAMES = 4  # frames that a line stands between sliding in and out, at least; guess
+_REST_SHARE = 0.5  # of the frames in which it slides, at least, too; guess
 _FAINT_LEVELS = 7.0  # levels; least contrast; guess
-_STAYS_SECONDS = 20.0  # seconds; nobody reads one subtitle for longer: a logo, a banner; guess
 _FLAT_LEVELS = 2.5  # levels; flatter surroundings do not show whether they move; guess
 _MIN_CONTEXT_PX = 200  # pixels of surroundings that are needed to see motion; guess
 
@@ -54,6 +60,14 @@ class TextLine:
     tilt: float  # degrees
     sightings: int  # samples that show it
     moving: float  # share of sample pairs between which the surroundings moved; -1 unknown
+    path: tuple[PathPoint, ...] = ()  # where it slides in and out, working pixels
+    signature: StrokeSignature | None = None
+
+    @property
+    def swept(self) -> WorkBox:
+        """Bounding box of the line at its place and along its path, in working pixels."""
+        moves = np.array([(0, 0), *((dx, dy) for _, dx, dy in self.path)], np.float64)
+        return np.concatenate([self.box[:2] + moves.min(axis=0), self.box[2:] + moves.max(axis=0)])
 
     @property
     def keeps_still(self) -> bool:
@@ -84,17 +98,26 @@ class FilmFacts:
         return self.height > self.width
 
 
-def line_of(track: Track, span: Span, others: Sequence[WorkBox]) -> TextLine:
+def line_of(
+    track: Track,
+    span: Span,
+    others: Sequence[WorkBox],
+    slides: tuple[Slide, Slide] = (Slide(), Slide()),
+) -> TextLine:
     """Measure a finished track's line.
 
     Args:
         track: the line.
         span: its frames.
         others: boxes of other lines on screen meanwhile, in working pixels.
+        slides: how it comes and goes.
     """
     appearance = track.appearance
     patterns = [appearance.pattern(piece) for piece in appearance.samples]
-    movement = movement_of(track, span)
+    comes, goes = (slide.path for slide in slides)
+    movement = movement_of(track, span, slides=(bool(comes), bool(goes)))
+    span = _with_paths(span, comes, goes)
+    moves = any(slide.with_scene for slide in slides) or not _rests(span, len(comes) + len(goes))
     return TextLine(
         span=span,
         box=track.box,
@@ -104,11 +127,36 @@ def line_of(track: Track, span: Span, others: Sequence[WorkBox]) -> TextLine:
         contrast=appearance.template.contrast,
         fit=movement.fit,
         drift=movement.drift_px,
-        moved_on=movement.goes_along,
+        moved_on=movement.goes_along or moves,
         tilt=track.tilt,
         sightings=track.sample_count,
         moving=_moving(appearance.context_mask(others), patterns),
+        path=(*comes, *goes),
+        signature=signature_of(appearance.template.whole, track.box),
     )
+
+
+def _rests(span: Span, sliding_frames: int) -> bool:
+    """Return True if a line stands long enough to be one that slides in or out, not one that rolls.
+
+    Args:
+        span: its frames; it stands in those at full opacity.
+        sliding_frames: frames in which it is beside its place.
+    """
+    least = max(_REST_FRAMES, _REST_SHARE * sliding_frames)
+    return not sliding_frames or span.full_stop - span.full_start >= least
+
+
+def _with_paths(span: Span, comes: tuple[PathPoint, ...], goes: tuple[PathPoint, ...]) -> Span:
+    """Return the span with the frames in which the line slides in or out."""
+    start, full_start, stop, full_stop = span.start, span.full_start, span.stop, span.full_stop
+    if comes:
+        start, full_start = comes[0][0], comes[-1][0] + 1
+    if goes:
+        stop, full_stop = goes[-1][0] + 1, goes[0][0]
+    full_start = min(full_start, stop - 1)
+    full_stop = max(full_stop, full_start + 1)
+    return replace(span, start=start, stop=stop, full_start=full_start, full_stop=full_stop)
 
 
 def _moving(around: NDArray[np.bool_], patterns: Sequence[Pattern]) -> float:
@@ -128,9 +176,10 @@ def refusal(line: TextLine, film: FilmFacts) -> str:
     """Return the reason for which the line is certainly no subtitle; empty if it may be one."""
     seconds = film.seconds(line.span)
     short_side = min(film.width, film.height)
-    too_long = seconds > _STAYS_SECONDS and not _stands(line, film)
+    too_long = seconds > STAYS_SECONDS and not stands(line, film)
+    too_short = seconds < film.min_seconds and not cut_off(line, film)
     checks = (
-        (seconds < film.min_seconds, SHORT),
+        (too_short, SHORT),
         (line.drift > DRIFT_PX or line.moved_on, "moves"),
         (line.fit < (_MIN_FIT if line.sightings > 1 else _MIN_FIT_ONCE), "does not keep its shape"),
         (line.tilt > _MAX_TILT_DEGREES, "tilted"),
@@ -141,6 +190,13 @@ def refusal(line: TextLine, film: FilmFacts) -> str:
         (not film.any_place and _is_logo(line, film), "never appears or disappears"),
     )
     return next((reason for wrong, reason in checks if wrong), "")
+
+
+def cut_off(line: TextLine, film: FilmFacts) -> bool:
+    """Return True if the film's first or last frame cuts off a line that keeps its place."""
+    frames = line.span.stop - line.span.start
+    at_edge = line.span.start == 0 or line.span.stop >= film.frames
+    return at_edge and frames >= _CUT_OFF_FRAMES and film.frames > frames
 
 
 def _runs_off(line: TextLine, film: FilmFacts) -> bool:
@@ -173,10 +229,10 @@ def _is_pair(one: TextLine, other: TextLine) -> bool:
 def _is_logo(line: TextLine, film: FilmFacts) -> bool:
     """Return True if the line is there from the film's start to its end."""
     always = line.span.comes in (Edge.FILM, Edge.UNKNOWN) and line.span.goes is Edge.FILM
-    return always and not _stands(line, film)
+    return always and not stands(line, film)
 
 
-def _stands(line: TextLine, film: FilmFacts) -> bool:
+def stands(line: TextLine, film: FilmFacts) -> bool:
     """Return True if the line stands where captions do while the scene moves behind it."""
     centred = _centred(line, film, 0.15) and line.moving > 0.5
     return centred and in_caption_place(line, film)
@@ -240,7 +296,8 @@ def reconsider(lines: Sequence[TextLine], film: FilmFacts) -> list[str]:
         lines: those that `refusal` found no reason against.
         film: the film's facts.
     """
-    drawn = [line for line in lines if drawn_over(line, film)]
+    whole = [line for line in lines if film.seconds(line.span) >= film.min_seconds]
+    drawn = [line for line in whole if drawn_over(line, film)]
     sure = [line for line in drawn if in_caption_place(line, film)]
     return [_compare(line, film, sure, drawn) for line in lines]
 
@@ -259,13 +316,16 @@ def _compare(
     if film.any_place:
         return ""
     is_drawn, in_place = drawn_over(line, film), in_caption_place(line, film)
-    if is_drawn and in_place:
+    is_whole = film.seconds(line.span) >= film.min_seconds
+    if is_drawn and in_place and (is_whole or line.span.plainly_alone):
         return ""
     similar = [
         other
         for other in (drawn if is_drawn else sure)
         if has_similar_line(other, line) and not _overlap(other.span, line.span)
     ]
+    if is_drawn and in_place:  # cut off by the film's start or end
+        return "" if similar else SHORT
     if is_drawn:  # in an unusual place: where others come and go too, it is the film's own
         return "" if len(similar) >= 2 and _centred(line, film, 0.15) else "place"
     return "" if in_place and similar else "part of the scene"

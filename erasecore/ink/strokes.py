@@ -53,10 +53,32 @@ class Ink:
     fading: dict[int, float] = field(default_factory=dict)
 
     def plate_at(self, frame: int) -> Plate | None:
-        """Plate at the opacity it has on film frame ``frame``; ``None`` where there is none."""
+        """Plate at the opacity it has on film frame ``frame``; ``None`` where there is none.
+
+        Neither is there one where the event slides: a moving plate is part of the mask.
+        """
         if self.plate is None or not self.event.shows_at(frame):
             return None
+        if self.event.offset_at(frame) is not None:
+            return None
         return self.plate.fainter(self.fading.get(frame, 1.0))
+
+    def mask_at(self, offset: tuple[int, int] | None) -> Bools:
+        """Return the ink of a frame in which the event is ``offset`` from its place (right, down).
+
+        A moving line's place is known to a pixel, so the mask is dilated by one; its plate is ink
+        as a whole.
+        """
+        if offset is None:
+            return self.mask
+        whole = self.mask.astype(np.uint8)
+        if self.plate is not None:
+            left, top, right, bottom = clip_box(self.plate.box, (whole.shape[0], whole.shape[1]))
+            whole[top:bottom, left:right] = 1
+        whole = np.asarray(cv2.dilate(whole, np.ones((3, 3), np.uint8)), np.uint8)
+        moving = np.asarray([(1, 0, offset[0]), (0, 1, offset[1])], np.float32)
+        size = whole.shape[1], whole.shape[0]
+        return np.asarray(cv2.warpAffine(whole, moving, size, flags=cv2.INTER_NEAREST) > 0)
 
 
 def find_ink(

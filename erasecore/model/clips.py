@@ -36,7 +36,8 @@ class Clip:
         events: all events whose ink can show in ``box``, also outside the fill span.
         context_box: larger rectangle around ``box``, if the engine asks for context.
         context_events: events that can show in ``context_box`` but not in ``box``.
-        kept: those of ``events`` that stay in the film, as an attempt to erase them failed.
+        kept: those of ``events`` that stay in the film: text that nobody accepted, and events that
+            an attempt to erase failed on. No pixel is copied from them.
     """
 
     start: int

@@ -25,6 +25,9 @@ NO_READING = Reading("", 0.0, 0.0, 0.0)
 BoxXyxy = tuple[float, float, float, float]
 """Left, top, right and bottom; luma pixels of the picture as it is seen."""
 
+PathPoint = tuple[int, int, int]
+"""Film frame, and the pixels right and down of its place at which a line stands in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -37,6 +40,15 @@ class Event:
     box_xyxy: BoxXyxy
     text_height_px: float  # from the top of a k to the bottom of a p
     score: float  # 0 to 1, confidence of the text detector
+    path: tuple[PathPoint, ...] = ()  # frames in which it slides in or out, by frame
+
+    @property
+    def swept_xyxy(self) -> BoxXyxy:
+        """Bounding box of the line at its place and along its path."""
+        x = [0, *(dx for _, dx, _ in self.path)]
+        y = [0, *(dy for _, _, dy in self.path)]
+        left, top, right, bottom = self.box_xyxy
+        return left + min(x), top + min(y), right + max(x), bottom + max(y)
 
     @property
     def reach_px(self) -> float:
@@ -46,6 +58,10 @@ class Event:
     def shows_at(self, frame: int) -> bool:
         """Return True if its ink shows in film frame ``frame``."""
         return self.start <= frame < self.stop
+
+    def offset_at(self, frame: int) -> tuple[int, int] | None:
+        """Return the pixels right and down of its place at which it is; ``None`` at its place."""
+        return next(((dx, dy) for at, dx, dy in self.path if at == frame), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ class Detection:
     cuts: tuple[int, ...]  # first frame of each shot but the first
     frames: int  # of the whole film
     picture_areas: tuple[PictureArea, ...] = ()  # of the shots that have bars, in order
+    forbidden: tuple[Event, ...] = ()  # text near events that nobody accepted: no pixels' source
 
     def to_json(self) -> str:
         """Return the record as JSON; equal records give equal text."""
@@ -77,6 +94,7 @@ class Detection:
                 cuts=tuple(int(cut) for cut in raw["cuts"]),
                 frames=int(raw["frames"]),
                 picture_areas=tuple(map(_picture_area, raw["picture_areas"])),
+                forbidden=tuple(_event(item) for item in raw.get("forbidden", ())),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a detection record: {error!r}") from error
@@ -105,4 +123,22 @@ def _event(raw: dict[str, object]) -> Event:
     if not isinstance(box, list) or len(box) != 4:
         raise TypeError(f"box_xyxy has four numbers, found {box!r}")
     left, top, right, bottom = (float(side) for side in box)
-    return Event(box_xyxy=(left, top, right, bottom), **fields)  # type: ignore[arg-type]
+    path = _path(fields.pop("path", ()))
+    return Event(box_xyxy=(left, top, right, bottom), path=path, **fields)  # type: ignore[arg-type]
+
+
+def _path(raw: object) -> tuple[PathPoint, ...]:
+    """Return the path of one JSON object.
+
+    Raises:
+        TypeError: it is no list of three numbers each.
+    """
+    if not isinstance(raw, (list, tuple)):
+        raise TypeError(f"path is a list, found {raw!r}")
+    points = []
+    for point in raw:
+        if not isinstance(point, list) or len(point) != 3:
+            raise TypeError(f"a point of a path has three numbers, found {point!r}")
+        frame, dx, dy = (int(value) for value in point)
+        points.append((frame, dx, dy))
+    return tuple(points)

@@ -123,20 +123,18 @@ def _make_inpaint_input(
     Returns:
         The input; and bool ``(K, H, W)``, True in each of its holes where only kept events are.
     """
-    kept_boxes = [(event, _kept_mask(event, crop)) for event in clip.kept]
-    shown = [(ink.event, ink.mask) for ink in inks]
     masks, kept = [np.zeros(crop.size, bool)], [np.zeros(crop.size, bool)]
-    mask_numbers: dict[tuple[int, ...], int] = {(): 0}
+    numbers: dict[tuple[_Shown, ...], int] = {(): 0}
     mask_of = np.zeros(len(crop.planes[0]), np.intp)
-    everything = [*shown, *kept_boxes]
+    everything = _HoleMasks(crop, clip, inks)
     for frame in range(crop.start, crop.stop):
-        showing = tuple(k for k, (event, _) in enumerate(everything) if event.shows_at(frame))
-        if showing not in mask_numbers:
-            mask_numbers[showing] = len(masks)
-            masks.append(np.any([everything[k][1] for k in showing], axis=0))
-            erased = [everything[k][1] for k in showing if k < len(shown)]
+        showing = everything.showing(frame)
+        if showing not in numbers:
+            numbers[showing] = len(masks)
+            erased, all_masks = everything.masks(showing)
+            masks.append(np.any([masks[0], *all_masks], axis=0))
             kept.append(masks[-1] & ~np.any([masks[0], *erased], axis=0))
-        mask_of[frame - crop.start] = mask_numbers[showing]
+        mask_of[frame - crop.start] = numbers[showing]
     strip = InpaintInput(
         planes=crop.planes,
         masks=np.stack(masks),
@@ -151,9 +149,48 @@ def _make_inpaint_input(
     return strip, np.stack(kept)
 
 
+_Shown: TypeAlias = tuple[int, tuple[int, int] | None]
+"""Number of an event that shows in a frame, and how far it is from its place."""
+
+
+class _HoleMasks:
+    """Masks of a clip's erased events (numbered first) and of its kept ones.
+
+    Args:
+        crop: the clip's pixels.
+        clip: gives the kept events.
+        inks: of the erased ones.
+    """
+
+    def __init__(self, crop: CropStack, clip: Clip, inks: tuple[Ink, ...]) -> None:
+        self._inks = inks
+        self._events = [*(ink.event for ink in inks), *clip.kept]
+        self._boxes = [_kept_mask(event, crop) for event in clip.kept]
+
+    def showing(self, frame: int) -> tuple[_Shown, ...]:
+        """Return the events that show in a film frame."""
+        return tuple(
+            (number, event.offset_at(frame))
+            for number, event in enumerate(self._events)
+            if event.shows_at(frame)
+        )
+
+    def masks(
+        self, showing: tuple[_Shown, ...]
+    ) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.bool_]]]:
+        """Return the masks of the erased events, and of all, of a set of events."""
+        erased = [
+            self._inks[number].mask_at(offset)
+            for number, offset in showing
+            if number < len(self._inks)
+        ]
+        first = len(self._inks)
+        return erased, [*erased, *(self._boxes[n - first] for n, _ in showing if n >= first)]
+
+
 def _kept_mask(event: Event, crop: CropStack) -> NDArray[np.bool_]:
     """Return the pixels of the crop in which a kept event may have ink: bool ``(H, W)``."""
-    left, top, right, bottom = _text_box(event, 0, 0)
+    left, top, right, bottom = _text_box(replace(event, box_xyxy=event.swept_xyxy), 0, 0)
     x, y = crop.box[:2]
     return inside((left - x, top - y, right - x, bottom - y), crop.size)
 
@@ -285,7 +322,8 @@ def _event_shares(
             first - clip.fill_start, min(last - clip.fill_start, len(filled.frames))
         ):
             frame = filled.frames[offset]
-            is_own = ink.mask[strip.mask(strip.fill_start + offset)]
+            own = ink.mask_at(ink.event.offset_at(clip.fill_start + offset))
+            is_own = own[strip.mask(strip.fill_start + offset)]
             origins += np.bincount(frame.origin[is_own], minlength=origins.size)
             error = frame.error[is_own].astype(np.float32) / _CONFIDENT_LEVELS
             confidence += float((1 / (1 + error**2)).sum())

@@ -28,7 +28,8 @@ def recover_isolated(
         that fails alone has no patches, and a share with the reason.
     """
     known = {event: reason for event, reason in left.items() if event in clip.events}
-    own = [event for event in clip.events if clip.fills(event) and event not in known]
+    stay = {*clip.kept, *known}
+    own = [event for event in clip.events if clip.fills(event) and event not in stay]
     if not own:
         return {clip: _untouched(clip, known)}
     whole = replace(clip, kept=(*clip.kept, *known))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from erasecore.model.boxes import area, clip_box, intersect, union
 from erasecore.model.clips import Clip, Picture, Segment
@@ -95,6 +96,49 @@ def plan_clips(
     return tuple(sorted(clips, key=lambda clip: clip.start))
 
 
+def keep_forbidden(clips: Sequence[Clip], forbidden: Sequence[Event]) -> tuple[Clip, ...]:
+    """Return clips with the forbidden text that shows in them as events that are kept.
+
+    Text that shows as long as the event that it overlaps, or longer, is the event's background.
+
+    Args:
+        clips: of one segment, as planned.
+        forbidden: text of the whole film that stays and is no source of background.
+    """
+    start = min((clip.start for clip in clips), default=0)
+    stop = max((clip.stop for clip in clips), default=0)
+    near = [text for text in forbidden if text.start < stop and text.stop > start]
+    return tuple(_with_kept(clip, near) for clip in clips)
+
+
+def _with_kept(clip: Clip, forbidden: Sequence[Event]) -> Clip:
+    """Return the clip with the forbidden text that shows in it."""
+    own = [event for event in clip.events if clip.fills(event)]
+    near = [
+        text
+        for text in forbidden
+        if text.start < clip.stop
+        and text.stop > clip.start
+        and text not in clip.events
+        and not any(_lies_behind(text, event) for event in own)
+    ]
+    kept = tuple(text for text in near if intersect(text.swept_xyxy, clip.box))
+    around = clip.context_box or clip.box
+    beside = tuple(text for text in near if text not in kept and intersect(text.swept_xyxy, around))
+    return replace(
+        clip,
+        events=(*clip.events, *kept),
+        kept=(*clip.kept, *kept),
+        context_events=(*clip.context_events, *beside),
+    )
+
+
+def _lies_behind(text: Event, event: Event) -> bool:
+    """Return True if ``text`` overlaps ``event`` and shows in all of its frames."""
+    lasts = text.start <= event.start and text.stop >= event.stop
+    return lasts and intersect(text.box_xyxy, event.box_xyxy)
+
+
 def _shows_in(event: Event, segment: Segment, picture: Picture) -> bool:
     """Return True if ink of ``event`` may lie in the picture in a frame of ``segment``."""
     in_time = event.start < segment.stop and event.stop > segment.start
@@ -120,7 +164,7 @@ def _group_events(events: Sequence[Event], picture: Picture) -> list[list[Event]
 def _ink_region(event: Event, picture: Picture) -> Box:
     """Return the box that holds all ink of an event, luma px, clipped to the picture."""
     pad = event.reach_px
-    x0, y0, x1, y1 = event.box_xyxy
+    x0, y0, x1, y1 = event.swept_xyxy
     region = int(x0 - pad), int(y0 - pad), int(x1 + pad) + 1, int(y1 + pad) + 1
     return clip_box(region, (picture.height, picture.width))
 

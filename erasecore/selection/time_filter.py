@@ -98,7 +98,12 @@ class TimeFilter:
             return detection
         rejected = [*detection.rejected, *((event, OUTSIDE_TIMES) for event in unwanted)]
         rejected.sort(key=lambda item: item[0].start)
-        return replace(detection, events=tuple(wanted), rejected=tuple(rejected))
+        return replace(
+            detection,
+            events=tuple(wanted),
+            rejected=tuple(rejected),
+            forbidden=(*detection.forbidden, *unwanted),
+        )
 
 
 def _start(span: TimeRange) -> float:

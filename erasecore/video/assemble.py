@@ -69,27 +69,32 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
     ):
         encoded = first.streams.video[0]
         muxer = muxer_or_matroska(video.muxer, encoded.codec_context.codec.canonical_name)
-        with av.open(
-            str(part.absolute()),
-            "w",
-            format=muxer,
-            container_options=mux_options(muxer, video.time_base, source),
-            metadata_errors="surrogateescape",
-        ) as output:
+        with _open_output(part, muxer, mux_options(muxer, video.time_base, source)) as output:
             targets = add_streams(output, source, video, encoded)
             copy_header(output, source)
             _write_header(output, video)
             film = targets[video.stream_index]
             film_packets = _restamped_packets(segments, timeline, survey, film)
             counts: Counter[int] = Counter()
-            others = copied_packets(source, video, targets)
+            others = _counted(copied_packets(source, video, targets), counts)
             writer = _PacketWriter(output, video.path)
-            _interleave(writer, _counted(others, counts), film_packets)
+            _interleave(writer, others, film_packets)
             writer.close()
-        aspects = enumerate(pixel_aspects(source, video, targets))
-        complete_header(part, muxer, [StreamFacts(aspect, counts[k]) for k, aspect in aspects])
+        aspects = pixel_aspects(source, video, targets)
+        complete_header(part, muxer, [StreamFacts(a, counts[k]) for k, a in enumerate(aspects)])
         write_programs(part, muxer, video.programs)
         failpoint("assemble.after_part")
+
+
+def _open_output(part: Path, muxer: str, options: dict[str, str]) -> av.container.OutputContainer:
+    """Open ``part`` for ``muxer``; bytes of tags that are no UTF-8 go through unchanged."""
+    return av.open(
+        str(part.absolute()),
+        "w",
+        format=muxer,
+        container_options=options,
+        metadata_errors="surrogateescape",
+    )
 
 
 class _PacketWriter:

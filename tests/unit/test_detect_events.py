@@ -18,6 +18,7 @@ _EVENTS = st.builds(
     box_xyxy=st.tuples(_PX, _PX, _PX, _PX),
     text_height_px=_PX,
     score=st.floats(0, 1),
+    path=st.lists(st.tuples(*[st.integers(-900, 900)] * 3), max_size=3).map(tuple),
 )
 _DETECTIONS = st.builds(
     Detection,
@@ -25,6 +26,7 @@ _DETECTIONS = st.builds(
     rejected=st.lists(st.tuples(_EVENTS, st.text(max_size=20)), max_size=3).map(tuple),
     cuts=st.lists(st.integers(0, 10_000), max_size=5).map(tuple),
     frames=st.integers(0, 100_000),
+    forbidden=st.lists(_EVENTS, max_size=3).map(tuple),
 )
 
 
@@ -46,6 +48,7 @@ def test_json_round_trip(detection: Detection) -> None:
         "null",
         '{"events": [{"start": 1}], "rejected": [], "cuts": [], "frames": 3}',
         '{"events": [], "rejected": [], "cuts": null, "frames": 3}',
+        '{"events": [{"box_xyxy": [1, 2, 3, 4], "path": [[1]]}], "rejected": [], "frames": 3}',
         '{"events": [{"box_xyxy": 4}], "rejected": [], "cuts": [], "frames": 3}',
     ],
 )

@@ -1,0 +1,71 @@
+"""Captions that slide in: they are found along their path, and scene text at rest is not."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from erasecore.ink.strokes import Ink
+from erasecore.model.events import Event
+from tests.clips import U8, Caption, DrawnFilm, draw
+from tests.detectors import find_in
+
+SENTENCE = "Where were you?"
+
+
+def _dim(film: DrawnFilm) -> U8:
+    """The pictures with a scene in which nothing is as bright as text."""
+    dim = np.minimum(film.clean, 170)
+    alpha = film.alpha[..., None]
+    return np.asarray(np.where(alpha > 0, np.maximum(film.shown * 1.0, 0), dim), np.uint8)
+
+
+@pytest.mark.parametrize("slide", [(0, 14, 6), (-200, 0, 4.4), (150, 0, 4)])
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_caption_that_slides_in(slide: tuple[int, int, float], seed: int) -> None:
+    """It is one event from its first frame on, and its place is known to a pixel in each."""
+    caption = Caption(SENTENCE, 20, 60, slide=slide)
+    found = find_in(_dim(draw(320, 180, 76, captions=[caption], seed=seed)))
+    (event,) = found.events
+    assert event.start <= 20
+    assert event.stop == 60
+    rests = 20 + math.ceil(slide[2])
+    for frame in range(20, rests):
+        assert event.offset_at(frame) == pytest.approx(caption.offset_at(frame), abs=1)
+    assert all(event.offset_at(frame) is None for frame in range(rests, 60))
+
+
+def test_a_sign_that_the_camera_brings_to_rest() -> None:
+    """What slides in with the whole scene and then stands is part of the scene, not a caption."""
+    still = draw(640, 180, 1, captions=[Caption(SENTENCE, 0, 1)], pan=(0, 0))
+    wide = np.where(still.alpha[0, :, :, None] > 0, still.shown[0], np.minimum(still.clean[0], 170))
+    places = [160 - 20 * max(0, 12 - frame) for frame in range(60)]
+    pictures = np.stack([wide[:, max(0, x) : max(0, x) + 320] for x in places]).astype(np.uint8)
+    assert find_in(pictures).events == ()
+
+
+def test_a_line_that_stands_has_no_path() -> None:
+    """A caption that comes and goes at once has none, over a moving scene and over a still one."""
+    for pan in ((2, 1), (0, 0)):
+        film = draw(320, 180, 60, captions=[Caption(SENTENCE, 20, 50)], pan=pan)
+        (event,) = find_in(_dim(film)).events
+        assert event.path == ()
+        assert (event.start, event.stop) == (20, 50)
+
+
+def test_ink_moves_along() -> None:
+    """The ink of a frame on the path lies where the line is there; what leaves is cut off."""
+    mask = np.zeros((40, 60), bool)
+    mask[20:24, 10:20] = True
+    event = Event(0, 9, 2, 9, (10, 20, 20, 24), 4, 1, ((0, -15, 5), (1, 4, -3)))
+    ink = Ink(event, mask, None)
+    assert ink.mask_at(event.offset_at(5)) is mask
+    moved = ink.mask_at(event.offset_at(1))
+    expected = np.asarray(
+        cv2.dilate(np.roll(mask, (-3, 4), (0, 1)).astype(np.uint8), np.ones((3, 3)))
+    )
+    assert (moved == (expected > 0)).all()
+    assert np.flatnonzero(ink.mask_at(event.offset_at(0)).any(axis=0)).tolist() == list(range(6))
