@@ -58,6 +58,9 @@ _PRORES_PROFILES = {"Proxy": 0, "LT": 1, "Standard": 2, "HQ": 3, "4444": 4, "XQ"
 # Muxers for which no B-frames are made: AVI stores no presentation times, and FLV no decoding times
 # below zero, which B-frames need in a film that begins at zero.
 _NO_B_FRAMES = ("avi", "flv")
+_X264_RGB_OFFSET = -3
+"""x264's chroma-qp-offset for RGB, where blue and red are coded as chroma, in quantiser steps.
+Measured on a drawn film at crf 16, squared errors: green 6.3; blue and red 7.2 at 0, 4.2 at -3."""
 _LEAN_LOOKAHEAD = "10"  # frames; guess: x264's default is 40
 _FORCED_KEYFRAME_ENCODERS = {"libx264", "libx264rgb"}  # scenecut is off, we place the keyframes
 _INTERLACED_ENCODERS = {"libx264", "mpeg2video", "mpeg4", "prores_ks", "ffv1"}  # take field flags
@@ -231,6 +234,8 @@ def _x264_options(video: VideoInfo, settings: EncodeSettings) -> dict[str, str]:
     params = ["open-gop=0", "scenecut=0"]
     if video.top_field_first is not None:  # else x264 begins with its default, top first
         params.append("tff=1" if video.top_field_first else "bff=1")
+    if video.layout.rgb:
+        params.append(f"chroma-qp-offset={_X264_RGB_OFFSET}")
     if video.mastering is not None and video.codec == "h264":
         params += [f"{k}={v}" for k, v in x265_hdr(video, "mastering-display", "cll").items()]
     options = {"preset": settings.preset, "crf": f"{settings.crf:g}"}

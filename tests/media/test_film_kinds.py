@@ -20,6 +20,7 @@ from erasecore.video.assemble import assemble
 from erasecore.video.hevc_fields import SEI_PREFIX, PictureStruct, pic_structs
 from erasecore.video.mpegts import Program, has_arrival_times, programs_of
 from erasecore.video.probe import probe
+from erasecore.video.reader import FrameReader
 from erasecore.video.verify import verify
 from tests.clips import ffmpeg
 from tests.media.film_kinds import KINDS, Kind, drawn, kind_of
@@ -259,6 +260,18 @@ def test_lost_fields_are_missed(journey_of: JourneyOf) -> None:
     ffmpeg("-i", film, "-copyts", *plain, "-muxdelay", "0", "-muxpreload", "0", bad)
     with pytest.raises(VerifyFailed, match="picture structure"):
         verify(video, bad, timeline)
+
+
+def test_the_planes_of_rgb_are_encoded_alike(journey_of: JourneyOf) -> None:
+    """Blue and red, which x264 takes for chroma, lose no more than green, as the check wants."""
+    journey = journey_of("cinepak.avi")
+    errors = np.zeros(3)
+    with FrameReader(journey.source) as before, FrameReader(journey.video) as after:
+        for was, now in zip(before, after, strict=True):
+            pairs = zip(was.planes, now.planes, strict=True)
+            errors += [float(np.mean((a.astype(float) - b) ** 2)) for a, b in pairs]
+    green, blue, red = errors / len(journey.timeline)
+    assert max(blue, red) < green
 
 
 @pytest.mark.parametrize("codec", ["zmbv", "zlib", "flashsv"])
