@@ -1,7 +1,7 @@
 """Text that nobody knew of: detection runs again, on the erased frames and at other phases.
 
 Detection looks at one frame in a quarter of a second, and at most of them in the usual rows only.
-This check searches whole pictures, half way between two of its samples, once in six of them. Text
+This check searches whole pictures, half way between two of its samples, one for eight of them. Text
 away from all known places is tracked as detection tracks it, frame by frame, and judged by the same
 measures: a line that comes and goes while its surroundings stay was drawn over the picture.
 """
@@ -35,8 +35,8 @@ from erasecore.review.known_text import SAME_PLACE_OVERLAP
 from erasecore.settings import DetectSettings, Region
 from erasecore.video.color import Planes
 
-_EVERY_SAMPLES = 6  # detection's samples from one search to the next; by CPU: 0.9 % of a film's
-_SEARCH_SIDE_PX = 512  # longer side of a searched picture; by CPU, as above
+_EVERY_SAMPLES = 8  # detection's samples from one search to the next; by CPU: 0.8 % of a film's
+_SEARCH_SIDE_PX = 480  # longer side of a searched picture; by CPU, as above
 _RING_BYTES = 48_000_000  # bytes of working luma that are kept; a guess
 _BACK_SECONDS = 1.2  # working luma kept before a sighting; by the search interval
 _GONE_SECONDS = 0.2  # without the text, after which a line is over; a guess
