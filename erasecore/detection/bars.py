@@ -40,7 +40,7 @@ _LEAST_TOLERANCE = 1.5  # levels; a block's deviation from the bar that is codin
 _MOST_TOLERANCE = 8.0  # levels; noisier strips are no bars; guess
 _NOISE_RATIO = 4.0  # of the standard deviation of a bar's block means that is noise; guess
 _MIN_FLAT_OUTER = 0.5  # of the border's blocks that have the bar's colour in each frame; guess
-_MIN_FLAT_ROW = 0.75  # of a row of a bar that must be flat besides text; logos are not; guess
+_MIN_FLAT_ROW = 0.8  # of a row of a bar that must be flat besides text; logos are not; guess
 _EDGE_ROWS = 3  # rows in which the picture begins at a soft edge, dark parts later; guess
 _MIN_AT_EDGE = 0.6  # of the columns in which anything shows that must begin at the edge; guess
 _RARE_RATE = 0.04  # of the frames; deviations in fewer are noise; guess
@@ -51,6 +51,7 @@ _MIN_SHOWING = 0.25  # of all columns in which anything must show for an edge to
 _BEGUN_SHARE = 0.15  # of the columns that show something in a row that is no longer bar; guess
 _TEXT_MARGIN = 0.4  # of a line's height around its box, for outline, shadow and glow; guess
 _SOFT_PX = 8  # pixels; widest soft edge (scaled up by 3); guess
+_RINGING_SHARE = 0.15  # of the picture's deviation; so much of it shows before a soft edge; guess
 _FULL_SHARE = (
     0.88  # of the deviation in the rows that follow from which a row is all picture; guess
 )
@@ -156,7 +157,10 @@ class _Side:
         seen = known[first - _MIN_BAR_PX : first + _EDGE_ROWS, columns].all(axis=0)
         begun = (rates[first : first + _EDGE_ROWS, seen] > 0).mean(axis=1) >= _BEGUN_SHARE
         first += int(np.argmax(begun))  # coding noise may show a row or two before the picture does
+        ringing = self.deviation[flat:first, columns].mean(axis=1).max(initial=0)
         profile = self.deviation[:, columns[seen]].mean(axis=1)
+        if ringing > _RINGING_SHARE * profile[min(first + _SOFT_PX, len(profile) - 1)]:
+            return None
         return _Edge(min(first, flat), _first_full_row(profile, first))
 
     def admits(self, edge: _Edge, known: Bools) -> bool:

@@ -144,10 +144,11 @@ def test_soft_edges_of_films_that_were_scaled_up(high: int, scale: float, seed: 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 9), dark=st.integers(20, 100), noise=st.sampled_from((0.0, 1.0)))
 def test_a_dark_sky_is_no_bar(seed: int, dark: int, noise: float) -> None:
-    """Above an uneven horizon a black sky is picture."""
+    """Above hills a black sky is picture; a straight edge would be that of a bar."""
     film = scene(seed)
     random = np.random.default_rng(seed)
-    horizon = dark + np.cumsum(random.integers(-3, 4, SIZE[0]))
+    hills = np.sin(np.arange(SIZE[0]) / random.uniform(10, 30) + random.uniform(0, 6))
+    horizon = dark + random.uniform(12, 20) * hills
     rows = np.arange(SIZE[1])[:, None]
     sky = np.broadcast_to(rows < horizon, film.shape)
     film[sky] = levels(16 + random.normal(0, noise, film.shape))[sky]
