@@ -83,7 +83,7 @@ class FilmSelection:
         while (film := self._first_that_fits(worker, now, wall)) is not None:
             if self._problems.blocked(now=now):  # a folder turned out to be broken just now
                 return None
-            if self._jobs.isolation.has_lost:  # else a job that was taken over would come for ever
+            if self._jobs.isolation.lost:  # else a job that was taken over would come for ever
                 return None
             if isinstance(film, Candidate):
                 if self._jobs.claimer.busy:

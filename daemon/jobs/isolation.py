@@ -100,7 +100,7 @@ class JobIsolation:
         self.blame = blame
         self._problems = problems
         self._hindrances: dict[str, Hindrance] = {}  # by job id
-        self._lost = False  # a job's folder is gone: another daemon may have taken it over
+        self.lost = False  # a job's folder is gone: another daemon may have taken it over
         self._retry, self._folders = config.retry, config.folders
 
     def reconfigure(self, config: Config) -> None:
@@ -129,16 +129,11 @@ class JobIsolation:
 
     def note_lost(self) -> None:
         """Note that another daemon may have taken over a job or our whole instance folder."""
-        self._lost = True
-
-    @property
-    def has_lost(self) -> bool:
-        """True if a job's folder was found missing since ``take_lost``: held jobs may be gone."""
-        return self._lost
+        self.lost = True
 
     def take_lost(self) -> bool:
         """Return True if a job's folder was found missing since the last call."""
-        lost, self._lost = self._lost, False
+        lost, self.lost = self.lost, False
         return lost
 
     # --- steps ------------------------------------------------------------------------------
