@@ -77,9 +77,7 @@ def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, res
             film_packets = _restamped_packets(segments, timeline, survey, film)
             counts: Counter[int] = Counter()
             others = _counted(copied_packets(source, video, targets), counts)
-            writer = _PacketWriter(output, video.path)
-            _interleave(writer, others, film_packets)
-            writer.close()
+            _interleave(_PacketWriter(output, video.path), others, film_packets)
         aspects = pixel_aspects(source, video, targets)
         complete_header(part, muxer, [StreamFacts(a, counts[k]) for k, a in enumerate(aspects)])
         write_programs(part, muxer, video.programs)
@@ -236,7 +234,7 @@ def _interleave(
     other_packets: Iterator[AnyPacket],
     film_packets: Iterator[AnyPacket],
 ) -> None:
-    """Write both sequences of packets merged by decoding time, as containers want them."""
+    """Write both sequences of packets merged by decoding time, and the end of the file."""
     film_packet = next(film_packets, None)
     for other in other_packets:
         other_seconds = _decode_seconds(other)
@@ -247,6 +245,7 @@ def _interleave(
     while film_packet is not None:
         output.mux(film_packet)
         film_packet = next(film_packets, None)
+    output.close()
 
 
 def _decode_seconds(packet: AnyPacket) -> Fraction:
