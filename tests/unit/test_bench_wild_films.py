@@ -328,8 +328,8 @@ def test_the_page_lists_what_fails_and_drops_empty_columns() -> None:
     assert "\n- leaves (kinds: logo_sub)\n" in page
     first, second = page.split("Set *clean*:")
     assert "| source dB |" in first and "touched" not in first
-    assert "| kind | films | touched | crashes | today |\n| :--- |" in second
-    assert "| pan | 1 | 0/1 |  | right |" in second
+    assert "| kind | films | touched | false words | crashes | today |\n| :--- |" in second
+    assert "| pan | 1 | 0/1 | 0/1 |  | right |" in second
     assert "nothing that these films show" in markdown([clean], "")
 
 

@@ -814,9 +814,9 @@ def test_what_is_out_of_reach_holds_nothing_up(tmp_path: Path) -> None:
 
 def test_ignored_entries_are_named(tmp_path: Path) -> None:
     """Files that are not taken are counted by reason, with three examples; sidecars are not."""
-    names = ["a.rmvb", "b.rmvb", "c.rmvb", "d.rmvb", "film.mkv.part", "film.mp4", "film.srt"]
+    names = ["a.gif", "b.gif", "c.gif", "d.gif", "film.mkv.part", "film.mp4", "film.srt"]
     (tmp_path / "sub").mkdir()
-    for name in (*names, "film.mp4.erase.yaml", "lone.srt", ".erase.yaml", "sub/e.rmvb"):
+    for name in (*names, "film.mp4.erase.yaml", "lone.srt", ".erase.yaml", "sub/e.gif"):
         (tmp_path / name).write_text("x")
     (tmp_path / "link.mp4").symlink_to("film.mp4")
     inbox = Inbox(tmp_path, InboxSettings())
