@@ -67,11 +67,12 @@ class HistoryFile:
         self._inode = self._path.stat().st_ino
 
     def _set_aside(self, error: Exception) -> None:
-        """Rename the damaged database and its write-ahead log, so that a new one can be made."""
+        """Rename the damaged database and its journal, which would be applied to a new one."""
         aside = self._path.with_suffix(".broken")
         log.warning("history.broken", kept_as=str(aside), error=str(error), remedy="made anew")
-        with suppress(FileNotFoundError):
-            os.replace(f"{self._path}-wal", f"{aside}-wal")
+        for journal in ("-journal", "-wal"):  # the second of releases before 0.2
+            with suppress(FileNotFoundError):
+                os.replace(f"{self._path}{journal}", f"{aside}{journal}")
         self._path.replace(aside)
 
     def is_current(self) -> bool:
@@ -130,8 +131,8 @@ def _connect(path: Path, kept_entries: int) -> sqlite3.Connection:
     """Open the database, check it, and prove by a write that it can be written."""
     database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     try:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last lines
+        # No write-ahead log: it maps a file into memory, and a disk that fails kills who maps it.
+        database.execute("PRAGMA journal_mode=TRUNCATE")
         database.executescript(_SCHEMA)
         _check(database)
         database.execute(_FORGET, (kept_entries - 1,))

@@ -60,11 +60,18 @@ def test_errnos_that_went_wrong(mounts: Mounts) -> None:
     assert [one.wrong for one in verdicts] == [()] * len(FOUND)
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_a_state_folder_that_fails(mounts: Mounts, tmp_path: Path, error: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("state.all.running", "EIO"),
+        ("state.all.running", "ENOSPC"),
+        ("state.read.starting", "EMFILE"),  # of a file mapped into memory it killed the daemon
+    ],
+)
+def test_a_state_folder_that_fails(mounts: Mounts, tmp_path: Path, name: str, error: str) -> None:
     """A history that cannot be written costs its lines; the daemon goes on or pauses."""
     assert mounts  # else no share can be mounted
-    (step,) = (one for one in STATE_STEPS if one.name == "state.all.running")
+    (step,) = (one for one in STATE_STEPS if one.name == name)
     trial = StateTrial(tmp_path, Case(step, error, Duration.ALWAYS))
     try:
         verdict = trial.run()
