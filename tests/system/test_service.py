@@ -372,8 +372,8 @@ def test_a_second_service_beside_it(machine: Machine, python: str, short: Path) 
     install(machine, "--name", "other-films", "--python", python, "--cpu")
     assert machine.show("other-films", "ActiveState") == "active"
     machine.run("systemctl", "stop", "other-films")
-    drop(machine, short, "beside.mp4")
-    wait_done(machine, "beside.mp4")
+    drop(machine, short, "neighbour.mp4")
+    wait_done(machine, "neighbour.mp4")
     said = install(machine, "--uninstall", "--purge", "--name", "other-films")
     assert f"for /etc/systemd/system/{SERVICE}.service" in said
     assert machine.show(SERVICE, "ActiveState") == "active"
