@@ -275,14 +275,14 @@ class EventFinder:
         """Return the line's box, with letters of its row that come or go as it does."""
         held, span = dict(self._ring), line.span
         ends = (
-            (span.full_stop - 1, span.stop, span.goes),
-            (span.full_start, span.start - 1, span.comes),
+            (span.full_stop - 2, span.full_stop - 1, span.stop, span.goes),
+            (span.full_start + 1, span.full_start, span.start - 1, span.comes),
         )
-        for shown, bare, edge in ends:
-            if edge is Edge.ALONE and shown in held and bare in held and not line.path:
-                vertical = line.vertical
+        for *numbers, edge in ends:
+            if edge is Edge.ALONE and all(number in held for number in numbers) and not line.path:
+                earlier, shown, bare = (held[number] for number in numbers)
                 return extend_along_row(
-                    line.box, held[shown], held[bare], line.text_height, vertical=vertical
+                    line.box, (earlier, shown, bare), line.text_height, vertical=line.vertical
                 )
         return line.box
 

@@ -2,7 +2,8 @@
 
 Where a line goes its letters do, and the picture around stays: the strokes that change from its
 last frame to the first one without it show how far it reaches. Translucent letters over something
-bright are often missed while the rest of the line is found.
+bright are often missed while the rest of the line is found. What changes as much while the line
+shows is the picture behind it.
 """
 
 from __future__ import annotations
@@ -17,26 +18,29 @@ from erasecore.detection.scaling import Luma
 _CELL_LINES = 0.5  # text heights of a cell of the row that is looked at; guess
 _GAP_CELLS = 2  # cells without letters that are crossed: a space; guess
 _INSIDE_SHARE = 0.35  # of the change in the line's own cells: least change of another one; guess
-_NOISE_RATIO = 4.0  # of the change above and below the row: least change of a cell; guess
+_NOISE_RATIO = 4.0  # of the change above, below and a frame earlier: least change of a cell; guess
 _MIN_LEVELS = 3.0  # levels; least change of a cell; guess
 
 
 def extend_along_row(
-    box: WorkBox, shown: Luma, bare: Luma, text_height: float, *, vertical: bool
+    box: WorkBox, frames: tuple[Luma, Luma, Luma], text_height: float, *, vertical: bool
 ) -> WorkBox:
     """Return the box, grown along the row as far as letters vanish with those inside.
 
     Args:
         box: of the line, left, top, right, bottom in working pixels.
-        shown: working luma of a frame that shows it, uint8 ``(H, W)``.
-        bare: of one next to it that does not.
+        frames: working luma of two frames that show it and of one next to the second that does
+            not, uint8 ``(H, W)`` each.
         text_height: working pixels across the line.
         vertical: True if the line runs downwards.
     """
     if vertical:
-        swapped = box[[1, 0, 3, 2]]
-        return extend_along_row(swapped, shown.T, bare.T, text_height, vertical=False)[[1, 0, 3, 2]]
-    change = np.abs(strokes(shown, text_height) - strokes(bare, text_height))
+        turned = frames[0].T, frames[1].T, frames[2].T
+        return extend_along_row(box[[1, 0, 3, 2]], turned, text_height, vertical=False)[
+            [1, 0, 3, 2]
+        ]
+    earlier, shown, bare = (strokes(frame, text_height) for frame in frames)
+    change, usual = np.abs(shown - bare), np.abs(shown - earlier)
     top, bottom = max(0, round(float(box[1]))), min(change.shape[0], round(float(box[3])))
     left, right = max(0, round(float(box[0]))), min(change.shape[1], round(float(box[2])))
     if bottom - top < 2 or right - left < 2:
@@ -45,7 +49,8 @@ def extend_along_row(
     own = change[top:bottom].mean(axis=0)
     high = bottom - top
     beside = np.concatenate([change[max(0, top - high) : top], change[bottom : bottom + high]])
-    noise = beside.mean(axis=0) if len(beside) else np.zeros_like(own)
+    noise = usual[top:bottom].mean(axis=0)
+    noise = np.maximum(noise, beside.mean(axis=0)) if len(beside) else noise
     least = max(_MIN_LEVELS, _INSIDE_SHARE * float(own[left:right].mean()))
     ahead = _reach(own[right:], noise[right:], side, least)
     behind = _reach(own[:left][::-1], noise[:left][::-1], side, least)
@@ -57,7 +62,7 @@ def _reach(own: NDArray[np.float32], noise: NDArray[np.float32], side: int, leas
 
     Args:
         own: float32 ``(N,)``; mean change of each column of the row, outwards.
-        noise: float32 ``(N,)``; the same above and below it.
+        noise: float32 ``(N,)``; the same above and below it, or while the line shows.
         side: columns of a cell.
         least: least change of a cell with letters, in levels.
     """

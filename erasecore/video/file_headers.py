@@ -78,6 +78,8 @@ def complete_header(path: Path, muxer: str, streams: Sequence[StreamFacts]) -> N
         head = file.read(_HEAD_BYTES)
         made = makers[muxer](head, streams)
         if made is not None and made != head:
+            if len(made) != len(head):  # all that follows would be shifted
+                raise AssertionError(f"{muxer} header: {len(head)} bytes became {len(made)}")
             file.seek(0)
             file.write(made)
 
@@ -104,15 +106,17 @@ def _matroska_header(head: bytes, streams: Sequence[StreamFacts]) -> bytes | Non
     if not {_SEEK_HEAD, _VOID, _TRACKS} <= top.keys() or top[_VOID].start != top[_SEEK_HEAD].stop:
         return None
     void, tracks = top[_VOID], top[_TRACKS]
-    made = _with_crc(_TRACKS, _tracks(head, tracks, aspects))
-    shift = len(made) - (tracks.stop - tracks.start)
-    room = void.stop - void.start - shift
-    if room < 2 or tracks.stop > len(head):
+    if tracks.stop > len(head):
         return None
+    made = _like(head, tracks, _tracks(head, tracks, aspects))
+    shift = len(made) - (tracks.stop - tracks.start)
     seek_head = _moved_seek_head(head, top[_SEEK_HEAD], shift, tracks.start - segment.body)
+    begin = top[_SEEK_HEAD].start
+    room = void.stop - begin - len(seek_head) - shift
+    if room < 2:
+        return None
     between = head[void.stop : tracks.start]
-    before = head[: top[_SEEK_HEAD].start]
-    return before + seek_head + _void(room) + between + made + head[tracks.stop :]
+    return head[:begin] + seek_head + _void(room) + between + made + head[tracks.stop :]
 
 
 def _tracks(head: bytes, tracks: _Element, aspects: Sequence[Fraction | None]) -> bytes:
@@ -173,12 +177,18 @@ def _moved_seek_head(head: bytes, seek_head: _Element, shift: int, until: int) -
                 value = moved.to_bytes(len(value), "big")
             content += _element(child.name, value)
         made += _element(_SEEK, content)
-    return _with_crc(_SEEK_HEAD, made)
+    return _like(head, seek_head, made)
 
 
-def _with_crc(name: bytes, content: bytes) -> bytes:
-    """Return an element that begins with the CRC-32 of its content (RFC 8794, 11.3.1)."""
-    return _element(name, _element(_CRC, struct.pack("<I", zlib.crc32(content))) + content)
+def _like(head: bytes, old: _Element, content: bytes) -> bytes:
+    """Return ``old`` with other content, which is given without a checksum.
+
+    If the old content began with its CRC-32 (RFC 8794, 11.3.1; not in WebM), the new one does.
+    """
+    first = next(_elements(head, old.body, old.stop), None)
+    if first is not None and first.name == _CRC:
+        content = _element(_CRC, struct.pack("<I", zlib.crc32(content))) + content
+    return _element(old.name, content)
 
 
 def _element(name: bytes, content: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -78,6 +79,44 @@ def test_matroska_says_how_wide_a_picture_is_shown(file: str, journey_of: Journe
     assert b"\x54\xb0" in head  # DisplayWidth
     assert b"\x54\xba" in head  # DisplayHeight
     ffmpeg("-xerror", "-i", journey.result, "-c", "copy", "-f", "null", "-")
+
+
+def ebml_children(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """The elements that fill ``data[start:stop]`` without a gap: id, begin, begin of content."""
+    while start < stop:
+        size_at = start + 9 - data[start].bit_length()
+        octets = 9 - data[size_at].bit_length()
+        body = size_at + octets
+        size = int.from_bytes(data[size_at:body], "big") & (1 << 7 * octets) - 1
+        yield data[start:size_at], start, body
+        start = body + size
+    assert start == stop
+
+
+@pytest.mark.parametrize("file", ["vp8.webm", "vp9.webm", "vp9.mkv", "h264.mkv"])
+def test_every_element_is_where_the_header_says(file: str, journey_of: JourneyOf) -> None:
+    """Elements follow each other up to the last byte, and SeekHead's positions lead to them."""
+    data = journey_of(file).result.read_bytes()
+    segment = next(body for name, _, body in ebml_children(data, 0, len(data)) if name[0] == 0x18)
+    top = {at - segment: name for name, at, _ in ebml_children(data, segment, len(data))}
+    begin = min(at for at, name in top.items() if name == b"\x11\x4d\x9b\x74")
+    content = next(
+        body for _, at, body in ebml_children(data, segment, len(data)) if at == segment + begin
+    )
+    stop = min(at for at in top if at > begin) + segment
+    seeks = [body for name, _, body in ebml_children(data, content, stop) if name == b"\x4d\xbb"]
+    assert seeks
+    for seek in seeks:
+        size = data[seek - 1] & 0x7F
+        fields = list(ebml_children(data, seek, seek + size))
+        values = [
+            data[body:after]
+            for (_, _, body), after in zip(
+                fields, [*(at for _, at, _ in fields[1:]), seek + size], strict=True
+            )
+        ]
+        wanted, position = values
+        assert top[int.from_bytes(position, "big")] == wanted
 
 
 def test_seeking_works_after_the_header_was_completed(journey_of: JourneyOf) -> None:

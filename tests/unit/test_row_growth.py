@@ -42,20 +42,21 @@ def test_the_rest_of_a_line_is_found(pan: tuple[int, int]) -> None:
     assert columns.max() - 4 <= event.box_xyxy[2] <= columns.max() + 16
 
 
-def _pair(captions: list[Caption], seed: int = 3) -> tuple[U8, U8, np.ndarray]:
-    """A frame with captions, the next one without, and the box of the first caption."""
+def _last_frames(captions: list[Caption], seed: int = 3) -> tuple[tuple[U8, U8, U8], np.ndarray]:
+    """Two frames with captions and the next one without, and the box of the first caption."""
     film = draw(480, 180, 12, captions=captions, seed=seed)
     first = draw(480, 180, 12, captions=captions[:1], seed=seed)
     rows, columns = np.nonzero(first.alpha[4] > 0.5)
     box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
-    return _luma(film.shown[9]), _luma(film.shown[10]), box
+    earlier, shown, bare = (_luma(film.shown[t]) for t in (8, 9, 10))
+    return (earlier, shown, bare), box
 
 
 def test_a_whole_line_stays_as_it_is() -> None:
     """Where all of a line is in its box nothing is added, over a scene that moves."""
     for seed in range(6):
-        shown, bare, box = _pair([Caption("Where were you?", 0, 10)], seed)
-        same = extend_along_row(box, shown, bare, 16.0, vertical=False)
+        frames, box = _last_frames([Caption("Where were you?", 0, 10)], seed)
+        same = extend_along_row(box, frames, 16.0, vertical=False)
         assert np.abs(same - box).max() <= 8
 
 
@@ -69,14 +70,16 @@ def test_a_line_that_stays_is_not_taken_in() -> None:
     bare = whole.copy()
     bare[:, : gap + 2] = _luma(film.clean[4])[:, : gap + 2]
     box = np.array([columns.min(), rows.min(), gap + 1, rows.max() + 1], float)
-    assert extend_along_row(box, whole, bare, 16.0, vertical=False)[2] <= gap + 9
+    earlier = _luma(film.shown[3])
+    assert extend_along_row(box, (earlier, whole, bare), 16.0, vertical=False)[2] <= gap + 9
 
 
 def test_upright_lines_grow_downwards() -> None:
     """The same holds for a line that is written from top to bottom."""
-    shown, bare, box = _pair([Caption("Where were you?", 0, 10)])
+    frames, box = _last_frames([Caption("Where were you?", 0, 10)])
     half = np.array(_half(tuple(box)))
-    flat = extend_along_row(half, shown, bare, 16.0, vertical=False)
-    turned = extend_along_row(half[[1, 0, 3, 2]], shown.T, bare.T, 16.0, vertical=True)
+    upright = frames[0].T, frames[1].T, frames[2].T
+    flat = extend_along_row(half, frames, 16.0, vertical=False)
+    turned = extend_along_row(half[[1, 0, 3, 2]], upright, 16.0, vertical=True)
     assert flat[2] >= box[2] - 4
     assert (turned[[1, 0, 3, 2]] == flat).all()
