@@ -9,7 +9,8 @@ job folder.
 ====================  ==========  ==============================================================
 ``job.json``          source      action
 ====================  ==========  ==============================================================
-missing, unreadable   absent      nothing was claimed: remove the folder
+missing, unreadable   absent      nothing was claimed: remove the folder; with other files in it
+                                  leave it alone (BrokenJob)
 missing, unreadable   present     disk error: publish the source to failed/, by its name or job id
 of a later release    any         leave it alone (NewerJob)
 CLAIMING              absent      nothing was claimed, the film is in the inbox (or another's):
@@ -43,6 +44,7 @@ from daemon.jobs.companions import cues_beside, move_companion
 from daemon.jobs.instances import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.jobs.job import (
     CUES_FILE,
+    JOB_FILE,
     LOG_FILE,
     SETTINGS_FILE,
     BrokenJob,
@@ -263,6 +265,7 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
         The job as it is saved now; None if the folder was removed.
 
     Raises:
+        BrokenJob: there is no record and no source, but other files; nothing was changed.
         NewerJob: the job is of a later release; nothing was changed.
         OSError: the folder cannot be read; nothing was changed.
     """
@@ -339,9 +342,19 @@ def _continued(job: Job, retry: RetrySettings, *, present: bool, wall: float) ->
 
 
 def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
-    """Reject the source of a folder whose ``job.json`` is unreadable; None if it has no source."""
+    """Reject the source of a folder whose ``job.json`` is unreadable; None if it has no source.
+
+    Raises:
+        BrokenJob: there is no source but other files, which may be somebody's film.
+    """
     source = min(folder.glob(f"{SOURCE_PREFIX}*"), default=None)
     if source is None:
+        if any(_may_be_film(path) for path in folder.rglob("*")):
+            raise BrokenJob(
+                f"{folder} has files but no readable {JOB_FILE} ({error}); move what may be a film "
+                "into the inbox, then remove the folder",
+                error.name,
+            ) from error
         discard(folder)
         return None
     log.error("job.broken", folder=str(folder), reason=str(error))
@@ -361,6 +374,12 @@ def _salvage(folder: Path, error: BrokenJob, *, wall: float) -> Job | None:
     save_job(folder, job)
     failpoint("recover.after_salvage")
     return job
+
+
+def _may_be_film(path: Path) -> bool:
+    """Return True for a file with content that is no record, log or temporary file of ours."""
+    ours = path.name in (JOB_FILE, LOG_FILE) or path.name.startswith(".")
+    return not ours and path.is_file() and path.stat().st_size > 0
 
 
 def job_folders(instance: Path) -> list[Path]:

@@ -121,6 +121,25 @@ def test_unreadable_job_file(house: House, tmp_path: Path) -> None:
     assert "job.json could not be read" in (house.failed / f"{film}.error.json").read_text()
 
 
+def test_files_without_a_record_are_left_alone(house: House) -> None:
+    """What somebody has put into work/ is no orphan to be removed; it is named, films go on."""
+    house.drop("film.mp4", FILM)
+    assert house.once(FAULT_AT="claim.after_queued") == -signal.SIGKILL
+    (record,) = house.work.rglob("job.json")
+    strangers = [record.parent.parent / "01mine" / name for name in ("other.mkv", "sub/film.mp4")]
+    for path in strangers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(FILM)
+    daemon = house.start()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    house.wait(lambda: daemon.said("job.hindered"))
+    told = daemon.said("job.hindered")[0]["sentence"]
+    assert "01mine has files but no readable job.json" in told
+    assert "move what may be a film into the inbox" in told
+    assert daemon.stop() == 0
+    assert sorted(path.name for path in house.work.rglob("*.m*")) == ["film.mp4", "other.mkv"]
+
+
 def test_a_job_of_a_later_release(house: House) -> None:
     """After a way back it is told and left alone; other films go on, and so does it later."""
     house.drop("film.mp4", FILM)
