@@ -273,6 +273,9 @@ def recover(folder: Path, inbox: Path, retry: RetrySettings, *, wall: float) -> 
         job = load_job(folder)
     except BrokenJob as error:
         return _salvage(folder, error, wall=wall)
+    if job.job_id != folder.name:  # the folder was renamed
+        job = replace(job, job_id=folder.name)
+        save_job(folder, job)
     present = source_is_there(folder, job)
     if job.state is JobState.CLAIMING:
         if present:

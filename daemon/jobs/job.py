@@ -279,6 +279,8 @@ def load_job(folder: Path) -> Job:
         _keep_stored_frame(raw)
     complain = partial(BrokenJob, name=name)
     job = read_record(Job, raw, error=lambda text: complain(f"{folder.name}: {text}"), lenient=True)
+    if not _usable_name(job.name) or "/" in job.source:
+        raise complain(f"{folder.name}: {JOB_FILE} names no file of the inbox")
     return replace(job, version=JOB_VERSION)
 
 

@@ -158,6 +158,26 @@ def test_broken_job_file(tmp_path: Path, text: str) -> None:
         load_job(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["../../evil.mp4", "/etc/evil.mp4", "a//b.mp4", ""])
+def test_a_job_file_that_leads_out_of_the_inbox(tmp_path: Path, name: str) -> None:
+    """It counts as broken: no film is published outside our folders."""
+    save_job(tmp_path, replace(JOB, name=name))
+    with pytest.raises(BrokenJob, match="no file of the inbox"):
+        load_job(tmp_path)
+
+
+def test_a_job_folder_that_was_renamed(tmp_path: Path) -> None:
+    """The folder's name is the job's id, whatever its record says."""
+    folder = tmp_path / "renamed"
+    folder.mkdir()
+    (folder / JOB.source).touch()
+    save_job(folder, JOB)
+    job = recover(folder, tmp_path / "inbox", RETRY, wall=0.0)
+    assert job is not None
+    assert job.job_id == "renamed"
+    assert load_job(folder) == job
+
+
 def test_a_job_file_with_keys_of_a_later_release(tmp_path: Path) -> None:
     """Keys that are not known here are ignored, wherever they stand."""
     save_job(tmp_path, JOB)
