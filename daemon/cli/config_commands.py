@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import stat
@@ -107,13 +108,28 @@ def _check_conversion(file: ConfigFile, text: str) -> None:
 def _replace(path: Path, text: str) -> Path:
     """Replace a file, with its mode and owner; return the path under which the old one is kept."""
     status = path.stat()
-    kept = path.with_name(f"{path.name}.schema-1")
-    shutil.copy2(path, kept)
+    kept = _copy_beside(path, status)
     content = text.encode("utf-8", "surrogateescape")
     write_whole(path.resolve(), content, mode=stat.S_IMODE(status.st_mode))
     with suppress(OSError):  # only root may give files away
         os.chown(path, status.st_uid, status.st_gid)
     return kept
+
+
+def _copy_beside(path: Path, status: os.stat_result) -> Path:
+    """Copy a file, with its mode, times and owner, to ``NAME.schema-1`` or the next free number."""
+    for number in itertools.count(1):
+        kept = path.with_name(f"{path.name}.schema-1" + (f".{number}" if number > 1 else ""))
+        try:
+            with kept.open("xb") as file:
+                file.write(path.read_bytes())
+        except FileExistsError:
+            continue
+        shutil.copystat(path, kept)
+        with suppress(OSError):  # only root may give files away
+            os.chown(kept, status.st_uid, status.st_gid)
+        return kept
+    raise AssertionError("numbers do not end")
 
 
 def _read(path: Path) -> ConfigFile:

@@ -232,6 +232,16 @@ def test_migration_keeps_what_was_written(tmp_path: Path) -> None:
     assert path.read_text() == text
 
 
+def test_migrate_keeps_every_file_there_is(tmp_path: Path) -> None:
+    """The old file gets a name that nothing has."""
+    path = tmp_path / "config.yaml"
+    for number, name in enumerate(["config.yaml.schema-1", "config.yaml.schema-1.2"]):
+        path.write_text(OLD + f"# {number}\n")
+        assert migrate([path], write=True) == 0
+        assert (tmp_path / name).read_text() == OLD + f"# {number}\n"
+    assert (tmp_path / "config.yaml.schema-1").read_text() == OLD + "# 0\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
