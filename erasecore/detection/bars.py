@@ -43,6 +43,7 @@ _MIN_FLAT_OUTER = 0.5  # of the border's blocks that have the bar's colour in ea
 _MIN_FLAT_ROW = 0.8  # of a row of a bar that must be flat besides text; logos are not; guess
 _EDGE_ROWS = 3  # rows in which the picture begins at a soft edge, dark parts later; guess
 _MIN_AT_EDGE = 0.6  # of the columns in which anything shows that must begin at the edge; guess
+_UNEVEN_ROWS = 3  # rows by which the bars of two sides, or of two shots, may differ; guess
 _RARE_RATE = 0.04  # of the frames; deviations in fewer are noise; guess
 _MORE_RATE = 0.2  # of the frames; so many more deviate inside of the edge than outside; guess
 _MIN_SEEN = 4  # columns without text at the edge; guess
@@ -163,11 +164,24 @@ class _Side:
             return None
         return _Edge(min(first, flat), _first_full_row(profile, first))
 
-    def admits(self, edge: _Edge, known: Bools) -> bool:
-        """Return True if all rows of a bar that other shots have are flat here, too."""
+    def admitted(self, edge: _Edge, known: Bools) -> _Edge | None:
+        """Return an edge that other shots or sides have, as it is here; ``None`` if it is not.
+
+        It may lie a few rows farther in or out, since padding is rarely symmetric.
+
+        Args:
+            edge: of another shot or the opposite side.
+            known: bool ``(depth, blocks)``; False where text may be.
+        """
         if not self.depth or not self.frames or edge.bar > len(self.hits):
-            return False
-        return _bar_rows(self._shows & known[: len(self.hits)], known) >= edge.bar
+            return None
+        flat = _bar_rows(self._shows & known[: len(self.hits)], known)
+        moved = flat - edge.bar
+        if moved < -_UNEVEN_ROWS:
+            return None
+        if not 0 < moved <= _UNEVEN_ROWS:  # farther on nothing shows: it may be dark
+            return edge
+        return _Edge(edge.bar + moved, edge.picture + moved)
 
 
 def _bar_colour(outer: _Means) -> tuple[np.float32, np.float32] | None:
@@ -287,8 +301,8 @@ def _area(shot: _Shot, known: Sequence[Bools], film: _FilmEdges, size: tuple[int
     """Return the box of a shot's picture, and the box outside which all is bar."""
     edges = []
     for side, own, clear, counts in zip(shot.sides, shot.edges(known), known, film, strict=True):
-        admitted = (edge for edge, _ in counts.most_common() if side.admits(edge, clear))
-        edges.append(own or next(admitted, _NO_BAR))
+        admitted = (side.admitted(edge, clear) for edge, _ in counts.most_common())
+        edges.append(own or next((edge for edge in admitted if edge), _NO_BAR))
     width, height = size
     left, top, right, bottom = edges
     return (

@@ -180,6 +180,18 @@ def test_bars_that_change_between_shots() -> None:
     ]
 
 
+@pytest.mark.parametrize("bottom", [28, 29, 30, 31, 32])
+def test_a_wide_line_over_an_edge_hides_no_bar(bottom: int) -> None:
+    """The opposite side's edge counts, to a row or two: padding is not always symmetric."""
+    bars = Bars(top=30, bottom=bottom)
+    film = framed(scene(5), bars)
+    top = SIZE[1] - bottom - 12
+    write(film, (34, top, 286, top + 24))
+    (area,) = found(film, texts=[(0, FRAMES, (34.0, float(top), 286.0, float(top + 24)))])
+    assert area.box[:3] == (0, 30, SIZE[0])
+    assert abs(area.box[3] - (SIZE[1] - bottom)) <= 2
+
+
 def test_a_dark_shot_has_the_bars_of_its_film() -> None:
     """A shot too dark to show its edges has those that other shots show."""
     bars = Bars(top=30, bottom=30)
