@@ -19,6 +19,7 @@ _CELL_LINES = 0.5  # text heights of a cell of the row that is looked at; guess
 _GAP_CELLS = 2  # cells without letters that are crossed: a space; guess
 _INSIDE_SHARE = 0.35  # of the change in the line's own cells: least change of another one; guess
 _NOISE_RATIO = 4.0  # of the change above, below and a frame earlier: least change of a cell; guess
+_LEAST_LINES = 1.0  # text heights; less is a plate's edge, or in reach of the ink anyway; guess
 _MIN_LEVELS = 3.0  # levels; least change of a cell; guess
 
 
@@ -54,6 +55,9 @@ def extend_along_row(
     least = max(_MIN_LEVELS, _INSIDE_SHARE * float(own[left:right].mean()))
     ahead = _reach(own[right:], noise[right:], side, least)
     behind = _reach(own[:left][::-1], noise[:left][::-1], side, least)
+    ahead, behind = (
+        grown if grown > _LEAST_LINES * text_height else 0 for grown in (ahead, behind)
+    )
     return np.array([box[0] - behind, box[1], box[2] + ahead, box[3]])
 
 

@@ -124,7 +124,7 @@ def test_outside_the_working_hours(house: House) -> None:
 def test_what_is_ignored_waits_or_failed(house: House) -> None:
     """Status names what is not taken and why, what waits for its next try, and what failed."""
     house.configure(retry={"delay_seconds": 600.0, "max_attempts": 3})
-    for name in ("clip.rmvb", "a.nfo", "b.nfo", "c.nfo", "film.mkv.part"):
+    for name in ("clip.gif", "a.nfo", "b.nfo", "c.nfo", "film.mkv.part"):
         (house.inbox / name).touch()
     (house.inbox / "link.mp4").symlink_to("nowhere")
     house.drop("bad.mp4", "raise FIX_INPUT\n")
