@@ -181,8 +181,14 @@ def test_everybody_may_see_the_status(machine: Machine) -> None:
     assert machine.run("stat", "-c", "%a", f"/run/{SERVICE}", f"/run/{SERVICE}/status.json") == (
         "755\n644"
     )
-    file = json.loads(machine.run(*as_nobody, "cat", f"/run/{SERVICE}/status.json"))
-    assert (file["schema"], file["state"], file["work"]) == (1, "idle", work)
+
+    def told() -> dict[str, object]:
+        text = machine.run(*as_nobody, "cat", f"/run/{SERVICE}/status.json")
+        return dict(json.loads(text))
+
+    machine.wait(lambda: told()["state"] == "idle", SERVICE)  # some seconds after the last film
+    file = told()
+    assert (file["schema"], file["work"]) == (1, work)
 
     def status() -> str:
         return machine.run(*as_nobody, SERVICE, "status", "--config", CONFIG)
