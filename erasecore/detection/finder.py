@@ -14,7 +14,7 @@ from fractions import Fraction
 from erasecore.detection.bars import ShotGeometry
 from erasecore.detection.detector import Detector
 from erasecore.detection.film_events import line_event, oversize_event, stretch_event
-from erasecore.detection.forbidden import Stretch, forbidden_stretches
+from erasecore.detection.forbidden import forbidden_stretches
 from erasecore.detection.line_window import TrackTiming, WorkBox
 from erasecore.detection.marks import MARK, parts_of_marks
 from erasecore.detection.merging import attach, merge
@@ -200,13 +200,8 @@ class EventFinder:
 
     def _forbidden(self, accepted: list[TextLine], refused: list[TextLine]) -> list[Event]:
         """Return text that is no source for the accepted lines, as events that stay."""
-        step = self._clock.step
-        large = [
-            Stretch(seen.first - step + 1, seen.last + step, seen.box)
-            for seen in self._search.oversize.lasting()
-        ]
         stretches = forbidden_stretches(
-            [*self._search.glimpses.stretches(), *large],
+            self._search.glimpses.stretches(),
             refused,
             accepted,
             frames=self._clock.frames,
