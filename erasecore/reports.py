@@ -49,7 +49,7 @@ class ResidueReport:
     stop: int  # first frame after it
     start_seconds: float
     stop_seconds: float
-    box_xyxy: tuple[int, int, int, int]  # pixels of the stored picture, half-open
+    box_xyxy: tuple[int, int, int, int]  # pixels of the picture as seen, half-open
     reason: ResidueReason
     evidence: float  # the measure that the reason is decided by
     text: str = ""  # letters that were read there; empty: none
@@ -63,7 +63,7 @@ class LeftText:
     stop: int  # first frame after it
     start_seconds: float
     stop_seconds: float
-    box_xyxy: tuple[int, int, int, int]  # pixels of the stored picture, half-open
+    box_xyxy: tuple[int, int, int, int]  # pixels of the picture as seen, half-open
     reason: str  # why it was left, e.g. "short"
     setting: str  # setting that would take it, e.g. "detect.regions"; empty: none would
     always: bool = False  # it stands from the film's first frame to its last

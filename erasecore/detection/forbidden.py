@@ -1,7 +1,7 @@
 """Forbidden sources: text near subtitles that nobody accepted, from which no pixel is copied.
 
-What was refused, was seen too briefly to be judged, moves, or is larger or more tilted than
-subtitles are stays in the film. Where such text stands, and on its way, the picture behind it is
+What was refused, was seen too briefly to be judged, moves, or is more tilted than subtitles are
+stays in the film. Where such text stands, and on its way, the picture behind it is
 not to be seen, so its pixels must not be taken for background anywhere.
 """
 
@@ -63,8 +63,8 @@ class Glimpses:
         found: list[Stretch] = []
         order = sorted(self._seen, key=lambda glimpse: glimpse[0])
         for k, (index, box) in enumerate(order):
-            before = self._linked(order[:k][::-1], index, box)
-            after = self._linked(order[k + 1 :], index, box)
+            before = self._linked((order[i] for i in range(k - 1, -1, -1)), index, box)
+            after = self._linked((order[i] for i in range(k + 1, len(order))), index, box)
             ahead = after if after is not None else _mirrored(box, before)
             behind = before if before is not None else _mirrored(box, after)
             found.append(Stretch(index, index + self._step, _hull(box, ahead)))
@@ -139,9 +139,13 @@ def _is_near(part: Stretch, accepted: Sequence[TextLine], rate: float) -> bool:
 
 def _uncovered(part: Stretch, accepted: Sequence[TextLine]) -> list[Stretch]:
     """Return the parts of a stretch in which accepted lines do not cover its box."""
-    over = [line for line in accepted if line.span.start < part.stop > part.start]
-    over = [line for line in over if line.span.stop > part.start]
-    over = [line for line in over if shared_area(line.swept, part.box) > 0]
+    over = [
+        line
+        for line in accepted
+        if line.span.start < part.stop
+        and line.span.stop > part.start
+        and shared_area(line.swept, part.box) > 0
+    ]
     borders = {part.start, part.stop}
     for line in over:
         borders |= {line.span.start, line.span.stop}

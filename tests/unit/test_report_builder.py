@@ -6,7 +6,6 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from erasecore.checkpoints import SegmentRecord, ShareRecord
@@ -20,16 +19,8 @@ from erasecore.report_builder import (
 )
 from erasecore.reports import EventReport, LadderReport, ResidueReason, ResidueReport
 from erasecore.residue_report import residue_warnings
-from erasecore.video.timeline import Timeline
+from tests.timelines import TIMELINE
 
-TIMELINE = Timeline(
-    pts=np.arange(100, dtype=np.int64),
-    keyframes=np.array([0], np.int64),
-    key_sums=np.array([0], np.uint32),
-    last_duration=1,
-    seekable=True,
-    warnings=(),
-)
 SHARE = ShareRecord(
     10, 60, (1.0, 2.0, 30.0, 12.0), 0, 80, 20, 0.5, residual=False, passes=1, preview="a.png"
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
 import pytest
 
 from erasecore.checkpoints import SegmentRecord, ShareRecord
@@ -22,16 +21,8 @@ from erasecore.residue_report import (
     residue_warnings,
     with_residue,
 )
-from erasecore.video.timeline import Timeline
+from tests.timelines import TIMELINE
 
-TIMELINE = Timeline(
-    pts=np.arange(100, dtype=np.int64),
-    keyframes=np.array([0], np.int64),
-    key_sums=np.array([0], np.uint32),
-    last_duration=1,
-    seekable=True,
-    warnings=(),
-)
 BASE = Fraction(1, 25)
 SHARE = ShareRecord(
     10, 60, (1.0, 2.0, 90.0, 22.0), 0, 80, 20, 0.5, residual=False, passes=1, preview=""
