@@ -71,9 +71,12 @@ def states(machine: Machine) -> dict[str, str]:
 
 
 def with_attachment(film: Path) -> Path:
-    """A Matroska film of 24 MB: ``film`` with an attachment that does not shrink."""
+    """A Matroska film of 192 MB: ``film`` with an attachment that does not shrink.
+
+    A share may take it in pieces of a megabyte, and the copy must outlast another film.
+    """
     heavy, attached = film.with_name("heavy.mkv"), film.with_name("attached.bin")
-    attached.write_bytes(os.urandom(24 << 20))
+    attached.write_bytes(os.urandom(192 << 20))
     attach = ("-attach", str(attached), "-metadata:s:t", "mimetype=application/octet-stream")
     ffmpeg("-i", film, "-c", "copy", *attach, heavy)
     return heavy
