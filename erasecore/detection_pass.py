@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from erasecore.checkpoints import Checkpoints
-from erasecore.detection.bars import ShotGeometry
+from erasecore.detection.bars import ShotGeometry, text_spans
 from erasecore.detection.detector import Detector
 from erasecore.detection.finder import EventFinder
 from erasecore.detection.scaling import Scaler
@@ -141,17 +141,24 @@ def _detect_masked(
     The mask is read in every attempt; only the cuts and the timeline come from a checkpoint.
     """
     stored = checkpoints.load_detection()
-    detection, timeline = stored or _detect_cuts(video, report_frames)
+    shots = None
+    if stored is None:
+        shots, timeline = _find_shots(video, report_frames)
+        detection = Detection((), (), shots.finish(), len(timeline))
+    else:
+        detection, timeline = stored
     shown = (times.wants_at(_pts_seconds(video, int(pts))) for pts in timeline.pts)
     events = mask.events(detection.frames, spans_of(shown), report_frames)
     detection = replace(detection, events=events)
+    if shots is not None:  # text hides where bars end, and the mask says where it may be
+        detection = replace(detection, picture_areas=shots.picture_areas(text_spans(events)))
     checkpoints.save_detection(detection, timeline)
     log.info("mask.read", events=len(events), cuts=len(detection.cuts), frames=detection.frames)
     return DetectionResult(detection, timeline, mask, everywhere=False)
 
 
-def _detect_cuts(video: VideoInfo, report_frames: ReportFrames) -> tuple[Detection, Timeline]:
-    """Return a detection with the film's cuts and picture areas only, and the timeline."""
+def _find_shots(video: VideoInfo, report_frames: ReportFrames) -> tuple[ShotGeometry, Timeline]:
+    """Return the geometry of the film's shots, to which all frames were added, and the timeline."""
     size = video.width, video.height
     scaler, shots = Scaler(*size, video.layout), ShotGeometry(size, video.layout, float(video.rate))
 
@@ -159,8 +166,7 @@ def _detect_cuts(video: VideoInfo, report_frames: ReportFrames) -> tuple[Detecti
         shots.add(scaler.luma(frame.planes), frame.planes[0])
 
     timeline = _decode_all(video, observe, report_frames)
-    cuts = shots.finish()
-    return Detection((), (), cuts, len(timeline), shots.picture_areas()), timeline
+    return shots, timeline
 
 
 def _decode_all(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from erasecore.detection.bars import ShotGeometry
+from erasecore.detection.bars import ShotGeometry, text_spans
 from erasecore.detection.detector import Detector
 from erasecore.detection.film_events import line_event, oversize_event, stretch_event
 from erasecore.detection.forbidden import forbidden_stretches
@@ -186,9 +186,7 @@ class EventFinder:
         ]
         rejected = sorted(left, key=lambda entry: _order(entry[0]))
         forbidden = sorted(self._forbidden(accepted, [line for line, _ in refused]), key=_order)
-        texts = [
-            (e.start, e.stop, e.box_xyxy) for e in (*events, *(event for event, _ in rejected))
-        ]
+        texts = text_spans([*events, *(event for event, _ in rejected), *forbidden])
         return Detection(
             tuple(events),
             tuple(rejected),

@@ -106,6 +106,22 @@ def test_a_picture_counts_only_in_the_times_asked_for(tmp_path: Path, tools: Mod
     assert np.flatnonzero(where).tolist() == [*range(10, 20), *range(30, 38)]
 
 
+def test_a_mask_over_the_edge_of_a_bar(tmp_path: Path, tools: ModelCache) -> None:
+    """The mask says where the text may be, and the bar is found in the rest: it stays a bar."""
+    source, bar = tmp_path / "film.mkv", 132
+    pictures = draw(320, 180, 38, captions=(Caption("Where were you?", 8, 30),)).shown
+    bottom = pictures[:, bar:].max(axis=3, keepdims=True)
+    pictures[:, bar:] = np.where(bottom > 250, pictures[:, bar:], 0)
+    pictures[:, bar - 12 : bar, 90:230] = 255  # a line of text on the picture, down to the bar
+    mask = np.zeros((180, 320), np.uint8)
+    mask[bar - 14 : 176, 16:304] = 255
+    write(source, pictures, LOSSLESS)
+    report = run(source, tools, mask=png(tmp_path, mask))
+    lumas = [planes[0] for planes in planes_of(tmp_path / "job" / report.result)]
+    below = np.stack(lumas)[:, bar + 2 :]
+    assert np.abs(below - np.median(below)).max() <= 3
+
+
 def test_a_film_erases_frame_by_frame(tmp_path: Path, tools: ModelCache) -> None:
     """A white square that moves: each frame changes where its own mask is white, nowhere else.
 

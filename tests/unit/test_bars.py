@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from erasecore.detection.bars import ShotGeometry, TextSpan
-from erasecore.model.events import Detection
+from erasecore.detection.bars import ShotGeometry, TextSpan, text_spans
+from erasecore.model.events import Detection, Event
 from erasecore.model.picture_areas import PictureArea
 from erasecore.video.color import Box, PlaneLayout
 
@@ -105,7 +105,7 @@ def test_bars_are_exact(bars: Bars, seed: int, noise: float) -> None:
     for area in areas:
         assert (area.start, area.stop) == (0, FRAMES)
         apart = np.abs(np.subtract(area.box, area.edge_box)).max()
-        assert apart <= (1 if noise else 0)
+        assert apart <= (2 if noise else 0)
 
 
 @settings(max_examples=15, deadline=None)
@@ -190,6 +190,45 @@ def test_a_wide_line_over_an_edge_hides_no_bar(bottom: int) -> None:
     (area,) = found(film, texts=[(0, FRAMES, (34.0, float(top), 286.0, float(top + 24)))])
     assert area.box[:3] == (0, 30, SIZE[0])
     assert abs(area.box[3] - (SIZE[1] - bottom)) <= 2
+
+
+@pytest.mark.parametrize("shown", [(5, 12), (0, 12), (4, FRAMES)])
+def test_a_wide_line_hides_an_edge_only_while_it_shows(shown: tuple[int, int]) -> None:
+    """The only bar of a film ends where the frames without the line show it."""
+    bars = Bars(bottom=40)
+    film = framed(scene(5), bars)
+    box = (14, SIZE[1] - 52, 306, SIZE[1] - 28)
+    write(film, box, slice(*shown))
+    sides = (14.0, float(box[1]), 306.0, float(box[3]))
+    assert [area.box for area in found(film, texts=[(*shown, sides)])] == [bars.box]
+
+
+def test_a_place_where_text_may_be_hides_no_bar() -> None:
+    """Of a mask it is known where letters are, but not when: frames without them show the edge."""
+    bars = Bars(bottom=40)
+    film = framed(scene(5), bars)
+    write(film, (60, SIZE[1] - 50, 260, SIZE[1] - 30), slice(6, 12))
+    place = (12.0, SIZE[1] - 60.0, 308.0, float(SIZE[1]))
+    assert [area.box for area in found(film, texts=[(0, FRAMES, place)])] == [bars.box]
+
+
+def test_a_line_that_rises_over_the_border_hides_no_bar() -> None:
+    """The border of a bar need not be flat where a line slides over it."""
+    bars = Bars(bottom=40)
+    film = framed(scene(5), bars)
+    line = Event(3, FRAMES, 6, FRAMES, (20.0, 206.0, 300.0, 222.0), 12.0, 0.9)
+    line = replace(line, path=tuple((3 + k, 0, 30 - 10 * k) for k in range(3)))
+    for frame in range(3, FRAMES):
+        down = (line.offset_at(frame) or (0, 0))[1]
+        write(film, (20, 206 + down, 300, min(SIZE[1], 222 + down)), slice(frame, frame + 1))
+    assert [area.box for area in found(film, texts=text_spans([line]))] == [bars.box]
+
+
+def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of long films fewer frames are kept, and their bars are found all the same."""
+    monkeypatch.setattr("erasecore.detection.bars._MAX_BYTES", 5000)
+    bars = Bars(top=30, bottom=30)
+    assert {area.box for area in found(framed(scene(2, 90), bars))} == {bars.box}
 
 
 def test_a_dark_shot_has_the_bars_of_its_film() -> None:
