@@ -7,20 +7,23 @@ be left out; on a flat bar it shows as a ghost. There the ink is known exactly.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from erasecore.ink.strokes import Ink, region_of
-from erasecore.model.boxes import inside
+from erasecore.model.boxes import inside, shift_box
 from erasecore.model.crop_stacks import CropStack
-from erasecore.model.picture_areas import PictureArea
+from erasecore.model.events import Event
+from erasecore.model.picture_areas import PictureArea, area_at
 
 _SAMPLES = 8  # opaque frames of an event over which differences are averaged; guess
 _LEAST_LEVELS = 3.0  # 8-bit levels; a mean difference that shows on a flat bar; guess
 _NOISE_RATIO = 5.0  # of the standard error of that mean; guess
 _TOUCH_PX = 2  # pixels between letters and their coding noise; guess
+_MIN_PART_FRAMES = 3  # frames of a part of an event in which its ink is found; guess
 _MIN_BAR_PX = 50  # pixels of a bar that must be seen around the letters; guess
 
 
@@ -40,6 +43,40 @@ def grow_on_bars(crop: CropStack, ink: Ink) -> Ink:
         if own and (mask & ~_inner(shown, crop)).any():
             mask = mask | _differing(crop, ink, shown, own)
     return replace(ink, mask=mask)
+
+
+def parts_by_area(event: Event, crop: CropStack) -> tuple[Event, ...]:
+    """Return an event's parts between cuts at which the bars around it change; none if they do not.
+
+    A black outline shows on the picture and is nothing on a black bar, so a line over such a cut
+    shows its whole ink in no single shot.
+
+    Args:
+        event: the subtitle.
+        crop: the pixels around it.
+    """
+    place = shift_box(region_of(event, crop), *crop.box[:2])
+    whole = shift_box(place, -place[0], -place[1])
+    borders = {side for shown in crop.picture_areas for side in (shown.start, shown.stop)}
+    inner = sorted(side for side in borders if event.start < side < event.stop)
+    parts: list[Event] = []
+    shapes = []
+    for start, stop in pairwise([event.start, *inner, event.stop]):
+        shown = area_at(crop.picture_areas, start)
+        shapes.append(whole if shown is None else shown.within(place).edge_box)
+        if stop - start >= _MIN_PART_FRAMES:
+            parts.append(_part_of(event, start, stop))
+    return tuple(parts) if len(set(shapes)) > 1 else ()
+
+
+def _part_of(event: Event, start: int, stop: int) -> Event:
+    """Return an event cut down to the frames ``[start, stop)``."""
+    full_start = min(max(start, event.full_start), stop)
+    full_stop = max(full_start, min(stop, event.full_stop))
+    path = tuple(point for point in event.path if start <= point[0] < stop)
+    return replace(
+        event, start=start, stop=stop, full_start=full_start, full_stop=full_stop, path=path
+    )
 
 
 def _inner(shown: PictureArea, crop: CropStack) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from erasecore.model.events import Event
 from erasecore.model.inpaint_input import ContextCrop, InpaintInput, NearbyText, reduce_mask
 from erasecore.model.patches import Patch
 from erasecore.recovery.area_fill import area_runs, fill_strip
-from erasecore.recovery.bar_ink import grow_on_bars
+from erasecore.recovery.bar_ink import grow_on_bars, parts_by_area
 from erasecore.video.color import Box
 
 _STYLE_SHARE = 0.4
@@ -96,7 +96,16 @@ def find_inks(crop: CropStack, clip: Clip, cuts: tuple[int, ...]) -> tuple[Ink, 
     if plates and len(plates) >= _STYLE_SHARE * len(inks):
         style = share_style(plates)
         inks = [find_ink(crop, event, clip.events, style=style, cuts=cuts) for event in erased]
-    return tuple(grow_on_bars(crop, ink) for ink in inks)
+    return tuple(grow_on_bars(crop, _with_parts(crop, ink, clip.events, cuts)) for ink in inks)
+
+
+def _with_parts(crop: CropStack, ink: Ink, events: tuple[Event, ...], cuts: tuple[int, ...]) -> Ink:
+    """Return ``ink`` with what shows of it only where the bars lie as in a part of its time."""
+    mask = ink.mask
+    for part in parts_by_area(ink.event, crop):
+        others = tuple(part if other == ink.event else other for other in events)
+        mask = mask | find_ink(crop, part, others, cuts=cuts).mask
+    return ink if mask is ink.mask else replace(ink, mask=mask)
 
 
 def _unblend_plates(crop: CropStack, inks: tuple[Ink, ...]) -> dict[int, NDArray[np.bool_]]:

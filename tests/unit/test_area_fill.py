@@ -19,7 +19,7 @@ from erasecore.model.events import Event
 from erasecore.model.inpaint_input import InpaintInput, reduce_mask
 from erasecore.model.picture_areas import PictureArea
 from erasecore.recovery.area_fill import area_runs, fill_strip
-from erasecore.recovery.bar_ink import grow_on_bars
+from erasecore.recovery.bar_ink import grow_on_bars, parts_by_area
 from erasecore.video.color import Box, PlaneLayout
 from tests import geometry
 
@@ -238,6 +238,18 @@ def test_any_geometry(data: st.DataObject) -> None:
     strip = replace(strip, cuts=())
     filled = fill_strip(Recorder(), strip, runs, lambda _: None)
     check_filled("recorder", strip, filled)
+
+
+def test_an_event_has_a_part_for_each_shape_of_the_bars_around_it() -> None:
+    """Bars that change elsewhere, or before and after it, divide nothing."""
+    box = (0, 0, WIDTH, 72)
+    crop = crop_of(moving_picture(), (PictureArea(6, FRAMES, box, box),))
+    event = Event(2, 10, 3, 9, (28.0, 64.0, 120.0, 82.0), 14.0, 1.0)
+    parts = parts_by_area(event, crop)
+    spans = [(part.start, part.full_start, part.full_stop, part.stop) for part in parts]
+    assert spans == [(2, 3, 6, 6), (6, 6, 9, 10)]
+    assert parts_by_area(replace(event, stop=6, full_stop=6), crop) == ()
+    assert parts_by_area(replace(event, box_xyxy=(28.0, 10.0, 120.0, 28.0)), crop) == ()
 
 
 @pytest.mark.parametrize("noise", [0.0, 2.0])
