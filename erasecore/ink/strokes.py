@@ -32,6 +32,7 @@ from erasecore.video.color import Box
 _SPREAD_SAMPLES = 40  # frames of an event over which a pixel's temporal spread is taken; guess
 _LETTER_SAMPLES = 9  # frames of an event in which letters are searched; guess
 _SETTLE_FRAMES = 2  # frames next to a fade on which the text may still be a little faint; guess
+_MIN_EITHER_SHARE = 0.1  # of a text box on a bar, and on the picture: it is on both; guess
 _ALONG_MARGIN_LINES = 0.4  # letter heights before and behind a detected box; guess
 _ACROSS_MARGIN_LINES = 0.12  # letter heights above and below it; guess
 
@@ -110,7 +111,7 @@ def find_ink(
     if not letters.any():
         return Ink(event, mask, None)
     distance = _distance(letters)
-    around = ~_text_zone(crop, event, others)
+    around = _around(crop, event, others)
     context = _line_context(crop, event, others, distance=distance, view=view)
     transitions_of = partial(find_transitions, crop, others=others, around=around, cuts=cuts)
     everything, quiet = transitions_of(event)
@@ -202,6 +203,24 @@ def _text_zone(crop: CropStack, event: Event, others: tuple[Event, ...]) -> Bool
         if each.start <= event.stop and each.stop >= event.start:
             zone |= inside(_text_box(each, crop, 0, 0), crop.size)
     return zone
+
+
+def _around(crop: CropStack, event: Event, others: tuple[Event, ...]) -> Bools:
+    """Pixels without text by which the picture behind the event is known: bool of the crop's size.
+
+    For a line over the edge of a bar they do not include bars, of which nothing moves.
+    """
+    around = ~_text_zone(crop, event, others)
+    text = inside(_text_box(event, crop, 0, 0), crop.size)
+    frames = crop.nearest_frames(event.start, event.stop)
+    first, last = crop.picture_mask(frames[0]), crop.picture_mask(frames[-1])
+    if first is None or last is None:
+        return around
+    bars: Bools = ~first & ~last
+    both = text & bars, text & ~bars
+    if min(map(np.count_nonzero, both)) < _MIN_EITHER_SHARE * np.count_nonzero(text):
+        return around
+    return around & ~bars
 
 
 def _is_stacked(event: Event, others: tuple[Event, ...]) -> bool:

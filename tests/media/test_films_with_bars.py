@@ -34,3 +34,12 @@ def test_a_line_over_a_cut_at_which_a_bar_comes(tmp_path: Path, tools: ModelCach
     report = run(tmp_path / "film.mp4", tmp_path / "job", tools)
     assert len(report.events) == 1
     assert ink_psnr(film, tmp_path / "job" / report.result) > 43
+
+
+def test_a_line_whose_outline_touches_a_black_bar(tmp_path: Path, tools: ModelCache) -> None:
+    """The outline on the picture is ink as well as that which nothing is beside."""
+    film = barred(draw(320, 180, 40, captions=(CAPTION,), pan=(12, 5)), 149, 0)
+    write(tmp_path / "film.mp4", film.shown)
+    report = run(tmp_path / "film.mp4", tmp_path / "job", tools)
+    assert len(report.events) == 1
+    assert ink_psnr(film, tmp_path / "job" / report.result) > 24
