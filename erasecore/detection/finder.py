@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from erasecore.detection.bars import ShotGeometry, text_spans
@@ -100,6 +100,19 @@ class SampleClock:
         return (*self._seconds, self._seconds[-1] + 1 / self.rate)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tracks:
+    """Lines that are followed.
+
+    Attributes:
+        live: those that may be in the newest frame.
+        leaving: those that are over, and were sliding out when they were last seen.
+    """
+
+    live: list[Track] = field(default_factory=list)
+    leaving: list[Track] = field(default_factory=list)
+
+
 class EventFinder:
     """Detects the subtitles of one film, frame by frame.
 
@@ -134,7 +147,7 @@ class EventFinder:
         self._brief_frames = max(2, round(_BRIEF_SHARE * settings.min_seconds * per_second))
         self._ramp_frames = round(_RAMP_SECONDS * per_second)
         self._shots = ShotGeometry(size, layout, per_second)
-        self._live: list[Track] = []
+        self._tracks = _Tracks()
         self._lines: list[TextLine] = []
         self._past: list[tuple[int, int, WorkBox]] = []  # start, stop, box of finished tracks
         self._clock = SampleClock(per_second, settings.every_seconds)
@@ -154,7 +167,7 @@ class EventFinder:
         index = self._clock.add(seconds)
         self._shots.add(luma, frame.planes[0])
         self._ring.add(index, luma)
-        for track in self._live:
+        for track in self._tracks.live:
             track.add(index, luma)
             if index - track.birth == self._timing.frames_after and not track.doubtful:
                 track.follow_back(self._ring, self._timing.slide_frames)
@@ -163,9 +176,9 @@ class EventFinder:
 
     def finish(self) -> Detection:
         """Return all that was found, once every frame has been added."""
-        for track in self._live:
-            self._close(track)
-        self._live = []
+        for track in (*self._tracks.live, *self._tracks.leaving):
+            self._close(track, final=True)
+        self._tracks = _Tracks()
         cuts = self._shots.finish()
         film = FilmFacts(
             width=self._scaler.work_width,
@@ -210,22 +223,26 @@ class EventFinder:
 
     def _sample(self, index: int, luma: Luma, frame: Pictured | None) -> None:
         """Close tracks that are over, and search ``frame``, if it is given, for new lines."""
+        leaving = self._tracks.leaving[:]
+        self._tracks.leaving.clear()
+        for track in leaving:
+            self._close(track)
         alive = []
-        for track in self._live:
+        for track in self._tracks.live:
             if track.check():
                 alive.append(track)
             else:
                 self._close(track)
-        self._live = alive
+        self._tracks.live[:] = alive
         if frame is not None:
             for sighting in self._search.sightings(
-                index, frame, luma, ring=self._ring, followed=self._live
+                index, frame, luma, ring=self._ring, followed=self._tracks.live
             ):
                 self._assign(index, sighting)
 
     def _assign(self, index: int, sighting: Sighting) -> None:
         """Add a sighting to the track it belongs to, or begin a track with it."""
-        for track in self._live:
+        for track in self._tracks.live:
             if not same_place(track.box, sighting.box):
                 continue
             if not track.doubtful or (
@@ -241,10 +258,15 @@ class EventFinder:
             timing=self._timing,
             averaged=sighting.averaged,
         )
-        self._live.append(track)
+        self._tracks.live.append(track)
 
-    def _close(self, track: Track) -> None:
-        """Measure a line that is over, and keep its record."""
+    def _close(self, track: Track, *, final: bool = False) -> None:
+        """Measure a line that is over, and keep its record; later if it slides out just now.
+
+        Args:
+            track: of the line.
+            final: no more frames will come.
+        """
         is_edge = track.birth < self._brief_frames or track.last_there >= self._clock.frames - 1
         once = track.last_there == track.birth and not is_edge
         if once and track.is_brief(self._brief_frames):
@@ -252,10 +274,14 @@ class EventFinder:
             return  # the most frequent end by far: scene text that has moved on
         if track.comes is None:
             track.follow_back(self._ring, self._timing.slide_frames)
-        slides = track.comes or Slide(), track.follow_on(self._ring, self._timing.slide_frames)
+        goes = track.follow_on(self._ring, self._timing.slide_frames)
+        if not final and goes.path and goes.path[-1][0] >= self._clock.frames - 1:
+            self._tracks.leaving.append(track)
+            return
+        slides = track.comes or Slide(), goes
         track.close()
         span = measure_span(track, self._clock.frames, self._ramp_frames)
-        others = [other.box for other in self._live if other is not track]
+        others = [other.box for other in self._tracks.live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
         self._past = [*self._past[-(_MAX_PAST - 1) :], (span.start, span.stop, track.box)]
         line = line_of(track, span, others, slides)

@@ -19,7 +19,7 @@ from erasecore.detection.patterns import strokes
 from erasecore.detection.scaling import Luma
 from erasecore.model.events import PathPoint
 
-MAX_SLIDE_SECONDS = 0.8  # seconds that a caption slides; guess
+MAX_SLIDE_SECONDS = 1.6  # seconds that a caption slides; guess
 
 _HERE_FIT = 0.6  # correlation; least match at the line's own place; guess
 _STANDING_RATIO = 0.85  # of the first frame's correlation, too; guess
@@ -33,7 +33,8 @@ _REACH_PX = 5.0  # working pixels around the expected place; guess
 _REACH_SPEED = 0.6  # of the speed, in addition; guess
 _MIN_VISIBLE = 0.12  # share of the line in the picture that can be matched; guess
 _FADED_FRAMES = 2  # frames beyond the last match on which the line may be too faint; guess
-_LEAVING_FRAMES = 3  # frames beyond it in which a line may still be leaving the picture; guess
+_LEAVING_FRAMES = 8  # frames beyond it in which a line may still be leaving the picture; guess
+_STEADY_FRAMES = 5  # places of which the speed is taken if it is steady; guess
 _CONTEXT_LINES = 2.5  # text heights around the line in which the scene's motion is seen; guess
 _CONTEXT_PAD_LINES = 0.35  # text heights around a line that are not the scene; guess
 _ALONG_RATIO = 0.8  # of the difference without motion: less with it, and the scene moves; guess
@@ -93,7 +94,7 @@ def follow(appearance: Appearance, frames: Iterable[tuple[int, Luma]], *, max_fr
 def _follow_on(
     matcher: _Matcher, first: _Place, frames: Sequence[tuple[int, Luma]]
 ) -> tuple[list[_Place], tuple[float, float]]:
-    """Return the line's places from ``first`` on, until it is lost, and its last velocity."""
+    """Return the line's places from ``first`` on, until it is lost, and its velocity then."""
     places, velocity = [first], (first.dx, first.dy)
     for number, (_, luma) in enumerate(frames):
         # The line may have come to rest between two frames: the first step can be a short one.
@@ -102,7 +103,19 @@ def _follow_on(
             break
         velocity = (place.dx - places[-1].dx, place.dy - places[-1].dy)
         places.append(place)
-    return places, velocity
+    return places, _steady(places, velocity)
+
+
+def _steady(places: Sequence[_Place], velocity: tuple[float, float]) -> tuple[float, float]:
+    """Return the mean of the last steps if these are equal to a pixel, else ``velocity``.
+
+    Places are whole pixels: a single step goes astray within a few frames.
+    """
+    recent = places[-_STEADY_FRAMES:]
+    steps = np.diff([(place.dx, place.dy) for place in recent], axis=0)
+    if len(steps) < _STEADY_FRAMES - 1 or np.ptp(steps, axis=0).max() > 1:
+        return velocity
+    return float(steps[:, 0].mean()), float(steps[:, 1].mean())
 
 
 def _beyond(

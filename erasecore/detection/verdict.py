@@ -117,7 +117,9 @@ def line_of(
     comes, goes = (slide.path for slide in slides)
     movement = movement_of(track, span, slides=(bool(comes), bool(goes)))
     span = _with_paths(span, comes, goes)
-    moves = any(slide.with_scene for slide in slides) or not _rests(span, len(comes) + len(goes))
+    moves = any(slide.with_scene for slide in slides) or not _rests(
+        span, max(len(comes), len(goes))
+    )
     return TextLine(
         span=span,
         box=track.box,
@@ -141,7 +143,7 @@ def _rests(span: Span, sliding_frames: int) -> bool:
 
     Args:
         span: its frames; it stands in those at full opacity.
-        sliding_frames: frames in which it is beside its place.
+        sliding_frames: frames in which it is beside its place, at the end at which these are more.
     """
     least = max(_REST_FRAMES, _REST_SHARE * sliding_frames)
     return not sliding_frames or span.full_stop - span.full_start >= least

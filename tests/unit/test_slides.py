@@ -38,6 +38,20 @@ def test_a_caption_that_slides_in(slide: tuple[int, int, float], seed: int) -> N
     assert all(event.offset_at(frame) is None for frame in range(rests, 60))
 
 
+@pytest.mark.parametrize("slide", [(280, 0, 28), (-280, 0, 20), (0, 22, 20)])
+def test_a_caption_that_slides_out_slowly(slide: tuple[int, int, float]) -> None:
+    """It is followed until it has left the picture, however long after it stood."""
+    caption = Caption(SENTENCE, 10, 60, slide=slide)
+    film = draw(320, 180, 76, captions=[caption], seed=3)
+    (event,) = find_in(_dim(film)[::-1].copy()).events
+    inked = [frame for frame in range(76) if film.alpha[75 - frame].sum() > 40]
+    assert event.start == 16
+    assert inked[-1] <= event.stop <= inked[-1] + 9  # until its box has left
+    for frame in range(68 - math.ceil(slide[2]), inked[-1]):
+        there = caption.offset_at(75 - frame)
+        assert (event.offset_at(frame) or (0, 0)) == pytest.approx(there, abs=2)
+
+
 def test_a_sign_that_the_camera_brings_to_rest() -> None:
     """What slides in with the whole scene and then stands is part of the scene, not a caption."""
     still = draw(640, 180, 1, captions=[Caption(SENTENCE, 0, 1)], pan=(0, 0))
