@@ -26,6 +26,8 @@ same one encoded at a low quality."""
 
 _CHROMA_ERROR_RATIO = 1.0  # of the luma's mean squared error; docs/decisions.md 93
 _CHROMA_ERROR = 4.0  # squared 8-bit levels; a mean squared error that is small in any film; 93
+_LOW_PASS_SAMPLES = 8  # side of the window whose mean error an encoder leaves near 0; 158
+_LOW_PASS_SHARE = 0.25  # of an error in such means: from here on it is no coding noise; 158
 _MARGIN_LINES = 0.9  # margin around an event that its ink may reach, letter heights; a guess
 _MARGIN_PX = 8  # added to it; a guess
 
@@ -67,6 +69,13 @@ class ReferenceFrames:
         return self._folder / f"reference-{index:08d}.{planes}.png"
 
 
+def _local_means(error: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the means of an error in the windows that lie in ``where`` as a whole."""
+    side = (_LOW_PASS_SAMPLES, _LOW_PASS_SAMPLES)
+    whole = cv2.erode(where.astype(np.uint8), np.ones(side, np.uint8)) > 0
+    return np.asarray(cv2.blur(error, side)[whole], np.float32)
+
+
 def _save(path: Path, picture: Plane | cv2.typing.MatLike) -> None:
     encoded, data = cv2.imencode(".png", picture)
     if not encoded:
@@ -105,6 +114,8 @@ class OutsideMaskPsnr:
         self._planes = min(source.planes, result.planes) if comparable else 1
         self._squared_error = [0.0] * self._planes
         self._samples = [0] * self._planes
+        self._low_pass_error = [0.0] * self._planes  # squared error of local means
+        self._low_pass_samples = [0] * self._planes
 
     def add_frame(self, index: int, planes: Planes) -> None:
         """Compare film frame ``index`` of the result, if it is a reference frame."""
@@ -120,9 +131,13 @@ class OutsideMaskPsnr:
                 size = plane.shape[1], plane.shape[0]
                 reference = np.asarray(cv2.resize(reference, size), np.float32)
             error = plane.astype(np.float32) / np.float32(self._result.scale) - reference
-            kept = error[chroma_outside if number else outside]
-            self._squared_error[number] += float((kept**2).sum())
-            self._samples[number] += kept.size
+            where = chroma_outside if number else outside
+            self._squared_error[number] += float((error[where] ** 2).sum())
+            self._samples[number] += int(where.sum())
+            if number:
+                means = _local_means(np.asarray(error, np.float32), where)
+                self._low_pass_error[number] += float((means**2).sum())
+                self._low_pass_samples[number] += means.size
 
     def psnr(self, plane: int = 0) -> float | None:
         """Return the PSNR of all compared samples of a plane, dB, at most 99.
@@ -155,11 +170,19 @@ class OutsideMaskPsnr:
         return self.psnr()
 
     def _is_wrong_chroma(self, plane: int) -> bool:
-        """Return True if a chroma plane's error is not explained by how the film was encoded."""
+        """Return True if a chroma plane's error is not explained by how the film was encoded.
+
+        An encoder may lose noise of the chroma, but keeps its local means; a plane that is lost,
+        mirrored or another one differs in these.
+        """
         luma, chroma = self._mean_squared_error(0), self._mean_squared_error(plane)
         if luma is None or chroma is None:
             return False
-        return chroma > max(_CHROMA_ERROR, _CHROMA_ERROR_RATIO * luma)
+        if chroma <= max(_CHROMA_ERROR, _CHROMA_ERROR_RATIO * luma):
+            return False
+        samples = self._low_pass_samples[plane]
+        low_pass = self._low_pass_error[plane] / samples if samples else chroma
+        return low_pass > min(_CHROMA_ERROR, _LOW_PASS_SHARE * chroma)
 
     def _mean_squared_error(self, plane: int) -> float | None:
         samples = self._samples[plane]

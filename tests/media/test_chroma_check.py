@@ -96,3 +96,22 @@ def test_another_subsampling_passes(tmp_path: Path) -> None:
     assert check(tmp_path, CODINGS[2], unchanged, CODINGS[0]) > 40
     with pytest.raises(VerifyFailed):
         check(tmp_path, CODINGS[2], swapped, CODINGS[0])
+
+
+def test_noise_that_an_encoder_loses_is_no_wrong_chroma(tmp_path: Path) -> None:
+    """Noise of the chroma may be lost, since nobody sees it; not if it is another plane's."""
+    layout = layout_of("yuv420p", full_range=False)
+    random = np.random.default_rng(3)
+    luma, flat = np.full((270, 480), 120, np.uint8), np.full((135, 240), 128.0)
+    noisy = np.clip(flat + random.normal(0, 30, (2, *flat.shape)), 0, 255).astype(np.uint8)
+    lost = np.clip(noisy + random.normal(0, 4, noisy.shape), 0, 255).astype(np.uint8)
+    references = ReferenceFrames(1, tmp_path)
+    references.keep(0, (luma, *noisy))
+    for chroma, refused in ((lost, False), (noisy[:, :, ::-1], True)):
+        outside = OutsideMaskPsnr(references, (EVENT,), layout, layout)
+        outside.add_frame(0, (luma, *chroma))
+        if refused:
+            with pytest.raises(VerifyFailed):
+                outside.check(tmp_path / "made.mkv")
+        else:
+            assert outside.check(tmp_path / "made.mkv") == 99.0
