@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from erasecore.checkpoints import SegmentRecord
 from erasecore.detection.finder import TOO_LARGE
 from erasecore.detection.verdict import SHORT
-from erasecore.model.boxes import overlap
+from erasecore.model.boxes import area, overlap, shared_area
 from erasecore.model.events import BoxXyxy, Detection, Event
+from erasecore.model.picture_areas import PictureArea
 from erasecore.report_builder import count_with_times, first_times, seconds_at
 from erasecore.reports import EventReport, LeftText, ResidueReason, ResidueReport
 from erasecore.selection.time_filter import OUTSIDE_TIMES
@@ -26,6 +27,7 @@ good.
 _READ_SCORE = 0.6  # OCR confidence, 0 to 1, from which words without ink are told; a guess
 _LEFT_SCORE = 0.6  # detector's score, 0 to 1; below it texture is as likely as text; a guess
 _SAME_PLACE = 0.3  # overlap of two boxes at one place, of the smaller one; a guess
+_SAME_BOX = 0.6  # intersection over union of a box of text and the picture that it is; a guess
 _ERROR_SETTING = ""  # nothing takes what an error of the program has left
 
 _SETTINGS = {
@@ -165,7 +167,7 @@ def left_texts(
     refused = [
         _left(event, reason, timeline, time_base)
         for event, reason in detection.rejected
-        if event.score >= _LEFT_SCORE
+        if event.score >= _LEFT_SCORE and not _is_picture(event, detection.picture_areas)
     ]
     failed = [
         LeftText(
@@ -181,6 +183,16 @@ def left_texts(
         if one.left
     ]
     return tuple(sorted((*refused, *failed), key=lambda one: (one.start, one.box_xyxy[1])))
+
+
+def _is_picture(event: Event, areas: Sequence[PictureArea]) -> bool:
+    """Return True if what was taken for text is a picture between its bars."""
+    for shown in areas:
+        shared = shared_area(event.box_xyxy, shown.box)
+        alike = shared > _SAME_BOX * (area(event.box_xyxy) + area(shown.box) - shared)
+        if alike and shown.start < event.stop and shown.stop > event.start:
+            return True
+    return False
 
 
 def setting_for(reason: str) -> str:

@@ -11,6 +11,7 @@ from erasecore.checkpoints import SegmentRecord, ShareRecord
 from erasecore.detection.finder import TOO_LARGE
 from erasecore.detection.verdict import SHORT
 from erasecore.model.events import Detection, Event, Reading
+from erasecore.model.picture_areas import PictureArea
 from erasecore.model.residues import Residue
 from erasecore.report_builder import report_events
 from erasecore.reports import EventReport, ResidueReason
@@ -108,3 +109,14 @@ def test_text_that_was_left_is_listed_with_what_would_take_it() -> None:
     assert texts[1].reason == "IndexError: 48"
     assert texts[2].stop_seconds == pytest.approx(44 / 25)
     assert texts[2].box_xyxy == (1, 2, 90, 22)
+
+
+def test_a_picture_between_bars_is_not_named_as_text() -> None:
+    """A detector may take the picture's rectangle for one large letter."""
+    area = PictureArea(0, 100, (53, 40, 373, 200), (53, 40, 373, 200))
+    picture = Event(10, 30, 10, 30, (48.0, 25.0, 387.0, 212.0), 140.0, 0.9)
+    title = replace(picture, box_xyxy=(80.0, 60.0, 340.0, 120.0))
+    refused = ((picture, TOO_LARGE), (title, TOO_LARGE))
+    detection = Detection((), refused, (), 100, (area,))
+    (left,) = left_texts(detection, (), TIMELINE, BASE)
+    assert left.box_xyxy == (80, 60, 340, 120)
