@@ -338,27 +338,56 @@ class _AreaFill:
         ``None`` if the bar is not flat, or not seen in any frame; zeros for an empty bar.
         """
         strip = self._strip
-        colours = np.full((strip.frames, len(strip.planes)), np.nan, np.float32)
         if not strip.planes[0][0][windows[0]].size:
-            return np.zeros_like(colours)
-        flat = []
-        for frame in range(strip.frames):
-            seen = [self._seen(frame, plane, window) for plane, window in enumerate(windows)]
-            if min(samples.size for samples in seen) < _MIN_VISIBLE:
-                continue
-            colours[frame] = [np.median(samples) for samples in seen]
-            apart = np.abs(seen[0] - colours[frame, 0]) / np.float32(strip.layout.scale)
-            flat.append(float((apart <= _FLAT_LEVELS).mean()))
+            return np.zeros((strip.frames, len(strip.planes)), np.float32)
+        colours, flat = self._medians(windows, whole=False)
+        if not flat:  # a mask may hide all of a bar; most of it is bar all the same
+            colours, flat = self._medians(windows, whole=True)
         if not flat or np.median(flat) < _MIN_FLAT:
             return None
         known = np.flatnonzero(~np.isnan(colours[:, 0]))
         nearest = np.abs(np.arange(strip.frames)[:, None] - known).argmin(axis=1)
         return np.asarray(colours[known[nearest]], np.float32)
 
-    def _seen(self, frame: int, plane: int, window: Window) -> Floats:
-        """Return visible samples of a window, at most some thousands, as float32 ``(n,)``."""
-        visible = self._visible[self._strip.mask_of[frame]][plane][window]
-        samples = self._strip.planes[plane][frame][window][visible]
+    def _medians(self, windows: Sequence[Window], *, whole: bool) -> tuple[Floats, list[float]]:
+        """Return a bar's median in each frame and plane, and the shares that are near it.
+
+        Args:
+            windows: of the bar, for each plane.
+            whole: count what holes hide, too.
+
+        Returns:
+            float32 ``(T, P)``, NaN in frames in which too little is seen; and a share of the luma
+            samples for each of the others.
+        """
+        strip = self._strip
+        colours = np.full((strip.frames, len(strip.planes)), np.nan, np.float32)
+        flat = []
+        for frame in range(strip.frames):
+            seen = [
+                self._seen(frame, plane, window, whole=whole)
+                for plane, window in enumerate(windows)
+            ]
+            if min(samples.size for samples in seen) < _MIN_VISIBLE:
+                continue
+            colours[frame] = [np.median(samples) for samples in seen]
+            apart = np.abs(seen[0] - colours[frame, 0]) / np.float32(strip.layout.scale)
+            flat.append(float((apart <= _FLAT_LEVELS).mean()))
+        return colours, flat
+
+    def _seen(self, frame: int, plane: int, window: Window, *, whole: bool) -> Floats:
+        """Return visible samples of a window, at most some thousands, as float32 ``(n,)``.
+
+        Args:
+            frame: of the strip.
+            plane: number of the plane.
+            window: in the plane.
+            whole: return hidden samples, too.
+        """
+        samples = self._strip.planes[plane][frame][window]
+        if not whole:
+            samples = samples[self._visible[self._strip.mask_of[frame]][plane][window]]
+        samples = samples.ravel()
         return np.asarray(samples[:: 1 + samples.size // _MOST_SAMPLES], np.float32)
 
     # -- soft edges --------------------------------------------------------------------------

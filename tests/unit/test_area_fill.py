@@ -240,6 +240,20 @@ def test_any_geometry(data: st.DataObject) -> None:
     check_filled("recorder", strip, filled)
 
 
+def test_a_bar_that_a_mask_hides_as_a_whole() -> None:
+    """It is filled with the colour that most of it has under the mask."""
+    box = (0, 0, WIDTH, 60)
+    planes = with_bars(moving_picture(), box, (30, 120, 135))
+    for plane, stack in enumerate(planes):
+        stack[:, 70 >> (plane > 0) : 80 >> (plane > 0), 20 >> (plane > 0) : 60] = 235
+    crop = crop_of(planes, (PictureArea(0, FRAMES, box, box),))
+    strip = strip_of(crop, (0, 60, WIDTH, HEIGHT))
+    strip = replace(strip, mask_of=np.ones(FRAMES, np.intp), fill_start=0, fill_stop=FRAMES)
+    made = composited(strip, fill_strip(Recorder(), strip, area_runs(crop), lambda _: None))
+    for stack, level in zip(made, (30, 120, 135), strict=True):
+        assert (stack[:, 60 * stack.shape[1] // HEIGHT :] == level).all()
+
+
 def test_an_event_has_a_part_for_each_shape_of_the_bars_around_it() -> None:
     """Bars that change elsewhere, or before and after it, divide nothing."""
     box = (0, 0, WIDTH, 72)
