@@ -10,19 +10,23 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from erasecore import errors
+from erasecore.errors import attempts, base, film, host, program, weights
 
 PAGE = Path("docs/operations.md")
 BEGIN = "<!-- errors: written by tools/error_table.py -->"
 END = "<!-- end of errors -->"
-KINDS = (errors.EraseError, errors.InputError, errors.HostError)
-"""Base classes, which have no row of their own."""
+SUBJECTS = (film, host, weights, attempts, program)
+"""Modules with the classes, in the order of the table."""
 
 
 def rows() -> Iterator[str]:
     """A row for each error, in the order in which the classes stand."""
-    for name, kind in vars(errors).items():
-        if inspect.isclass(kind) and issubclass(kind, errors.EraseError) and kind not in KINDS:
+    for module in SUBJECTS:
+        for name, kind in vars(module).items():
+            if not inspect.isclass(kind) or not issubclass(kind, base.EraseError):
+                continue
+            if kind.__module__ != module.__name__:  # a base class, which has no row of its own
+                continue
             sentence = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())
             yield f"| `{name}` | {sentence.replace('``', '`')} | `{kind.remedy}` |"
 

@@ -144,7 +144,7 @@ def probe(path: Path, limits: LimitSettings) -> VideoInfo:
 
     Raises:
         UnsafeFile, EmptyFile, NotAVideo, TruncatedVideo, NoVideoStream, EncryptedVideo,
-        UnknownCodec, LimitExceeded: see ``errors.py``; the film cannot be processed.
+        UnknownCodec, LimitExceeded: see ``erasecore.errors``; the film cannot be processed.
     """
     with open_film(path, limits) as container:
         stream = choose_stream(path, container)
