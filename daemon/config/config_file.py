@@ -9,7 +9,7 @@ from typing import Any
 
 from daemon.config.migration import Change, upgraded
 from daemon.config.parsing import Problem
-from daemon.config.yaml_files import Complaint, YamlFile, read_yaml
+from daemon.config.yaml_files import Complaint, YamlFile, read_own_yaml, read_yaml
 from erasecore.errors import ConfigError, printable
 
 JOB_SECTION = "erase"
@@ -73,7 +73,7 @@ def read_config_file(path: Path | None) -> ConfigFile:
     if path is None:
         return ConfigFile()
     try:
-        return file_of(path, read_yaml(path, error=ConfigError), erase=JOB_SECTION)
+        return file_of(path, read_own_yaml(path, error=ConfigError), erase=JOB_SECTION)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); mend its disk.") from error
 

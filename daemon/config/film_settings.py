@@ -14,7 +14,13 @@ from typing import Any
 
 from daemon.config.config_file import ConfigFile, read_settings_file
 from daemon.config.migration import SCHEMA
-from daemon.config.parsing import Problem, problems_of, read_record
+from daemon.config.parsing import (
+    Problem,
+    new_problems,
+    problems_of,
+    read_record,
+    without_problems,
+)
 from daemon.storage.below import folders_down, status_in
 from daemon.storage.names import FILM_SETTINGS_SUFFIX, FOLDER_SETTINGS
 from erasecore.errors import BadSidecar
@@ -150,14 +156,13 @@ def settings_problems(file: ConfigFile) -> Iterator[Problem]:
     """Yield all mistakes of a settings file."""
     problems = [*file.problems, *problems_of(FilmSettings, file.raw)]
     yield from problems
-    bad = {problem.key.partition(".")[0] for problem in problems}
-    sound = {key: value for key, value in file.raw.items() if key not in {*bad, "schema"}}
+    sound = without_problems(file.raw, [*problems, Problem("schema", "")])
     if sound.get("engine", "auto") not in SENDERS_ENGINES:
         yield Problem("engine", f"must be one of {', '.join(SENDERS_ENGINES)}.")
         del sound["engine"]
     settings = read_record(EraseSettings, sound, error=ValueError)
-    for key, sentence in problems_of_erase(settings):
-        yield Problem(key, sentence)
+    found = (Problem(key, sentence) for key, sentence in problems_of_erase(settings))
+    yield from new_problems(found, problems)
     if settings.mask and not _stays_inside(settings.mask):
         sentence = "must be the name of a file in the same folder, or in a folder below it."
         yield Problem("mask", sentence)

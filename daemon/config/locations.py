@@ -14,7 +14,14 @@ from typing import Any, TypeVar
 
 from daemon.config.config_file import TOP_KEYS, ConfigFile, read_config_file
 from daemon.config.migration import SCHEMA
-from daemon.config.parsing import Problem, problems_of, read_record, unknown_key
+from daemon.config.parsing import (
+    Problem,
+    new_problems,
+    problems_of,
+    read_record,
+    unknown_key,
+    without_problems,
+)
 from erasecore.errors import ConfigError
 
 
@@ -121,7 +128,7 @@ def load_locations(path: Path | None, root: Path | None = None) -> Locations:
         ConfigError: the text names the file, each wrong key and the next step.
     """
     file = read_config_file(path)
-    unknown = [unknown_key(str(key), str(key), TOP_KEYS) for key in file.raw if key not in TOP_KEYS]
+    unknown = [unknown_key(str(key), key, TOP_KEYS) for key in file.raw if key not in TOP_KEYS]
     file = replace(file, problems=(*file.problems, *unknown))
     own = {item.name: file.raw[item.name] for item in fields(Locations) if item.name in file.raw}
     places = checked(file, Locations, own, location_problems)
@@ -149,10 +156,8 @@ def checked(
         ConfigError: one line for each mistake, with file, line and key.
     """
     problems = [*file.problems, *problems_of(kind, raw)]
-    bad = {problem.key.partition(".")[0] for problem in problems}
-    sound = {name: section for name, section in raw.items() if name not in bad}
-    record = read_record(kind, sound, error=ConfigError)
-    problems += [one for one in value_problems(record) if one.key.partition(".")[0] not in bad]
+    record = read_record(kind, without_problems(raw, problems), error=ConfigError)
+    problems += new_problems(value_problems(record), problems)
     if problems:
         raise file.error_of(problems)
     return record
@@ -199,6 +204,7 @@ def claim_problems(claims: ClaimSettings) -> Iterator[Problem]:
             "claims.lease_seconds",
             "must be at least three times claims.heartbeat_seconds, so that one late heartbeat "
             "costs nobody a job.",
+            other_keys=("claims.heartbeat_seconds",),
         )
     if claims.instance.strip(".") != claims.instance or "/" in claims.instance:
         yield Problem("claims.instance", "a plain name, without '/' or dots at its ends.")

@@ -91,14 +91,21 @@ def upgraded(values: Mapping[str, Any], *, erase: str) -> Upgraded:
     version = raw.pop("schema", 1)
     if not isinstance(version, int) or isinstance(version, bool):
         return Upgraded(raw, problems=(Problem("schema", f"must be {SCHEMA}, not {version!r}."),))
-    if not 1 <= version <= SCHEMA:
+    if version < 1:
+        sentence = f"must be from 1 to {SCHEMA}, not {version}; write schema: {SCHEMA}."
+        return Upgraded(raw, problems=(Problem("schema", sentence),))
+    if version > SCHEMA:
         sentence = f"is {version}, but this release knows 1 to {SCHEMA}; install a newer release."
         return Upgraded({}, problems=(Problem("schema", sentence),))
     raw["schema"] = SCHEMA
-    changes = tuple(_changes_to_2(raw, erase)) if version < 2 else ()
-    for change in changes:
-        _apply(change, raw)
-    return Upgraded(raw, changes)
+    changes, problems = [], []
+    for change in tuple(_changes_to_2(raw, erase)) if version < 2 else ():
+        if _apply(change, raw):
+            changes.append(change)
+        else:
+            sentence = f"is the old name of {change.new_key}, which is there, too; remove one."
+            problems.append(Problem(change.key, sentence))
+    return Upgraded(raw, tuple(changes), tuple(problems))
 
 
 def _changes_to_2(raw: Mapping[str, Any], erase: str) -> Iterator[Change]:
@@ -120,12 +127,17 @@ def _changes_to_2(raw: Mapping[str, Any], erase: str) -> Iterator[Change]:
         yield Addition(f"{prefix}mask", f"{prefix}detect", "regions_frame", "stored")
 
 
-def _apply(change: Change, raw: dict[str, Any]) -> None:
-    """Apply a change to values; the groups above its keys are mappings, or missing."""
+def _apply(change: Change, raw: dict[str, Any]) -> bool:
+    """Apply a change to values; the groups above its keys are mappings, or missing.
+
+    Returns:
+        False if the file has the new key beside the old one, which is removed then.
+    """
     group = raw
     for name in change.new_key.split(".")[:-1]:
         group = group.setdefault(name, {})
     if isinstance(change, Addition):
         group[change.name] = change.value
-    else:
-        group.setdefault(change.name, group.pop(change.key.rpartition(".")[2]))
+        return True
+    value = group.pop(change.key.rpartition(".")[2])
+    return group.setdefault(change.name, value) is value

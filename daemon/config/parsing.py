@@ -27,6 +27,7 @@ class Problem:
 
     key: str  # dotted path, e.g. "schedule.hours[0].start"; empty: the whole file
     sentence: str  # what is wrong and what is allowed
+    other_keys: tuple[str, ...] = ()  # dotted paths of the values that ``key`` was compared with
 
     def __str__(self) -> str:
         return f"{self.key}: {self.sentence}" if self.key else self.sentence
@@ -107,27 +108,87 @@ def _problems_of_record(kind: type, raw: object, path: str) -> Iterator[Problem]
         if key in hints:
             yield from problems_of(hints[key], value, f"{prefix}{key}")
         else:
-            yield unknown_key(f"{prefix}{key}", str(key), hints)
+            yield unknown_key(f"{prefix}{key}", key, hints)
     for one in fields(kind):
         if one.default is MISSING and one.default_factory is MISSING and one.name not in raw:
             yield Problem(f"{prefix}{one.name}", "is missing.")
 
 
-def unknown_key(path: str, name: str, known: Iterable[str]) -> Problem:
-    """Return the problem of the key ``path``, whose last part ``name`` is not in ``known``."""
+def unknown_key(path: str, name: object, known: Iterable[str]) -> Problem:
+    """Return the problem of the key ``path``, whose last part ``name`` is not in ``known``.
+
+    A key need not be text: to YAML, ``on`` is true, and ``1`` is a number.
+    """
     names = sorted(known)
+    if not isinstance(name, str):
+        sentence = f"no such key, and no text to YAML; known keys: {', '.join(names)}."
+        return Problem(path, sentence)
     near = nearest(name, names)
     return Problem(path, f"no such key; known keys: {', '.join(names)}.{near}")
 
 
+OTHER_NAMES = {
+    **dict.fromkeys(("avc", "avc1", "h.264", "x264", "libx264"), "h264"),
+    **dict.fromkeys(("h265", "h.265", "x265", "libx265", "hvc1", "hev1"), "hevc"),
+    **dict.fromkeys(("av01", "aom", "libaom", "svtav1"), "av1"),
+}
+"""Other names of codecs, and our name. By spelling alone, h265 would be taken for h264."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a sentence that suggests the word of ``known`` that is spelled most like ``word``.
+    """Return a sentence that suggests a word of ``known``.
+
+    It is the one of which ``word`` is another name, else the one that is spelled most like it.
 
     Returns:
         The sentence, with a space in front; "" if none is similar.
     """
-    found = difflib.get_close_matches(word, list(known), n=1)
+    words = list(known)
+    other = OTHER_NAMES.get(word.lower())
+    found = [other] if other in words else difflib.get_close_matches(word.lower(), words, n=1)
     return f" Did you mean {found[0]}?" if found else ""
+
+
+def without_problems(raw: Any, problems: Iterable[Problem]) -> Any:  # noqa: ANN401 - any value
+    """Return a copy of ``raw`` without the values that have a problem.
+
+    A list goes as a whole: without one of its items, the others would be counted wrongly.
+
+    Args:
+        raw: mappings of mappings, as they were read; not modified.
+        problems: their keys lead to the values.
+    """
+    bad = {problem.key.partition("[")[0] for problem in problems}
+    return _without_keys(raw, bad, "")
+
+
+def _without_keys(raw: Any, bad: set[str], path: str) -> Any:  # noqa: ANN401 - any value
+    """Return ``raw``, the value of the key ``path``, without the keys in ``bad``."""
+    if not isinstance(raw, Mapping):
+        return raw
+    paths = {key: f"{path}.{key}" if path else str(key) for key in raw}
+    return {
+        key: _without_keys(value, bad, paths[key])
+        for key, value in raw.items()
+        if paths[key] not in bad
+    }
+
+
+def new_problems(found: Iterable[Problem], known: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield the problems with values that took their default because of a ``known`` problem.
+
+    Those are left out: the default is not what was written.
+    """
+    bad = {problem.key.partition("[")[0] for problem in known}
+    for problem in found:
+        keys = (problem.key, *problem.other_keys)
+        if not any(_is_within(key, one) for key in keys for one in bad):
+            yield problem
+
+
+def _is_within(key: str, group: str) -> bool:
+    """Return True if ``key`` is ``group``, or lies in it."""
+    return key == group or key.startswith((f"{group}.", f"{group}["))
 
 
 _PLAIN: dict[type, tuple[tuple[type, ...], str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,13 +58,20 @@ class YamlFile:
 def _locations_in(node: yaml.Node, path: str) -> Iterator[KeyLocation]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            name = f"{path}.{key.value}" if path else str(key.value)
+            name = f"{path}.{_key_of(key)}" if path else _key_of(key)
             mark = key.start_mark
             yield KeyLocation(name, mark.line + 1, mark.column, bool(node.flow_style))
             yield from _locations_in(value, name)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _locations_in(item, f"{path}[{index}]")
+
+
+def _key_of(node: yaml.Node) -> str:
+    """Return a key as its value's ``str``: to YAML, the key ``on`` is True."""
+    if node.tag == "tag:yaml.org,2002:str" or not isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    return str(_Loader("").construct_object(node))
 
 
 def read_yaml(path: Path, *, error: Complaint, folder: int | None = None) -> YamlFile:
@@ -81,13 +89,50 @@ def read_yaml(path: Path, *, error: Complaint, folder: int | None = None) -> Yam
         Exception: the result of ``error`` for a sentence that names the file.
         OSError: the disk or share of the file does not work; the file itself may be fine.
     """
+    return parse_yaml(path, _content_of(path, path, folder, error), error=error)
+
+
+def _content_of(path: Path, file: Path, folder: int | None, error: Complaint) -> bytes:
+    """Return the content of ``file``, which errors call ``path``; raise as ``read_yaml`` does."""
     try:
-        text = _bytes_of(path, folder)
+        return _bytes_of(file, folder)
     except OSError as cause:
         if blames_host(cause):
             raise
         raise error(f"{path}: cannot be read ({cause.strerror or cause}); correct it.") from cause
-    return parse_yaml(path, text, error=error)
+
+
+def read_own_yaml(path: Path, *, error: Complaint) -> YamlFile:
+    """Return the mapping in a file of the operator, who may have put a link in its place.
+
+    Links are common with configuration management. Each file on the way has to belong to root or
+    to this user: whoever may change the file names the code that is run.
+
+    Args:
+        path: the file, or a link to it.
+        error: makes the exception from a sentence.
+
+    Raises:
+        Exception: the result of ``error`` for a sentence that names the file.
+        OSError: as in ``read_yaml``.
+    """
+    if not path.is_symlink():
+        return read_yaml(path, error=error)
+    try:
+        target = path.resolve(strict=True)
+        owners = [path.lstat().st_uid, target.lstat().st_uid]
+    except RuntimeError as cause:  # until Python 3.13: links in a circle
+        raise error(f"{path}: leads to itself; correct the link.") from cause
+    except OSError as cause:
+        if blames_host(cause):
+            raise
+        raise error(f"{path}: cannot be read ({cause.strerror}); correct the link.") from cause
+    if foreign := [owner for owner in owners if owner not in (0, os.geteuid())]:
+        raise error(
+            f"{path}: is a link to {target}, and one of them belongs to user {foreign[0]}; give "
+            "both to root or to the service's user."
+        )
+    return parse_yaml(path, _content_of(path, target, None, error), error=error)
 
 
 def parse_yaml(path: Path, text: bytes, *, error: Complaint) -> YamlFile:
@@ -138,8 +183,20 @@ def _yaml_detail(error: Exception, text: bytes) -> str:
     An error at the end of the text is given the number of the last line.
     """
     mark = getattr(error, "problem_mark", None)
+    if mark is None and (place := _undecodable(text)) is not None:
+        number = text.count(b"\n", 0, place) + 1
+        return f"line {number}: the byte 0x{text[place]:02x} is no UTF-8; save it as UTF-8"
     line = f"line {min(mark.line + 1, len(text.splitlines()))}: " if mark else ""
     return line + " ".join(str(getattr(error, "problem", None) or error).split())[:300]
+
+
+def _undecodable(text: bytes) -> int | None:
+    """Return the offset of the first byte that is no UTF-8; ``None`` if all of the text is."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def _load_plain(text: bytes) -> tuple[yaml.Node | None, object]:

@@ -107,6 +107,15 @@ def test_example_explains_every_key() -> None:
         ("erase: {encode: {preset: '-y'}}", "erase.encode.preset"),
         ("erase: {encode: {preset: p7}}", "erase.encode.preset: is 'p7', must be one of ultrafast"),
         ("worker: {count: 0}", "worker.count: is 0, must be at least 1, or auto."),
+        ("schema: 0", "schema: must be from 1 to 2, not 0; write schema: 2."),
+        ("erase: {encode: {codec: h265}}", "source, h264, hevc, av1. Did you mean hevc?"),
+        ("erase: {encode: {codec: x264}}", "source, h264, hevc, av1. Did you mean h264?"),
+        ("on: 1", ":1: True: no such key, and no text to YAML; known keys: claims, erase"),
+        ("log: {1: 2}", ":1: log.1: no such key, and no text to YAML; known keys: format, level."),
+        (
+            "models: {endpoint: 'http://a', huggingface_endpoint: 'http://b'}",
+            "models.endpoint: is the old name of models.huggingface_endpoint, which is there, too",
+        ),
         ("schema: two", "schema: must be 2, not 'two'."),
         ("schema: 3\nnews: 1", "schema: is 3, but this release knows 1 to 2"),
         ("log: {}\nlog: {}", "log: is given twice, first in line 1; keep one."),
@@ -175,6 +184,60 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     ]
     assert lines[0].endswith("Did you mean events?")
     assert lines[1].endswith("Did you mean poll_seconds?")
+
+
+def test_a_wrong_type_hides_no_wrong_range(tmp_path: Path) -> None:
+    """Both are told, in one group, too; what needs the value that has no type is not judged."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "1: x\nclaims: {instance: a/b, heartbeat_seconds: often, lease_seconds: 20}\n"
+        "erase:\n  priority: high\n  encode:\n    threads: many\n    crf: 99\n"
+        "worker: {count: 0, nice: very}\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+    lines = str(raised.value).removeprefix(f"{path}:").split(f"\n{path}:")
+    assert [":".join(line.split(":")[:2]) for line in lines] == [
+        "1: 1",
+        "2: claims.heartbeat_seconds",
+        "2: claims.instance",
+        "4: erase.priority",
+        "6: erase.encode.threads",
+        "7: erase.encode.crf",
+        "8: worker.nice",
+        "8: worker.count",
+    ]
+
+
+def test_another_encoding_has_a_line(tmp_path: Path) -> None:
+    """An editor that writes Latin-1 is told where the first such letter is."""
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"log: {}\n# caf\xe9\n")
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+    said = f"{path}: not YAML (line 2: the byte 0xe9 is no UTF-8; save it as UTF-8); correct it."
+    assert str(raised.value) == said
+
+
+def test_the_configuration_may_be_a_link(tmp_path: Path) -> None:
+    """As configuration management makes it; a link of somebody else, or to nothing, is refused."""
+    path, target = tmp_path / "config.yaml", tmp_path / "stored.yaml"
+    path.symlink_to(target)
+    with pytest.raises(ConfigError, match=r"No such file or directory\); correct the link"):
+        load_config(path)
+    target.write_text("log: {level: debug}")
+    assert load_config(path).log.level == "debug"
+    assert migrate([path], write=True) == 0
+    assert path.is_symlink()
+    assert target.read_text().startswith("schema: 2")
+    if os.geteuid() == 0:
+        os.chown(target, 12345, -1)
+        with pytest.raises(ConfigError, match="one of them belongs to user 12345; give both to"):
+            load_config(path)
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(ConfigError, match="link"):
+        load_config(path)
 
 
 OLD = """\
