@@ -38,8 +38,7 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
         if console
         else structlog.processors.JSONRenderer(default=str)
     )
-    # When it is stopped, watchdog logs a warning that it has stopped, as we asked it to.
-    logging.getLogger("watchdog").setLevel(logging.ERROR)
+    _forward_library("watchdog")
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -55,6 +54,27 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+def _forward_library(name: str) -> None:
+    """Have what a library logs among our lines at level debug: nothing that a person must act on.
+
+    When it is stopped, watchdog warns that it has stopped, and may call the rest of an event an
+    error. Lost events cost time only, since the inbox is scanned without them, too.
+    """
+    library = logging.getLogger(name)
+    if not library.handlers:
+        library.addHandler(_Forwarder())
+    library.setLevel(logging.WARNING)
+
+
+class _Forwarder(logging.Handler):
+    """Handler that passes the records of a library on to our log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record's message, which may be written by another thread."""
+        log = structlog.get_logger(record.name)
+        log.debug("library.said", library=record.name, text=record.getMessage())
 
 
 def tell_outdated(warnings: Iterable[str]) -> None:

@@ -561,7 +561,18 @@ def test_json_lines_and_job_log(tmp_path: Path) -> None:
     assert text.count("\n") == 1
     assert text.endswith("info    attempt.started film=a.mp4\n")
     assert not log.exists()
-    logging.getLogger("watchdog").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize("level", [LogLevel.INFO, LogLevel.DEBUG])
+def test_a_library_logs_among_our_lines(level: LogLevel, capfd: pytest.CaptureFixture[str]) -> None:
+    """What watchdog says is for who looks for a mistake; ``once`` does not print it."""
+    stream = StringIO()
+    configure(LogSettings(level, LogFormat.JSON), stream)
+    logging.getLogger("watchdog.observers.inotify").error("called when %s is inactive", "it")
+    assert capfd.readouterr() == ("", "")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    said = [] if level is LogLevel.INFO else ["called when it is inactive"]
+    assert [one["text"] for one in lines] == said
 
 
 def test_failpoints() -> None:
