@@ -86,8 +86,13 @@ class Hindrance:
 
     def sentence(self, folder: Path) -> str:
         """Return the text for the operator; ``folder`` is the job's."""
-        aside = f"It is set aside in {folder}; it" if self.set_aside else "It"
-        return f"{self.failure.sentence} {aside} is tried again by itself, other films go on."
+        if self.set_aside:
+            then = f"is set aside in {folder} and goes on once that is mended"
+        elif self.step == REJECT:
+            then = "goes to failed/ as soon as that can be done"
+        else:
+            then = "is tried again by itself"
+        return f"{self.failure.sentence} It {then}; other films go on."
 
 
 class JobIsolation:
@@ -342,7 +347,7 @@ def _failure_of(error: Exception, film: str, step: Step, instance: Path) -> Fail
         expected = isinstance(error, FolderError | BrokenJob | NewerJob)
         remedy = Remedy.FIX_HOST if expected else Remedy.FIX_CODE
         more = "" if expected else " Please report this with the log."
-        sentence = f"{film}: {step.phrase}: {printable(str(error))}.{more}"
+        sentence = f"{film}: {step.phrase}: {printable(str(error)).rstrip('.')}.{more}"
         return Failure(FilmBlocked.__name__, remedy, sentence, detail)
     paths = [str(path) for path in (error.filename2, error.filename) if path]
     # Of the two paths of a rename the one that users can see; job folders are ours.

@@ -15,7 +15,7 @@ from daemon.folders import checks
 from daemon.folders.checks import prove, prove_folder, sweep_trials
 from daemon.folders.proofs import PROOF_SECONDS, FolderProofs
 from daemon.jobs.blame import FolderBlame
-from daemon.jobs.isolation import PUBLISH, QUEUE, JobIsolation
+from daemon.jobs.isolation import ADOPT, PUBLISH, QUEUE, JobIsolation
 from daemon.jobs.job import Job, JobState, Place, Placement, load_job, save_job
 from daemon.jobs.publish import withdrawn
 from daemon.jobs.result_names import Item, free_folder, placements_of, target
@@ -30,6 +30,7 @@ from erasecore.errors import (
     ConfigError,
     FolderError,
     FolderGone,
+    NewerJob,
     NotAVideo,
     Remedy,
 )
@@ -243,6 +244,21 @@ def test_a_job_that_cannot_be_saved_is_set_aside(
     assert desk.run(job, None, now)
     assert not desk.isolation.is_set_aside(job.job_id)
     assert desk.problems.sentence() == ""
+
+
+@pytest.mark.errors_logged
+def test_the_sentence_on_a_job_is_true(desk: Desk) -> None:
+    """One full stop, and what becomes of the job: tried again, or set aside until it is mended."""
+    job = desk.hold(JobState.CLAIMED)
+    folder = desk.store.folder(job)
+    error = NewerJob(folder, "a/film.mp4", 9, 1)
+    isolation = desk.isolation
+    isolation.concerns(job.job_id, job.name, ADOPT, error, now=0.0)
+    cause = f"a/film.mp4: cannot be taken up again: {str(error).rstrip('.')}."
+    assert desk.problems.sentence() == f"{cause} It is tried again by itself; other films go on."
+    isolation.set_aside(job.job_id)
+    aside = f"It is set aside in {folder} and goes on once that is mended; other films go on."
+    assert desk.problems.sentence() == f"{cause} {aside}"
 
 
 @pytest.mark.errors_logged
