@@ -93,7 +93,7 @@ class InboxSettings:
 class ClaimSettings:
     """Section ``claims``: how several daemons share one inbox. The times are guesses."""
 
-    instance: str = ""  # name of this daemon, unique among hosts; empty: the host's name
+    instance: str = ""  # name of this host in ``work/``, unique among hosts; empty: its own
     heartbeat_seconds: float = 10.0  # between two heartbeats
     lease_seconds: float = 120.0  # without a heartbeat until other daemons take over the jobs
 

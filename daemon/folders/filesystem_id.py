@@ -30,7 +30,7 @@ _UDEV_DATA = Path("/run/udev/data")
 class FilesystemId:
     """Place of a folder: its filesystem, and its path below the root of that."""
 
-    kind: str  # type, as in the mount table
+    kind: str  # type, as in the mount table; empty: that cannot be read
     location: str  # path within the filesystem, or within the server's export
     source: str = ""  # device, share or server, as mounted; empty: unknown
     uuid: str = ""  # empty: unknown
@@ -43,8 +43,11 @@ class FilesystemId:
         """Return True unless this is another folder than ``other``, or on another filesystem.
 
         UUIDs decide where both are known. Else one of source and id has to agree: a disk may be
-        named anew, and not every filesystem has a stable id.
+        named anew, and not every filesystem has a stable id. Without a mount table nothing else is
+        known, and nothing can be said against it.
         """
+        if not (self.kind and other.kind):
+            return not (self.uuid and other.uuid) or self.uuid == other.uuid
         if (self.kind, self.location) != (other.kind, other.location):
             return False
         if self.uuid and other.uuid:

@@ -79,6 +79,9 @@ class MountGuard:
             for role, path in self._paths.items()
         )
         (self._paths["work"] / MARK).touch()
+        if not table:
+            log.warning("filesystems.unknown", reason="/proc/self/mountinfo cannot be read")
+            return
         by_path = {str(folder.path): folder.filesystem for folder in self._recorded}
         if by_path != self._saved:
             self._saved = by_path
@@ -131,7 +134,7 @@ class MountGuard:
             return
         if saved is not None and not saved.is_same(filesystem_id(path, mounts())):
             raise self._elsewhere(role, path, f"in {saved}")
-        if saved is None and saved_type != filesystem_of(path, mounts()):
+        if saved is None and saved_type != (filesystem_of(path, mounts()) or saved_type):
             raise self._elsewhere(role, path, f"on a filesystem of type {saved_type}")
         try:
             path.stat()

@@ -9,9 +9,14 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from daemon.config.schema import Config
 from daemon.jobs import claims, instances
 from daemon.jobs.instances import Leases
+from daemon.jobs.owner_lock import is_file_of
+
+log = structlog.get_logger(__name__)
 
 CHECKS_PER_LEASE = 4
 """Checks of the other instances during one lease; a guess."""
@@ -29,6 +34,7 @@ class InstanceLease:
         self._leases = Leases(config.claims.lease_seconds)
         self._renewed_at = self._checked_at = float("-inf")  # monotonic seconds
         self._lock: int | None = None  # handle of ``owner.json``; while it is open we live
+        self._has_inodes = True  # False: a file's inode number changes (some FUSE filesystems)
 
     def reconfigure(self, config: Config) -> None:
         """Use the heartbeat and lease times of ``config``; the folder stays where it is."""
@@ -49,7 +55,21 @@ class InstanceLease:
     def renew(self, *, now: float) -> bool:
         """Send a heartbeat; False if another daemon has taken our folder over."""
         self._renewed_at = now
-        return instances.beat(self.folder)
+        return instances.beat(self.folder) and self._keep_lock()
+
+    def _keep_lock(self) -> bool:
+        """Hold the lock on the owner file that is there now; False if there is none."""
+        if self._lock is None or not self._has_inodes:
+            return True
+        again = instances.lock_again(self.folder, self._lock)
+        if again is None:
+            return False
+        if again != self._lock:
+            self._lock = again
+            log.warning("claims.owner_file_replaced", instance=self.folder.name)
+            with suppress(FileNotFoundError):  # the next heartbeat tells
+                self._has_inodes = is_file_of(again, self.folder / instances.OWNER_FILE)
+        return True
 
     def abandoned_if_due(self, *, now: float) -> list[Path]:
         """Return the abandoned instance folders; an empty list between two checks."""

@@ -7,14 +7,22 @@ modification time of that file. While the owner runs it holds a lock on it (``ow
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from daemon.config.parsing import as_json, read_record
 from daemon.folders.mount_table import filesystem_of, is_network, mounts
-from daemon.jobs.owner_lock import LockState, lock_state, write_locked
+from daemon.jobs.owner_lock import (
+    LockState,
+    is_file_of,
+    lock_state,
+    open_locked,
+    write_locked,
+)
 from daemon.storage.failpoints import failpoint
 from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.system.atomic_files import sync_folder
@@ -25,6 +33,10 @@ STATUS_FILE = "status.json"
 """Snapshot for the command ``status``."""
 WORKER_LOGS = "worker*.log"
 """Pattern of the workers' logs in the instance folder."""
+INSTANCE_NAME = re.compile(r".+-[0-9a-z]{10}")
+"""Names of instance folders: the host's name, or ``claims.instance``, and a random token."""
+JOB_RECORDS = "*/job.json"
+"""Pattern of the records of jobs in an instance folder."""
 NEW_ENDING = ".new"
 """Ending of the hidden name of an instance folder that is being created."""
 
@@ -37,9 +49,14 @@ class InstanceId:
     boot_id: str  # random id of the boot, from the kernel; "" where there is none
     pid_namespace: int  # inode number; differs between containers; 0 where there is none
     pid: int
-    start_time: int  # of the process, in clock ticks since boot
+    start_time: int  # of the process, in clock ticks since boot; 0 where there is no /proc
     machine_id: str = ""  # from /etc/machine-id: two machines may have the same host name
     locked: bool = False  # True: the process holds the lock on its owner file; not part of identity
+
+    @property
+    def is_known(self) -> bool:
+        """True if ``/proc`` could be read, so that the process differs from all others."""
+        return bool(self.boot_id and self.pid_namespace and self.start_time)
 
     def is_process_of(self, other: InstanceId) -> bool:
         """Return True if both are the same process."""
@@ -140,7 +157,8 @@ def liveness_of(owner: InstanceId, me: InstanceId, lock: LockState = LockState.U
     if (owner.host, owner.machine_id) != (me.host, me.machine_id):
         return Liveness.FOREIGN
     if lock is LockState.FREE:
-        return Liveness.DEAD
+        # Its daemon locks it anew if somebody puts a copy in the place of the owner file.
+        return Liveness.ALIVE if _is_seen_running(owner, me) else Liveness.DEAD
     if owner.boot_id != me.boot_id and not me.machine_id:
         return Liveness.FOREIGN  # rebooted, or another machine of that name
     if lock is LockState.HELD:
@@ -148,13 +166,22 @@ def liveness_of(owner: InstanceId, me: InstanceId, lock: LockState = LockState.U
     return _liveness_by_process(owner, me)
 
 
+def _is_seen_running(owner: InstanceId, me: InstanceId) -> bool:
+    """Return True if ``/proc`` shows that the process of ``owner`` runs."""
+    same_view = (owner.boot_id, owner.pid_namespace) == (me.boot_id, me.pid_namespace)
+    return owner.is_known and same_view and _is_running(owner) is True
+
+
 def _liveness_by_process(owner: InstanceId, me: InstanceId) -> Liveness:
     """Return the liveness of an owner on this host whose lock tells nothing.
 
     Two processes of one container may see different boot ids; process id, pid namespace and start
     time that agree are the same process all the same. A process that is hidden counts as the owner
-    if the boot is the same; if it is a later one, the lease still expires.
+    if the boot is the same; if it is a later one, the lease still expires. Without a readable
+    ``/proc``, on either side, there is nothing to compare.
     """
+    if not (owner.is_known and me.is_known):
+        return Liveness.FOREIGN
     same_boot = owner.boot_id == me.boot_id
     if owner.pid_namespace != me.pid_namespace:
         return Liveness.FOREIGN if same_boot else Liveness.DEAD
@@ -172,7 +199,7 @@ def open_instance(work: Path, me: InstanceId, token: str) -> tuple[Path, int]:
     Args:
         work: the work folder.
         me: identity of this process.
-        token: makes the folder's name unique.
+        token: makes the folder's name unique; ten characters, see ``INSTANCE_NAME``.
 
     Returns:
         Its path, and the handle that holds the lock on ``owner.json``, to be kept open.
@@ -216,6 +243,30 @@ def beat(instance: Path) -> bool:
     return True
 
 
+def lock_again(instance: Path, handle: int) -> int | None:
+    """Lock the owner file again if it is not the one that is locked any more.
+
+    A backup that is put back, or rsync, replaces the file by a copy of the same content, which
+    nobody holds.
+
+    Args:
+        instance: our instance folder.
+        handle: the open file that was locked; it is closed if the file was replaced.
+
+    Returns:
+        The handle to keep open; None if the file is gone: our folder was taken over.
+    """
+    try:
+        if is_file_of(handle, instance / OWNER_FILE):
+            return handle
+        again = open_locked(instance / OWNER_FILE)
+    except FileNotFoundError:
+        return None
+    with suppress(OSError):  # close(2) tells of earlier errors
+        os.close(handle)
+    return again
+
+
 class Leases:
     """Leases of the other instances: when each heartbeat last changed, by our monotonic clock.
 
@@ -256,14 +307,39 @@ def heartbeat_of(instance: Path) -> int | None:
 def list_instances(work: Path, me: InstanceId) -> Iterator[tuple[Path, Liveness]]:
     """Yield every instance folder below ``work`` and the liveness of its owner."""
     trusted = _locks_are_trusted(work)
-    for instance in sorted(work.iterdir()):
-        if not instance.name.startswith(".") and instance.is_dir():
-            yield instance, _instance_liveness(instance, me, trusted=trusted)
+    for folder in sorted(work.iterdir()):
+        if not folder.name.startswith(".") and folder.is_dir() and _is_instance(folder):
+            yield folder, _instance_liveness(folder, me, trusted=trusted)
+
+
+def _is_instance(folder: Path) -> bool:
+    """Return True unless ``folder`` is somebody else's, which is left alone and not shown.
+
+    Without ``owner.json`` it is an instance if it has records of jobs, or if its name says so and
+    it has a folder or nothing in it: then a takeover was interrupted.
+    """
+    named = INSTANCE_NAME.fullmatch(folder.name) is not None
+    try:
+        if (folder / OWNER_FILE).exists() or any(folder.glob(JOB_RECORDS)):
+            return True
+        entries = list(folder.iterdir()) if named else []
+        return named and (not entries or any(map(_is_left_over, entries)))
+    except OSError:  # closed to us, or taken away meanwhile
+        return named
+
+
+def _is_left_over(entry: Path) -> bool:
+    """Return True for a folder, or a file that a daemon leaves in its instance folder."""
+    return entry.is_dir() or entry.name == STATUS_FILE or entry.match(WORKER_LOGS)
 
 
 def _locks_are_trusted(work: Path) -> bool:
-    """Return True if a free lock below ``work`` proves that nobody holds it."""
-    return not is_network(filesystem_of(work, mounts()))
+    """Return True if a free lock below ``work`` proves that nobody holds it.
+
+    It does not where the filesystem is unknown, since the mount table cannot be read.
+    """
+    filesystem = filesystem_of(work, mounts())
+    return filesystem != "" and not is_network(filesystem)
 
 
 def _instance_liveness(instance: Path, me: InstanceId, *, trusted: bool) -> Liveness:
@@ -309,7 +385,10 @@ def abandoned(work: Path, me: InstanceId, leases: Leases, *, now: float) -> list
     for instance, liveness in (*list_instances(work, me), *unfinished):
         if liveness is Liveness.SELF:
             continue
-        heartbeat_ns = heartbeat_of(instance) or 0
+        try:
+            heartbeat_ns = heartbeat_of(instance) or 0
+        except PermissionError:  # another user's; what is in it could not be taken either
+            continue
         if leases.expired(instance, heartbeat_ns, now=now) or liveness is Liveness.DEAD:
             found.append(instance)
     return found

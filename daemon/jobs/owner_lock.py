@@ -71,6 +71,28 @@ def write_locked(path: Path, content: Callable[[bool], bytes]) -> int:
     return handle
 
 
+def open_locked(path: Path) -> int:
+    """Open an owner file and lock it if the filesystem has locks; return the handle.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    handle = os.open(path, flags)
+    try:
+        _lock(handle)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def is_file_of(handle: int, path: Path) -> bool:
+    """Return True if ``path`` names the file that is open as ``handle``."""
+    found, opened = path.lstat(), os.fstat(handle)
+    return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)
+
+
 def _lock(handle: int) -> bool:
     """Take the lock; return False if the filesystem has none."""
     try:

@@ -63,7 +63,8 @@ class InstanceKeeper:
             self._start_over()
         for abandoned in self.lease.abandoned_if_due(now=now):
             taken = claims.take_over(abandoned, self.lease.folder)
-            log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
+            if taken or not abandoned.exists():  # else it is tried again with each check
+                log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
             self.parts.jobs.adopter.adopt(taken, now=now, wall=wall)
 
     def recover(self, *, now: float, wall: float) -> None:

@@ -22,6 +22,10 @@ OWN_BOOT_ID = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
 """Another boot id is seen there, as containers show it."""
 
 
+NO_PROC = 'mount -t tmpfs none /proc && exec "$@"'
+"""Nothing is seen of any process, nor of mounts, there."""
+
+
 def inside(script: str, argument: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command in a mount namespace of its own, which ``script`` arranges."""
     argv = ["unshare", "--mount", "--", "sh", "-c", script, str(argument), *map(str, command)]
@@ -101,3 +105,24 @@ def test_a_dead_daemon_of_another_boot_id(house: House, tmp_path: Path) -> None:
     done = inside(OWN_BOOT_ID, tmp_path / "boot_id", *program(house, "once"))
     assert done.returncode == 0, done.stderr
     assert house.films("done") == ["film.mp4"]
+
+
+def test_without_proc(house: House) -> None:
+    """Nothing is known of mounts and processes: nobody is called dead, nor a folder moved."""
+    house.configure(claims={"heartbeat_seconds": 2.0, "lease_seconds": 60.0})
+    house.drop("film.mp4", "segments 2\nwait go\n")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("attempt.started"))
+    record = (house.state / "filesystems.json").read_bytes()
+    answer = inside(NO_PROC, house.root, *program(house, "status", "--json"))
+    (view,) = json.loads(answer.stdout)["daemons"]
+    assert (view["well"], answer.returncode) == (True, 0)
+    done = inside(NO_PROC, house.root, *program(house, "once"))
+    assert done.returncode == 0, done.stderr
+    assert "claims.taken_over" not in done.stderr
+    assert "filesystems.unknown" in done.stderr
+    assert (house.state / "filesystems.json").read_bytes() == record
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("done") == ["film.mp4"])
+    assert daemon.stop() == 0
+    assert house.once() == 0

@@ -519,6 +519,8 @@ DISK = FilesystemId("ext4", "/srv/films/inbox", "/dev/sda1", "u1", 7)
         ({"uuid": "", "source": "/dev/sdb1", "fsid": 0}, False),
         ({"location": "/inbox"}, False),  # the disk that was mounted there is not
         ({"kind": "cifs"}, False),
+        ({"kind": "", "location": "/x", "source": ""}, True),  # no mount table can be read
+        ({"kind": "", "location": "/x", "source": "", "uuid": "u2"}, False),
     ],
 )
 def test_same_filesystem(change: dict[str, object], same: bool) -> None:
@@ -604,6 +606,20 @@ def test_standing_behind_a_hidden_proc(monkeypatch: pytest.MonkeyPatch, error: O
 def test_standing_by_the_lock(change: dict[str, object], lock: LockState, what: Liveness) -> None:
     """The lock on the owner file tells more than ``/proc``, on the same machine."""
     assert liveness_of(replace(ME, **change), ME, lock) is what  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lock", [LockState.FREE, LockState.UNKNOWN])
+def test_standing_without_proc(lock: LockState) -> None:
+    """Nothing can be compared then: only the heartbeat, or a free lock, tells of a death."""
+    blind = {"boot_id": "", "pid_namespace": 0, "start_time": 0}
+    unseen = replace(ME, pid=2**22 + 1)
+    expected = Liveness.DEAD if lock is LockState.FREE else Liveness.FOREIGN
+    for owner, me in (
+        (unseen, replace(ME, **blind)),  # type: ignore[arg-type]
+        (replace(unseen, **blind), ME),  # type: ignore[arg-type]
+        (replace(unseen, **blind), replace(ME, **blind)),  # type: ignore[arg-type]
+    ):
+        assert liveness_of(owner, me, lock) is expected
 
 
 def test_lock_on_the_owner_file(tmp_path: Path) -> None:

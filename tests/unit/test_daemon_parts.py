@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.config.schema import Config, RetrySettings, load_config
 from daemon.jobs.instance_lease import InstanceLease
-from daemon.jobs.instances import OWNER_FILE
+from daemon.jobs.instances import OWNER_FILE, Liveness, list_instances, this_process
+from daemon.jobs.owner_lock import LockState, lock_state
 from daemon.lifecycle.reload import reloaded
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.io_problems import io_problem
@@ -95,7 +100,7 @@ def test_a_lease_is_renewed_in_time_and_can_be_lost(tmp_path: Path) -> None:
     config = load_config(None, tmp_path)
     config.folders.work.mkdir()
     lease = InstanceLease(config)
-    folder = lease.acquire("token")
+    folder = lease.acquire("0000000001")
     heartbeat_seconds = config.claims.heartbeat_seconds
     assert lease.renewal_due(now=0.0)
     assert lease.renew(now=0.0)
@@ -105,9 +110,51 @@ def test_a_lease_is_renewed_in_time_and_can_be_lost(tmp_path: Path) -> None:
     assert lease.next_due() == min(heartbeat_seconds, config.claims.lease_seconds / 4)
     (folder / OWNER_FILE).unlink()
     assert not lease.renew(now=heartbeat_seconds)
-    other = lease.acquire("another")
+    other = lease.acquire("0000000002")
     assert other != folder
     assert lease.renewal_due(now=0.0)
     assert lease.abandoned_if_due(now=0.0) == [folder]
     lease.release()
     assert not other.exists()
+
+
+def test_a_copy_of_the_owner_file_is_locked(tmp_path: Path) -> None:
+    """Whoever puts the file back from a backup makes nobody believe that its daemon is dead."""
+    config = load_config(None, tmp_path)
+    config.folders.work.mkdir()
+    lease = InstanceLease(config)
+    folder = lease.acquire("0000000001")
+    for number in range(2):
+        copy = folder / "copy"
+        shutil.copy2(folder / OWNER_FILE, copy)
+        copy.rename(folder / OWNER_FILE)
+        assert lock_state(folder / OWNER_FILE) is LockState.FREE
+        # The process is seen to run all the same.
+        me = replace(this_process(), pid=os.getppid(), start_time=1)
+        assert dict(list_instances(config.folders.work, me))[folder] is Liveness.ALIVE
+        with capture_logs() as said:
+            assert lease.renew(now=10.0 * number)
+            assert lease.renew(now=10.0 * number + 5)
+        assert lock_state(folder / OWNER_FILE) is LockState.HELD
+        assert [one["event"] for one in said] == ["claims.owner_file_replaced"]
+    lease.release()
+    assert not folder.exists()
+
+
+def test_foreign_folders_in_work_are_no_daemons(tmp_path: Path) -> None:
+    """Neither shown nor taken over; a folder with a job in it is, whatever its name."""
+    config = load_config(None, tmp_path)
+    work = config.folders.work
+    foreign = [work / name for name in ("#recycle", "photos/2020", "host-0123456789/")]
+    ours = [work / "host-000000000a", work / "renamed/01job", work / "host-000000000b/01job"]
+    for folder in (*foreign, *ours):
+        folder.mkdir(parents=True)
+    (work / "host-0123456789" / "film.mkv").write_text("a film")
+    (work / "renamed" / "01job" / "job.json").write_text("{}")
+    lease = InstanceLease(config)
+    own = lease.acquire("0000000001")
+    found = {work / "host-000000000a", work / "host-000000000b", work / "renamed"}
+    assert set(lease.abandoned_if_due(now=0.0)) == found
+    shown = {folder for folder, _ in list_instances(work, this_process())}
+    assert shown == {*found, own}
+    lease.release()

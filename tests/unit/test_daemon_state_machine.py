@@ -320,7 +320,7 @@ class Daemons(RuleBasedStateMachine):
         return InstanceId(f"host{number}", "boot", 1, NO_SUCH_PID + start_time, start_time)
 
     def _settle_in(self, number: int) -> JobParts:
-        token = f"{next(self.numbers):06}"
+        token = f"{next(self.numbers):010}"
         instance, lock = instances.open_instance(self.root / "work", self.owners[number], token)
         os.close(lock)  # these owners are no processes: nothing is held for them
         problems = HostProblems(self.config.retry)
