@@ -148,7 +148,7 @@ class Service:
 
     def _scan_inbox(self, now: float) -> None:
         try:
-            scanned = self._shared.queue.scan_if_due(time.monotonic)
+            scanned = self._shared.queue.scan_if_due(time.monotonic, time.thread_time)
         except OSError as error:
             sentence = f"folders.inbox: {self._config.folders.inbox} {hint_for(error)}"
             self._problems.report("inbox", sentence, now=now)

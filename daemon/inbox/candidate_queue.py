@@ -24,10 +24,11 @@ HINT_SECONDS = 0.5
 """Least pause between two scans, in seconds: file system events come in bursts (guess)."""
 PAUSE_PER_SCAN = 4.0
 """Least pause after a scan, as a multiple of the time that it took. While things happen in a huge
-inbox, scans take at most a fifth of a core."""
+inbox, or one that answers slowly, scans take at most a fifth of the loop's time."""
 RESCAN_PER_SCAN = 150.0
-"""Least interval of scans without an event, as a multiple of the time that one took. While nothing
-happens, scans take less than a hundredth of a core."""
+"""Least interval of scans without an event, as a multiple of the processor time that one took.
+While nothing happens, scans take less than a hundredth of a core. The time on the clock does not
+count: one scan that waits for a busy machine or share must not put off the next by minutes."""
 FAILED_SCAN_SECONDS = 1.0
 """Interval of scans after one that has failed, wholly or for an entry, in seconds. It doubles with
 each further one, up to the interval of scans without an event. Guess."""
@@ -77,11 +78,12 @@ class CandidateQueue:
         """Seconds for which a file must not change to be settled."""
         return self.inbox.settling.settle_seconds
 
-    def scan_if_due(self, clock: Callable[[], float]) -> bool:
+    def scan_if_due(self, clock: Callable[[], float], processor: Callable[[], float]) -> bool:
         """Scan the inbox if the next scan is due; then restart a watch that has ended.
 
         Args:
             clock: our monotonic clock, in seconds.
+            processor: processor time of this thread, in seconds.
 
         Returns:
             True if it was scanned.
@@ -96,12 +98,13 @@ class CandidateQueue:
         self.candidates.clear()
         self._scanned_at = now
         self._failed_scans += 1
-        self._schedule(now, now)  # in case that the scan raises
+        self._schedule(now, now, busy_seconds=0.0)  # in case that the scan raises
+        begun = processor()
         settled = self.inbox.scan(now=now)
         if not self.inbox.skipped.failed:
             self._failed_scans = 0
         self.candidates.extend(self._priorities.sort(self._without_blocked(settled, now)))
-        self._schedule(now, clock())
+        self._schedule(now, clock(), busy_seconds=processor() - begun)
         if self.inbox.events and not self._watch.alive():
             self._watch.stop()
             self._watch.start()
@@ -125,11 +128,17 @@ class CandidateQueue:
         }
         return examined | self._blocked.sentences()
 
-    def _schedule(self, began: float, ended: float) -> None:
-        """Set the times of the next scan, after one that lasted from ``began`` to ``ended``."""
-        took = ended - began
-        self._hinted_scan_at = ended + max(HINT_SECONDS, PAUSE_PER_SCAN * took)
-        self._scan_at = began + max(self.inbox.rescan_seconds, RESCAN_PER_SCAN * took)
+    def _schedule(self, began: float, ended: float, *, busy_seconds: float) -> None:
+        """Set the times of the next scan, after one that lasted from ``began`` to ``ended``.
+
+        Args:
+            began: monotonic time in seconds.
+            ended: the same.
+            busy_seconds: processor time that the scan took.
+        """
+        self._hinted_scan_at = ended + max(HINT_SECONDS, PAUSE_PER_SCAN * (ended - began))
+        rescan_at = began + max(self.inbox.rescan_seconds, RESCAN_PER_SCAN * busy_seconds)
+        self._scan_at = max(rescan_at, self._hinted_scan_at)
         if self.inbox.settles_at is not None:
             # As soon as a film may be settled. If its time has passed, a writer has it open and
             # may close it any moment: then at the rate of hinted scans.
