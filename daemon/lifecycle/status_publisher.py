@@ -134,7 +134,7 @@ class StatusPublisher:
         self._drain = drain
         self._public = public
         self._failed = FailedFilms()
-        self._written: tuple[Path, str, bool] | None = None  # instance folder, trouble, paused
+        self._written: tuple[Path, tuple[object, ...]] | None = None  # instance folder, see below
         self._written_at = float("-inf")  # monotonic seconds
         self._start_time = start_time_of(os.getpid()) or 0
         self.reconfigure(config)
@@ -162,7 +162,7 @@ class StatusPublisher:
         snapshot = self._snapshot(parts, now, wall)
         self._notifier.status(snapshot.sentence())
         instance = parts.jobs.store.instance
-        written = (instance, snapshot.trouble, snapshot.paused)
+        written = (instance, _urgent_part(snapshot))
         interval_seconds = min(MAX_INTERVAL_SECONDS, self._config.claims.heartbeat_seconds)
         if written != self._written or now - self._written_at >= interval_seconds:
             self._written, self._written_at = written, now
@@ -223,6 +223,13 @@ class StatusPublisher:
         if publishing or any(worker.current is not None for worker in workers):
             return DaemonState.WORKING
         return DaemonState.CLOSED if parts.dispatcher.closed else DaemonState.IDLE
+
+
+def _urgent_part(snapshot: Snapshot) -> tuple[object, ...]:
+    """Return what is published at once when it changes: the state, and the films at work."""
+    at_work = [worker.current.job_id for worker in snapshot.workers if worker.current]
+    out = [film.job_id for film in snapshot.publishing]
+    return snapshot.state, snapshot.trouble, snapshot.paused, tuple(at_work), tuple(out)
 
 
 def held_films(

@@ -111,6 +111,23 @@ def test_exit_codes(house: House) -> None:
     assert "dead" in run_command(house, "status", code=1)
 
 
+def test_the_end_of_the_last_film_is_told_at_once(house: House) -> None:
+    """Nothing else happens for a minute then."""
+    house.configure(
+        claims={"heartbeat_seconds": 60.0, "lease_seconds": 240.0},
+        inbox={"rescan_seconds": 60.0},
+    )
+    daemon = started(house)
+    house.drop("film.mp4", "wait go\n")
+    house.wait(lambda: status_of(house)["state"] == "working")
+    written_at = status_of(house)["written_at"]
+    house.wait(lambda: status_of(house)["written_at"] > written_at)
+    (house.root / "go").touch()
+    house.wait(lambda: daemon.said("job.done"))
+    house.wait(lambda: status_of(house)["state"] == "idle", seconds=15.0)
+    assert daemon.stop() == 0
+
+
 def test_outside_the_working_hours(house: House) -> None:
     """A daemon that waits for its hours is well."""
     later = datetime.now().astimezone() + timedelta(hours=5)
