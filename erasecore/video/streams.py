@@ -59,6 +59,8 @@ def add_streams(
             continue
         elif can_be_copied(stream, output.format.name):
             made = output.add_stream_from_template(stream, opaque=True)
+            if output.format.name == "avi" and stream.codec_context.name.startswith("adpcm_"):
+                made.codec_context.bit_rate = _packet_bit_rate(stream)
         else:
             continue
         _copy_stream_facts(made, stream, video)
@@ -96,6 +98,19 @@ def _attach_cover(output: av.container.OutputContainer, stream: Stream) -> None:
             if packet.size:
                 output.add_attachment(name, mimetype, bytes(packet))
                 return
+
+
+def _packet_bit_rate(stream: Stream) -> int | None:
+    """Return the bit rate of a sound stream by its first packet, bit/s; ``None`` if unknown.
+
+    The AVI muxer computes the duration of a block of ADPCM from it, since PyAV does not tell the
+    muxer the number of samples. Encoders write wrong bit rates: the times would not fit.
+    """
+    with open_film(Path(stream.container.name.removeprefix("file:"))) as film:
+        for packet in film.demux(film.streams[stream.index]):
+            if packet.size and packet.duration:
+                return round(packet.size * 8 / (packet.duration * packet.time_base))
+    return stream.codec_context.bit_rate
 
 
 def can_be_copied(stream: Stream, muxer: str) -> bool:

@@ -137,6 +137,12 @@ KINDS = (
     ),
     _kind("MPEG-2 without a container", "film.m2v", *MPEG2),
     _kind("RealMedia", "film.rm", "-c:v", "rv20", "-q:v", "2", "-s", "352x288"),
+    _kind(
+        "ADPCM, two channels, its bit rate wrong",
+        "adpcm.avi",
+        *("-c:v", "mpeg4", "-q:v", "2", "-c:a", "adpcm_ms", "-ac", "2"),
+        inputs=SOUND,
+    ),
     _kind("Cinepak, RGB", "cinepak.avi", "-c:v", "cinepak", *CINEPAK),
 )
 """All kinds; the tests send each of them through ``erasecore.video``."""

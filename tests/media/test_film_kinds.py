@@ -163,6 +163,14 @@ def test_sound_in_avi_has_its_length(constant: bool, journey_of: JourneyOf) -> N
         assert after.duration == pytest.approx(1_520_000, abs=40_000)
 
 
+def test_adpcm_in_avi_keeps_its_times(journey_of: JourneyOf) -> None:
+    """The duration of its blocks is not what FFmpeg makes of the bit rate in their header."""
+    journey = journey_of("adpcm.avi")
+    assert sound_of(journey.result) == sound_of(journey.source.path)
+    before = stamps(journey.source.path, 1)
+    assert stamps(journey.result, 1) == pytest.approx(before, rel=2e-5)
+
+
 def by_bytes(data: bytes) -> bytes:
     """An AVI whose MP3 sound is said to be 16,000 blocks of one byte a second (VirtualDub)."""
     head = bytearray(data)
