@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -103,19 +104,24 @@ class Service:
             self._close()
 
     def _loop(self) -> int:
+        hang_watch = self._status.hang_watch
+        hang_watch.start()
+        hang_watch.turn_begins()
         while self._safe_turn(time.monotonic()):
             now, wall = time.monotonic(), time.time()
             if (code := self._exit_code(now, wall)) is not None:
                 return code
             seconds = self._sleep_seconds(now, wall)
+            hang_watch.turn_ends()
             self._wake.sleep(seconds, *self._instance.parts.workers.handles())
+            hang_watch.turn_begins()
         return 1
 
     # --- one turn ---------------------------------------------------------------------------
 
     def _turn(self, now: float) -> None:
         wall = time.time()
-        if self._wake.take_reload():
+        if not self._folders.silent and self._wake.take_reload():
             self._reload_config()
         if not self._folders_present(now):
             self._refresh_status()
@@ -127,7 +133,7 @@ class Service:
         parts.jobs.publisher.collect(now=now, wall=wall)
         if not self._problems.blocked(now=now):
             parts.jobs.publisher.publish_finished(now=now, wall=wall)
-        self._scan_inbox(now)
+        parts.scan_inbox(time.monotonic, time.thread_time, now=now)
         settle_seconds = self._shared.queue.settle_seconds
         parts.jobs.claimer.queue_settled(settle_seconds=settle_seconds, now=now, wall=wall)
         if not self._drain.begun and not self._problems.blocked(now=now):
@@ -137,29 +143,21 @@ class Service:
     def _folders_present(self, now: float) -> bool:
         """Return True if every folder is there; watch the inbox anew if it was mounted again.
 
-        If one is missing, threads are stopped, which could write beside the mount.
+        If one is missing, threads are stopped, which could write beside the mount. Those that hang
+        at a silent one go on when it answers.
         """
         state = self._folders.check(now=now)
         if state is FolderState.RETURNED:
             self._shared.queue.reconfigure(self._config)
         elif state is FolderState.MISSING:
             self._instance.parts.jobs.stop_threads()
-        return state is not FolderState.MISSING
-
-    def _scan_inbox(self, now: float) -> None:
-        try:
-            scanned = self._shared.queue.scan_if_due(time.monotonic, time.thread_time)
-        except OSError as error:
-            sentence = f"folders.inbox: {self._config.folders.inbox} {hint_for(error)}"
-            self._problems.report("inbox", sentence, now=now)
-        else:
-            if scanned:
-                self._problems.clear("inbox")
-                failed = self._shared.queue.inbox.skipped.failed
-                self._instance.parts.jobs.isolation.blame.of_scan(failed.values(), now=now)
+        return state not in (FolderState.MISSING, FolderState.SILENT)
 
     def _refresh_status(self) -> None:
-        self._status.refresh(self._instance.parts, now=time.monotonic(), wall=time.time())
+        """Publish the status while no folder may be touched but by a call that may hang."""
+        to_work = partial(self._folders.call, "status", role="work")
+        now, wall = time.monotonic(), time.time()
+        self._status.refresh(self._instance.parts, now=now, wall=wall, to_work=to_work)
 
     def _reload_config(self) -> None:
         """Pass the new configuration to every part; keep the old one if the new one is wrong."""
@@ -216,6 +214,8 @@ class Service:
     def _exit_code(self, now: float, wall: float) -> int | None:
         """Return the exit code once the daemon may end; None while it goes on."""
         parts, shared = self._instance.parts, self._shared
+        if self._wake.stops and "work" in self._folders.silent:
+            return 0  # no film can be handed back; each goes on from what is on disk
         if self._drain.is_over(parts, now=now, wall=wall):
             return 0
         if not self._until_drained:
@@ -224,7 +224,7 @@ class Service:
 
     def _sleep_seconds(self, now: float, wall: float) -> float:
         """Return the time until the next step is due, if nothing happens before."""
-        if self._folders.missing:  # then no folder may be touched
+        if self._folders.untouchable:  # then no folder may be touched
             due_times = [self._folders.next_check_at]
         else:
             due_times = [

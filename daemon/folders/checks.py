@@ -27,6 +27,11 @@ def paths_of(folders: FolderSettings) -> dict[str, Path]:
     return {role: getattr(folders, role) for role in ROLES}
 
 
+def film_folders(folders: FolderSettings) -> dict[str, Path]:
+    """Return the path of each folder that films need, by its role: all but the state folder."""
+    return {role: path for role, path in paths_of(folders).items() if role != "state"}
+
+
 def prove(folders: FolderSettings, *, token: str, create: bool = True) -> None:
     """Check all folders by doing in them what the daemon will do; raise if one is unusable.
 
@@ -46,7 +51,7 @@ def prove(folders: FolderSettings, *, token: str, create: bool = True) -> None:
     """
     refuse_overlap(folders)
     _check_group(folders.group)
-    paths = {role: path for role, path in paths_of(folders).items() if role != "state"}
+    paths = film_folders(folders)
     if not create:
         paths = {role: path for role, path in paths.items() if path.is_dir()}
     for role, path in paths.items():

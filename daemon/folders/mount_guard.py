@@ -17,7 +17,7 @@ import structlog
 
 from daemon.config.locations import FolderSettings
 from daemon.config.parsing import read_record
-from daemon.folders.checks import paths_of
+from daemon.folders.checks import film_folders
 from daemon.folders.filesystem_id import FilesystemId, filesystem_id
 from daemon.folders.mount_table import filesystem_of, mounts
 from daemon.storage.os_errors import hint_for
@@ -57,7 +57,7 @@ class MountGuard:
         """
         self._record_file = folders.state / RECORD_FILE
         self._old_record_file = folders.state / OLD_RECORD_FILE
-        self._paths = {role: path for role, path in paths_of(folders).items() if role != "state"}
+        self._paths = film_folders(folders)
         self._saved = self._load()
         self._saved_types = {} if self._saved else self._load_types()
         self._recorded: tuple[_RecordedFolder, ...] = ()

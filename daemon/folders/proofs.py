@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from daemon.config.locations import FolderSettings
+from daemon.folders.bounded_calls import LONG_ANSWER_SECONDS, BoundedCalls
 from daemon.folders.checks import free_bytes, paths_of, prove_claim, prove_folder, total_bytes
 from erasecore.errors import ConfigError, FolderError
 
@@ -39,6 +41,7 @@ class FolderProofs:
         self._token = token
         self._check_mounts = check_mounts
         self._verdicts: dict[str, _Verdict] = {}
+        self._calls = BoundedCalls()
 
     def error_of(self, role: str, *, now: float, fresh: bool = False) -> Exception | None:
         """Return the error of a folder, proved now or less than ``PROOF_SECONDS`` ago, if any.
@@ -56,14 +59,24 @@ class FolderProofs:
         return error
 
     def _proved(self, role: str) -> ConfigError | FolderError | None:
+        path = paths_of(self._folders)[role]
         try:
-            self._check_mounts()
-            prove_folder(role, paths_of(self._folders)[role], token=self._token)
-            if role == "inbox":
-                prove_claim(self._folders, token=self._token)
+            prove = lambda: self._prove(role, path)  # noqa: E731 - for ``run``
+            self._calls.run(role, prove, place=path, seconds=LONG_ANSWER_SECONDS)
         except (ConfigError, FolderError) as error:
             return error
         return None
+
+    def _prove(self, role: str, path: Path) -> None:
+        """Prove a folder in the thread that calls this; it may hang.
+
+        Raises:
+            ConfigError, FolderError: the folder does not work.
+        """
+        self._check_mounts()
+        prove_folder(role, path, token=self._token)
+        if role == "inbox":
+            prove_claim(self._folders, token=self._token)
 
     def shortage_of(self, role: str, needed_bytes: int) -> FolderError | None:
         """Return the error of a folder that has less than ``needed_bytes`` free, if any.
@@ -71,8 +84,10 @@ class FolderProofs:
         None as well if its whole disk is smaller than that: then the film is too large.
         """
         path = paths_of(self._folders)[role]
+        space = lambda: (free_bytes(path), total_bytes(path))  # noqa: E731 - for ``run``
         try:
-            if free_bytes(path) >= needed_bytes or total_bytes(path) < needed_bytes:
+            free, total = self._calls.run(f"space of {role}", space, place=path)
+            if free >= needed_bytes or total < needed_bytes:
                 return None
         except FolderError as error:
             return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 
@@ -11,7 +12,12 @@ from ulid import ULID
 
 from daemon.config.environment import Environment
 from daemon.config.schema import Config
-from daemon.folders.checks import paths_of, prove, sweep_trials
+from daemon.folders.bounded_calls import (
+    LONG_ANSWER_SECONDS,
+    BoundedCalls,
+    silence_sentence,
+)
+from daemon.folders.checks import film_folders, paths_of, prove, sweep_trials
 from daemon.folders.mount_guard import MountGuard
 from daemon.folders.name_limits import limited_roles
 from daemon.folders.proofs import FolderProofs
@@ -21,7 +27,7 @@ from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.systemd import Notifier
 from daemon.runtime.wakeup import Wakeup
 from daemon.storage.names import TRIAL_SECONDS
-from erasecore.errors import FolderError, FolderGone
+from erasecore.errors import FolderError, FolderGone, FolderSilent
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +47,11 @@ class FolderState(StrEnum):
     PRESENT = "present"  # unchanged since the last check
     RETURNED = "returned"  # present, but mounted again: watches on them are dead
     MISSING = "missing"  # at least one is unmounted or another one; none may be touched
+    SILENT = "silent"  # at least one does not answer; whoever touches it hangs
 
 
 class FolderWatch:
-    """Checks the mounts at most once a second; missing folders pause the queue."""
+    """Checks the mounts at most once a second; missing and silent folders pause the queue."""
 
     def __init__(self, config: Config, problems: HostProblems) -> None:
         """Prove every folder and record its mount.
@@ -52,13 +59,15 @@ class FolderWatch:
         Raises:
             FolderError: a folder cannot be used; the text says what to change.
         """
-        self._guard = MountGuard(config.folders)
-        prove(config.folders, token=str(ULID()))
-        self._guard.record()
+        self._calls = BoundedCalls()
+        self._guard = proved_mounts(config, self._calls)
         self.proofs = FolderProofs(config.folders, token=str(ULID()), check_mounts=self.verify)
         if roles := limited_roles(config.folders):
             log.warning("folders.names_limited", folders=roles, naming="as with portable_names")
         self._paths = paths_of(config.folders)
+        self._film_folders = film_folders(config.folders)
+        self._returned = False  # True: mounted again, as a proof has found
+        self.silent: frozenset[str] = frozenset()  # roles of the folders that do not answer
         self._problems = problems
         self._sweep_at: float | None = None  # monotonic seconds; None: not before the first check
         self.next_check_at = float("-inf")  # monotonic seconds
@@ -71,20 +80,57 @@ class FolderWatch:
     def check(self, *, now: float) -> FolderState:
         """Return the state of the folders, checked now or less than a second ago."""
         if now < self.next_check_at:
-            return FolderState.MISSING if self.missing else FolderState.PRESENT
+            return self._last_state()
+        if self._are_silent(now):
+            return FolderState.SILENT
         try:
-            unchanged = self._guard.verify()
+            unchanged = self._guard.verify() and not self._returned
         except FolderGone as error:
             pause_seconds = self._pause_seconds
             self._problems.report("folders", str(error), now=now, pause_seconds=pause_seconds)
             self.next_check_at = self._problems.until_of("folders")
             return FolderState.MISSING
         self.next_check_at = now + CHECK_SECONDS
+        self._returned = False
         self._sweep_if_due(now)
         if self.missing or not unchanged:
             self._problems.clear("folders")
             return FolderState.RETURNED
         return FolderState.PRESENT
+
+    def _last_state(self) -> FolderState:
+        """Return the state at the last check; a share that came back was told then."""
+        if self.silent:
+            return FolderState.SILENT
+        return FolderState.MISSING if self.missing else FolderState.PRESENT
+
+    def _are_silent(self, now: float) -> bool:
+        """Return True if a folder does not answer; report it as a host problem."""
+        silent = self._calls.silent(self._film_folders)
+        self.silent = frozenset(silent)
+        if not silent:
+            self._problems.clear("silent folders")
+            return False
+        sentence = silence_sentence(silent, self._paths)
+        pause_seconds = self._pause_seconds
+        self._problems.report("silent folders", sentence, now=now, pause_seconds=pause_seconds)
+        self.next_check_at = self._problems.until_of("silent folders")
+        return True
+
+    def call(self, name: str, action: Callable[[], None], *, role: str) -> None:
+        """Make a call that may hang, and wait for it for a limited time.
+
+        Args:
+            name: distinguishes the call from others.
+            action: the call.
+            role: key of the folder that it touches.
+
+        Raises:
+            FolderSilent: it hangs, or the folder is known not to answer.
+        """
+        if role in self.silent:
+            raise FolderSilent(self._paths[role])
+        self._calls.run(name, action, place=self._paths[role])
 
     def _sweep_if_due(self, now: float) -> None:
         """Remove trial files that a crashed daemon has left; its proof took less than a minute."""
@@ -98,8 +144,13 @@ class FolderWatch:
 
     @property
     def missing(self) -> bool:
-        """True if a folder was missing at the last check."""
+        """True if a folder was missing at the last check that could be made."""
         return "folders" in self._problems
+
+    @property
+    def untouchable(self) -> bool:
+        """True if no folder may be touched before ``next_check_at``."""
+        return self.missing or bool(self.silent)
 
     def invalidate(self) -> None:
         """Make the next ``check`` look at the mounts, e.g. after an I/O error."""
@@ -130,7 +181,29 @@ class FolderWatch:
         Raises:
             FolderGone: a folder is missing.
         """
-        self._guard.verify()
+        if not self._guard.verify():
+            self._returned = True
+
+
+def proved_mounts(config: Config, calls: BoundedCalls) -> MountGuard:
+    """Prove every folder and record its mount.
+
+    Raises:
+        FolderError: a folder cannot be used; FolderSilent: one hangs.
+        ConfigError: a folder can never be used.
+    """
+
+    def proved() -> MountGuard:
+        guard = MountGuard(config.folders)
+        prove(config.folders, token=str(ULID()))
+        guard.record()
+        return guard
+
+    paths = film_folders(config.folders)
+    if silent := calls.silent(paths):
+        raise FolderSilent(paths[silent[0]])
+    work = config.folders.work
+    return calls.run("proof", proved, place=work, seconds=LONG_ANSWER_SECONDS)
 
 
 def await_folders(config: Config, environment: Environment) -> bool:
@@ -142,13 +215,12 @@ def await_folders(config: Config, environment: Environment) -> bool:
     wake = Wakeup()
     notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
     public = PublicStatus(config, environment.runtime_folder)
-    sentence = ""
+    sentence, calls = "", BoundedCalls()
     try:
         with wake.signals():
             while not wake.stops:
                 try:
-                    MountGuard(config.folders)
-                    prove(config.folders, token=str(ULID()))
+                    proved_mounts(config, calls)
                 except FolderError as error:
                     if sentence != str(error):
                         sentence = str(error)

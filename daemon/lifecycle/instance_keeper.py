@@ -98,6 +98,6 @@ class InstanceKeeper:
         self.parts.workers.dismiss()
         self.parts.jobs.close()
         try:
-            self.lease.release()
+            self._folders.call("release", self.lease.release, role="work")
         except (OSError, FolderError):
             log.debug("service.left_folder", exc_info=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from daemon.jobs.job import JobState
 from daemon.jobs.job_parts import JobParts
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.threads import Starter
+from daemon.storage.os_errors import hint_for
 from daemon.workers.host_resources import HostResources
 from daemon.workers.pool import WorkerPool, slots_for, works_on_gpu
 from daemon.workers.process import WorkerState
@@ -111,6 +112,28 @@ class InstanceParts:
         for worker in self.workers:
             if worker.job_id in job_ids:
                 worker.kill()
+
+    def scan_inbox(
+        self, clock: Callable[[], float], processor: Callable[[], float], *, now: float
+    ) -> None:
+        """Scan the inbox if that is due; an error of it is a host problem.
+
+        Args:
+            clock: our monotonic clock, in seconds.
+            processor: processor time of this thread, in seconds.
+            now: monotonic time in seconds.
+        """
+        queue, problems = self.shared.queue, self.shared.problems
+        try:
+            scanned = queue.scan_if_due(clock, processor)
+        except OSError as error:
+            sentence = f"folders.inbox: {queue.inbox.folder} {hint_for(error)}"
+            problems.report("inbox", sentence, now=now)
+            return
+        if scanned:
+            problems.clear("inbox")
+            failed = queue.inbox.skipped.failed
+            self.jobs.isolation.blame.of_scan(failed.values(), now=now)
 
     def due_times(self, *, now: float, wall: float) -> Iterator[float]:
         """Yield the monotonic times at which one of the parts has something to do.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from daemon.config.schema import Config
+from daemon.folders.checks import film_folders
 from daemon.inbox.candidate_queue import CandidateQueue
 from daemon.jobs.instances import start_time_of
 from daemon.jobs.job import JobState
 from daemon.jobs.job_parts import JobParts
 from daemon.lifecycle.drain import Drain
+from daemon.lifecycle.hang_watch import HangWatch
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
 from daemon.runtime.systemd import Notifier
 from daemon.status.failures import Failures, scan_failures
@@ -28,7 +31,7 @@ from daemon.status.snapshot import (
     WorkerView,
     write_snapshot,
 )
-from erasecore.errors import printable
+from erasecore.errors import FolderSilent, printable
 from erasecore.version import __version__
 
 log = structlog.get_logger(__name__)
@@ -137,6 +140,9 @@ class StatusPublisher:
         self._written: tuple[Path, tuple[object, ...]] | None = None  # instance folder, see below
         self._written_at = float("-inf")  # monotonic seconds
         self._start_time = start_time_of(os.getpid()) or 0
+        self.hang_watch = HangWatch(
+            film_folders(config.folders), notifier.watchdog_interval_seconds, self._tell_silence
+        )
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
@@ -151,14 +157,34 @@ class StatusPublisher:
             OSError: the file in the work folder cannot be written; the public one is.
         """
         self._failed.scan_if_due(self._config.folders.failed, now=now)
-        self._publish(parts, now, wall)
+        self._publish(parts, now, wall, lambda write: write())
 
-    def refresh(self, parts: InstanceParts, *, now: float, wall: float) -> None:
-        """Do the same while folders may be away: none is scanned, and no error is raised."""
-        with suppress(OSError):
-            self._publish(parts, now, wall)
+    def refresh(
+        self,
+        parts: InstanceParts,
+        *,
+        now: float,
+        wall: float,
+        to_work: Callable[[Callable[[], None]], None],
+    ) -> None:
+        """Do the same while folders may be away: none is scanned, and no error is raised.
 
-    def _publish(self, parts: InstanceParts, now: float, wall: float) -> None:
+        Args:
+            parts: the parts of our instance folder.
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+            to_work: makes a call that writes into work/, which may hang.
+        """
+        with suppress(OSError, FolderSilent):
+            self._publish(parts, now, wall, to_work)
+
+    def _publish(
+        self,
+        parts: InstanceParts,
+        now: float,
+        wall: float,
+        to_work: Callable[[Callable[[], None]], None],
+    ) -> None:
         snapshot = self._snapshot(parts, now, wall)
         self._notifier.status(snapshot.sentence())
         instance = parts.jobs.store.instance
@@ -167,10 +193,17 @@ class StatusPublisher:
         if written != self._written or now - self._written_at >= interval_seconds:
             self._written, self._written_at = written, now
             self._public.write(snapshot)
-            write_snapshot(instance, snapshot)
+            to_work(lambda: write_snapshot(instance, snapshot))
+
+    def _tell_silence(self, sentence: str) -> None:
+        """Say why the main loop hangs, and that it lives; called in the thread of HangWatch."""
+        self._notifier.alive(now=time.monotonic())
+        self._notifier.status(f"Paused: {sentence}")
+        self._public.write(waiting_snapshot(self._config, sentence))
 
     def close(self) -> None:
         """Remove the public file: the daemon ends in order."""
+        self.hang_watch.stop()
         self._public.remove()
 
     def is_paused(self, parts: InstanceParts, *, now: float) -> bool:

@@ -24,7 +24,8 @@ class Notifier:
     def __init__(self, socket: str, watchdog_seconds: float | None) -> None:
         # Without $NOTIFY_SOCKET the library would leave an open socket behind.
         self._systemd = _connect() if socket else None
-        self._watchdog_interval_seconds = (watchdog_seconds or 0) / WATCHDOG_DIVISOR
+        # Between two keep-alives; 0 without a watchdog.
+        self.watchdog_interval_seconds = (watchdog_seconds or 0) / WATCHDOG_DIVISOR
         self._watchdog_sent_at = float("-inf")
         self._status = ""
 
@@ -55,7 +56,7 @@ class Notifier:
         Args:
             now: monotonic clock, seconds.
         """
-        interval = self._watchdog_interval_seconds
+        interval = self.watchdog_interval_seconds
         if interval and now - self._watchdog_sent_at >= interval:
             self._watchdog_sent_at = now
             self._send("WATCHDOG=1")

@@ -6,11 +6,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daemon.config.locations import Locations
+from daemon.folders.bounded_calls import BoundedCalls
+from daemon.folders.checks import film_folders
 from daemon.inbox.scanner import Rules, count_films
 from daemon.jobs.history_view import HistorySummary, read_history
 from daemon.jobs.instances import this_process
@@ -19,7 +21,7 @@ from daemon.status.public import public_files, read_public
 from daemon.status.render import text_of
 from daemon.status.snapshot import SCHEMA, DaemonView, Moment, StatusReport, daemons
 from daemon.storage.os_errors import hint_for
-from erasecore.errors import ConfigError, EraseError, FolderError
+from erasecore.errors import ConfigError, EraseError, FolderError, FolderSilent
 
 MAX_LAST = 100_000
 """Most jobs that ``--last`` shows."""
@@ -88,6 +90,8 @@ def _collect(sources: StatusSources, max_jobs: int, now: Moment) -> StatusReport
     folders = places.folders
     history = read_history(folders.state, max_jobs)
     try:
+        # A share whose server is gone would keep us for ever; the daemon may say what is wrong.
+        _check_answers(film_folders(folders))
         _check_there(folders.work)
         me = this_process(places.claims.instance)
         views = daemons(folders.work, me, now=now, lease_seconds=places.claims.lease_seconds)
@@ -96,6 +100,11 @@ def _collect(sources: StatusSources, max_jobs: int, now: Moment) -> StatusReport
         files = public_files(places.status.file, sources.runtime_folder, sources.config)
         return _public_report(files, history, error, now=now, work=folders.work)
     return StatusReport(views, inbox, history, scan_failures(folders.failed))
+
+
+def _check_answers(folders: Mapping[str, Path]) -> None:
+    for role in BoundedCalls().silent(folders):
+        raise FolderSilent(folders[role])
 
 
 def _check_there(work: Path) -> None:

@@ -49,6 +49,7 @@ from erasecore.errors.host import (
     FilmBlocked,
     FolderError,
     FolderGone,
+    FolderSilent,
     NewerJob,
     SourceGone,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "FilmTooLarge",
     "FolderError",
     "FolderGone",
+    "FolderSilent",
     "HostError",
     "HubRefused",
     "HubUnreachable",

@@ -27,6 +27,17 @@ class FolderGone(FolderError):
     """A folder is missing or not the one known from before: its share is probably not mounted."""
 
 
+class FolderSilent(FolderError):
+    """A folder's disk or share does not answer: whoever touches it hangs."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path,
+            "does not answer; look at its server, the network and the disk. When it answers, all "
+            "goes on by itself.",
+        )
+
+
 class DiskFull(HostError):
     """The disk of a folder, or its quota, is full."""
 

@@ -18,6 +18,7 @@ from tests.process.house import BESIDE_STATE, QUICK, Daemon, House, problems
 from tests.process.mounts import SickShare
 from tests.process.orders import Orders
 from tests.process.systemd import Systemd
+from tests.process.test_begin import status_of
 from tests.process.test_daemon_life import run_command
 
 pytestmark = pytest.mark.process
@@ -185,6 +186,55 @@ def test_a_share_that_hangs(house: House, share: SickShare) -> None:
     (share.disk / "go").touch()
     house.wait(lambda: house.films("done") == ["film.mp4"])
     assert daemon.said("attempt.failed") == []
+    assert daemon.stop() == 0
+
+
+HANGS_SECONDS = 6.5
+"""Longer than a folder may take to answer."""
+
+
+def test_a_share_that_does_not_answer(house: House, share: SickShare, systemd: Systemd) -> None:
+    """The daemon waits without touching it, says why, lives, and ends when it is asked to."""
+    # So seldom that each turn begins with a look at the folders.
+    house.configure(
+        inbox={"settle_network_seconds": 0.2, "poll_seconds": 2.0},
+        claims={"heartbeat_seconds": 2.0, "lease_seconds": 60.0},
+        status={"file": str(house.root / "public.json")},
+    )
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="400000")
+    house.wait(lambda: daemon.said("worker.ready"))
+    house.wait(lambda: status_of(house)["state"] == "idle")
+    share.fall_ill(Orders("", seconds=HANGS_SECONDS))
+    house.wait(lambda: daemon.said("host.trouble"))
+    said = f"{house.done}: does not answer; look at its server"
+    house.wait(lambda: said in systemd.heard("STATUS=Paused: folders.inbox")[-1])
+    beats = len(systemd.heard("WATCHDOG=1"))
+    house.wait(lambda: len(systemd.heard("WATCHDOG=1")) > beats + 2)
+    assert said in (house.root / "public.json").read_text()
+    (share.disk / "inbox" / "film.mp4").write_text("segments 1\n")
+    share.recover()
+    house.wait(lambda: films_below(share.disk / "originals") == ["film.mp4"])
+    assert not daemon.said("claims.lost")
+    told = len(daemon.said("host.trouble"))
+    share.fall_ill(Orders("", seconds=HANGS_SECONDS))
+    house.wait(lambda: len(daemon.said("host.trouble")) > told)
+    assert daemon.stop(seconds=30.0) == 0
+
+
+def test_a_share_that_hangs_in_mid_turn(house: House, share: SickShare, systemd: Systemd) -> None:
+    """The main loop is caught by a call; another thread says so as long as no folder answers."""
+    house.configure(**QUICK)
+    daemon = house.start(NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="1200000")
+    house.wait(lambda: daemon.said("worker.ready"))
+    (owner,) = (share.disk / "work").glob("*/owner.json")
+    share.fall_ill(Orders("", ("utimens",), seconds=HANGS_SECONDS))  # the heartbeat
+    house.wait(lambda: systemd.heard("STATUS=Paused: folders.inbox"))
+    assert time.time() - owner.stat().st_mtime > 0.3
+    assert not daemon.said("host.trouble")  # the loop does not know
+    beats = len(systemd.heard("WATCHDOG=1"))
+    house.wait(lambda: len(systemd.heard("WATCHDOG=1")) > beats)
+    share.recover()
+    house.wait(lambda: systemd.heard("STATUS=Waiting for films.")[1:])
     assert daemon.stop() == 0
 
 
