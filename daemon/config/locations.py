@@ -22,6 +22,7 @@ from daemon.config.parsing import (
     unknown_key,
     without_problems,
 )
+from daemon.storage.names import PLAIN_NAME, template_problem
 from erasecore.errors import ConfigError
 
 
@@ -57,6 +58,7 @@ class FolderSettings:
     group: str = ""  # group of published files; empty: not changed
     portable_names: bool = False  # True: results get names that are valid on Windows
     subtitle_names: SubtitleNames = SubtitleNames.LANGUAGE
+    result_name: str = PLAIN_NAME  # template of the names of results and of their sidecars
 
     @property
     def mode_bits(self) -> int | None:
@@ -195,6 +197,8 @@ def folder_problems(folders: FolderSettings) -> Iterator[Problem]:
     if not re.fullmatch(r"(0?[0-7]{3})?", folders.mode):
         found = f"is {folders.mode!r}"
         yield Problem("folders.mode", f'{found}, must be three octal digits, as in "0640".')
+    if problem := template_problem(folders.result_name):
+        yield Problem("folders.result_name", problem)
 
 
 def claim_problems(claims: ClaimSettings) -> Iterator[Problem]:

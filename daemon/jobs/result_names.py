@@ -18,11 +18,15 @@ from pathlib import Path, PurePosixPath
 from daemon.config.locations import FolderSettings
 from daemon.jobs.job import Job, Place, Placement
 from daemon.storage.names import (
+    MAX_NAME_BYTES,
+    PLAIN_NAME,
+    SIDECAR_ROOM_BYTES,
     fitted_folders,
     numbered,
     numbered_folder,
     output_name,
     same_on_windows,
+    templated,
 )
 
 MAX_NUMBER = 10_000
@@ -59,39 +63,44 @@ def placements_of(
         FileExistsError: all names up to ``MAX_NUMBER`` are taken.
         OSError: a folder cannot be read.
     """
-    base = _fitting_name(job.relative, folders)
+    bases = {place: _base_of(job, place, folders) for place in {item.place for item in items}}
     parents = {
-        place: free_folder(root_of(folders, place), base.parent)
-        for place in {item.place for item in items}
+        place: free_folder(root_of(folders, place), base.parent) for place, base in bases.items()
     }
+    bases = {place: parents[place] / base.name for place, base in bases.items()}
     for number in range(first, MAX_NUMBER + 1):
-        placements = tuple(
-            _placement(job, base, item, number, parents[item.place], folders) for item in items
-        )
+        placements = tuple(_placement(bases[item.place], item, number, folders) for item in items)
         if not any(is_taken(target(folders, placement), folders) for placement in placements):
             return placements, number
-    path = str(root_of(folders, items[-1].place) / base)
+    last = items[-1].place
+    path = str(root_of(folders, last) / bases[last])
     raise FileExistsError(errno.EEXIST, f"{MAX_NUMBER} names like this are taken", path)
 
 
-def _placement(
-    job: Job,
-    base: PurePosixPath,
-    item: Item,
-    number: int,
-    parent: PurePosixPath,
-    folders: FolderSettings,
-) -> Placement:
-    """Return the placement of one file; see ``placements_of``."""
-    placement = Placement(item.file, item.place, str(parent / _name(job, base, item, number)))
+def _placement(base: PurePosixPath, item: Item, number: int, folders: FolderSettings) -> Placement:
+    """Return the placement of one file; ``base``: path of the film below the item's folder."""
+    placement = Placement(item.file, item.place, str(base.parent / _name(base, item, number)))
     if item.may_append and is_taken(target(folders, placement), folders):
         item = replace(item, replaces_suffix=False)
-        return Placement(item.file, item.place, str(parent / _name(job, base, item, number)))
+        return Placement(item.file, item.place, str(base.parent / _name(base, item, number)))
     return placement
 
 
-def _fitting_name(relative: PurePosixPath, folders: FolderSettings) -> PurePosixPath:
-    """Return the path of a result below each of the folders, shortened if that is necessary."""
+def _base_of(job: Job, place: Place, folders: FolderSettings) -> PurePosixPath:
+    """Return the path of the film below a folder, shortened if that is necessary.
+
+    In done/ the suffix of the film is that of the result, since the container may differ, and
+    ``folders.result_name`` counts.
+    """
+    relative = job.relative
+    if place is Place.DONE:
+        ending = PurePosixPath(job.result).suffix
+        if ending and ending.lower() != relative.suffix.lower():
+            relative = relative.with_suffix(ending)
+        room_bytes = MAX_NAME_BYTES - SIDECAR_ROOM_BYTES
+        if folders.result_name != PLAIN_NAME:
+            name = templated(folders.result_name, relative.name, max_bytes=room_bytes)
+            relative = relative.with_name(name)
     base = output_name(relative, portable=folders.portable_names)
     roots = (folders.done, folders.failed, folders.originals)
     taken_bytes = max(len(os.fsencode(root)) for root in roots) + len(os.fsencode(base.name))
@@ -99,16 +108,9 @@ def _fitting_name(relative: PurePosixPath, folders: FolderSettings) -> PurePosix
     return fitted_folders(base.parent, max_bytes=room_bytes) / base.name
 
 
-def _name(job: Job, base: PurePosixPath, item: Item, number: int) -> str:
-    """Return the file name of ``item``; ``base`` is that of the source.
-
-    In done/ the suffix of the film is that of the result, since the container may differ.
-    """
-    name = PurePosixPath(base.name)
-    result_ending = PurePosixPath(job.result).suffix
-    if item.place is Place.DONE and result_ending.lower() != name.suffix.lower():
-        name = name.with_suffix(result_ending)
-    name = numbered(name, number)
+def _name(base: PurePosixPath, item: Item, number: int) -> str:
+    """Return the file name of ``item``; ``base`` is that of the film."""
+    name = numbered(PurePosixPath(base.name), number)
     return str(name.with_suffix(item.ending)) if item.replaces_suffix else name.name + item.ending
 
 

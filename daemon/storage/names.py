@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from pathlib import PurePosixPath
+from string import Formatter
 
 FOLDER_SETTINGS = ".erase.yaml"
 """Name of the settings file that applies to all films of its folder and of the folders below."""
@@ -21,6 +22,8 @@ MAX_NAME_BYTES = 255
 """Longest name of a directory entry, in bytes (NAME_MAX of Linux filesystems)."""
 SIDECAR_ROOM_BYTES = 24
 """Bytes kept free in a result's name for ``.preview.jpg``, ``.erase.yaml``, `` (99)``."""
+MAX_TEMPLATE_BYTES = 100
+"""Longest template of names, in bytes: most of a name is to be the film's own (guess)."""
 MAX_SUFFIX_CHARACTERS = 16
 """Longest text after the last dot, dot included, that counts as a file's suffix (guess)."""
 MAX_WORK_SUFFIX_CHARACTERS = 5
@@ -66,6 +69,47 @@ def same_on_windows(name: str) -> str:
     Those systems ignore case and Unicode normalisation (composed or decomposed).
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+PLAIN_NAME = "{stem}{suffix}"
+"""Template of a result's name that leaves it as the source's."""
+
+
+def templated(template: str, name: str, *, max_bytes: int) -> str:
+    """Return ``name`` as ``template`` says; the stem is truncated to fit into ``max_bytes``.
+
+    Args:
+        template: text with ``{stem}`` and, at its end, ``{suffix}``; see ``template_problem``.
+        name: file name with the suffix of the result.
+        max_bytes: longest result.
+    """
+    path = PurePosixPath(name)
+    stem, suffix = path.stem, path.suffix
+    made = template.format(stem=stem, suffix=suffix)
+    while len(os.fsencode(made)) > max_bytes and stem:
+        stem = stem[:-1]
+        made = template.format(stem=stem, suffix=suffix)
+    return made
+
+
+def template_problem(template: str) -> str:
+    """Return the end of a sentence that says why ``template`` gives no names; "" if it does."""
+    try:
+        fields = [parts[1:] for parts in Formatter().parse(template) if parts[1] is not None]
+    except ValueError:  # a brace that is not closed
+        fields = []
+    if sorted(fields) != [("stem", "", None), ("suffix", "", None)] or (
+        not template.endswith("{suffix}")
+    ):
+        return 'must have {stem} once and {suffix} at its end, e.g. "{stem}.clean{suffix}".'
+    made = template.format(stem="film", suffix=".mp4")
+    if not made.isprintable() or "/" in made or "\\" in made:
+        return "must not have a slash, a backslash or a control character."
+    if made[0] in ". ":
+        return "must not begin with a dot or a space: such files are hidden, or hard to name."
+    if len(os.fsencode(template)) > MAX_TEMPLATE_BYTES:
+        return f"is longer than {MAX_TEMPLATE_BYTES} bytes; shorten it."
+    return ""
 
 
 def fitted(name: str, max_bytes: int) -> str:

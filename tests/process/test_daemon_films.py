@@ -128,6 +128,22 @@ def test_subtitles_named_as_before(house: House) -> None:
     assert (house.done / "film.mp4.srt").read_text() == SRT
 
 
+def test_names_by_template(house: House) -> None:
+    """``folders.result_name`` counts in done/, for all that belongs to a film; nothing clashes."""
+    house.configure(folders={"result_name": "{stem}.clean{suffix}"})
+    (house.done / "film.clean.mp4").write_text("somebody else's")
+    house.drop("film.mp4")
+    house.drop("a/" + "x" * 240 + ".mp4")
+    assert house.once() == 0
+    assert (house.done / "film.clean.mp4").read_text() == "somebody else's"
+    for ending in (".mp4", ".und.srt", ".mp4.log", ".mp4.report.json"):
+        assert (house.done / f"film.clean (2){ending}").exists()
+    assert house.films("originals") == [f"a/{'x' * 227}.mp4", "film (2).mp4"]
+    (long,) = [name for name in house.films("done") if name.startswith("a/")]
+    assert long.endswith("x.clean.mp4")
+    assert len(long) == len("a/") + 255 - 24
+
+
 def test_same_name_twice(house: House) -> None:
     """A second film of the same name becomes ``film (2)``, with all its sidecars."""
     for text in ("segments 1", "segments 2"):
