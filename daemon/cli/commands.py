@@ -13,6 +13,7 @@ from daemon.cli.doctor import examine
 from daemon.cli.erase_file import EraseRequest, Stopped, erase_file
 from daemon.cli.progress_bar import progress_bar
 from daemon.config.film_settings import ResolvedSettings, overridden
+from daemon.config.locations import ReadyMode
 from daemon.jobs.history_view import ERROR_ENDING
 from daemon.jobs.publish import requeue
 from daemon.lifecycle.folder_watch import await_folders
@@ -102,13 +103,14 @@ def requeue_films(context: CommandContext) -> int:
     console = Console(highlight=False, markup=False)
     if not options.names and not options.all:
         raise WrongUsage("say which: the path of a film below failed/, a job id, or --all.")
+    marked = context.config.inbox.ready is ReadyMode.MARKER
     films = _failed_films(folders.failed)
     names = list(films) if options.all else options.names
     code = 0
     for name in names:
         film = _film_path(name, films, folders.failed)
         try:
-            target = requeue(film, folders.failed, folders.inbox)
+            target = requeue(film, folders.failed, folders.inbox, marked=marked)
         except FileExistsError:
             console.print(f"{printable(name)}: the inbox has another film of that name; rename one")
             code = 1

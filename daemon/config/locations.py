@@ -34,6 +34,13 @@ class WatchMode(StrEnum):
     POLLING = "polling"
 
 
+class ReadyMode(StrEnum):
+    """Sign by which a film in the inbox counts as complete."""
+
+    SETTLED = "settled"  # it has not changed for a while
+    MARKER = "marker"  # besides, film.mp4.ready lies beside film.mp4
+
+
 class SubtitleNames(StrEnum):
     """Names of the files with the erased text."""
 
@@ -74,6 +81,7 @@ class InboxSettings:
     """
 
     watch: WatchMode = WatchMode.AUTO
+    ready: ReadyMode = ReadyMode.SETTLED
     settle_local_seconds: float = 5.0  # without change before a claim, on local filesystems
     settle_network_seconds: float = 60.0  # the same on network filesystems and FUSE
     young_seconds: float = 120.0  # a truncated film unchanged for less may still be being copied

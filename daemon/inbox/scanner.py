@@ -17,12 +17,13 @@ from fnmatch import translate
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from daemon.config.locations import InboxSettings
+from daemon.config.locations import InboxSettings, ReadyMode
 from daemon.storage.below import GONE_ERRNOS, MAX_PATH_BYTES, folder_below
 from daemon.storage.names import (
     CUES_SUFFIX,
     FILM_SETTINGS_SUFFIX,
     FOLDER_SETTINGS,
+    MARKER_SUFFIX,
     TRIAL_PREFIX,
     TRIAL_SUFFIX,
 )
@@ -57,6 +58,7 @@ class Rules:
     """Filter by file name: film extensions and ignored glob patterns of the configuration."""
 
     def __init__(self, settings: InboxSettings) -> None:
+        self.marker = settings.ready is ReadyMode.MARKER  # films without a marker are not taken
         self.suffixes = {suffix.lstrip(".").lower() for suffix in settings.extensions}
         self._ignored = _matcher(settings.ignore)
         self._ignored_film = _matcher(filter(self._may_match_film, settings.ignore))
@@ -129,6 +131,7 @@ class WhyIgnored(StrEnum):
 
     EXTENSION = "extension"  # its extension is not in ``inbox.extensions``
     PATTERN = "pattern"  # its name matches a pattern of ``inbox.ignore``
+    MARKER = "marker"  # it is a film whose marker is not there, see ``inbox.ready``
     KIND = "kind"  # it has a film's name, but is a link, a folder, a pipe or a device
 
 
@@ -176,7 +179,7 @@ class SkippedEntries:
         for name in others:
             if name.startswith(TRIAL_PREFIX) and name.endswith(TRIAL_SUFFIX):
                 self.trials.append(prefix + name)
-            elif not name.endswith(FILM_SETTINGS_SUFFIX) and not _is_cues(name, files, rules):
+            elif not name.endswith(FILM_SETTINGS_SUFFIX) and not _is_companion(name, files, rules):
                 pattern = rules.ignored(name)
                 self.ignore(WhyIgnored.PATTERN if pattern else WhyIgnored.EXTENSION, prefix + name)
 
@@ -218,13 +221,14 @@ def scan(inbox: Path, rules: Rules, skipped: SkippedEntries | None = None) -> It
                 continue
             if (status := _status(entry, prefix, skipped)) is None:
                 continue
-            companions = [files[other] for other in _companion_names(name) if other in files]
+            names = _companion_names(name, rules)
+            companions = [files[other] for other in names if other in files]
             beside = tuple(
                 (prefix + companion.name, companion_status)
                 for companion in companions
                 if (companion_status := _status(companion, prefix, skipped))
             )
-            if any(prefix + other in skipped.failed for other in _companion_names(name)):
+            if any(prefix + other in skipped.failed for other in names):
                 continue  # without its settings or cues the film must not be taken
             own_settings = _settings_ref(prefix, name + FILM_SETTINGS_SUFFIX, files, skipped)
             yield InboxEntry(prefix + name, status, beside, settings + own_settings)
@@ -328,13 +332,19 @@ def _settings_ref(
     return () if status is None else (SettingsFileRef(prefix + name, signature_of(status)),)
 
 
-def _companion_names(film: str) -> tuple[str, str]:
-    """Return the names of the two companions (sidecars) a film may have: settings, subtitles."""
-    return film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
+def _companion_names(film: str, rules: Rules) -> tuple[str, ...]:
+    """Return the names of the companions (sidecars) that a film may have.
+
+    They are its settings and subtitles, and its marker if films are to have one.
+    """
+    names = film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
+    return (*names, film + MARKER_SUFFIX) if rules.marker else names
 
 
-def _is_cues(name: str, files: Collection[str], rules: Rules) -> bool:
-    """Return True if the file ``name`` is the subtitle file of a film in the same folder."""
+def _is_companion(name: str, files: Collection[str], rules: Rules) -> bool:
+    """Return True if ``name`` is the subtitle file or the marker of a film in the same folder."""
+    if rules.marker and name.endswith(MARKER_SUFFIX):
+        return name.removesuffix(MARKER_SUFFIX) in files
     stem = name.removesuffix(CUES_SUFFIX)
     return stem != name and any(f"{stem}.{suffix}" in files for suffix in rules.suffixes)
 

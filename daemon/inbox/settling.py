@@ -31,6 +31,7 @@ from daemon.inbox.scanner import (
     signature_of,
 )
 from daemon.storage.below import open_below
+from daemon.storage.names import MARKER_SUFFIX
 from erasecore.errors import printable
 from erasecore.system.safe_open import open_plain
 
@@ -46,6 +47,7 @@ class Candidate:
     signature: FileSignature
     first_seen: float  # seconds on our monotonic clock
     settings: tuple[SettingsFileRef, ...] = ()  # files that apply to it, the deepest folder's last
+    marked: bool = False  # a marker lies beside it, which goes with it
 
     @property
     def path(self) -> Path:
@@ -156,6 +158,12 @@ class Settling:
             del self._sightings[file]
 
 
+def _has_marker(entry: InboxEntry) -> bool:
+    """Return True if the marker of a film lies beside it, as a regular file."""
+    marker = entry.name + MARKER_SUFFIX
+    return any(name == marker and stat.S_ISREG(status.st_mode) for name, status in entry.beside)
+
+
 class Inbox:
     """Scans of the inbox, and the settled films that the last one found."""
 
@@ -207,11 +215,13 @@ class Inbox:
             present.add(entry.name)
             present.update(name for name, _ in entry.beside)
             signature = signature_of(entry.status)
-            if not self._settled_with_companions(entry, signature, now=now):
+            is_settled = self._settled_with_companions(entry, signature, now=now)
+            if self._rules.marker and not _has_marker(entry):
+                self.skipped.ignore(WhyIgnored.MARKER, entry.name)
+            elif not is_settled:
                 waiting.append(entry.name)
             elif entry.name not in self.skipped.unreadable:
-                first = self.settling.first_seen(entry.name)
-                settled.append(Candidate(self.folder, entry.name, signature, first, entry.settings))
+                settled.append(self._candidate(entry, signature))
         self.settling.keep_only(present)
         for name in self._without_writer.keys() - present:
             del self._without_writer[name]
@@ -220,6 +230,16 @@ class Inbox:
         self.settles_at = min(map(self.settling.settles_at, waiting), default=None)
         settled.sort(key=lambda film: (film.first_seen, film.signature.mtime_ns, film.name))
         return settled
+
+    def _candidate(self, entry: InboxEntry, signature: FileSignature) -> Candidate:
+        return Candidate(
+            inbox=self.folder,
+            name=entry.name,
+            signature=signature,
+            first_seen=self.settling.first_seen(entry.name),
+            settings=entry.settings,
+            marked=self._rules.marker,
+        )
 
     def _settled_with_companions(
         self, entry: InboxEntry, signature: FileSignature, *, now: float

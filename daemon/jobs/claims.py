@@ -40,12 +40,13 @@ from daemon.config.schema import RetrySettings
 from daemon.inbox.blocked_paths import claim_refusal
 from daemon.inbox.scanner import FileSignature, kind_of, signature_of
 from daemon.inbox.settling import Candidate, writer_has
-from daemon.jobs.companions import cues_beside, move_companion
+from daemon.jobs.companions import cues_beside, marker_beside, move_companion
 from daemon.jobs.instances import OWNER_FILE, STATUS_FILE, WORKER_LOGS
 from daemon.jobs.job import (
     CUES_FILE,
     JOB_FILE,
     LOG_FILE,
+    MARKER_FILE,
     SETTINGS_FILE,
     BrokenJob,
     Job,
@@ -120,6 +121,7 @@ def _claim_from(
         size_bytes=candidate.signature.size_bytes,
         mtime_ns=candidate.signature.mtime_ns,
         claimed_at=wall,
+        marked=candidate.marked,
     )
     save_job(folder, job)
     (folder / LOG_FILE).touch()
@@ -157,7 +159,7 @@ def _abandon_claim(candidate: Candidate, origin: int, folder: Path, error: OSErr
 
 
 def complete_claim(folder: Path, job: Job, inbox: Path) -> Job | None:
-    """Move the settings and cues of a claimed film into its job folder; save it as CLAIMED.
+    """Move the companions of a claimed film into its job folder; save it as CLAIMED.
 
     Args:
         folder: the job folder, which contains the source.
@@ -192,6 +194,8 @@ def _complete_from(origin: int | None, folder: Path, job: Job, inbox: Path) -> J
         failpoint("claim.after_sidecar")
         move_companion(origin, cues_beside(came_from), folder / CUES_FILE)
         failpoint("claim.after_cues")
+        if job.marked:
+            move_companion(origin, marker_beside(came_from), folder / MARKER_FILE)
     job = claimed(job)
     save_job(folder, job)
     failpoint("claim.after_claimed")

@@ -26,7 +26,7 @@ from daemon.storage.below import (
     status_in,
 )
 from daemon.storage.copy_progress import CopyProgress
-from daemon.storage.names import CUES_SUFFIX
+from daemon.storage.names import CUES_SUFFIX, MARKER_SUFFIX
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import BadSidecar, printable
 from erasecore.settings import Companions
@@ -56,6 +56,11 @@ _MASK_PROBLEMS = {
 def cues_beside(film: Path) -> Path:
     """Return the path of the subtitle file that limits when ``film`` may have text."""
     return film.with_suffix(CUES_SUFFIX)
+
+
+def marker_beside(film: Path) -> Path:
+    """Return the path of the marker with which a sender says that ``film`` is complete."""
+    return film.with_name(film.name + MARKER_SUFFIX)
 
 
 def move_companion(origin: int, beside: Path, goal: Path) -> None:

@@ -28,6 +28,7 @@ from erasecore.system.safe_open import read_plain
 JOB_FILE = "job.json"
 LOG_FILE = "log"  # published with the film
 SETTINGS_FILE = "settings.yaml"  # the film's own settings, moved from the inbox
+MARKER_FILE = "ready"  # the sender's marker, see ``inbox.ready``; it goes with the job folder
 CUES_FILE = "cues.srt"  # subtitle file of the sender: when text may appear
 MASK_FILE = "mask"  # copy of the mask that the settings name; an image or a film
 
@@ -137,6 +138,7 @@ class Job:
     events: int = 0  # erased subtitles in the result; 0 until the job is finished
     failure: Failure | None = None  # reason of the rejection
     placements: tuple[Placement, ...] = ()  # files to publish in this order; () until planned
+    marked: bool = False  # its sender's marker goes with it, see ``inbox.ready``
     version: int = JOB_VERSION  # of the format of ``job.json``
 
     @property

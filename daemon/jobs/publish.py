@@ -23,7 +23,7 @@ import structlog
 
 from daemon.config.locations import FolderSettings, SubtitleNames
 from daemon.folders.permissions import apply_mode
-from daemon.jobs.companions import cues_beside
+from daemon.jobs.companions import cues_beside, marker_beside
 from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
 from daemon.jobs.job import (
     CUES_FILE,
@@ -354,7 +354,7 @@ def names_in(folder: Path) -> set[str]:
         return set()
 
 
-def requeue(film: Path, failed: Path, inbox: Path) -> Path:
+def requeue(film: Path, failed: Path, inbox: Path, *, marked: bool = False) -> Path:
     """Move a film from failed/ back into the inbox as a new job; return its path there.
 
     Its settings and cues move along; its log and error report are removed. No link below the two
@@ -364,6 +364,7 @@ def requeue(film: Path, failed: Path, inbox: Path) -> Path:
         film: path of the film below ``failed``.
         failed: folder of failed films.
         inbox: the inbox.
+        marked: give the film a marker, without which it would not be taken (``inbox.ready``).
 
     Raises:
         FileExistsError: the inbox has a film or a subtitle file of that name.
@@ -373,11 +374,11 @@ def requeue(film: Path, failed: Path, inbox: Path) -> Path:
     relative = PurePosixPath(film.relative_to(failed))
     name, parent = relative.name, relative.parent
     with folder_below(failed, parent) as origin, folder_below(inbox, parent, make=True) as goal:
-        _requeue_into(pinned(goal) / name, pinned(origin) / name)
+        _requeue_into(pinned(goal) / name, pinned(origin) / name, marked=marked)
     return inbox / relative
 
 
-def _requeue_into(goal: Path, film: Path) -> None:
+def _requeue_into(goal: Path, film: Path, *, marked: bool) -> None:
     """Move ``film`` and its companions from failed/ to ``goal`` and beside it; see ``requeue``."""
     if not film.is_file():
         if not goal.is_file():
@@ -395,6 +396,8 @@ def _requeue_into(goal: Path, film: Path) -> None:
     if cues.is_file():
         move_no_clobber(cues, cues_beside(goal), part=part)
         failpoint("requeue.after_cues")
+    if marked:
+        marker_beside(goal).touch()
     move_no_clobber(film, goal, part=part)
     failpoint("requeue.after_film")
     _remove_reports(film)

@@ -9,11 +9,13 @@ from daemon.inbox.scanner import Ignored, WhyIgnored
 from daemon.jobs.history_view import Entry
 from daemon.status.failures import Failures
 from daemon.status.snapshot import DaemonView, HeldFilm, Snapshot, StatusReport
+from daemon.storage.names import MARKER_SUFFIX
 from erasecore.errors import printable
 
 _IGNORED = {
     WhyIgnored.EXTENSION: "not taken by their name (inbox.extensions)",
     WhyIgnored.PATTERN: "not taken by their name (inbox.ignore)",
+    WhyIgnored.MARKER: f"waiting for its marker, film.mp4{MARKER_SUFFIX} (inbox.ready)",
     WhyIgnored.KIND: "not taken: no regular files",
 }
 """Texts for the reasons why entries of the inbox are ignored."""

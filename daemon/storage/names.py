@@ -14,6 +14,9 @@ FILM_SETTINGS_SUFFIX = ".erase.yaml"
 """Suffix appended to a film's full name (``film.mp4.erase.yaml``): settings of that film alone."""
 CUES_SUFFIX = ".srt"
 """Suffix that replaces the film's own: a subtitle file beside the film, see ``CUES_FILE``."""
+MARKER_SUFFIX = ".ready"
+"""Suffix appended to a film's full name (``film.mp4.ready``): its sender is done, see
+``inbox.ready``."""
 TRIAL_PREFIX, TRIAL_SUFFIX = ".prove-", ".tmp"
 """Beginning and end of the names of trial files and folders, by which folders are proved."""
 TRIAL_SECONDS = 60.0

@@ -12,6 +12,8 @@ import pytest
 
 from tests.process.house import House
 from tests.process.quick_worker import SRT
+from tests.process.test_begin import status_of
+from tests.process.test_daemon_life import run_command
 
 
 def test_done(house: House) -> None:
@@ -142,6 +144,40 @@ def test_names_by_template(house: House) -> None:
     (long,) = [name for name in house.films("done") if name.startswith("a/")]
     assert long.endswith("x.clean.mp4")
     assert len(long) == len("a/") + 255 - 24
+
+
+def test_a_film_that_waits_for_its_marker(house: House) -> None:
+    """With ``inbox.ready: marker`` a film is taken with ``film.mp4.ready``, which goes with it."""
+    house.configure(inbox={"ready": "marker"})
+    house.drop("a/film.mp4")
+    house.drop("bad.mp4", "raise FIX_INPUT\n")
+    house.drop("bad.mp4.ready", "")
+    assert house.once() == 1
+    assert house.files("inbox") == ["a/film.mp4"]
+    assert "ready" not in {Path(name).suffix.lstrip(".") for name in house.files("failed")}
+    daemon = house.start()
+    house.wait(lambda: status_of(house).get("ignored"))
+    assert "1 file is waiting for its marker, film.mp4.ready" in run_command(house, "status")
+    house.drop("a/film.mp4.ready", "")
+    house.wait(lambda: house.films("originals") == ["a/film.mp4"])
+    assert daemon.stop() == 0
+    run_command(house, "requeue", "bad.mp4")
+    assert house.files("inbox") == ["bad.mp4", "bad.mp4.ready"]
+    assert house.once() == 1
+    assert house.files("inbox") == []
+    assert house.work_is_empty()
+
+
+def test_a_marker_goes_with_its_film_after_a_crash(house: House) -> None:
+    """Killed between the film and its marker, the next start takes the marker, too."""
+    house.configure(inbox={"ready": "marker"})
+    house.drop("film.mp4")
+    house.drop("film.mp4.ready", "")
+    assert house.once(FAULT_AT="claim.after_rename") == -signal.SIGKILL
+    assert house.files("inbox") == ["film.mp4.ready"]
+    assert house.once() == 0
+    assert house.files("inbox") == []
+    assert house.films("done") == ["film.mp4"]
 
 
 def test_same_name_twice(house: House) -> None:
