@@ -20,6 +20,7 @@ from erasecore.detection.scaling import Luma, average
 WorkBox: TypeAlias = NDArray[np.float64]
 """Bounding box: left, top, right, bottom in working pixels, float64 ``(4,)``."""
 
+_EDGE_LINES = 0.6  # text heights between two middles or edges that are common, at most; guess
 _MAX_TAIL_BYTES = 6_000_000  # bytes of the newest crops that one track keeps; guess
 _ALONG_MARGIN_LINES = 2.0  # text heights of the window before and behind the line; guess
 _ACROSS_MARGIN_LINES = 0.6  # text heights of the window on the line's other sides; guess
@@ -102,6 +103,13 @@ class LineWindow:
             if x1 > 0 and y1 > 0:
                 around[y0:y1, x0:x1] = False
         return around
+
+
+def common_edge(one: WorkBox, other: WorkBox) -> bool:
+    """Return True if two lines that run across have their middle, left or right in common."""
+    most = _EDGE_LINES * min(float(box[3] - box[1]) for box in (one, other))
+    sides = [(float(box[0]), float(box[0] + box[2]) / 2, float(box[2])) for box in (one, other)]
+    return any(abs(a - b) < most for a, b in zip(*sides, strict=True))
 
 
 def _fit(first: int, last: int, length: int) -> tuple[int, int]:

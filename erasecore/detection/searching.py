@@ -152,6 +152,23 @@ class TextSearch:
             found = [*self._split_boxes(seen, ring, followed), *seen]
             yield from (sighting for sighting in found if self._may_be(index, sighting))
 
+    def sightings_in_rows(self, index: int, luma: Luma, rows: Rows) -> list[Sighting]:
+        """Return the lines of text in some rows of a frame's working luma.
+
+        Args:
+            index: the frame's.
+            luma: its working luma, uint8 ``(H, W)``.
+            rows: shares of the height.
+        """
+        left, top, right, bottom = in_pixels(
+            Region(0.0, rows[0], 1.0, rows[1]), luma.shape[1], luma.shape[0]
+        )
+        part = luma[top:bottom, left:right]
+        boxes = self._detector.detect(np.asarray(cv2.cvtColor(part, cv2.COLOR_GRAY2BGR), np.uint8))
+        lines = [_moved(box, left, top) for box in boxes]
+        found = [Sighting(np.array(b.box_xyxy), b.score, b.tilt_degrees) for b in lines]
+        return [s for s in found if self._in_region(s.box) and self._may_be(index, s)]
+
     def learn(self, box: WorkBox) -> None:
         """Note that a line of burned-in text has stood in ``box``."""
         height = self._scaler.work_height

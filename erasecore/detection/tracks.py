@@ -118,6 +118,11 @@ class Track:
         self.appearance.add_sample(piece, pattern)
         return True
 
+    def shown_in(self, index: int, luma: Luma) -> bool:
+        """Return True if a whole frame's working luma shows the line at its place."""
+        piece = Piece(index, self.window.crop(luma))
+        return self._presence_in(piece).there
+
     def resume(self) -> bool:
         """Take the line for present again if it may be in the newest frame; return True then.
 
