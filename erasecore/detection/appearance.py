@@ -97,6 +97,20 @@ class Appearance:
         """Return the appearance that the first sighting alone gives."""
         return Appearance(self.window, self._first_box, self._first, self._cache)
 
+    def resized(self, scale: float, samples: Sequence[Piece]) -> Appearance:
+        """Return the appearance of the same line in another size, about its middle.
+
+        Args:
+            scale: of its size here.
+            samples: crops that show it so; the last ones are kept.
+        """
+        middle, half = (self.box[:2] + self.box[2:]) / 2, (self.box[2:] - self.box[:2]) / 2
+        box = np.concatenate([middle - scale * half, middle + scale * half])
+        resized = Appearance(self.window, box, samples[0], self._cache)
+        for piece in samples[1:][:_MAX_SAMPLES]:
+            resized.add_sample(piece, resized.pattern(piece))
+        return resized
+
     def pattern(self, piece: Piece) -> Pattern:
         """Stroke pattern of one crop: float32, of its shape, in levels."""
         if self._cache is None:

@@ -39,18 +39,24 @@ class Band:
     until: int
     searched: int
 
+    def holds(self, box: WorkBox) -> bool:
+        """Return True if the middle of ``box`` is in these rows."""
+        return self.top <= float(box[1] + box[3]) / 2 <= self.bottom
+
 
 class BusyRows:
     """Finds the busy rows of a film.
 
     Args:
         rate: frames a second.
+        width: of the picture, working pixels.
 
     Attributes:
         stride: frames from one dense search to the next.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, width: float) -> None:
+        self._width = width
         self.stride = max(1, round(_DENSE_SECONDS * rate))
         self._follows = max(2, round(_FOLLOWS_SECONDS * rate))
         self._stays = max(2, round(_STAYS_BUSY_SECONDS * rate))
@@ -60,7 +66,7 @@ class BusyRows:
     def note(self, index: int, box: WorkBox) -> None:
         """Note a text that was first seen at frame ``index`` in ``box`` (working pixels)."""
         for at, other in self._seen:
-            if 0 < index - at <= self._follows and _follows_on(other, box):
+            if 0 < index - at <= self._follows and _follows_on(other, box, self._width):
                 self._make_busy(min(at, index), index, box)
                 break
         self._seen.append((index, box))
@@ -76,10 +82,7 @@ class BusyRows:
 
     def holds(self, index: int, box: WorkBox) -> bool:
         """Return True if ``box`` lies in rows that are busy about frame ``index``."""
-        middle = (box[1] + box[3]) / 2
-        return any(
-            band.top <= middle <= band.bottom and index <= band.until for band in self._bands
-        )
+        return any(band.holds(box) and index <= band.until for band in self._bands)
 
     def _make_busy(self, first: int, index: int, box: WorkBox) -> None:
         """Make the rows of ``box`` busy, from frame ``first`` on."""
@@ -99,9 +102,9 @@ def rows_of(band: Band, height: int) -> Rows:
     return max(0.0, band.top / height), min(1.0, band.bottom / height)
 
 
-def _follows_on(one: WorkBox, other: WorkBox) -> bool:
+def _follows_on(one: WorkBox, other: WorkBox, width: float) -> bool:
     """Return True if two texts may be words of one caption, one after the other."""
     heights = sorted(float(box[3] - box[1]) for box in (one, other))
     middles = [float(box[1] + box[3]) / 2 for box in (one, other)]
     same_rows = abs(middles[0] - middles[1]) < _SAME_ROWS_LINES * heights[1]
-    return heights[0] > _SAME_SIZE * heights[1] and same_rows and common_edge(one, other)
+    return heights[0] > _SAME_SIZE * heights[1] and same_rows and common_edge(one, other, width)

@@ -22,33 +22,32 @@ _MIN_KIN_ELSEWHERE = 5  # the same where captions do not usually stand; guess
 _NEAR_SECONDS = 3.0  # seconds to the nearest of them; guess
 
 
-def is_kin(one: TextLine, other: TextLine) -> bool:
+def is_kin(one: TextLine, other: TextLine, film: FilmFacts) -> bool:
     """Return True if two lines have one size and share rows, and a middle or an edge."""
     if not has_similar_line(one, other):
         return False
     if one.vertical:
-        return common_edge(one.box[[1, 0, 3, 2]], other.box[[1, 0, 3, 2]])
-    return common_edge(one.box, other.box)
+        return common_edge(one.box[[1, 0, 3, 2]], other.box[[1, 0, 3, 2]], film.height)
+    return common_edge(one.box, other.box, film.width)
 
 
-def brief_captions(
-    brief: Sequence[TextLine], whole: Sequence[TextLine], film: FilmFacts
-) -> list[TextLine]:
+def brief_captions(lines: Sequence[TextLine], film: FilmFacts) -> list[TextLine]:
     """Return the brief lines that are words of captions.
 
     Args:
-        brief: lines that nothing speaks against but that they are brief.
-        whole: lines that are not brief and that nothing speaks against.
+        lines: those that nothing speaks against, or only that they are brief.
         film: the film's facts.
     """
-    evident = [line for line in (*brief, *whole) if _comes_alone(line)]
+    still = [line for line in lines if line.keeps_still]
+    evident = [line for line in still if _comes_alone(line)]
+    brief = [line for line in still if film.seconds(line.span) < film.min_seconds]
     return [line for line in brief if _has_family(line, evident, film)]
 
 
 def _has_family(line: TextLine, evident: Sequence[TextLine], film: FilmFacts) -> bool:
     """Return True if enough other lines of the same style stand where this one does."""
     kin = [other for other in evident if other is not line and _apart(line, other)]
-    kin = [other for other in kin if is_kin(line, other)]
+    kin = [other for other in kin if is_kin(line, other, film)]
     least = _MIN_KIN if in_caption_place(line, film) else _MIN_KIN_ELSEWHERE
     return len(kin) >= least and any(_near(line, other, film) for other in kin)
 

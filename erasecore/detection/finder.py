@@ -116,7 +116,11 @@ class EventFinder:
             self._scaler, detector, settings, rate=per_second, step=self._clock.step
         )
         self._tracker = LineTracker(
-            per_second, settings.min_seconds, ring=self._ring, search=self._search
+            per_second,
+            settings.min_seconds,
+            width=self._scaler.work_width,
+            ring=self._ring,
+            search=self._search,
         )
 
     def add(self, frame: Pictured, *, search: bool = True, seconds: float | None = None) -> None:
@@ -204,6 +208,8 @@ class EventFinder:
             for at, luma in list(self._ring):
                 if at < band.searched or (at - band.searched) % busy.stride:
                     continue
+                if self._tracker.knows_line(band, at, luma):
+                    continue  # one word at a time
                 for sighting in self._search.sightings_in_rows(at, luma, rows):
                     if at < index:
                         self._tracker.look_back(at, sighting, self._clock.frames)
@@ -226,11 +232,11 @@ def _classified(
     still = [k for k, line in enumerate(lines) if line.keeps_still]
     marks = {still[k] for k in parts_of_marks([lines[k] for k in still], film)}
     first = [(line, MARK if k in marks else refusal(line, film)) for k, line in enumerate(lines)]
-    brief = [line for line, reason in first if reason == SHORT]
     unopposed = [line for line, reason in first if not reason]
-    words = brief_captions(brief, unopposed, film)
+    words = brief_captions([line for line, reason in first if reason in ("", SHORT)], film)
     known = {id(word) for word in words}
-    whole = attach(merge(unopposed), [line for line in brief if id(line) not in known])
+    brief = [line for line, reason in first if reason == SHORT and id(line) not in known]
+    whole = attach(merge([line for line in unopposed if id(line) not in known]), brief)
     second = list(zip(whole, reconsider(whole, film), strict=True))
     accepted = [*words, *(line for line, reason in second if not reason)]
     refused = [(line, reason) for line, reason in (*first, *second) if reason]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from erasecore.detection.busy_rows import BusyRows
+from erasecore.detection.busy_rows import Band, BusyRows
 from erasecore.detection.line_window import TrackTiming, WorkBox
 from erasecore.detection.row_growth import extend_along_row
 from erasecore.detection.scaling import Luma, LumaRing
@@ -23,6 +23,7 @@ _MIN_AFTER_FRAMES = 6  # frames of it in films of few frames a second; guess
 _GONE_SECONDS = 0.4  # seconds without the text after which a track is over; guess
 _MIN_GONE_FRAMES = 3  # frames of it in films of few frames a second; guess
 _BRIEF_SHARE = 0.4  # of the least duration; a line seen once for less is dropped unmeasured; guess
+_MIN_WORD_FRAMES = 2  # frames that a word of a caption stands, at least; guess
 _RAMP_SECONDS = 1.2  # seconds that the longest fade lasts; guess
 _MAX_PAST = 12  # finished tracks whose boxes are kept, as neighbours of later ones; guess
 
@@ -43,6 +44,7 @@ class LineTracker:
     Args:
         rate: frames a second.
         min_seconds: least duration of a subtitle.
+        width: of the working picture.
         ring: the newest frames' working luma, the current one included.
         search: is told of rows in which lines have stood, and of text that was too brief.
 
@@ -53,7 +55,7 @@ class LineTracker:
     """
 
     def __init__(
-        self, rate: float, min_seconds: float, *, ring: LumaRing, search: TextSearch
+        self, rate: float, min_seconds: float, *, width: int, ring: LumaRing, search: TextSearch
     ) -> None:
         self._timing = track_timing(rate)
         self._brief_frames = max(2, round(_BRIEF_SHARE * min_seconds * rate))
@@ -61,7 +63,8 @@ class LineTracker:
         self._ring, self._search = ring, search
         self.live: list[Track] = []
         self.lines: list[TextLine] = []
-        self.busy = BusyRows(rate)
+        self.busy = BusyRows(rate, width)
+        self._fresh: list[Track] = []  # begun since the last check
         self._past: list[tuple[int, int, WorkBox]] = []  # start, stop, box of finished tracks
 
     def add(self, index: int, luma: Luma) -> None:
@@ -77,6 +80,10 @@ class LineTracker:
         Args:
             frames: number of the film's frames so far.
         """
+        for track in self._fresh:
+            if not track.is_brief(_MIN_WORD_FRAMES):  # text that moves with the scene is
+                self.busy.note(track.birth, track.box)
+        self._fresh = []
         over = [track for track in self.live if not track.check()]
         for track in over:
             self._close(track, frames)
@@ -92,8 +99,15 @@ class LineTracker:
             ):
                 track.sighted(sighting.box, sighting.score, sighting.tilt)
                 return
-        self.live.append(self._track(index, sighting, list(self._ring)))
-        self.busy.note(index, sighting.box)
+        track = self._track(index, sighting, list(self._ring))
+        self.live.append(track)
+        self._fresh.append(track)
+
+    def knows_line(self, band: Band, index: int, luma: Luma) -> bool:
+        """Return True if a known line stands in busy rows on frame ``index``."""
+        if any(start <= index < stop and band.holds(box) for start, stop, box in self._past):
+            return True
+        return any(band.holds(t.box) and t.shown_in(index, luma) for t in self.live)
 
     def look_back(self, index: int, sighting: Sighting, frames: int) -> None:
         """Follow a line that an earlier frame shows, unless a track covers it, to the newest one.
@@ -146,10 +160,12 @@ class LineTracker:
         """Measure a line that is over, and keep its record."""
         is_edge = track.birth < self._brief_frames or track.last_there >= frames - 1
         once = track.last_there == track.birth and not is_edge
-        once = once and not self.busy.holds(track.birth, track.box)
-        if once and track.is_brief(self._brief_frames):
+        busy = self.busy.holds(track.birth, track.box)
+        if once and track.is_brief(_MIN_WORD_FRAMES if busy else self._brief_frames):
             self._search.glimpses.note(track.birth, track.box)
             return  # the most frequent end by far: scene text that has moved on
+        if track.comes is None:
+            track.settle(list(self._ring), self._timing.slide_frames // 2)
         if track.comes is None:
             track.follow_back(self._ring, self._timing.slide_frames)
         slides = track.comes or Slide(), track.follow_on(self._ring, self._timing.slide_frames)

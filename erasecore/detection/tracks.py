@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from erasecore.detection.appearance import Appearance
 from erasecore.detection.line_window import HeldPieces, LineWindow, Piece, TrackTiming, WorkBox
 from erasecore.detection.patterns import Presence
+from erasecore.detection.pops import follow_pop, life_of
 from erasecore.detection.scaling import Luma
 from erasecore.detection.slides import Slide, follow
 
@@ -36,6 +37,7 @@ class Track:
         held: crops of the frames around its birth and of the newest ones.
         appearance: its samples and their template.
         comes: how it comes, once the frames before its birth were searched.
+        goes: how it goes, once that is known.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Track:
         self.held = HeldPieces(self.window, frames, timing, averaged=averaged)
         self.appearance = Appearance(self.window, box, self.held.first)
         self.comes: Slide | None = None
+        self.goes: Slide | None = None
         self._scores = [seen[0]]
         self._tilts = [seen[1]]
         self._gone_frames = timing.gone_frames
@@ -139,15 +142,47 @@ class Track:
         self.appearance.add_sample(piece, pattern)
         return True
 
+    def settle(self, frames: Sequence[tuple[int, Luma]], max_frames: int) -> None:
+        """Take a brief line that grows or shrinks as it stands at rest.
+
+        Args:
+            frames: index and working luma of its life and around it, oldest first.
+            max_frames: frames that it grows or shrinks, at most.
+        """
+        life = life_of(self.appearance, frames, self.birth, max_frames=max_frames)
+        if life is None or not life.changes_size:
+            return
+        self.comes, self.goes = Slide(life.comes), Slide(life.goes)
+        held = dict(frames)
+        pieces = [Piece(index, self.window.crop(held[index])) for index in life.rest]
+        self.appearance = self.appearance.resized(life.scale, pieces)
+        self.birth = life.rest[0]
+        self._last = pieces[-1]
+
     def follow_back(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> None:
         """Search the frames up to its birth, oldest first, for how it has come."""
-        until = [(index, luma) for index, luma in frames if index <= self.birth]
+        held = list(frames)
+        until = [(index, luma) for index, luma in held if index <= self.birth]
         self.comes = follow(self.appearance, reversed(until), max_frames=max_frames)
+        if not self.comes.path and not self.comes.with_scene:
+            pop_frames = max_frames // 2
+            first = min(self.last_there, self.birth + pop_frames)
+            back = [(index, luma) for index, luma in reversed(held) if index <= first]
+            self.comes = Slide(follow_pop(self.appearance, back, max_frames=pop_frames))
 
     def follow_on(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> Slide:
         """Return how it goes, in the frames since it was last there."""
-        since = [(index, luma) for index, luma in frames if index >= self.last_there]
-        return follow(self.appearance, since, max_frames=max_frames)
+        if self.goes is not None:
+            return self.goes
+        held = list(frames)
+        since = [(index, luma) for index, luma in held if index >= self.last_there]
+        goes = follow(self.appearance, since, max_frames=max_frames)
+        if goes.path or goes.with_scene:
+            return goes
+        pop_frames = max_frames // 2
+        first = max(self.birth, self.last_there - pop_frames)
+        on = [(index, luma) for index, luma in held if index >= first]
+        return Slide(follow_pop(self.appearance, on, max_frames=pop_frames))
 
     def close(self) -> None:
         """End the track: no more frames are added, and its ends are measured next."""

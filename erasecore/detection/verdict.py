@@ -22,7 +22,7 @@ from erasecore.detection.slides import Slide
 from erasecore.detection.spans import Edge, Span
 from erasecore.detection.stroke_signature import StrokeSignature, signature_of
 from erasecore.detection.tracks import Track
-from erasecore.model.events import PathPoint
+from erasecore.model.events import PathPoint, swept_box
 
 SHORT = "short"
 """Reason of refusal of a brief line, which may still be part of a longer one."""
@@ -36,6 +36,7 @@ _MAX_TILT_DEGREES = 7.0  # degrees; guess
 _MIN_LENGTH_LINES = 1.5  # line heights; a shorter line is a single letter or a leaf; guess
 _HIGH_SHARE = 0.3  # of the height from the top; captions stand above this ...; guess
 _LOW_SHARE = 0.62  # ... or below this; guess
+_GLIMPSED_SECONDS = 0.25  # seconds; of a line cut off by the film, less needs others of its kind
 _CUT_OFF_FRAMES = 2  # frames of a line that the film's start or end cuts off, at least; guess
 _REST_FRAMES = 4  # frames that a line stands between sliding in and out, at least; guess
 _REST_SHARE = 0.5  # of the frames in which it slides, at least, too; guess
@@ -60,14 +61,13 @@ class TextLine:
     tilt: float  # degrees
     sightings: int  # samples that show it
     moving: float  # share of sample pairs between which the surroundings moved; -1 unknown
-    path: tuple[PathPoint, ...] = ()  # where it slides in and out, working pixels
+    path: tuple[PathPoint, ...] = ()  # where it slides or pops in and out, working pixels
     signature: StrokeSignature | None = None
 
     @property
     def swept(self) -> WorkBox:
         """Bounding box of the line at its place and along its path, in working pixels."""
-        moves = np.array([(0, 0), *((dx, dy) for _, dx, dy in self.path)], np.float64)
-        return np.concatenate([self.box[:2] + moves.min(axis=0), self.box[2:] + moves.max(axis=0)])
+        return np.array(swept_box(self.box.tolist(), self.path))
 
     @property
     def keeps_still(self) -> bool:
@@ -117,7 +117,8 @@ def line_of(
     comes, goes = (slide.path for slide in slides)
     movement = movement_of(track, span, slides=(bool(comes), bool(goes)))
     span = _with_paths(span, comes, goes)
-    moves = any(slide.with_scene for slide in slides) or not _rests(span, len(comes) + len(goes))
+    slid = sum(point.scale == 1 for point in (*comes, *goes))
+    moves = any(slide.with_scene for slide in slides) or not _rests(span, slid)
     return TextLine(
         span=span,
         box=track.box,
@@ -317,7 +318,8 @@ def _compare(
         return ""
     is_drawn, in_place = drawn_over(line, film), in_caption_place(line, film)
     is_whole = film.seconds(line.span) >= film.min_seconds
-    if is_drawn and in_place and (is_whole or line.span.plainly_alone):
+    glimpsed = film.seconds(line.span) < _GLIMPSED_SECONDS
+    if is_drawn and in_place and (is_whole or (line.span.plainly_alone and not glimpsed)):
         return ""
     similar = [
         other

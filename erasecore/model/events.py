@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from erasecore.model.picture_areas import PictureArea
 
@@ -25,8 +26,39 @@ NO_READING = Reading("", 0.0, 0.0, 0.0)
 BoxXyxy = tuple[float, float, float, float]
 """Left, top, right and bottom; luma pixels of the picture as it is seen."""
 
-PathPoint = tuple[int, int, int]
-"""Film frame, and the pixels right and down of its place at which a line stands in it."""
+
+class Pose(NamedTuple):
+    """How a line stands in one frame: pixels right and down of its place, and its size there."""
+
+    dx: int
+    dy: int
+    scale: float = 1.0  # about the middle of its box
+
+
+class PathPoint(NamedTuple):
+    """Film frame, and how a line stands in it: pixels right and down of its place, and size."""
+
+    frame: int
+    dx: int
+    dy: int
+    scale: float = 1.0  # about the middle of its box
+
+
+def swept_box(box: Sequence[float], path: Iterable[PathPoint]) -> list[float]:
+    """Return the bounding box of a line at its place and along its path: left, top, right, bottom.
+
+    Args:
+        box: at its place: left, top, right, bottom.
+        path: in the same pixels.
+    """
+    swept = [float(side) for side in box]
+    for point in path:
+        for axis, shift in enumerate((point.dx, point.dy)):
+            low, high = float(box[axis]), float(box[axis + 2])
+            middle, half = (low + high) / 2 + shift, point.scale * (high - low) / 2
+            swept[axis] = min(swept[axis], middle - half)
+            swept[axis + 2] = max(swept[axis + 2], middle + half)
+    return swept
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +72,13 @@ class Event:
     box_xyxy: BoxXyxy
     text_height_px: float  # from the top of a k to the bottom of a p
     score: float  # 0 to 1, confidence of the text detector
-    path: tuple[PathPoint, ...] = ()  # frames in which it slides in or out, by frame
+    path: tuple[PathPoint, ...] = ()  # frames in which it slides or pops in or out, by frame
 
     @property
     def swept_xyxy(self) -> BoxXyxy:
         """Bounding box of the line at its place and along its path."""
-        x = [0, *(dx for _, dx, _ in self.path)]
-        y = [0, *(dy for _, _, dy in self.path)]
-        left, top, right, bottom = self.box_xyxy
-        return left + min(x), top + min(y), right + max(x), bottom + max(y)
+        left, top, right, bottom = swept_box(self.box_xyxy, self.path)
+        return left, top, right, bottom
 
     @property
     def reach_px(self) -> float:
@@ -59,9 +89,9 @@ class Event:
         """Return True if its ink shows in film frame ``frame``."""
         return self.start <= frame < self.stop
 
-    def offset_at(self, frame: int) -> tuple[int, int] | None:
-        """Return the pixels right and down of its place at which it is; ``None`` at its place."""
-        return next(((dx, dy) for at, dx, dy in self.path if at == frame), None)
+    def pose_at(self, frame: int) -> Pose | None:
+        """Return how it stands in ``frame``; ``None`` at its place, in its size."""
+        return next((Pose(*point[1:]) for point in self.path if point.frame == frame), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +161,14 @@ def _path(raw: object) -> tuple[PathPoint, ...]:
     """Return the path of one JSON object.
 
     Raises:
-        TypeError: it is no list of three numbers each.
+        TypeError: it is no list of four numbers each.
     """
     if not isinstance(raw, (list, tuple)):
         raise TypeError(f"path is a list, found {raw!r}")
     points = []
     for point in raw:
-        if not isinstance(point, list) or len(point) != 3:
-            raise TypeError(f"a point of a path has three numbers, found {point!r}")
-        frame, dx, dy = (int(value) for value in point)
-        points.append((frame, dx, dy))
+        if not isinstance(point, list) or len(point) != len(PathPoint._fields):
+            raise TypeError(f"a point of a path has four numbers, found {point!r}")
+        frame, dx, dy = (int(value) for value in point[:3])
+        points.append(PathPoint(frame, dx, dy, float(point[3])))
     return tuple(points)
