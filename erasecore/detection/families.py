@@ -9,26 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from erasecore.detection.line_window import common_edge
-from erasecore.detection.verdict import (
-    FilmFacts,
-    TextLine,
-    has_similar_line,
-    in_caption_place,
-)
+from erasecore.detection.verdict import FilmFacts, TextLine, in_caption_place, is_kin
 
-_MIN_KIN = 3  # others of its family that a brief line needs; guess
+_MIN_KIN = 2  # others of its family that a brief line needs; guess
 _MIN_KIN_ELSEWHERE = 5  # the same where captions do not usually stand; guess
 _NEAR_SECONDS = 3.0  # seconds to the nearest of them; guess
-
-
-def is_kin(one: TextLine, other: TextLine, film: FilmFacts) -> bool:
-    """Return True if two lines have one size and share rows, and a middle or an edge."""
-    if not has_similar_line(one, other):
-        return False
-    if one.vertical:
-        return common_edge(one.box[[1, 0, 3, 2]], other.box[[1, 0, 3, 2]], film.height)
-    return common_edge(one.box, other.box, film.width)
 
 
 def brief_captions(lines: Sequence[TextLine], film: FilmFacts) -> list[TextLine]:

@@ -201,13 +201,20 @@ class TextSearch:
         corner = np.array([left, top, left, top]) / self._scaler.factor
         boxes = self._detector.detect(picture)
         complete = [box for box in boxes if not _cut_off(box, picture.shape[0], part.region)]
-        if len(complete) < len(boxes):
-            self._plan.widen()
+        for box in boxes:
+            if box not in complete:
+                self._widen(box, rectangle, step_y)
         sightings = [
             Sighting(np.array(box.box_xyxy) * scale + corner, box.score, box.tilt_degrees)
             for box in complete
         ]
         return [sighting for sighting in sightings if self._in_region(sighting.box)]
+
+    def _widen(self, box: TextBox, part: tuple[int, int, int, int], step_y: float) -> None:
+        """Have the rows searched in which a part has cut off a box."""
+        height = self._scaler.height
+        top, bottom = (part[1] + side * step_y for side in box.box_xyxy[1::2])
+        self._plan.widen(top / height, bottom / height)
 
     def _split_boxes(
         self, seen: Sequence[Sighting], ring: LumaRing, followed: Sequence[Track]

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detection.line_window import WorkBox
+from erasecore.detection.line_window import WorkBox, common_edge
 from erasecore.detection.movement import DRIFT_PX, movement_of
 from erasecore.detection.patterns import Pattern
 from erasecore.detection.slides import Slide
@@ -40,6 +40,7 @@ _GLIMPSED_SECONDS = 0.25  # seconds; of a line cut off by the film, less needs o
 _CUT_OFF_FRAMES = 2  # frames of a line that the film's start or end cuts off, at least; guess
 _REST_FRAMES = 4  # frames that a line stands between sliding in and out, at least; guess
 _REST_SHARE = 0.5  # of the frames in which it slides, at least, too; guess
+_LENGTHS_LINES = 0.7  # line heights by which sentences differ in length, at least; guess
 _FAINT_LEVELS = 7.0  # levels; least contrast; guess
 _FLAT_LEVELS = 2.5  # levels; flatter surroundings do not show whether they move; guess
 _MIN_CONTEXT_PX = 200  # pixels of surroundings that are needed to see motion; guess
@@ -290,6 +291,15 @@ def has_similar_line(one: TextLine, other: TextLine) -> bool:
     return one.vertical == other.vertical and abs(float(rows[0] - rows[1])) < 0.6 * larger
 
 
+def is_kin(one: TextLine, other: TextLine, film: FilmFacts) -> bool:
+    """Return True if two lines are similar, and have a middle or an edge in common."""
+    if not has_similar_line(one, other):
+        return False
+    if one.vertical:
+        return common_edge(one.box[[1, 0, 3, 2]], other.box[[1, 0, 3, 2]], film.height)
+    return common_edge(one.box, other.box, film.width)
+
+
 def reconsider(lines: Sequence[TextLine], film: FilmFacts) -> list[str]:
     """Return for each line its reason of refusal; empty for a subtitle (second pass).
 
@@ -329,8 +339,16 @@ def _compare(
     if is_drawn and in_place:  # cut off by the film's start or end
         return "" if similar else SHORT
     if is_drawn:  # in an unusual place: where others come and go too, it is the film's own
-        return "" if len(similar) >= 2 and _centred(line, film, 0.15) else "place"
+        kin = [other for other in similar if is_kin(other, line, film)]
+        return "" if len(kin) >= 2 and _differ_in_length(line, kin) else "place"
     return "" if in_place and similar else "part of the scene"
+
+
+def _differ_in_length(line: TextLine, others: Sequence[TextLine]) -> bool:
+    """Return True if lines are of several lengths, as sentences are, and clocks are not."""
+    axis = 1 if line.vertical else 0
+    lengths = [float(each.box[axis + 2] - each.box[axis]) for each in (line, *others)]
+    return max(lengths) - min(lengths) > _LENGTHS_LINES * line.text_height
 
 
 def _overlap(one: Span, other: Span) -> bool:
