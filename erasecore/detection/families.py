@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from erasecore.detection.verdict import FilmFacts, TextLine, in_caption_place, is_kin
+from erasecore.detection.verdict import FilmFacts, TextLine, in_caption_place, is_kin, overlap
 
 _MIN_KIN = 2  # others of its family that a brief line needs; guess
 _MIN_KIN_ELSEWHERE = 5  # the same where captions do not usually stand; guess
@@ -31,7 +31,7 @@ def brief_captions(lines: Sequence[TextLine], film: FilmFacts) -> list[TextLine]
 
 def _has_family(line: TextLine, evident: Sequence[TextLine], film: FilmFacts) -> bool:
     """Return True if enough other lines of the same style stand where this one does."""
-    kin = [other for other in evident if other is not line and _apart(line, other)]
+    kin = [other for other in evident if not overlap(line.span, other.span)]
     kin = [other for other in kin if is_kin(line, other, film)]
     least = _MIN_KIN if in_caption_place(line, film) else _MIN_KIN_ELSEWHERE
     return len(kin) >= least and any(_near(line, other, film) for other in kin)
@@ -40,11 +40,6 @@ def _has_family(line: TextLine, evident: Sequence[TextLine], film: FilmFacts) ->
 def _comes_alone(line: TextLine) -> bool:
     """Return True if the line comes or goes at once, or in a fade, while its surroundings stay."""
     return line.span.plainly_alone or line.span.sharp_on or line.span.sharp_off
-
-
-def _apart(one: TextLine, other: TextLine) -> bool:
-    """Return True if two lines are not the same one: they share no more than a frame."""
-    return min(one.span.stop, other.span.stop) - max(one.span.start, other.span.start) <= 1
 
 
 def _near(one: TextLine, other: TextLine, film: FilmFacts) -> bool:

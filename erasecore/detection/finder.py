@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from erasecore.detection.bars import ShotGeometry
 from erasecore.detection.busy_rows import rows_of
+from erasecore.detection.columns import join_columns
 from erasecore.detection.detector import Detector
 from erasecore.detection.families import brief_captions
 from erasecore.detection.film_events import line_event, oversize_event, stretch_event
@@ -229,6 +230,7 @@ def _classified(
     lines: Sequence[TextLine], film: FilmFacts
 ) -> tuple[list[TextLine], list[tuple[TextLine, str]]]:
     """Return the subtitles among the lines, and every other line with the reason of its refusal."""
+    lines = join_columns(lines)
     still = [k for k, line in enumerate(lines) if line.keeps_still]
     marks = {still[k] for k in parts_of_marks([lines[k] for k in still], film)}
     first = [(line, MARK if k in marks else refusal(line, film)) for k, line in enumerate(lines)]

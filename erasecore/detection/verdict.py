@@ -40,6 +40,7 @@ _GLIMPSED_SECONDS = 0.25  # seconds; of a line cut off by the film, less needs o
 _CUT_OFF_FRAMES = 2  # frames of a line that the film's start or end cuts off, at least; guess
 _REST_FRAMES = 4  # frames that a line stands between sliding in and out, at least; guess
 _REST_SHARE = 0.5  # of the frames in which it slides, at least, too; guess
+_UNCERTAIN_FRAMES = 2  # frames by which two lines that follow each other may overlap; guess
 _LENGTHS_LINES = 0.7  # line heights by which sentences differ in length, at least; guess
 _FAINT_LEVELS = 7.0  # levels; least contrast; guess
 _FLAT_LEVELS = 2.5  # levels; flatter surroundings do not show whether they move; guess
@@ -334,7 +335,7 @@ def _compare(
     similar = [
         other
         for other in (drawn if is_drawn else sure)
-        if has_similar_line(other, line) and not _overlap(other.span, line.span)
+        if has_similar_line(other, line) and not overlap(other.span, line.span)
     ]
     if is_drawn and in_place:  # cut off by the film's start or end
         return "" if similar else SHORT
@@ -351,6 +352,6 @@ def _differ_in_length(line: TextLine, others: Sequence[TextLine]) -> bool:
     return max(lengths) - min(lengths) > _LENGTHS_LINES * line.text_height
 
 
-def _overlap(one: Span, other: Span) -> bool:
-    """Return True if two spans share a frame."""
-    return min(one.stop, other.stop) > max(one.start, other.start)
+def overlap(one: Span, other: Span) -> bool:
+    """Return True if two spans share more frames than their ends are uncertain by."""
+    return min(one.stop, other.stop) - max(one.start, other.start) > _UNCERTAIN_FRAMES
