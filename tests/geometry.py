@@ -77,7 +77,7 @@ def events(draw: st.DrawFn, size: tuple[int, int], *, first: int = -3, last: int
     full_stop = draw(st.integers(start + 1, stop))
     box = draw(boxes(size))
     height = draw(st.sampled_from((1.0, 4.0, 12.0, 30.0, 200.0)))
-    scales = st.floats(0.2, 3, width=32)
+    scales = st.floats(0.25, 3, width=32)
     moved = st.tuples(st.integers(-size[0], size[0]), st.integers(-size[1], size[1]), scales)
     poses = draw(st.lists(moved, max_size=min(3, stop - start)))
     path = tuple(PathPoint(start + k, *pose) for k, pose in enumerate(poses))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from erasecore.detection.busy_rows import Band, BusyRows
 from erasecore.detection.line_window import TrackTiming, WorkBox
 from erasecore.detection.row_growth import extend_along_row
 from erasecore.detection.scaling import Luma, LumaRing
-from erasecore.detection.searching import Sighting, TextSearch, same_place
+from erasecore.detection.searching import TextSearch, same_place
+from erasecore.detection.sightings import Sighting
 from erasecore.detection.slides import MAX_SLIDE_SECONDS, Slide
 from erasecore.detection.spans import Edge, measure_span
 from erasecore.detection.tracks import Track
@@ -97,9 +97,9 @@ class LineTracker:
             if not track.doubtful or (
                 track.sample_count < 4 and _same_bounds(track.box, sighting.box) and track.resume()
             ):
-                track.sighted(sighting.box, sighting.score, sighting.tilt)
+                track.sighted(sighting)
                 return
-        track = self._track(index, sighting, list(self._ring))
+        track = Track(index, sighting, held=self._ring, timing=self._timing)
         self.live.append(track)
         self._fresh.append(track)
 
@@ -121,7 +121,7 @@ class LineTracker:
         until = [(at, luma) for at, luma in held if at <= index]
         if self._covered(index, until[-1][1], sighting.box):
             return
-        track = self._track(index, sighting, until)
+        track = Track(index, sighting, held=until, timing=self._timing)
         for at, luma in held[len(until) :]:
             track.add(at, luma)
             if not track.check():
@@ -139,16 +139,6 @@ class LineTracker:
             self._close(track, frames)
         self.live = []
         return self.lines
-
-    def _track(self, index: int, sighting: Sighting, held: Sequence[tuple[int, Luma]]) -> Track:
-        return Track(
-            index,
-            sighting.box,
-            seen=(sighting.score, sighting.tilt),
-            held=held,
-            timing=self._timing,
-            averaged=sighting.averaged,
-        )
 
     def _covered(self, index: int, luma: Luma, box: WorkBox) -> bool:
         """Return True if a known line stands in ``box`` on frame ``index``."""

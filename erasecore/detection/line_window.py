@@ -61,11 +61,18 @@ class LineWindow:
     vertical: bool
 
     @classmethod
-    def around(cls, box: WorkBox, shape: tuple[int, ...]) -> LineWindow:
-        """Return the window around a detected ``box`` in a picture of ``shape`` (height, width)."""
+    def around(cls, box: WorkBox, shape: tuple[int, ...], thickness: float = 0.0) -> LineWindow:
+        """Return the window around a detected line.
+
+        Args:
+            box: of the line, working pixels.
+            shape: of the picture: height, width.
+            thickness: across the line as it is tilted; 0: the shorter side of ``box``.
+        """
         wide, high = box[2] - box[0], box[3] - box[1]
         vertical = bool(high > 1.5 * wide)
-        text_height = float(max(4.0, wide if vertical else min(wide, high)))
+        across = thickness or (wide if vertical else min(wide, high))
+        text_height = float(max(4.0, across))
         along, across = _ALONG_MARGIN_LINES * text_height, _ACROSS_MARGIN_LINES * text_height
         grow_x, grow_y = (across, along) if vertical else (along, across)
         sides = (

@@ -11,6 +11,7 @@ from erasecore.detection.line_window import HeldPieces, LineWindow, Piece, Track
 from erasecore.detection.patterns import Presence
 from erasecore.detection.pops import follow_pop, life_of
 from erasecore.detection.scaling import Luma
+from erasecore.detection.sightings import Sighting
 from erasecore.detection.slides import Slide, follow
 
 _MAX_DETECTIONS = 15  # newest detections whose score and tilt are kept; guess
@@ -21,15 +22,13 @@ _AWAY_FRAMES = 2  # frames it must have been away to be another one when it come
 
 
 class Track:
-    """A line of text that was seen at frame ``index`` in ``box``.
+    """A line of text that was seen at frame ``index``.
 
     Args:
         index: the frame.
-        box: bounding box of the line, in working pixels.
-        seen: the detector's score, 0 to 1, and the tilt in degrees.
+        sighting: where and how it was seen there.
         held: the frames before and up to ``index``, oldest first, as ``(index, luma)``.
         timing: durations in frames.
-        averaged: number of the newest frames in whose average the line was found.
 
     Attributes:
         birth: the frame of its first sighting.
@@ -43,22 +42,20 @@ class Track:
     def __init__(
         self,
         index: int,
-        box: WorkBox,
+        sighting: Sighting,
         *,
-        seen: tuple[float, float],
         held: Iterable[tuple[int, Luma]],
         timing: TrackTiming,
-        averaged: int = 1,
     ) -> None:
         self.birth = index
-        frames = list(held)
-        self.window = LineWindow.around(box, frames[-1][1].shape)
-        self.held = HeldPieces(self.window, frames, timing, averaged=averaged)
+        frames, box = list(held), sighting.box
+        self.window = LineWindow.around(box, frames[-1][1].shape, sighting.thickness)
+        self.held = HeldPieces(self.window, frames, timing, averaged=sighting.averaged)
         self.appearance = Appearance(self.window, box, self.held.first)
         self.comes: Slide | None = None
         self.goes: Slide | None = None
-        self._scores = [seen[0]]
-        self._tilts = [seen[1]]
+        self._scores = [sighting.score]
+        self._tilts = [sighting.tilt]
         self._gone_frames = timing.gone_frames
         self._doubtful = False
         self._last = self.held.first  # the newest crop that shows the line
@@ -98,11 +95,11 @@ class Track:
         """Keep the window of one more frame."""
         self.held.add(index, luma)
 
-    def sighted(self, box: WorkBox, score: float, tilt: float) -> None:
+    def sighted(self, sighting: Sighting) -> None:
         """Note that the detector has found the line again."""
-        self.appearance.detected(box)
-        self._scores = [*self._scores[-(_MAX_DETECTIONS - 1) :], score]
-        self._tilts = [*self._tilts[-(_MAX_DETECTIONS - 1) :], tilt]
+        self.appearance.detected(sighting.box)
+        self._scores = [*self._scores[-(_MAX_DETECTIONS - 1) :], sighting.score]
+        self._tilts = [*self._tilts[-(_MAX_DETECTIONS - 1) :], sighting.tilt]
 
     def check(self) -> bool:
         """Check the newest frame for the line; return False when the track is over."""
@@ -122,7 +119,12 @@ class Track:
         return True
 
     def shown_in(self, index: int, luma: Luma) -> bool:
-        """Return True if a whole frame's working luma shows the line at its place."""
+        """Return True if a whole frame's working luma shows the line at its place.
+
+        A line found in the average of several frames may be made of several texts.
+        """
+        if self.held.first.averaged > 1:
+            return False
         piece = Piece(index, self.window.crop(luma))
         return self._presence_in(piece).there
 

@@ -30,9 +30,11 @@ SHORT = "short"
 STAYS_SECONDS = 20.0  # seconds; nobody reads one subtitle for longer: a logo, a banner; guess
 MIN_HEIGHT_SHARE = 0.014  # of the picture's shorter side; lower lines are grain; guess
 
+_MAX_HEIGHT_SHARE = 0.28  # of the picture's shorter side; higher lines are scenery; guess
 _MIN_FIT = 0.3  # correlation; least match of the template at its place; guess
 _MIN_FIT_ONCE = 0.45  # correlation; the same for a line that was seen in a single sample; guess
-_MAX_TILT_DEGREES = 7.0  # degrees; guess
+_SIGN_TILT_DEGREES = 7.0  # degrees; text that is tilted more is a sign ...; guess
+_MAX_TILT_DEGREES = 20.0  # ... unless it comes and goes by itself, up to this; guess
 _MIN_LENGTH_LINES = 1.5  # line heights; a shorter line is a single letter or a leaf; guess
 _HIGH_SHARE = 0.3  # of the height from the top; captions stand above this ...; guess
 _LOW_SHARE = 0.62  # ... or below this; guess
@@ -180,19 +182,40 @@ def refusal(line: TextLine, film: FilmFacts) -> str:
     seconds = film.seconds(line.span)
     short_side = min(film.width, film.height)
     too_long = seconds > STAYS_SECONDS and not stands(line, film)
-    too_short = seconds < film.min_seconds and not cut_off(line, film)
+    brief = seconds < film.min_seconds and not cut_off(line, film)
+    too_short = brief and not (film.any_place and _pops_up(line))
+    most_tilt = _MAX_TILT_DEGREES if film.any_place or _pops_up(line) else _SIGN_TILT_DEGREES
     checks = (
         (too_short, SHORT),
         (line.drift > DRIFT_PX or line.moved_on, "moves"),
         (line.fit < (_MIN_FIT if line.sightings > 1 else _MIN_FIT_ONCE), "does not keep its shape"),
-        (line.tilt > _MAX_TILT_DEGREES, "tilted"),
+        (line.tilt > most_tilt, "tilted"),
         (not film.any_place and _runs_off(line, film), "runs off the picture"),
-        (line.contrast < _FAINT_LEVELS, "faint"),
-        (not MIN_HEIGHT_SHARE * short_side < line.text_height < 0.2 * short_side, "size"),
+        (not film.any_place and line.contrast < _FAINT_LEVELS, "faint"),
+        (
+            not MIN_HEIGHT_SHARE * short_side < line.text_height < _MAX_HEIGHT_SHARE * short_side,
+            "size",
+        ),
         (not film.any_place and too_long, "stays too long"),
         (not film.any_place and _is_logo(line, film), "never appears or disappears"),
     )
     return next((reason for wrong, reason in checks if wrong), "")
+
+
+def _pops_up(line: TextLine) -> bool:
+    """Return True if a line comes and goes by itself, at once or in a fade."""
+    span = line.span
+    comes = span.comes is Edge.ALONE and (span.switched_on or span.sharp_on or _fades_in(span))
+    goes = span.goes is Edge.ALONE and (span.switched_off or span.sharp_off or _fades_out(span))
+    return comes and goes
+
+
+def _fades_in(span: Span) -> bool:
+    return span.full_start > span.start
+
+
+def _fades_out(span: Span) -> bool:
+    return span.full_stop < span.stop
 
 
 def cut_off(line: TextLine, film: FilmFacts) -> bool:

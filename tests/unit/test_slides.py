@@ -34,7 +34,9 @@ def test_a_caption_that_slides_in(slide: tuple[int, int, float], seed: int) -> N
     assert event.stop == 60
     rests = 20 + math.ceil(slide[2])
     for frame in range(20, rests):
-        assert event.pose_at(frame)[:2] == pytest.approx(caption.offset_at(frame), abs=1)
+        pose = event.pose_at(frame)
+        assert pose is not None
+        assert pose[:2] == pytest.approx(caption.offset_at(frame), abs=1)
     assert all(event.pose_at(frame) is None for frame in range(rests, 60))
 
 
