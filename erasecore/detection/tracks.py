@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from erasecore.detection.appearance import Appearance
+from erasecore.detection.entrances import comes_of, goes_of
 from erasecore.detection.line_window import HeldPieces, LineWindow, Piece, TrackTiming, WorkBox
 from erasecore.detection.patterns import Presence
-from erasecore.detection.pops import follow_pop, life_of
+from erasecore.detection.pops import life_of
 from erasecore.detection.scaling import Luma
 from erasecore.detection.sightings import Sighting
-from erasecore.detection.slides import Slide, follow
+from erasecore.detection.slides import Slide
 
 _MAX_DETECTIONS = 15  # newest detections whose score and tilt are kept; guess
 _RESUMED_COSINE = 0.4  # least likeness of a line in doubt that the detector has found again; guess
@@ -163,28 +164,18 @@ class Track:
 
     def follow_back(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> None:
         """Search the frames up to its birth, oldest first, for how it has come."""
-        held = list(frames)
-        until = [(index, luma) for index, luma in held if index <= self.birth]
-        self.comes = follow(self.appearance, reversed(until), max_frames=max_frames)
-        if not self.comes.path and not self.comes.with_scene:
-            pop_frames = max_frames // 2
-            first = min(self.last_there, self.birth + pop_frames)
-            back = [(index, luma) for index, luma in reversed(held) if index <= first]
-            self.comes = Slide(follow_pop(self.appearance, back, max_frames=pop_frames))
+        self.comes = comes_of(self.appearance, list(frames), self._seen_in, max_frames)
 
     def follow_on(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> Slide:
         """Return how it goes, in the frames since it was last there."""
-        if self.goes is not None:
-            return self.goes
-        held = list(frames)
-        since = [(index, luma) for index, luma in held if index >= self.last_there]
-        goes = follow(self.appearance, since, max_frames=max_frames)
-        if goes.path or goes.with_scene:
-            return goes
-        pop_frames = max_frames // 2
-        first = max(self.birth, self.last_there - pop_frames)
-        on = [(index, luma) for index, luma in held if index >= first]
-        return Slide(follow_pop(self.appearance, on, max_frames=pop_frames))
+        if self.goes is None:
+            self.goes = goes_of(self.appearance, list(frames), self._seen_in, max_frames)
+        return self.goes
+
+    @property
+    def _seen_in(self) -> tuple[int, int]:
+        """First and last frame that were seen to show it."""
+        return self.birth, self.last_there
 
     def close(self) -> None:
         """End the track: no more frames are added, and its ends are measured next."""

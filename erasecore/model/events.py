@@ -28,7 +28,7 @@ BoxXyxy = tuple[float, float, float, float]
 
 
 class Pose(NamedTuple):
-    """How a line stands in one frame: pixels right and down of its place, and its size there."""
+    """Pose of a line in one frame: pixels right and down of its place, and its size there."""
 
     dx: int
     dy: int
@@ -36,7 +36,7 @@ class Pose(NamedTuple):
 
 
 class PathPoint(NamedTuple):
-    """Film frame, and how a line stands in it: pixels right and down of its place, and size."""
+    """Pose of a line in one film frame: pixels right and down of its place, and its size there."""
 
     frame: int
     dx: int
