@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from erasecore.detection.busy_rows import Band, BusyRows
@@ -25,6 +26,7 @@ _MIN_GONE_FRAMES = 3  # frames of it in films of few frames a second; guess
 _BRIEF_SHARE = 0.4  # of the least duration; a line seen once for less is dropped unmeasured; guess
 _MIN_WORD_FRAMES = 2  # frames that a word of a caption stands, at least; guess
 _RAMP_SECONDS = 1.2  # seconds that the longest fade lasts; guess
+_MAX_NOTED = 6  # texts with which a new one is compared: the same one has moved; guess
 _MAX_PAST = 12  # finished tracks whose boxes are kept, as neighbours of later ones; guess
 
 
@@ -65,6 +67,7 @@ class LineTracker:
         self.lines: list[TextLine] = []
         self.busy = BusyRows(rate, width)
         self._fresh: list[Track] = []  # begun since the last check
+        self._noted: deque[Track] = deque(maxlen=_MAX_NOTED)  # that stood for a moment
         self._past: list[tuple[int, int, WorkBox]] = []  # start, stop, box of finished tracks
 
     def add(self, index: int, luma: Luma) -> None:
@@ -81,8 +84,11 @@ class LineTracker:
             frames: number of the film's frames so far.
         """
         for track in self._fresh:
-            if not track.is_brief(_MIN_WORD_FRAMES):  # text that moves with the scene is
+            if track.is_brief(_MIN_WORD_FRAMES):
+                continue  # text that moves with the scene
+            if not any(other.appearance.shows_text_of(track.appearance) for other in self._noted):
                 self.busy.note(track.birth, track.box)
+            self._noted.append(track)
         self._fresh = []
         over = [track for track in self.live if not track.check()]
         for track in over:

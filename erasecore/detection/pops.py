@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
@@ -19,9 +20,12 @@ from erasecore.detection.patterns import strokes
 from erasecore.detection.scaling import Luma
 from erasecore.model.events import PathPoint
 
+_Picture = TypeVar("_Picture", NDArray[np.float32], NDArray[np.uint8])
+
 _SCALES = (0.3, 1.5)  # of its size; searched in the first frame beside it; guess
 _STEP = 0.05  # from one scale to the next, in the coarse search; guess
 _COARSE_HEIGHT_PX = 24.0  # working pixels of the line in the coarse search; guess
+_FINE_HEIGHT_PX = 48.0  # working pixels of the line in the fine search, at most; guess
 _COARSE_FIT = 0.45  # correlation; least match of the coarse search; guess
 _FIT = 0.5  # correlation; least match; guess
 _BETTER_RATIO = 0.75  # of what the match in its own size lacks: one elsewhere lacks; guess
@@ -145,6 +149,7 @@ class _ScaleMatcher:
         x0, y0, x1, y1 = appearance.inner
         self._box = left + x0, top + y0, left + x1, top + y1
         self._line = appearance.window.text_height
+        self._shrink = min(1.0, _FINE_HEIGHT_PX / self._line)
         self._strokes = appearance.template.whole
 
     def search(self, luma: Luma, before: float) -> _Match | None:
@@ -154,7 +159,7 @@ class _ScaleMatcher:
             luma: of the whole picture.
             before: scale in the frame next to it.
         """
-        here = self._match(luma, 1.0, 1.0)
+        here = self._match(luma, 1.0, self._shrink)
         if here.fit > _SURE_FIT:
             return replace(here, dx=0.0, dy=0.0)
         low, high = max(_SCALES[0], before - _SPEED), min(_SCALES[1], before + _SPEED)
@@ -164,7 +169,8 @@ class _ScaleMatcher:
         if best.fit < _COARSE_FIT:
             return None
         near = np.linspace(best.scale - _STEP, best.scale + _STEP, self._fine_steps())
-        best = max((self._match(luma, scale, 1.0) for scale in near), key=lambda match: match.fit)
+        fine = [self._match(luma, scale, self._shrink) for scale in near]
+        best = max(fine, key=lambda match: match.fit)
         if abs(best.scale - 1) < CHANGED_SCALE or 1 - best.fit > _BETTER_RATIO * (1 - here.fit):
             best = replace(here, dx=0.0, dy=0.0)
         return best if best.fit > _FIT else None
@@ -187,11 +193,9 @@ class _ScaleMatcher:
         half = scale * (x1 - x0) / 2, scale * (y1 - y0) / 2
         middle = (x0 + x1) / 2, (y0 + y1) / 2
         region = _cut_out(luma, middle, (half[0] + reach, half[1] + reach))
-        pattern = strokes(region, self._line * scale)
-        size = tuple(max(1, round(side * shrink)) for side in region.shape[::-1])
-        template_size = tuple(max(1, round(2 * h * shrink)) for h in half)
-        template = _resized(self._strokes, template_size)
-        pattern = _resized(pattern, size)
+        small = _resized(region, [max(1, round(side * shrink)) for side in region.shape[::-1]])
+        pattern = strokes(small, self._line * scale * shrink)
+        template = _resized(self._strokes, [max(1, round(2 * h * shrink)) for h in half])
         if min(template.shape) < 4 or any(
             t > p for t, p in zip(template.shape, pattern.shape, strict=True)
         ):
@@ -213,11 +217,11 @@ def _cut_out(luma: Luma, middle: tuple[float, float], half: tuple[float, float])
     return np.asarray(cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _resized(picture: NDArray[np.float32], size: Sequence[int]) -> NDArray[np.float32]:
+def _resized(picture: _Picture, size: Sequence[int]) -> _Picture:
     """Return a picture at a size (width, height): area average, or bilinear if it grows."""
     width, height = size
     if (picture.shape[1], picture.shape[0]) == (width, height):
         return picture
     shrinks = width < picture.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.float32)
+    return cast(_Picture, cv2.resize(picture, (width, height), interpolation=how))
