@@ -65,6 +65,8 @@ class BusyRows:
 
     def note(self, index: int, box: WorkBox) -> None:
         """Note a text that was first seen at frame ``index`` in ``box`` (working pixels)."""
+        if box[0] <= 1 or box[2] >= self._width - 1:
+            return  # cut off by the picture's side, as scenery is and no word of a caption
         for at, other in self._seen:
             if 0 < index - at <= self._follows and _follows_on(other, box, self._width):
                 self._make_busy(min(at, index), index, box)

@@ -118,14 +118,13 @@ def common_edge(one: WorkBox, other: WorkBox, width: float) -> bool:
     Args:
         one: left, top, right, bottom.
         other: the same of the other line.
-        width: of the picture; the picture's own edges are none that lines share.
+        width: of the picture; lines that its sides cut off have nothing in common.
     """
     most = _EDGE_LINES * min(float(box[3] - box[1]) for box in (one, other))
-    lefts, rights = (one[0], other[0]), (one[2], other[2])
-    cut = min(lefts) <= 1, max(rights) >= width - 1
-    middles = tuple((left + right) / 2 for left, right in zip(lefts, rights, strict=True))
-    pairs = [(lefts, cut[0]), (rights, cut[1]), (middles, any(cut))]
-    return any(abs(float(a - b)) < most and not at_edge for (a, b), at_edge in pairs)
+    if min(one[0], other[0]) <= 1 or max(one[2], other[2]) >= width - 1:
+        return False
+    sides = [(float(box[0]), float(box[0] + box[2]) / 2, float(box[2])) for box in (one, other)]
+    return any(abs(a - b) < most for a, b in zip(*sides, strict=True))
 
 
 def _fit(first: int, last: int, length: int) -> tuple[int, int]:
