@@ -35,6 +35,7 @@ class Caption:
     ``plate_alpha`` above 0 a translucent plate lies under the text. ``opacity`` below 1 makes the
     whole text translucent; over ``fade_frames`` at both ends it fades. With ``slide`` it comes from
     so many pixels right and down of its place within so many frames: ``(right, down, frames)``.
+    With ``pop`` its first frames show it in these sizes, about its middle.
     """
 
     text: str
@@ -48,6 +49,12 @@ class Caption:
     fade_frames: int = 0
     bottom_share: float = 0.06
     slide: tuple[int, int, float] = (0, 0, 0)
+    pop: tuple[float, ...] = ()
+    left_px: float = 0.0  # of its left edge; 0: centred
+
+    def scale_at(self, frame: int) -> float:
+        """Its size on ``frame``, of the size in which it rests."""
+        return dict(enumerate(self.pop, start=self.start)).get(frame, 1.0)
 
     def offset_at(self, frame: int) -> tuple[int, int]:
         """How far right and down of its place it is on ``frame``."""
@@ -105,7 +112,10 @@ def draw(
     for caption in captions:
         ink, cover = _caption_layers(caption, width, height)
         for t in range(max(0, caption.start), min(frames, caption.stop)):
-            color, shape = (_shifted(layer, caption.offset_at(t)) for layer in (ink, cover))
+            color, shape = (
+                _scaled(_shifted(layer, caption.offset_at(t)), cover, caption.scale_at(t))
+                for layer in (ink, cover)
+            )
             share = (shape * caption.opacity_at(t)).astype(np.float32)
             mixed = shown[t] * (1 - share[..., None]) + color * share[..., None]
             shown[t] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
@@ -261,6 +271,17 @@ def _shifted(layer: F32, offset: tuple[int, int]) -> F32:
     moved = np.asarray([(1, 0, offset[0]), (0, 1, offset[1])], np.float32)
     size = layer.shape[1], layer.shape[0]
     return np.asarray(cv2.warpAffine(layer, moved, size, flags=cv2.INTER_NEAREST), np.float32)
+
+
+def _scaled(layer: F32, cover: F32, scale: float) -> F32:
+    """``layer`` in another size, about the middle of what ``cover`` shows; zeros come in."""
+    if scale == 1:
+        return layer
+    rows, columns = np.nonzero(cover > 0)
+    middle = float(columns.min() + columns.max()) / 2, float(rows.min() + rows.max()) / 2
+    grown = cv2.getRotationMatrix2D(middle, 0.0, scale)
+    size = layer.shape[1], layer.shape[0]
+    return np.asarray(cv2.warpAffine(layer, grown, size, flags=cv2.INTER_LINEAR), np.float32)
 
 
 def _caption_layers(caption: Caption, width: int, height: int) -> tuple[F32, F32]:

@@ -16,7 +16,7 @@ from erasecore.ink.strokes import Ink
 from erasecore.model.boxes import clip_box
 from erasecore.model.clips import Clip
 from erasecore.model.crop_stacks import CropCollector, CropStack
-from erasecore.model.events import BoxXyxy, Event
+from erasecore.model.events import BoxXyxy, Event, PathPoint
 from erasecore.model.inpaint_input import InpaintInput
 from erasecore.model.picture_areas import PictureArea
 from erasecore.video.color import Box, PlaneLayout, Planes, as_plane
@@ -77,9 +77,10 @@ def events(draw: st.DrawFn, size: tuple[int, int], *, first: int = -3, last: int
     full_stop = draw(st.integers(start + 1, stop))
     box = draw(boxes(size))
     height = draw(st.sampled_from((1.0, 4.0, 12.0, 30.0, 200.0)))
-    moved = st.tuples(st.integers(-size[0], size[0]), st.integers(-size[1], size[1]))
-    offsets = draw(st.lists(moved, max_size=min(3, stop - start)))
-    path = tuple((start + k, dx, dy) for k, (dx, dy) in enumerate(offsets))
+    scales = st.floats(0.25, 3, width=32)
+    moved = st.tuples(st.integers(-size[0], size[0]), st.integers(-size[1], size[1]), scales)
+    poses = draw(st.lists(moved, max_size=min(3, stop - start)))
+    path = tuple(PathPoint(start + k, *pose) for k, pose in enumerate(poses))
     return Event(start, stop, full_start, full_stop, box, height, 0.9, path)
 
 

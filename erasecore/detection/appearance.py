@@ -13,6 +13,7 @@ from erasecore.detection.line_changes import line_changed, line_changes
 from erasecore.detection.line_window import LineWindow, Piece, WorkBox
 from erasecore.detection.patterns import Pattern, Presence, Template, strokes
 
+_SAME_TEXT_FIT = 0.6  # correlation; least match of one text that has moved; guess
 _MAX_SAMPLES = 8  # crops that show the line, of which the template is made; guess
 _MAX_BOXES = 15  # newest detections whose median is the line's box; guess
 _WEAKER_COSINE = 0.12  # by which a line that is suspected to be gone is less like itself; guess
@@ -97,6 +98,20 @@ class Appearance:
         """Return the appearance that the first sighting alone gives."""
         return Appearance(self.window, self._first_box, self._first, self._cache)
 
+    def resized(self, scale: float, samples: Sequence[Piece]) -> Appearance:
+        """Return the appearance of the same line in another size, about its middle.
+
+        Args:
+            scale: of its size here.
+            samples: crops that show it so; the last ones are kept.
+        """
+        middle, half = (self.box[:2] + self.box[2:]) / 2, (self.box[2:] - self.box[:2]) / 2
+        box = np.concatenate([middle - scale * half, middle + scale * half])
+        resized = Appearance(self.window, box, samples[0], self._cache)
+        for piece in samples[1:][:_MAX_SAMPLES]:
+            resized.add_sample(piece, resized.pattern(piece))
+        return resized
+
     def pattern(self, piece: Piece) -> Pattern:
         """Stroke pattern of one crop: float32, of its shape, in levels."""
         if self._cache is None:
@@ -158,6 +173,14 @@ class Appearance:
     def context_mask(self, others: Sequence[WorkBox]) -> NDArray[np.bool_]:
         """Pixels of the window away from the line and from ``others``: bool ``(H, W)``."""
         return self.window.context_mask((self.box, *others))
+
+    def shows_text_of(self, other: Appearance) -> bool:
+        """Return True if the first sighting of another line, near its place, shows this text."""
+        text, around = self.template.whole, other.pattern(other.samples[0])
+        if any(t > p for t, p in zip(text.shape, around.shape, strict=True)):
+            return False
+        fits = cv2.matchTemplate(around, text, cv2.TM_CCOEFF_NORMED)
+        return bool(fits.max() > _SAME_TEXT_FIT)
 
     def ink_gain(self, full: Pattern, bare: Pattern) -> Callable[[Pattern], float]:
         """Return a measure of opacity: 1 for the pattern ``full`` (all ink), 0 for ``bare``."""

@@ -33,7 +33,7 @@ from erasecore.detection.bar_sides import (
 )
 from erasecore.detection.scaling import Luma
 from erasecore.detection.shots import ShotFinder
-from erasecore.model.events import BoxXyxy, Event
+from erasecore.model.events import BoxXyxy, Event, posed_box
 from erasecore.model.picture_areas import PictureArea
 from erasecore.video.color import Box, Plane, PlaneLayout
 
@@ -58,11 +58,9 @@ def text_spans(events: Iterable[Event]) -> list[TextSpan]:
     """Return where the text of events may be, those on their way included."""
     spans: list[TextSpan] = []
     for event in events:
-        left, top, right, bottom = event.box_xyxy
         spans.append((event.start, event.stop, event.box_xyxy))
         spans += [
-            (at, at + 1, (left + dx, top + dy, right + dx, bottom + dy))
-            for at, dx, dy in event.path
+            (point.frame, point.frame + 1, posed_box(event.box_xyxy, point)) for point in event.path
         ]
     return spans
 

@@ -24,6 +24,7 @@ _TEXT_PROBABILITY = 0.3  # 0 to 1; a pixel of the network's map above it is text
 _MIN_SCORE = 0.45  # 0 to 1; mean probability of a text box, at least; guess
 _UNCLIP_RATIO = 1.6  # the network learns shrunken boxes; area * ratio / perimeter grows them back
 _MIN_SIDE_PX = 3.0  # pixels of the network's map; least shorter side (PP-OCR's default)
+_LEVEL_DEGREES = 3.0  # degrees; up to here the bounding box tells the thickness; guess
 _STUMP_RATIO = 2.5  # of long to short side; a box that is less long has no direction; guess
 
 
@@ -35,11 +36,19 @@ class TextBox:
         box_xyxy: axis-aligned bounding box: left, top, right, bottom in pixels.
         score: mean probability of its pixels, 0 to 1.
         tilt_degrees: of its long side against the nearer axis, 0 to 45; 0 for square boxes.
+        thickness: shorter side of the box as it is tilted, pixels; 0 if that is not known.
     """
 
     box_xyxy: tuple[float, float, float, float]
     score: float
     tilt_degrees: float = 0.0
+    thickness: float = 0.0
+
+    @property
+    def line_height(self) -> float:
+        """Pixels across the line: ``thickness``, or the bounding box's shorter side without it."""
+        left, top, right, bottom = self.box_xyxy
+        return self.thickness or min(right - left, bottom - top)
 
 
 class Detector(Protocol):
@@ -138,7 +147,9 @@ def _box(
         min(float(size[0]), float(high[0] + 1) * scale[0]),
         min(float(size[1]), float(high[1] + 1) * scale[1]),
     )
-    return TextBox(hull, score, _tilt(sides, angle))
+    thickness = (min(sides) + grow) * (scale[0] + scale[1]) / 2
+    tilt = _tilt(sides, angle)
+    return TextBox(hull, score, tilt, thickness if tilt > _LEVEL_DEGREES else 0.0)
 
 
 def _score(ink: NDArray[np.float32], corners: NDArray[np.float32]) -> float:

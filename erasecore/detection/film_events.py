@@ -7,7 +7,7 @@ from erasecore.detection.forbidden import Stretch
 from erasecore.detection.line_window import WorkBox
 from erasecore.detection.searching import Oversize
 from erasecore.detection.verdict import TextLine
-from erasecore.model.events import BoxXyxy, Event
+from erasecore.model.events import BoxXyxy, Event, PathPoint
 
 
 def line_event(line: TextLine, factor: float) -> Event:
@@ -20,7 +20,10 @@ def line_event(line: TextLine, factor: float) -> Event:
         box_xyxy=_film_box(line.box, factor),
         text_height_px=LETTERS_SHARE * line.text_height * factor,
         score=line.score,
-        path=tuple((at, round(dx * factor), round(dy * factor)) for at, dx, dy in line.path),
+        path=tuple(
+            PathPoint(at, round(dx * factor), round(dy * factor), scale)
+            for at, dx, dy, scale in line.path
+        ),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from erasecore.detection.line_window import WorkBox
 from erasecore.detection.verdict import TextLine
 from erasecore.model.boxes import area, shared_area
+from erasecore.model.events import swept_box
 
 _MAX_GLIMPSES = 20_000  # glimpses that are kept; bounds memory
 _COVERED_SHARE = 0.6  # of a box in accepted lines: it is theirs; guess
@@ -114,9 +115,8 @@ def _of_line(line: TextLine) -> list[Stretch]:
     parts = [Stretch(line.span.start, line.span.stop, line.box)]
     for first in range(0, len(line.path), _PATH_FRAMES):
         points = line.path[first : first + _PATH_FRAMES]
-        moves = np.array([point[1:] for point in points], np.float64)
-        box = np.concatenate([line.box[:2] + moves.min(axis=0), line.box[2:] + moves.max(axis=0)])
-        parts.append(Stretch(points[0][0], points[-1][0] + 1, box))
+        box = np.array(swept_box(line.box.tolist(), points))
+        parts.append(Stretch(points[0].frame, points[-1].frame + 1, box))
     return parts
 
 

@@ -20,6 +20,7 @@ from erasecore.detection.scaling import Luma, average
 WorkBox: TypeAlias = NDArray[np.float64]
 """Bounding box: left, top, right, bottom in working pixels, float64 ``(4,)``."""
 
+_EDGE_LINES = 0.6  # text heights between two middles or edges that are common, at most; guess
 _MAX_TAIL_BYTES = 6_000_000  # bytes of the newest crops that one track keeps; guess
 _ALONG_MARGIN_LINES = 2.0  # text heights of the window before and behind the line; guess
 _ACROSS_MARGIN_LINES = 0.6  # text heights of the window on the line's other sides; guess
@@ -34,6 +35,7 @@ class TrackTiming:
     frames_before: int  # kept before the first sighting, and of the tail
     frames_after: int  # kept after the first sighting
     slide_frames: int = 20  # that a line slides in or out, at most
+    pop_frames: int = 10  # that a line grows or shrinks, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,18 @@ class LineWindow:
     vertical: bool
 
     @classmethod
-    def around(cls, box: WorkBox, shape: tuple[int, ...]) -> LineWindow:
-        """Return the window around a detected ``box`` in a picture of ``shape`` (height, width)."""
+    def around(cls, box: WorkBox, shape: tuple[int, ...], thickness: float = 0.0) -> LineWindow:
+        """Return the window around a detected line.
+
+        Args:
+            box: of the line, working pixels.
+            shape: of the picture: height, width.
+            thickness: across the line as it is tilted; 0: the shorter side of ``box``.
+        """
         wide, high = box[2] - box[0], box[3] - box[1]
         vertical = bool(high > 1.5 * wide)
-        text_height = float(max(4.0, wide if vertical else min(wide, high)))
+        across = thickness or (wide if vertical else min(wide, high))
+        text_height = float(max(4.0, across))
         along, across = _ALONG_MARGIN_LINES * text_height, _ACROSS_MARGIN_LINES * text_height
         grow_x, grow_y = (across, along) if vertical else (along, across)
         sides = (
@@ -102,6 +111,21 @@ class LineWindow:
             if x1 > 0 and y1 > 0:
                 around[y0:y1, x0:x1] = False
         return around
+
+
+def common_edge(one: WorkBox, other: WorkBox, width: float) -> bool:
+    """Return True if two lines that run across have their middle, left or right in common.
+
+    Args:
+        one: left, top, right, bottom.
+        other: the same of the other line.
+        width: of the picture; lines that its sides cut off have nothing in common.
+    """
+    most = _EDGE_LINES * min(float(box[3] - box[1]) for box in (one, other))
+    if min(one[0], other[0]) <= 1 or max(one[2], other[2]) >= width - 1:
+        return False
+    sides = [(float(box[0]), float(box[0] + box[2]) / 2, float(box[2])) for box in (one, other)]
+    return any(abs(a - b) < most for a, b in zip(*sides, strict=True))
 
 
 def _fit(first: int, last: int, length: int) -> tuple[int, int]:

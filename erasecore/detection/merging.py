@@ -101,10 +101,16 @@ def _gap(one: WorkBox, other: WorkBox, axis: int) -> float:
     return float(max(one[axis], other[axis]) - min(one[axis + 2], other[axis + 2]))
 
 
+def _weight(line: TextLine) -> float:
+    """Return how much a line's measurements are worth: its frames at rest, and its contrast."""
+    at_rest = line.span.stop - line.span.start - len(line.path)
+    return max(0.5, at_rest) * line.contrast
+
+
 def _union(one: TextLine, other: TextLine) -> TextLine:
     """Return both lines as one; most fields are of the longer and clearer one."""
     first, second = one.span, other.span
-    main = max((one, other), key=lambda line: (line.span.stop - line.span.start) * line.contrast)
+    main = max((one, other), key=_weight)
     span = Span(
         start=min(first.start, second.start),
         stop=max(first.stop, second.stop),

@@ -29,6 +29,7 @@ _MARGIN_LINES = 2.2  # lines searched above and below known rows: one line may b
 _MAX_MARGIN = 0.25  # of the picture's height; cap on that margin; guess
 _BLOCK_PX = 8  # pixels; side of a block whose mean is compared; guess
 _CHANGED_LEVELS = 3.0  # levels; a part with a block that differs by more has changed; guess
+_CUT_OFF_SAMPLES = 8  # samples in which rows are searched where a part has cut off text; guess
 _MAX_KNOWN = 4  # bands of known rows that are kept; guess
 _USUAL_ROWS: Rows = (0.64, 1.0)  # fractions of the height; captions are expected here; guess
 _USUAL_ROWS_PORTRAIT: Rows = (0.42, 0.92)  # the same in pictures that are taller than wide; guess
@@ -71,6 +72,7 @@ class SearchPlan:
         self._sample = -1
         self._last_whole = -2 * _WHOLE_EVERY
         self._widened = False
+        self._cut_off: tuple[int, Rows] = (-1, (0.0, 0.0))  # last sample, rows
 
     def learn(self, top: float, bottom: float) -> None:
         """Note that a line of burned-in text has stood in these rows (fractions)."""
@@ -82,9 +84,13 @@ class SearchPlan:
                 return
         self._known = [*self._known[-(_MAX_KNOWN - 1) :], _KnownRows(top, bottom, bottom - top)]
 
-    def widen(self) -> None:
-        """Note that text was cut off by a part's edge: the whole picture comes sooner."""
+    def widen(self, top: float, bottom: float) -> None:
+        """Note that a part's edge has cut off text in these rows (fractions).
+
+        The whole picture comes sooner, and these rows are searched for some samples.
+        """
         self._widened = True
+        self._cut_off = (self._sample + _CUT_OFF_SAMPLES, (top, bottom))
 
     def parts(self, luma: Luma, held: Sequence[Rows] = ()) -> list[Part]:
         """Return the parts of the next sampled frame that are searched.
@@ -107,8 +113,9 @@ class SearchPlan:
         if self._sample % 2 == 0:
             spans.append(self._other)
         for rows in self._known:
-            pad = min(_MAX_MARGIN, _MARGIN_LINES * rows.line)
-            spans.append((max(0.0, rows.top - pad), min(1.0, rows.bottom + pad)))
+            spans.append(_padded((rows.top, rows.bottom), rows.line))
+        if self._sample <= self._cut_off[0]:
+            spans.append(_padded(self._cut_off[1], self._cut_off[1][1] - self._cut_off[1][0]))
         return [
             Part(f"rows {top:.2f}", Region(0.0, top, 1.0, bottom))
             for top, bottom in _join(spans)
@@ -150,6 +157,12 @@ def in_pixels(region: Region, width: int, height: int) -> tuple[int, int, int, i
     top, bottom = int(region.top * height), round(region.bottom * height)
     left, top = min(left, width - 1), min(top, height - 1)
     return left, top, max(left + 1, min(right, width)), max(top + 1, min(bottom, height))
+
+
+def _padded(rows: Rows, line: float) -> Rows:
+    """Return a band of rows with room for one more ``line`` above and below it."""
+    pad = min(_MAX_MARGIN, _MARGIN_LINES * line)
+    return max(0.0, rows[0] - pad), min(1.0, rows[1] + pad)
 
 
 def _overlap(one: Rows, other: Rows) -> bool:

@@ -8,7 +8,7 @@ apart that it joins in a smaller picture. So thick boxes are searched once more 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -19,6 +19,7 @@ from erasecore.detection.forbidden import Glimpses
 from erasecore.detection.line_window import WorkBox
 from erasecore.detection.plan import Part, Rows, SearchPlan, in_pixels
 from erasecore.detection.scaling import Luma, LumaRing, Scaler, average
+from erasecore.detection.sightings import Sighting, shorter_side
 from erasecore.detection.tracks import Track
 from erasecore.detection.verdict import MIN_HEIGHT_SHARE
 from erasecore.model.boxes import area, shared_area
@@ -27,7 +28,8 @@ from erasecore.video.color import Planes
 
 _MIN_SIDE_PX = 480.0  # pixels; longer side of a searched picture, unless the film's is less; guess
 _CENTRED_SHARE = 0.1  # of the width from the middle: a line no farther may be a caption; guess
-_MAX_HEIGHT_SHARE = 0.19  # of the shorter side; a higher line is no subtitle; guess
+_MAX_TILT_DEGREES = 22.0  # degrees; text that is tilted more is no caption; guess
+_MAX_HEIGHT_SHARE = 0.28  # of the shorter side; a higher line is no subtitle; guess
 _MIN_LINE_PX = 2.0  # working pixels; shorter side of a line whose strokes can be compared
 _SPLIT_MIN_SHARE = 0.12  # of the shorter side; least thickness of a box that is split; guess
 _SPLIT_MAX_SHARE = 0.34  # of the shorter side; largest thickness of a box that is split; guess
@@ -44,16 +46,6 @@ class Pictured(Protocol):
     def planes(self) -> Planes:
         """Luma first, then colour."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A line of text in one sampled frame."""
-
-    box: WorkBox
-    score: float  # the detector's, 0 to 1
-    tilt: float  # degrees
-    averaged: int = 1  # number of frames in whose average it was found
 
 
 @dataclass(slots=True)
@@ -152,6 +144,26 @@ class TextSearch:
             found = [*self._split_boxes(seen, ring, followed), *seen]
             yield from (sighting for sighting in found if self._may_be(index, sighting))
 
+    def sightings_in_rows(self, index: int, luma: Luma, rows: Rows) -> list[Sighting]:
+        """Return the lines of text in some rows of a frame's working luma.
+
+        Args:
+            index: the frame's.
+            luma: its working luma, uint8 ``(H, W)``.
+            rows: shares of the height.
+        """
+        left, top, right, bottom = in_pixels(
+            Region(0.0, rows[0], 1.0, rows[1]), luma.shape[1], luma.shape[0]
+        )
+        part = luma[top:bottom, left:right]
+        boxes = self._detector.detect(np.asarray(cv2.cvtColor(part, cv2.COLOR_GRAY2BGR), np.uint8))
+        lines = [_moved(box, left, top) for box in boxes]
+        found = [
+            Sighting(np.array(b.box_xyxy), b.score, b.tilt_degrees, thickness=b.thickness)
+            for b in lines
+        ]
+        return [s for s in found if self._in_region(s.box) and self._may_be(index, s)]
+
     def learn(self, box: WorkBox) -> None:
         """Note that a line of burned-in text has stood in ``box``."""
         height = self._scaler.work_height
@@ -184,13 +196,25 @@ class TextSearch:
         corner = np.array([left, top, left, top]) / self._scaler.factor
         boxes = self._detector.detect(picture)
         complete = [box for box in boxes if not _cut_off(box, picture.shape[0], part.region)]
-        if len(complete) < len(boxes):
-            self._plan.widen()
+        for box in boxes:
+            if box not in complete:
+                self._widen(box, rectangle, step_y)
         sightings = [
-            Sighting(np.array(box.box_xyxy) * scale + corner, box.score, box.tilt_degrees)
+            Sighting(
+                np.array(box.box_xyxy) * scale + corner,
+                box.score,
+                box.tilt_degrees,
+                thickness=box.thickness * float(scale[:2].mean()),
+            )
             for box in complete
         ]
         return [sighting for sighting in sightings if self._in_region(sighting.box)]
+
+    def _widen(self, box: TextBox, part: tuple[int, int, int, int], step_y: float) -> None:
+        """Have the rows searched in which a part has cut off a box."""
+        height = self._scaler.height
+        top, bottom = (part[1] + side * step_y for side in box.box_xyxy[1::2])
+        self._plan.widen(top / height, bottom / height)
 
     def _split_boxes(
         self, seen: Sequence[Sighting], ring: LumaRing, followed: Sequence[Track]
@@ -198,7 +222,7 @@ class TextSearch:
         """Detect smaller lines inside untracked boxes that are thicker than most subtitles."""
         short_side = min(self._scaler.work_width, self._scaler.work_height)
         least, most = _SPLIT_MIN_SHARE * short_side, _SPLIT_MAX_SHARE * short_side
-        thick = [each.box for each in seen if least < _thickness(each.box) < most]
+        thick = [each.box for each in seen if least < shorter_side(each.box) < most]
         unknown = [box for box in thick if not any(same_place(t.box, box) for t in followed)]
         if not unknown:
             return []
@@ -214,11 +238,11 @@ class TextSearch:
         """Return True if tilt and height are those of a subtitle; large text is noted instead."""
         if not self._is_in_picture(sighting.box):
             return False
-        thickness = _thickness(sighting.box)
+        thickness = sighting.line_height
         short_side = min(self._scaler.work_width, self._scaler.work_height)
         if thickness <= MIN_HEIGHT_SHARE * short_side:
             return False
-        if sighting.tilt >= 12:
+        if sighting.tilt >= _MAX_TILT_DEGREES:
             if thickness < _MAX_HEIGHT_SHARE * short_side:
                 self.glimpses.note(index, sighting.box)
             return False
@@ -262,7 +286,7 @@ def split_box(frames: Sequence[Luma], box: WorkBox, detector: Detector) -> list[
         Boxes in working pixels.
     """
     height, width = frames[0].shape
-    thickness = _thickness(box)
+    thickness = shorter_side(box)
     margin = _SPLIT_MARGIN_SHARE * thickness
     low = np.maximum(np.floor(box[:2] - margin), 0).astype(int)
     high = np.minimum(np.ceil(box[2:] + margin), (width, height)).astype(int)
@@ -272,13 +296,13 @@ def split_box(frames: Sequence[Luma], box: WorkBox, detector: Detector) -> list[
     lines = detector.detect(np.asarray(cv2.cvtColor(seen, cv2.COLOR_GRAY2BGR), np.uint8))
     found = (_moved(line, low[0], low[1]) for line in lines)
     most = _SPLIT_SMALLER_SHARE * thickness
-    return [line for line in found if _thickness(np.array(line.box_xyxy)) < most]
+    return [line for line in found if shorter_side(np.array(line.box_xyxy)) < most]
 
 
 def _moved(line: TextBox, left: int, top: int) -> TextBox:
     """Return ``line`` moved right and down by so many pixels."""
     x0, y0, x1, y1 = line.box_xyxy
-    return TextBox((x0 + left, y0 + top, x1 + left, y1 + top), line.score, line.tilt_degrees)
+    return replace(line, box_xyxy=(x0 + left, y0 + top, x1 + left, y1 + top))
 
 
 def _cut_off(box: TextBox, rows: int, region: Region) -> bool:
@@ -291,11 +315,6 @@ def same_place(one: WorkBox, other: WorkBox) -> bool:
     """Return True if two boxes overlap enough to be the same line's."""
     smaller, larger = sorted((area(one), area(other)))
     return shared_area(one, other) > 0.6 * smaller and smaller > 0.3 * larger
-
-
-def _thickness(box: WorkBox) -> float:
-    """Shorter side of a box, in its own pixels."""
-    return float(min(box[2] - box[0], box[3] - box[1]))
 
 
 def _same_box(one: WorkBox, other: WorkBox) -> bool:

@@ -85,7 +85,7 @@ def follow(appearance: Appearance, frames: Iterable[tuple[int, Luma]], *, max_fr
     if any(matcher.moves_with_scene(last, luma, place) for (_, luma), place in seen[:2]):
         return Slide(with_scene=True)
     settling = matcher.settling(rest[:standing])
-    points = [(index, round(p.dx), round(p.dy)) for (index, _), p in seen]
+    points = [PathPoint(index, round(p.dx), round(p.dy)) for (index, _), p in seen]
     ahead = [index for index, _ in rest[standing + len(places) :][:_LEAVING_FRAMES]]
     beyond = _beyond(places[-1], velocity, ahead, matcher)
     return Slide(tuple(sorted([*settling, *points, *beyond])))
@@ -132,7 +132,7 @@ def _beyond(
         visible = matcher.visible(dx, dy)
         if visible <= 0 or (number >= _FADED_FRAMES and visible >= 0.5):
             break
-        points.append((index, round(dx), round(dy)))
+        points.append(PathPoint(index, round(dx), round(dy)))
     return points
 
 
@@ -168,7 +168,7 @@ class _Matcher:
             best = self._search(luma, (0.0, 0.0), (_SETTLING_PX, _SETTLING_PX))
             if (best.dx, best.dy) == (0, 0) or best.fit < here.fit + _SETTLED_FIT:
                 break
-            points.append((index, round(best.dx), round(best.dy)))
+            points.append(PathPoint(index, round(best.dx), round(best.dy)))
         return points
 
     def first_step(self, luma: Luma) -> _Place | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from erasecore.detection.appearance import Appearance
+from erasecore.detection.entrances import comes_of, goes_of
 from erasecore.detection.line_window import HeldPieces, LineWindow, Piece, TrackTiming, WorkBox
 from erasecore.detection.patterns import Presence
+from erasecore.detection.pops import life_of
 from erasecore.detection.scaling import Luma
-from erasecore.detection.slides import Slide, follow
+from erasecore.detection.sightings import Sighting
+from erasecore.detection.slides import Slide
 
 _MAX_DETECTIONS = 15  # newest detections whose score and tilt are kept; guess
 _RESUMED_COSINE = 0.4  # least likeness of a line in doubt that the detector has found again; guess
@@ -20,15 +23,13 @@ _AWAY_FRAMES = 2  # frames it must have been away to be another one when it come
 
 
 class Track:
-    """A line of text that was seen at frame ``index`` in ``box``.
+    """A line of text that was seen at frame ``index``.
 
     Args:
         index: the frame.
-        box: bounding box of the line, in working pixels.
-        seen: the detector's score, 0 to 1, and the tilt in degrees.
+        sighting: where and how it was seen there.
         held: the frames before and up to ``index``, oldest first, as ``(index, luma)``.
         timing: durations in frames.
-        averaged: number of the newest frames in whose average the line was found.
 
     Attributes:
         birth: the frame of its first sighting.
@@ -36,27 +37,27 @@ class Track:
         held: crops of the frames around its birth and of the newest ones.
         appearance: its samples and their template.
         comes: how it comes, once the frames before its birth were searched.
+        goes: how it goes, once that is known.
     """
 
     def __init__(
         self,
         index: int,
-        box: WorkBox,
+        sighting: Sighting,
         *,
-        seen: tuple[float, float],
         held: Iterable[tuple[int, Luma]],
         timing: TrackTiming,
-        averaged: int = 1,
     ) -> None:
         self.birth = index
-        frames = list(held)
-        self.window = LineWindow.around(box, frames[-1][1].shape)
-        self.held = HeldPieces(self.window, frames, timing, averaged=averaged)
+        frames, box = list(held), sighting.box
+        self.window = LineWindow.around(box, frames[-1][1].shape, sighting.thickness)
+        self.held = HeldPieces(self.window, frames, timing, averaged=sighting.averaged)
         self.appearance = Appearance(self.window, box, self.held.first)
         self.comes: Slide | None = None
-        self._scores = [seen[0]]
-        self._tilts = [seen[1]]
-        self._gone_frames = timing.gone_frames
+        self.goes: Slide | None = None
+        self._scores = [sighting.score]
+        self._tilts = [sighting.tilt]
+        self._timing = timing
         self._doubtful = False
         self._last = self.held.first  # the newest crop that shows the line
         self._last_presence = Presence(gain=1.0, likeness=1.0, cells=1.0)
@@ -95,11 +96,11 @@ class Track:
         """Keep the window of one more frame."""
         self.held.add(index, luma)
 
-    def sighted(self, box: WorkBox, score: float, tilt: float) -> None:
+    def sighted(self, sighting: Sighting) -> None:
         """Note that the detector has found the line again."""
-        self.appearance.detected(box)
-        self._scores = [*self._scores[-(_MAX_DETECTIONS - 1) :], score]
-        self._tilts = [*self._tilts[-(_MAX_DETECTIONS - 1) :], tilt]
+        self.appearance.detected(sighting.box)
+        self._scores = [*self._scores[-(_MAX_DETECTIONS - 1) :], sighting.score]
+        self._tilts = [*self._tilts[-(_MAX_DETECTIONS - 1) :], sighting.tilt]
 
     def check(self) -> bool:
         """Check the newest frame for the line; return False when the track is over."""
@@ -110,13 +111,23 @@ class Track:
             return False
         if self.appearance.gone(piece, presence, self._last, self._last_presence):
             self._doubtful = True
-            return piece.index - self.last_there <= self._gone_frames
+            return piece.index - self.last_there <= self._timing.gone_frames
         if self._doubtful and self._was_away(piece.index):
             return False
         self._doubtful = False
         self._last, self._last_presence = piece, presence
         self.appearance.add_sample(piece, pattern)
         return True
+
+    def shown_in(self, index: int, luma: Luma) -> bool:
+        """Return True if a whole frame's working luma shows the line at its place.
+
+        A line found in the average of several frames may be made of several texts.
+        """
+        if self.held.first.averaged > 1:
+            return False
+        piece = Piece(index, self.window.crop(luma))
+        return self._presence_in(piece).there
 
     def resume(self) -> bool:
         """Take the line for present again if it may be in the newest frame; return True then.
@@ -134,15 +145,34 @@ class Track:
         self.appearance.add_sample(piece, pattern)
         return True
 
-    def follow_back(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> None:
-        """Search the frames up to its birth, oldest first, for how it has come."""
-        until = [(index, luma) for index, luma in frames if index <= self.birth]
-        self.comes = follow(self.appearance, reversed(until), max_frames=max_frames)
+    def settle(self, frames: Sequence[tuple[int, Luma]]) -> None:
+        """Take a brief line that grows or shrinks as it stands at rest.
 
-    def follow_on(self, frames: Iterable[tuple[int, Luma]], max_frames: int) -> Slide:
+        Args:
+            frames: index and working luma of its life and around it, oldest first.
+        """
+        life = life_of(self.appearance, frames, self.birth, max_frames=self._timing.pop_frames)
+        if life is None or not life.changes_size:
+            return
+        self.comes, self.goes = Slide(life.comes), Slide(life.goes)
+        held = dict(frames)
+        pieces = [Piece(index, self.window.crop(held[index])) for index in life.rest]
+        self.appearance = self.appearance.resized(life.scale, pieces)
+        self.birth = life.rest[0]
+        self._last = pieces[-1]
+
+    def follow_back(self, frames: Iterable[tuple[int, Luma]]) -> None:
+        """Search the frames up to its birth, oldest first, for how it has come."""
+        self.comes = comes_of(self.appearance, list(frames), self._seen_in, self._timing)
+
+    def follow_on(self, frames: Iterable[tuple[int, Luma]]) -> Slide:
         """Return how it goes, in the frames since it was last there."""
-        since = [(index, luma) for index, luma in frames if index >= self.last_there]
-        return follow(self.appearance, since, max_frames=max_frames)
+        return self.goes or goes_of(self.appearance, list(frames), self._seen_in, self._timing)
+
+    @property
+    def _seen_in(self) -> tuple[int, int]:
+        """First and last frame that were seen to show it."""
+        return self.birth, self.last_there
 
     def close(self) -> None:
         """End the track: no more frames are added, and its ends are measured next."""

@@ -15,14 +15,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.detection.line_window import WorkBox
+from erasecore.detection.line_window import WorkBox, common_edge
 from erasecore.detection.movement import DRIFT_PX, movement_of
 from erasecore.detection.patterns import Pattern
 from erasecore.detection.slides import Slide
 from erasecore.detection.spans import Edge, Span
 from erasecore.detection.stroke_signature import StrokeSignature, signature_of
 from erasecore.detection.tracks import Track
-from erasecore.model.events import PathPoint
+from erasecore.model.events import PathPoint, swept_box
 
 SHORT = "short"
 """Reason of refusal of a brief line, which may still be part of a longer one."""
@@ -30,15 +30,20 @@ SHORT = "short"
 STAYS_SECONDS = 20.0  # seconds; nobody reads one subtitle for longer: a logo, a banner; guess
 MIN_HEIGHT_SHARE = 0.014  # of the picture's shorter side; lower lines are grain; guess
 
+_MAX_HEIGHT_SHARE = 0.28  # of the picture's shorter side; higher lines are scenery; guess
 _MIN_FIT = 0.3  # correlation; least match of the template at its place; guess
 _MIN_FIT_ONCE = 0.45  # correlation; the same for a line that was seen in a single sample; guess
-_MAX_TILT_DEGREES = 7.0  # degrees; guess
+_SIGN_TILT_DEGREES = 7.0  # degrees; text that is tilted more is a sign ...; guess
+_MAX_TILT_DEGREES = 20.0  # ... unless it comes and goes by itself, up to this; guess
 _MIN_LENGTH_LINES = 1.5  # line heights; a shorter line is a single letter or a leaf; guess
 _HIGH_SHARE = 0.3  # of the height from the top; captions stand above this ...; guess
 _LOW_SHARE = 0.62  # ... or below this; guess
+_GLIMPSED_SECONDS = 0.25  # seconds; of a line cut off by the film, less needs others of its kind
 _CUT_OFF_FRAMES = 2  # frames of a line that the film's start or end cuts off, at least; guess
 _REST_FRAMES = 4  # frames that a line stands between sliding in and out, at least; guess
 _REST_SHARE = 0.5  # of the frames in which it slides, at least, too; guess
+_UNCERTAIN_FRAMES = 2  # frames by which two lines that follow each other may overlap; guess
+_LENGTHS_LINES = 0.7  # line heights by which sentences differ in length, at least; guess
 _FAINT_LEVELS = 7.0  # levels; least contrast; guess
 _FLAT_LEVELS = 2.5  # levels; flatter surroundings do not show whether they move; guess
 _MIN_CONTEXT_PX = 200  # pixels of surroundings that are needed to see motion; guess
@@ -60,14 +65,13 @@ class TextLine:
     tilt: float  # degrees
     sightings: int  # samples that show it
     moving: float  # share of sample pairs between which the surroundings moved; -1 unknown
-    path: tuple[PathPoint, ...] = ()  # where it slides in and out, working pixels
+    path: tuple[PathPoint, ...] = ()  # where it slides or pops in and out, working pixels
     signature: StrokeSignature | None = None
 
     @property
     def swept(self) -> WorkBox:
         """Bounding box of the line at its place and along its path, in working pixels."""
-        moves = np.array([(0, 0), *((dx, dy) for _, dx, dy in self.path)], np.float64)
-        return np.concatenate([self.box[:2] + moves.min(axis=0), self.box[2:] + moves.max(axis=0)])
+        return np.array(swept_box(self.box.tolist(), self.path))
 
     @property
     def keeps_still(self) -> bool:
@@ -117,9 +121,8 @@ def line_of(
     comes, goes = (slide.path for slide in slides)
     movement = movement_of(track, span, slides=(bool(comes), bool(goes)))
     span = _with_paths(span, comes, goes)
-    moves = any(slide.with_scene for slide in slides) or not _rests(
-        span, max(len(comes), len(goes))
-    )
+    slid = max(sum(point.scale == 1 for point in path) for path in (comes, goes))
+    moves = any(slide.with_scene for slide in slides) or not _rests(span, slid)
     return TextLine(
         span=span,
         box=track.box,
@@ -179,19 +182,40 @@ def refusal(line: TextLine, film: FilmFacts) -> str:
     seconds = film.seconds(line.span)
     short_side = min(film.width, film.height)
     too_long = seconds > STAYS_SECONDS and not stands(line, film)
-    too_short = seconds < film.min_seconds and not cut_off(line, film)
+    brief = seconds < film.min_seconds and not cut_off(line, film)
+    too_short = brief and not (film.any_place and _pops_up(line))
+    most_tilt = _MAX_TILT_DEGREES if film.any_place or _pops_up(line) else _SIGN_TILT_DEGREES
     checks = (
         (too_short, SHORT),
         (line.drift > DRIFT_PX or line.moved_on, "moves"),
         (line.fit < (_MIN_FIT if line.sightings > 1 else _MIN_FIT_ONCE), "does not keep its shape"),
-        (line.tilt > _MAX_TILT_DEGREES, "tilted"),
+        (line.tilt > most_tilt, "tilted"),
         (not film.any_place and _runs_off(line, film), "runs off the picture"),
-        (line.contrast < _FAINT_LEVELS, "faint"),
-        (not MIN_HEIGHT_SHARE * short_side < line.text_height < 0.2 * short_side, "size"),
+        (not film.any_place and line.contrast < _FAINT_LEVELS, "faint"),
+        (
+            not MIN_HEIGHT_SHARE * short_side < line.text_height < _MAX_HEIGHT_SHARE * short_side,
+            "size",
+        ),
         (not film.any_place and too_long, "stays too long"),
         (not film.any_place and _is_logo(line, film), "never appears or disappears"),
     )
     return next((reason for wrong, reason in checks if wrong), "")
+
+
+def _pops_up(line: TextLine) -> bool:
+    """Return True if a line comes and goes by itself, at once or in a fade."""
+    span = line.span
+    comes = span.comes is Edge.ALONE and (span.switched_on or span.sharp_on or _fades_in(span))
+    goes = span.goes is Edge.ALONE and (span.switched_off or span.sharp_off or _fades_out(span))
+    return comes and goes
+
+
+def _fades_in(span: Span) -> bool:
+    return span.full_start > span.start
+
+
+def _fades_out(span: Span) -> bool:
+    return span.full_stop < span.stop
 
 
 def cut_off(line: TextLine, film: FilmFacts) -> bool:
@@ -291,6 +315,15 @@ def has_similar_line(one: TextLine, other: TextLine) -> bool:
     return one.vertical == other.vertical and abs(float(rows[0] - rows[1])) < 0.6 * larger
 
 
+def is_kin(one: TextLine, other: TextLine, film: FilmFacts) -> bool:
+    """Return True if two lines are similar, and have a middle or an edge in common."""
+    if not has_similar_line(one, other):
+        return False
+    if one.vertical:
+        return common_edge(one.box[[1, 0, 3, 2]], other.box[[1, 0, 3, 2]], film.height)
+    return common_edge(one.box, other.box, film.width)
+
+
 def reconsider(lines: Sequence[TextLine], film: FilmFacts) -> list[str]:
     """Return for each line its reason of refusal; empty for a subtitle (second pass).
 
@@ -319,20 +352,29 @@ def _compare(
         return ""
     is_drawn, in_place = drawn_over(line, film), in_caption_place(line, film)
     is_whole = film.seconds(line.span) >= film.min_seconds
-    if is_drawn and in_place and (is_whole or line.span.plainly_alone):
+    glimpsed = film.seconds(line.span) < _GLIMPSED_SECONDS
+    if is_drawn and in_place and (is_whole or (line.span.plainly_alone and not glimpsed)):
         return ""
     similar = [
         other
         for other in (drawn if is_drawn else sure)
-        if has_similar_line(other, line) and not _overlap(other.span, line.span)
+        if has_similar_line(other, line) and not overlap(other.span, line.span)
     ]
     if is_drawn and in_place:  # cut off by the film's start or end
         return "" if similar else SHORT
     if is_drawn:  # in an unusual place: where others come and go too, it is the film's own
-        return "" if len(similar) >= 2 and _centred(line, film, 0.15) else "place"
+        kin = [other for other in similar if is_kin(other, line, film)]
+        return "" if len(kin) >= 2 and _differ_in_length(line, kin) else "place"
     return "" if in_place and similar else "part of the scene"
 
 
-def _overlap(one: Span, other: Span) -> bool:
-    """Return True if two spans share a frame."""
-    return min(one.stop, other.stop) > max(one.start, other.start)
+def _differ_in_length(line: TextLine, others: Sequence[TextLine]) -> bool:
+    """Return True if lines are of several lengths, as sentences are, and clocks are not."""
+    axis = 1 if line.vertical else 0
+    lengths = [float(each.box[axis + 2] - each.box[axis]) for each in (line, *others)]
+    return max(lengths) - min(lengths) > _LENGTHS_LINES * line.text_height
+
+
+def overlap(one: Span, other: Span) -> bool:
+    """Return True if two spans share more frames than their ends are uncertain by."""
+    return min(one.stop, other.stop) - max(one.start, other.start) > _UNCERTAIN_FRAMES

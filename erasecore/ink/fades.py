@@ -52,7 +52,7 @@ def _translucent(crop: CropStack, ink: Ink) -> Iterator[tuple[int, float, tuple[
         (range(event.full_stop, event.stop), opaque[-_FULL_FRAMES:]),
     ):
         frames = [frame for frame in fade if crop.start <= frame < crop.stop]
-        frames = [frame for frame in frames if event.offset_at(frame) is None]
+        frames = [frame for frame in frames if event.pose_at(frame) is None]
         if not frames or not nearest:
             continue
         full = _median(crop, nearest)

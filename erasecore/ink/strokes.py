@@ -25,7 +25,7 @@ from erasecore.ink.stroke_mask import (
 from erasecore.ink.transitions import InkStatistics, Transition, find_transitions, meets
 from erasecore.model.boxes import bounds, clip_box, inside
 from erasecore.model.crop_stacks import CropStack
-from erasecore.model.events import Event
+from erasecore.model.events import Event, Pose
 from erasecore.model.inpaint_input import Bools, Floats
 from erasecore.video.color import Box
 
@@ -46,12 +46,14 @@ class Ink:
         mask: bool ``(H, W)``; pixels of which nothing of the background is left.
         plate: the translucent rectangle behind them, if there is one.
         fading: share of the plate's opacity, 0 to 1, on the frames where it fades; by film frame.
+        origin: left and top of the crop in the film's picture, px.
     """
 
     event: Event
     mask: Bools
     plate: Plate | None
     fading: dict[int, float] = field(default_factory=dict)
+    origin: tuple[int, int] = (0, 0)
 
     def plate_at(self, frame: int) -> Plate | None:
         """Plate at the opacity it has on film frame ``frame``; ``None`` where there is none.
@@ -60,24 +62,27 @@ class Ink:
         """
         if self.plate is None or not self.event.shows_at(frame):
             return None
-        if self.event.offset_at(frame) is not None:
+        if self.event.pose_at(frame) is not None:
             return None
         return self.plate.fainter(self.fading.get(frame, 1.0))
 
-    def mask_at(self, offset: tuple[int, int] | None) -> Bools:
-        """Return the ink of a frame in which the event is ``offset`` from its place (right, down).
+    def mask_at(self, pose: Pose | None) -> Bools:
+        """Return the ink of a frame in which the event stands in ``pose``.
 
         A moving line's place is known to a pixel, so the mask is dilated by one; its plate is ink
         as a whole.
         """
-        if offset is None:
+        if pose is None:
             return self.mask
         whole = self.mask.astype(np.uint8)
         if self.plate is not None:
             left, top, right, bottom = clip_box(self.plate.box, (whole.shape[0], whole.shape[1]))
             whole[top:bottom, left:right] = 1
         whole = np.asarray(cv2.dilate(whole, np.ones((3, 3), np.uint8)), np.uint8)
-        moving = np.asarray([(1, 0, offset[0]), (0, 1, offset[1])], np.float32)
+        x0, y0, x1, y1 = self.event.box_xyxy
+        middle = (x0 + x1) / 2 - self.origin[0], (y0 + y1) / 2 - self.origin[1]
+        moving = np.asarray(cv2.getRotationMatrix2D(middle, 0.0, pose.scale), np.float32)
+        moving[:, 2] += pose.dx, pose.dy
         size = whole.shape[1], whole.shape[0]
         return np.asarray(cv2.warpAffine(whole, moving, size, flags=cv2.INTER_NEAREST) > 0)
 
@@ -106,10 +111,10 @@ def find_ink(
     text_box = _text_box(event, crop, left, top)
     mask = np.zeros(crop.size, bool)
     if not inside(text_box, (bottom - top, right - left)).any():
-        return Ink(event, mask, None)  # no letter of it can lie in the crop
+        return Ink(event, mask, None, origin=crop.box[:2])  # no letter of it can lie in the crop
     letters = find_letters(_letter_samples(crop, event, view), text_box, event.text_height_px)
     if not letters.any():
-        return Ink(event, mask, None)
+        return Ink(event, mask, None, origin=crop.box[:2])
     distance = _distance(letters)
     around = _around(crop, event, others)
     context = _line_context(crop, event, others, distance=distance, view=view)
@@ -121,7 +126,7 @@ def find_ink(
     stats = InkStatistics(_luma_samples(crop, event, view), quiet, around[view])
     wide = grow_mask(distance, quiet or everything, stats, _line_px(letters, event), tuning=growth)
     mask[view] = trim_mask(wide, letters, stats)
-    return _with_plate_mask(Ink(event, mask, plate), crop, around)
+    return _with_plate_mask(Ink(event, mask, plate, origin=crop.box[:2]), crop, around)
 
 
 def _with_plate_mask(ink: Ink, crop: CropStack, around: Bools) -> Ink:

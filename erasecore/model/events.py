@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from erasecore.model.picture_areas import PictureArea
 
@@ -25,8 +28,41 @@ NO_READING = Reading("", 0.0, 0.0, 0.0)
 BoxXyxy = tuple[float, float, float, float]
 """Left, top, right and bottom; luma pixels of the picture as it is seen."""
 
-PathPoint = tuple[int, int, int]
-"""Film frame, and the pixels right and down of its place at which a line stands in it."""
+
+class Pose(NamedTuple):
+    """Pose of a line in one frame: pixels right and down of its place, and its size there."""
+
+    dx: int
+    dy: int
+    scale: float = 1.0  # about the middle of its box
+
+
+class PathPoint(NamedTuple):
+    """Pose of a line in one film frame: pixels right and down of its place, and its size there."""
+
+    frame: int
+    dx: int
+    dy: int
+    scale: float = 1.0  # about the middle of its box
+
+
+def posed_box(box: Sequence[float], point: PathPoint) -> BoxXyxy:
+    """Return the box (left, top, right, bottom) of a line at a point of its path."""
+    left, top, right, bottom = (float(side) for side in box)
+    x, y = (left + right) / 2 + point.dx, (top + bottom) / 2 + point.dy
+    wide, high = point.scale * (right - left) / 2, point.scale * (bottom - top) / 2
+    return x - wide, y - high, x + wide, y + high
+
+
+def swept_box(box: Sequence[float], path: Iterable[PathPoint]) -> list[float]:
+    """Return the bounding box of a line at its place and along its path: left, top, right, bottom.
+
+    Args:
+        box: at its place: left, top, right, bottom.
+        path: in the same pixels.
+    """
+    boxes = np.array([box, *(posed_box(box, point) for point in path)], np.float64)
+    return [*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +76,13 @@ class Event:
     box_xyxy: BoxXyxy
     text_height_px: float  # from the top of a k to the bottom of a p
     score: float  # 0 to 1, confidence of the text detector
-    path: tuple[PathPoint, ...] = ()  # frames in which it slides in or out, by frame
+    path: tuple[PathPoint, ...] = ()  # frames in which it slides or pops in or out, by frame
 
     @property
     def swept_xyxy(self) -> BoxXyxy:
         """Bounding box of the line at its place and along its path."""
-        x = [0, *(dx for _, dx, _ in self.path)]
-        y = [0, *(dy for _, _, dy in self.path)]
-        left, top, right, bottom = self.box_xyxy
-        return left + min(x), top + min(y), right + max(x), bottom + max(y)
+        left, top, right, bottom = swept_box(self.box_xyxy, self.path)
+        return left, top, right, bottom
 
     @property
     def reach_px(self) -> float:
@@ -59,9 +93,9 @@ class Event:
         """Return True if its ink shows in film frame ``frame``."""
         return self.start <= frame < self.stop
 
-    def offset_at(self, frame: int) -> tuple[int, int] | None:
-        """Return the pixels right and down of its place at which it is; ``None`` at its place."""
-        return next(((dx, dy) for at, dx, dy in self.path if at == frame), None)
+    def pose_at(self, frame: int) -> Pose | None:
+        """Return how it stands in ``frame``; ``None`` at its place, in its size."""
+        return next((Pose(*point[1:]) for point in self.path if point.frame == frame), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +165,14 @@ def _path(raw: object) -> tuple[PathPoint, ...]:
     """Return the path of one JSON object.
 
     Raises:
-        TypeError: it is no list of three numbers each.
+        TypeError: it is no list of four numbers each.
     """
     if not isinstance(raw, (list, tuple)):
         raise TypeError(f"path is a list, found {raw!r}")
     points = []
     for point in raw:
-        if not isinstance(point, list) or len(point) != 3:
-            raise TypeError(f"a point of a path has three numbers, found {point!r}")
-        frame, dx, dy = (int(value) for value in point)
-        points.append((frame, dx, dy))
+        if not isinstance(point, list) or len(point) != len(PathPoint._fields):
+            raise TypeError(f"a point of a path has four numbers, found {point!r}")
+        frame, dx, dy = (int(value) for value in point[:3])
+        points.append(PathPoint(frame, dx, dy, float(point[3])))
     return tuple(points)

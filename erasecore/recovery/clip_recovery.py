@@ -16,7 +16,7 @@ from erasecore.ink.strokes import Ink, find_ink
 from erasecore.model.boxes import inside
 from erasecore.model.clips import Clip, EventShare
 from erasecore.model.crop_stacks import CropStack
-from erasecore.model.events import Event
+from erasecore.model.events import Event, Pose
 from erasecore.model.inpaint_input import ContextCrop, InpaintInput, NearbyText, reduce_mask
 from erasecore.model.patches import Patch
 from erasecore.recovery.area_fill import area_runs, fill_strip
@@ -158,8 +158,8 @@ def _make_inpaint_input(
     return strip, np.stack(kept)
 
 
-_Shown: TypeAlias = tuple[int, tuple[int, int] | None]
-"""Number of an event that shows in a frame, and how far it is from its place."""
+_Shown: TypeAlias = tuple[int, Pose | None]
+"""Number of an event that shows in a frame, and how it stands there, if not at its place."""
 
 
 class _HoleMasks:
@@ -179,7 +179,7 @@ class _HoleMasks:
     def showing(self, frame: int) -> tuple[_Shown, ...]:
         """Return the events that show in a film frame."""
         return tuple(
-            (number, event.offset_at(frame))
+            (number, event.pose_at(frame))
             for number, event in enumerate(self._events)
             if event.shows_at(frame)
         )
@@ -331,7 +331,7 @@ def _event_shares(
             first - clip.fill_start, min(last - clip.fill_start, len(filled.frames))
         ):
             frame = filled.frames[offset]
-            own = ink.mask_at(ink.event.offset_at(clip.fill_start + offset))
+            own = ink.mask_at(ink.event.pose_at(clip.fill_start + offset))
             is_own = own[strip.mask(strip.fill_start + offset)]
             origins += np.bincount(frame.origin[is_own], minlength=origins.size)
             error = frame.error[is_own].astype(np.float32) / _CONFIDENT_LEVELS

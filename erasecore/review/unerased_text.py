@@ -16,6 +16,7 @@ import numpy as np
 from erasecore.detection.detector import LETTERS_SHARE, Detector, TextBox
 from erasecore.detection.line_window import TrackTiming, WorkBox
 from erasecore.detection.scaling import LumaRing, Scaler
+from erasecore.detection.sightings import Sighting
 from erasecore.detection.spans import measure_span
 from erasecore.detection.tracks import Track
 from erasecore.detection.verdict import (
@@ -176,7 +177,7 @@ class UnerasedTextFinder:
         if min(box[2] - box[0], box[3] - box[1]) < 4 or inside < 0.9 * area(box):
             return
         self._live.append(
-            Track(index, box, seen=(score, tilt), held=self._ring, timing=self._timing)
+            Track(index, Sighting(box, score, tilt), held=self._ring, timing=self._timing)
         )
 
     def _check_tracks(self) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from erasecore.detection.bars import ShotGeometry, TextSpan, text_spans
-from erasecore.model.events import Detection, Event
+from erasecore.model.events import Detection, Event, PathPoint
 from erasecore.model.picture_areas import PictureArea
 from erasecore.video.color import Box, PlaneLayout
 
@@ -217,9 +217,10 @@ def test_a_line_that_rises_over_the_border_hides_no_bar() -> None:
     bars = Bars(bottom=40)
     film = framed(scene(5), bars)
     line = Event(3, FRAMES, 6, FRAMES, (20.0, 206.0, 300.0, 222.0), 12.0, 0.9)
-    line = replace(line, path=tuple((3 + k, 0, 30 - 10 * k) for k in range(3)))
+    line = replace(line, path=tuple(PathPoint(3 + k, 0, 30 - 10 * k) for k in range(3)))
     for frame in range(3, FRAMES):
-        down = (line.offset_at(frame) or (0, 0))[1]
+        pose = line.pose_at(frame)
+        down = pose.dy if pose else 0
         write(film, (20, 206 + down, 300, min(SIZE[1], 222 + down)), slice(frame, frame + 1))
     assert [area.box for area in found(film, texts=text_spans([line]))] == [bars.box]
 

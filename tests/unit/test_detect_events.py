@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasecore.model.events import Detection, Event
+from erasecore.model.events import Detection, Event, PathPoint
 
 _PX = st.floats(0, 8192, allow_nan=False, width=32)
 _EVENTS = st.builds(
@@ -18,7 +18,9 @@ _EVENTS = st.builds(
     box_xyxy=st.tuples(_PX, _PX, _PX, _PX),
     text_height_px=_PX,
     score=st.floats(0, 1),
-    path=st.lists(st.tuples(*[st.integers(-900, 900)] * 3), max_size=3).map(tuple),
+    path=st.lists(
+        st.builds(PathPoint, *[st.integers(-900, 900)] * 3, st.floats(0.25, 3)), max_size=3
+    ).map(tuple),
 )
 _DETECTIONS = st.builds(
     Detection,

@@ -13,6 +13,7 @@ from erasecore.detection.line_window import Piece, TrackTiming
 from erasecore.detection.movement import edges_are_static
 from erasecore.detection.patterns import Template, strokes
 from erasecore.detection.scaling import Luma
+from erasecore.detection.sightings import Sighting
 from erasecore.detection.tracks import Track
 from tests.clips import U8, Caption, draw
 from tests.detectors import BrightTextDetector, find_in
@@ -152,7 +153,7 @@ def test_a_line_in_doubt_is_known_again(text: str, same: bool) -> None:
     lumas = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.uint8) for p in (*before, *behind)]
     box = np.array([INNER[0], TOP + INNER[1], INNER[2], TOP + INNER[3]], np.float64)
     held = list(enumerate(lumas[:6]))
-    track = Track(5, box, seen=(0.9, 0.0), held=held, timing=TrackTiming(10, 60, 25))
+    track = Track(5, Sighting(box, 0.9, 0.0), held=held, timing=TrackTiming(10, 60, 25))
     for index in range(6, 12):
         track.add(index, lumas[index])
     assert track.check()

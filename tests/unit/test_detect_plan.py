@@ -87,7 +87,7 @@ def test_text_at_a_parts_edge_brings_the_whole_picture_sooner() -> None:
     plan = SearchPlan([], portrait=False)
     plan.parts(_luma(0))
     plan.parts(_luma(1) // 8)
-    plan.widen()
+    plan.widen(0.5, 0.6)
     assert [part.name for part in plan.parts(_luma(2) // 8 + 90)] == ["whole"]
 
 

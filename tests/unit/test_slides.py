@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from erasecore.ink.strokes import Ink
-from erasecore.model.events import Event
+from erasecore.model.events import Event, PathPoint
 from tests.clips import U8, Caption, DrawnFilm, draw
 from tests.detectors import find_in
 
@@ -34,8 +34,10 @@ def test_a_caption_that_slides_in(slide: tuple[int, int, float], seed: int) -> N
     assert event.stop == 60
     rests = 20 + math.ceil(slide[2])
     for frame in range(20, rests):
-        assert event.offset_at(frame) == pytest.approx(caption.offset_at(frame), abs=1)
-    assert all(event.offset_at(frame) is None for frame in range(rests, 60))
+        pose = event.pose_at(frame)
+        assert pose is not None
+        assert pose[:2] == pytest.approx(caption.offset_at(frame), abs=1)
+    assert all(event.pose_at(frame) is None for frame in range(rests, 60))
 
 
 @pytest.mark.parametrize("slide", [(280, 0, 28), (-280, 0, 20), (0, 22, 20)])
@@ -49,7 +51,7 @@ def test_a_caption_that_slides_out_slowly(slide: tuple[int, int, float]) -> None
     assert inked[-1] <= event.stop <= inked[-1] + 9  # until its box has left
     for frame in range(68 - math.ceil(slide[2]), inked[-1]):
         there = caption.offset_at(75 - frame)
-        assert (event.offset_at(frame) or (0, 0)) == pytest.approx(there, abs=2)
+        assert (event.pose_at(frame) or (0, 0))[:2] == pytest.approx(there, abs=2)
 
 
 def test_a_sign_that_the_camera_brings_to_rest() -> None:
@@ -74,12 +76,12 @@ def test_ink_moves_along() -> None:
     """The ink of a frame on the path lies where the line is there; what leaves is cut off."""
     mask = np.zeros((40, 60), bool)
     mask[20:24, 10:20] = True
-    event = Event(0, 9, 2, 9, (10, 20, 20, 24), 4, 1, ((0, -15, 5), (1, 4, -3)))
+    event = Event(0, 9, 2, 9, (10, 20, 20, 24), 4, 1, (PathPoint(0, -15, 5), PathPoint(1, 4, -3)))
     ink = Ink(event, mask, None)
-    assert ink.mask_at(event.offset_at(5)) is mask
-    moved = ink.mask_at(event.offset_at(1))
+    assert ink.mask_at(event.pose_at(5)) is mask
+    moved = ink.mask_at(event.pose_at(1))
     expected = np.asarray(
         cv2.dilate(np.roll(mask, (-3, 4), (0, 1)).astype(np.uint8), np.ones((3, 3)))
     )
     assert (moved == (expected > 0)).all()
-    assert np.flatnonzero(ink.mask_at(event.offset_at(0)).any(axis=0)).tolist() == list(range(6))
+    assert np.flatnonzero(ink.mask_at(event.pose_at(0)).any(axis=0)).tolist() == list(range(6))
