@@ -96,12 +96,14 @@ def forbidden_stretches(
 
     Args:
         seen: text that no line was made of.
-        refused: lines that stay in the film.
+        refused: lines that stay in the film; those that were seen to move with what is around them
+            are a part of the scene, and background like any other.
         accepted: the subtitles.
         frames: number of the film's frames.
         rate: frames a second.
     """
-    everything = [*seen, *(part for line in refused for part in _of_line(line))]
+    own = [line for line in refused if not line.with_scene]
+    everything = [*seen, *(part for line in own for part in _of_line(line))]
     near = [_limited(part, frames) for part in everything if _is_near(part, accepted, rate)]
     return [
         Stretch(part.start, part.stop, _enlarged(part.box))

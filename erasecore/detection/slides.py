@@ -202,11 +202,12 @@ class _Matcher:
         Where the surroundings are flat the whole picture tells.
 
         Args:
-            standing: a frame in which the line is at its place.
+            standing: a frame in which the line is at its place, or a little beside it.
             moved: one in which it is at ``place``.
-            place: shift of the line.
+            place: shift of the line from its place.
         """
-        shift = round(place.dx), round(place.dy)
+        here = self._search(standing, (0.0, 0.0), (_SETTLING_PX, _SETTLING_PX))
+        shift = round(place.dx - here.dx), round(place.dy - here.dy)
         for lines in (_CONTEXT_LINES, np.inf):
             still, along = self._differences(standing, moved, shift, lines)
             if max(still, along) >= _FLAT_LEVELS:

@@ -67,6 +67,7 @@ class TextLine:
     moving: float  # share of sample pairs between which the surroundings moved; -1 unknown
     path: tuple[PathPoint, ...] = ()  # where it slides or pops in and out, working pixels
     signature: StrokeSignature | None = None
+    with_scene: bool = False  # True if it was seen to come or go together with what is around it
 
     @property
     def swept(self) -> WorkBox:
@@ -122,7 +123,8 @@ def line_of(
     movement = movement_of(track, span, slides=(bool(comes), bool(goes)))
     span = _with_paths(span, comes, goes)
     slid = max(sum(point.scale == 1 for point in path) for path in (comes, goes))
-    moves = any(slide.with_scene for slide in slides) or not _rests(span, slid)
+    with_scene = any(slide.with_scene for slide in slides)
+    moves = with_scene or not _rests(span, slid)
     return TextLine(
         span=span,
         box=track.box,
@@ -133,6 +135,7 @@ def line_of(
         fit=movement.fit,
         drift=movement.drift_px,
         moved_on=movement.goes_along or moves,
+        with_scene=with_scene,
         tilt=track.tilt,
         sightings=track.sample_count,
         moving=_moving(appearance.context_mask(others), patterns),

@@ -49,6 +49,12 @@ def test_a_refused_line_near_a_subtitle() -> None:
     assert _stretches([_line(25, 40)], [_line(20, 45)]) == []
 
 
+def test_a_sign_that_moves_with_the_scene_is_background() -> None:
+    """It is where the scene is, so what is behind a subtitle may be copied from it."""
+    sign = replace(_line(50, 60), with_scene=True)
+    assert _stretches([sign], [_line(20, 45)]) == []
+
+
 def test_far_text_is_no_source_anyway() -> None:
     """What is far away in time or place is not kept: the record stays small."""
     assert _stretches([_line(150, 160)], [_line(20, 45)]) == []
