@@ -8,7 +8,7 @@ not to be seen, so its pixels must not be taken for background anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,17 +26,23 @@ _LINKED_LENGTH = 0.5  # least ratio of their lengths; guess
 _LINKED_ROWS = 0.6  # least overlap of their rows (or columns); guess
 _LINKED_LENGTHS = 1.5  # box lengths that a text moves between two samples, at most; guess
 _PATH_FRAMES = 4  # frames of a path that are forbidden as one box; guess
+_LARGER_SIGN = 1.6  # of a subtitle's height: text behind it is at least so high; guess
+_BEHIND_SHARE = 0.25  # of a subtitle's area on such text, at least; guess
 _NEAR_SECONDS = 2.0  # seconds from an accepted line to text that may be a source for it; guess
 _NEAR_LINES = 6.0  # thicknesses of a line from it to such text; guess
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A box in which text may stand on frames ``[start, stop)``; working pixels."""
+    """A box in which text may stand on frames ``[start, stop)``; working pixels.
+
+    ``text`` is equal for the stretches of one text.
+    """
 
     start: int
     stop: int
     box: WorkBox
+    text: int = -1
 
 
 class Glimpses:
@@ -63,24 +69,30 @@ class Glimpses:
         """
         found: list[Stretch] = []
         order = sorted(self._seen, key=lambda glimpse: glimpse[0])
+        texts: list[int] = []
         for k, (index, box) in enumerate(order):
-            before = self._linked((order[i] for i in range(k - 1, -1, -1)), index, box)
-            after = self._linked((order[i] for i in range(k + 1, len(order))), index, box)
+            earlier = self._linked(order, range(k - 1, -1, -1), k)
+            later = self._linked(order, range(k + 1, len(order)), k)
+            texts.append(k if earlier is None else texts[earlier])
+            before = None if earlier is None else order[earlier][1]
+            after = None if later is None else order[later][1]
             ahead = after if after is not None else _mirrored(box, before)
             behind = before if before is not None else _mirrored(box, after)
-            found.append(Stretch(index, index + self._step, _hull(box, ahead)))
-            found.append(Stretch(index - self._step + 1, index + 1, _hull(box, behind)))
+            found.append(Stretch(index, index + self._step, _hull(box, ahead), texts[k]))
+            found.append(Stretch(index - self._step + 1, index + 1, _hull(box, behind), texts[k]))
         return found
 
     def _linked(
-        self, others: Iterable[tuple[int, WorkBox]], index: int, box: WorkBox
-    ) -> WorkBox | None:
-        """Return the box of the same text in a sample next to ``index``, if it was seen there."""
-        for at, other in others:
+        self, order: Sequence[tuple[int, WorkBox]], others: Iterable[int], number: int
+    ) -> int | None:
+        """Return the number of the same text in a sample next to its own, if it was seen there."""
+        index, box = order[number]
+        for k in others:
+            at, other = order[k]
             if abs(at - index) > 1.5 * self._step:
                 return None
             if at != index and _same_text(box, other):
-                return other
+                return k
         return None
 
 
@@ -103,7 +115,10 @@ def forbidden_stretches(
         rate: frames a second.
     """
     own = [line for line in refused if not line.with_scene]
-    everything = [*seen, *(part for line in own for part in _of_line(line))]
+    lines = [part for k, line in enumerate(own) for part in _of_line(line, -2 - k)]
+    everything = [*seen, *lines]
+    behind = {part.text for part in everything if _lies_behind(part, accepted)}
+    everything = [part for part in everything if part.text not in behind]
     near = [_limited(part, frames) for part in everything if _is_near(part, accepted, rate)]
     return [
         Stretch(part.start, part.stop, _enlarged(part.box))
@@ -112,18 +127,30 @@ def forbidden_stretches(
     ]
 
 
-def _of_line(line: TextLine) -> list[Stretch]:
+def _lies_behind(part: Stretch, accepted: Sequence[TextLine]) -> bool:
+    """Return True if a subtitle stands on text of larger letters: that is a sign of the scene."""
+    thickness = min(part.box[2] - part.box[0], part.box[3] - part.box[1])
+    return any(
+        line.span.start < part.stop
+        and line.span.stop > part.start
+        and thickness > _LARGER_SIGN * line.text_height
+        and shared_area(part.box, line.box) > _BEHIND_SHARE * area(line.box)
+        for line in accepted
+    )
+
+
+def _of_line(line: TextLine, text: int) -> list[Stretch]:
     """Return where a line stands, and the way it comes and goes."""
-    parts = [Stretch(line.span.start, line.span.stop, line.box)]
+    parts = [Stretch(line.span.start, line.span.stop, line.box, text)]
     for first in range(0, len(line.path), _PATH_FRAMES):
         points = line.path[first : first + _PATH_FRAMES]
         box = np.array(swept_box(line.box.tolist(), points))
-        parts.append(Stretch(points[0].frame, points[-1].frame + 1, box))
+        parts.append(Stretch(points[0].frame, points[-1].frame + 1, box, text))
     return parts
 
 
 def _limited(part: Stretch, frames: int) -> Stretch:
-    return Stretch(max(0, part.start), min(frames, part.stop), part.box)
+    return replace(part, start=max(0, part.start), stop=min(frames, part.stop))
 
 
 def _is_near(part: Stretch, accepted: Sequence[TextLine], rate: float) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from erasecore.detection.busy_rows import Band, BusyRows
 from erasecore.detection.line_window import TrackTiming, WorkBox
+from erasecore.detection.passing import moves_with_scene
 from erasecore.detection.pops import MAX_POP_SECONDS
 from erasecore.detection.row_growth import extend_along_row
 from erasecore.detection.scaling import Luma, LumaRing
@@ -27,6 +28,7 @@ _MIN_GONE_FRAMES = 3  # frames of it in films of few frames a second; guess
 _BRIEF_SHARE = 0.4  # of the least duration; a line seen once for less is dropped unmeasured; guess
 _MIN_WORD_FRAMES = 2  # frames that a word of a caption stands, at least; guess
 _RAMP_SECONDS = 1.2  # seconds that the longest fade lasts; guess
+_FEW_SAMPLES = 2  # samples of a line that may be passing, at most; guess
 _MAX_NOTED = 6  # texts with which a new one is compared: the same one has moved; guess
 _MAX_PAST = 12  # finished tracks whose boxes are kept, as neighbours of later ones; guess
 
@@ -156,6 +158,14 @@ class LineTracker:
             return True
         return any(same_place(t.box, box) and t.shown_in(index, luma) for t in self.live)
 
+    def _passes(self, track: Track) -> bool:
+        """Return True if a line and its surroundings move together, other lines left aside."""
+        others = [other for other in self.live if other is not track and other.sample_count > 1]
+        held = {piece.index: piece.luma for piece in (*track.held.head, *track.held.tail)}
+        masks = track.text_mask, ~track.window.context_mask([other.box for other in others])
+        beside = (held[at] for at in (track.birth + 1, track.birth - 1) if at in held)
+        return any(moves_with_scene(held[track.birth], luma, *masks) for luma in beside)
+
     def _close(self, track: Track, frames: int, *, final: bool = False) -> None:
         """Measure a line that is over, and keep its record; later if it slides out just now.
 
@@ -168,7 +178,8 @@ class LineTracker:
         once = track.last_there == track.birth and not is_edge
         busy = self.busy.holds(track.birth, track.box)
         if once and track.is_brief(_MIN_WORD_FRAMES if busy else self._brief_frames):
-            self._search.glimpses.note(track.birth, track.box)
+            if not self._passes(track):  # else it is background like any other
+                self._search.glimpses.note(track.birth, track.box)
             return  # the most frequent end by far: scene text that has moved on
         if track.comes is None:
             track.settle(list(self._ring))
@@ -185,6 +196,8 @@ class LineTracker:
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
         self._past = [*self._past[-(_MAX_PAST - 1) :], (span.start, span.stop, track.box)]
         line = line_of(track, span, others, slides)
+        if track.sample_count <= _FEW_SAMPLES and not line.with_scene:
+            line = replace(line, with_scene=self._passes(track))
         line = replace(line, box=self._grown_box(line))
         self.lines.append(line)
         if line.keeps_still:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from erasecore.detection.appearance import Appearance
 from erasecore.detection.entrances import comes_of, goes_of
@@ -76,6 +77,11 @@ class Track:
     def box(self) -> WorkBox:
         """Bounding box of the line, in working pixels."""
         return self.appearance.box
+
+    @property
+    def text_mask(self) -> NDArray[np.bool_]:
+        """Pixels of the window that are the line's: bool ``(H, W)``."""
+        return ~self.appearance.context_mask(())
 
     @property
     def score(self) -> float:
