@@ -194,6 +194,12 @@ def folders_below(root: Path, like: FolderSettings) -> FolderSettings:
     )
 
 
+def film_folders(folders: FolderSettings) -> dict[str, Path]:
+    """Return the path of each folder that films need, by its key: all but the state folder."""
+    names = ("inbox", "work", "done", "failed", "originals")
+    return {name: getattr(folders, name) for name in names}
+
+
 def folder_problems(folders: FolderSettings) -> Iterator[Problem]:
     """Yield folders that have a NUL character, and a ``mode`` that is neither empty nor octal.
 

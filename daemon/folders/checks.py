@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from daemon.config.locations import FolderSettings
+from daemon.config.locations import FolderSettings, film_folders
 from daemon.storage.moves import remove_tree
 from daemon.storage.names import TRIAL_PREFIX, TRIAL_SECONDS, TRIAL_SUFFIX
 from daemon.storage.os_errors import hint_for
@@ -25,11 +25,6 @@ ROLES = ("inbox", "work", "done", "failed", "originals", "state")
 def paths_of(folders: FolderSettings) -> dict[str, Path]:
     """Return the path of each folder by its role."""
     return {role: getattr(folders, role) for role in ROLES}
-
-
-def film_folders(folders: FolderSettings) -> dict[str, Path]:
-    """Return the path of each folder that films need, by its role: all but the state folder."""
-    return {role: path for role, path in paths_of(folders).items() if role != "state"}
 
 
 def prove(folders: FolderSettings, *, token: str, create: bool = True) -> None:

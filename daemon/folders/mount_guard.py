@@ -15,9 +15,8 @@ from pathlib import Path
 
 import structlog
 
-from daemon.config.locations import FolderSettings
+from daemon.config.locations import FolderSettings, film_folders
 from daemon.config.parsing import read_record
-from daemon.folders.checks import film_folders
 from daemon.folders.filesystem_id import FilesystemId, filesystem_id
 from daemon.folders.mount_table import filesystem_of, mounts
 from daemon.storage.os_errors import hint_for

@@ -214,14 +214,13 @@ class Inbox:
                 self._warn_once(entry, "inbox.hard_link", "one name of several of the same file")
             present.add(entry.name)
             present.update(name for name, _ in entry.beside)
-            signature = signature_of(entry.status)
-            is_settled = self._settled_with_companions(entry, signature, now=now)
+            is_settled = self._settled_with_companions(entry, now=now)
             if self._rules.marker and not _has_marker(entry):
                 self.skipped.ignore(WhyIgnored.MARKER, entry.name)
             elif not is_settled:
                 waiting.append(entry.name)
             elif entry.name not in self.skipped.unreadable:
-                settled.append(self._candidate(entry, signature))
+                settled.append(self._candidate(entry))
         self.settling.keep_only(present)
         for name in self._without_writer.keys() - present:
             del self._without_writer[name]
@@ -231,21 +230,19 @@ class Inbox:
         settled.sort(key=lambda film: (film.first_seen, film.signature.mtime_ns, film.name))
         return settled
 
-    def _candidate(self, entry: InboxEntry, signature: FileSignature) -> Candidate:
+    def _candidate(self, entry: InboxEntry) -> Candidate:
         return Candidate(
             inbox=self.folder,
             name=entry.name,
-            signature=signature,
+            signature=signature_of(entry.status),
             first_seen=self.settling.first_seen(entry.name),
             settings=entry.settings,
             marked=self._rules.marker,
         )
 
-    def _settled_with_companions(
-        self, entry: InboxEntry, signature: FileSignature, *, now: float
-    ) -> bool:
+    def _settled_with_companions(self, entry: InboxEntry, *, now: float) -> bool:
         """Return True if a film and all its companions are settled; observe each of them."""
-        settled = self._settled(entry.name, signature, now=now)
+        settled = self._settled(entry.name, signature_of(entry.status), now=now)
         for name, status in entry.beside:
             if stat.S_ISREG(status.st_mode):
                 settled = self._settled(name, signature_of(status), now=now) and settled

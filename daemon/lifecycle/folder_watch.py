@@ -11,13 +11,14 @@ import structlog
 from ulid import ULID
 
 from daemon.config.environment import Environment
+from daemon.config.locations import film_folders
 from daemon.config.schema import Config
 from daemon.folders.bounded_calls import (
     LONG_ANSWER_SECONDS,
     BoundedCalls,
     silence_sentence,
 )
-from daemon.folders.checks import film_folders, paths_of, prove, sweep_trials
+from daemon.folders.checks import paths_of, prove, sweep_trials
 from daemon.folders.mount_guard import MountGuard
 from daemon.folders.name_limits import limited_roles
 from daemon.folders.proofs import FolderProofs

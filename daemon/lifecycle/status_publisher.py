@@ -10,8 +10,8 @@ from pathlib import Path
 
 import structlog
 
+from daemon.config.locations import film_folders
 from daemon.config.schema import Config
-from daemon.folders.checks import film_folders
 from daemon.inbox.candidate_queue import CandidateQueue
 from daemon.jobs.instances import start_time_of
 from daemon.jobs.job import JobState

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from daemon.config.locations import Locations
+from daemon.config.locations import Locations, film_folders
 from daemon.folders.bounded_calls import BoundedCalls
-from daemon.folders.checks import film_folders
 from daemon.inbox.scanner import Rules, count_films
 from daemon.jobs.history_view import HistorySummary, read_history
 from daemon.jobs.instances import this_process
