@@ -33,6 +33,7 @@ class ResidueReason(StrEnum):
     TEXT = "text"  # text is detected where a line was erased; evidence: share of the frames tried
     LETTERS = "letters"  # its letters' shape shows in their place; evidence: correlation
     STEP = "step"  # the place changes as its line comes or goes; evidence: change, in that around
+    BAR = "bar"  # a bar has lost its colour or its edge there; evidence: share of the erased place
     OUTLASTS = "outlasts"  # an erased line's letters show before or after it; evidence: correlation
     UNERASED = (
         "unerased"  # text that comes and goes, and nobody knew of; evidence: detector's score

@@ -47,6 +47,7 @@ _SENTENCES = {
     ResidueReason.OUTLASTS: "letters are still seen before or after {count}",
     ResidueReason.LETTERS: "the shape of the letters still shows in the place of {count}",
     ResidueReason.STEP: "the picture still changes in the place of {count} as it comes or goes",
+    ResidueReason.BAR: "the bar at the picture's edge is damaged in the place of {count}",
     ResidueReason.NO_INK: "no ink was found, and nothing was changed, for {count}",
     ResidueReason.LOW_CONFIDENCE: "what was behind {count} is a guess",
 }

@@ -1,16 +1,17 @@
 """Self-check of one segment, on its frames between erasing and encoding.
 
-Three checks, each with eyes of its own:
+Four checks, each with eyes of its own:
 
 * ``ResidualTextChecker``: is text detected where a line was erased, or right beside it?
 * ``EventEdgeChecker``: does a line's place change as it comes and goes, or do its letters show
   before or after it?
+* ``BarChecker``: has a bar kept its colour and a straight edge where a line was erased?
 * ``UnerasedTextFinder``: does text come and go elsewhere, at moments that detection has not seen?
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,6 +21,7 @@ from erasecore.model.boxes import overlap
 from erasecore.model.clips import Picture
 from erasecore.model.events import Detection, Event
 from erasecore.model.residues import Residue
+from erasecore.review.bar_check import BarChecker
 from erasecore.review.event_edges import EventEdgeChecker
 from erasecore.review.known_text import SAME_PLACE_OVERLAP
 from erasecore.review.residual_text import Findings, ResidualTextChecker, unerased_residue
@@ -68,6 +70,7 @@ class SelfCheck:
             picture, detection, detector, span, regions=plan.regions, left=plan.left
         )
         self._edges = EventEdgeChecker(picture, detection.cuts, span)
+        self._bars = BarChecker(picture, detection.cuts, span)
         self._unerased = (
             UnerasedTextFinder(picture, detection, detector, span, plan.rate, plan.regions)
             if plan.searches
@@ -77,6 +80,7 @@ class SelfCheck:
         for event in detection.events:
             if event.start < span[1] and event.stop > span[0] and event not in plan.left:
                 self._edges.plan(event, again=event in plan.retried)
+                self._bars.plan(event)
 
     def check_frame(self, index: int, before: Planes, after: Planes) -> None:
         """Check film frame ``index`` as far as that is planned.
@@ -87,9 +91,11 @@ class SelfCheck:
             after: its planes after erasing.
         """
         self._text.check_frame(index, before, after)
-        for event in self._edges.events_at(index):
-            self._check_edges(event, index, before, after)
-        self._edges.release(index)
+        checks = (self._edges, "check edges"), (self._bars, "check bars")
+        for checker, step in checks:
+            for event in checker.events_at(index):
+                self._attempt(event, partial(checker.check, event, index, before, after), step)
+            checker.release(index)
         self._search_again(index, after)
 
     def findings(self) -> Findings:
@@ -120,23 +126,17 @@ class SelfCheck:
         lines = isolate(self._unerased.lines, step="search again")
         return [] if isinstance(lines, EventFailure) else lines
 
-    def _check_edges(self, event: Event, index: int, before: Planes, after: Planes) -> None:
-        """Check one frame at an edge of ``event``, unless an earlier one has ended in an error."""
+    def _attempt(self, event: Event, check: Callable[[], None], step: str) -> None:
+        """Check one frame of ``event``, unless an earlier check has ended in an error."""
         if event in self._failed:
             return
-        outcome = isolate(
-            partial(self._edges.check, event, index, before, after),
-            step="check edges",
-            start=event.start,
-            stop=event.stop,
-            box=event.box_xyxy,
-        )
+        outcome = isolate(check, step=step, start=event.start, stop=event.stop, box=event.box_xyxy)
         if isinstance(outcome, EventFailure):
             self._failed[event] = outcome.reason
 
     def _residues_by_event(self) -> dict[Event, tuple[Residue, ...]]:
         found: dict[Event, tuple[Residue, ...]] = {}
-        for event, residue in self._edges.residues():
+        for event, residue in (*self._edges.residues(), *self._bars.residues()):
             if event not in self._failed:
                 found[event] = (*found.get(event, ()), residue)
         return found
