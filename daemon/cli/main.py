@@ -40,6 +40,7 @@ _FUNCTIONS = {
     "requeue": ("daemon.cli.commands", "requeue_films"),
     "doctor": ("daemon.cli.commands", "doctor"),
     "models": ("daemon.cli.models_commands", "models"),
+    "notify": ("daemon.cli.notify_command", "notify"),
 }
 """Module and function of each command; a module is imported only if its command runs."""
 _EPILOG = """\
@@ -103,6 +104,13 @@ _HELP: dict[str, tuple[str, str]] = {
         "check, bring up to date or explain the configuration",
         "Nothing is run or changed, except by migrate --write.\n\n"
         "example: subtitle-eraser config check",
+    ),
+    "notify": (
+        "tell of films that are done or failed, and of pauses",
+        "Takes the events that the daemons of this host have written, and tells those whom the\n"
+        "section notify: of the configuration names; until asked to leave. What cannot be sent is\n"
+        "tried again. The service subtitle-eraser-notify runs it.\n\n"
+        "example: subtitle-eraser notify --test",
     ),
     "models": (
         "fetch, verify or list the weights of the diffusion engine",
@@ -275,6 +283,10 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
     if name == "status":
         command.add_argument("--json", action="store_true", help="for machines")
         command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
+    if name == "notify":
+        command.add_argument(
+            "--test", action="store_true", help="tell everybody that this is a test, and leave"
+        )
     if name == "requeue":
         command.add_argument("names", nargs="*", metavar="NAME", help="film or job id")
         command.add_argument("--all", action="store_true", help="every film in failed/")

@@ -16,7 +16,7 @@ JOB_SECTION = "erase"
 """Section of the configuration with what settings files may set, too."""
 TOP_KEYS = (
     *("schema", "folders", "inbox", "worker", "publish", "retry", "claims", "schedule"),
-    *("models", "log", "status", JOB_SECTION),
+    *("models", "log", "status", "notify", JOB_SECTION),
 )
 """Keys at the top of the configuration file: the fields of ``daemon.config.schema.Config``."""
 

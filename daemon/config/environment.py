@@ -24,7 +24,9 @@ class Environment:
     notify_socket: str = ""  # NOTIFY_SOCKET of systemd; empty: not started by systemd
     runtime_folder: Path | None = None  # first of RUNTIME_DIRECTORY of systemd; ``None``: not set
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the names in TOKENS
+    credentials: Path | None = None  # CREDENTIALS_DIRECTORY of systemd; ``None``: not set
     watchdog_seconds: float | None = None  # WATCHDOG_USEC of systemd; ``None``: no watchdog
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)  # all, for programs
     visible_devices: str | None = None  # CUDA_VISIBLE_DEVICES; ``None``: not set
 
 
@@ -33,6 +35,7 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     config = variables.get("SUBTITLE_ERASER_CONFIG", "")
     runtime = variables.get("RUNTIME_DIRECTORY", "")
     watchdog = variables.get("WATCHDOG_USEC", "")
+    credentials = variables.get("CREDENTIALS_DIRECTORY", "")
     faults = variables if variables.get("SUBTITLE_ERASER_TEST") == "1" else {}
     return Environment(
         config=Path(config) if config else None,
@@ -41,7 +44,9 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         notify_socket=variables.get("NOTIFY_SOCKET", ""),
         runtime_folder=Path(runtime.partition(":")[0]) if runtime else None,
         tokens={name: _secret(name, variables) for name in TOKENS.values()},
+        credentials=Path(credentials) if credentials else None,
         watchdog_seconds=int(watchdog) / 1e6 if watchdog.isdigit() else None,
+        variables=variables,
         visible_devices=variables.get("CUDA_VISIBLE_DEVICES"),
     )
 

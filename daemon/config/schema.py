@@ -24,6 +24,7 @@ from daemon.config.locations import (
     status_problems,
 )
 from daemon.config.migration import SCHEMA
+from daemon.config.notify_settings import NotifySettings, notify_problems
 from daemon.config.parsing import Problem
 from daemon.config.schedule import ScheduleSettings, schedule_problems
 from erasecore.settings import EraseSettings, HostSettings
@@ -138,6 +139,7 @@ class Config:
     models: ModelSettings = field(default_factory=ModelSettings)
     log: LogSettings = field(default_factory=LogSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     erase: EraseSettings = field(default_factory=EraseSettings)
 
     @property
@@ -217,6 +219,7 @@ def config_problems(config: Config) -> Iterator[Problem]:
         yield Problem("worker.count", f"is {config.worker.count}, must be at least 1, or auto.")
     yield from claim_problems(config.claims)
     yield from status_problems(config.status)
+    yield from notify_problems(config.notify)
     yield from schedule_problems(config.schedule)
     yield from model_problems(config.models)
     for key, sentence in problems_of_erase(config.erase):

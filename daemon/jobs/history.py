@@ -16,10 +16,11 @@ from ulid import ULID
 
 from daemon.config.locations import FolderSettings
 from daemon.folders.state_folder import STATE_CONSEQUENCE, state_trouble
-from daemon.jobs.history_file import PRIMARY_CODE, HistoryFile
+from daemon.jobs.history_file import HistoryFile
 from daemon.jobs.history_view import HISTORY_FILE, Entry
 from daemon.jobs.published_reports import PublishedReports
 from daemon.storage.os_errors import hint_for
+from daemon.storage.sqlite_files import PRIMARY_CODE
 
 log = structlog.get_logger(__name__)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import astuple
 from pathlib import Path
 
 import structlog
 
 from daemon.jobs.history_view import COLUMNS, HISTORY_FILE, Entry
+from daemon.storage import sqlite_files
 
 log = structlog.get_logger(__name__)
 
@@ -20,10 +19,6 @@ BUSY_SECONDS = 1.0
 A guess."""
 COMPLETE = 1
 """``PRAGMA user_version`` of a database that has the jobs from before it was made; 0: not yet."""
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""Result codes of a damaged file. Locked, full and read-only ones have other codes."""
-PRIMARY_CODE = 0xFF
-"""Bits of an extended result code that hold its primary code (sqlite.org/rescode.html)."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
     job_id TEXT PRIMARY KEY, name TEXT, outcome TEXT, published_as TEXT, stopped_at REAL,
@@ -35,10 +30,6 @@ _FORGET = """
 DELETE FROM entry WHERE stopped_at <
     (SELECT stopped_at FROM entry ORDER BY stopped_at DESC LIMIT 1 OFFSET ?)
 """
-
-
-class Damaged(Exception):
-    """The integrity check of SQLite found errors in the file."""
 
 
 class HistoryFile:
@@ -59,21 +50,13 @@ class HistoryFile:
         self._path = folder / HISTORY_FILE
         try:
             self._database = _connect(self._path, kept_entries)
-        except (sqlite3.DatabaseError, Damaged) as error:
-            if not is_damage(error):
+        except (sqlite3.DatabaseError, sqlite_files.Damaged) as error:
+            if not sqlite_files.is_damage(error):
                 raise
-            self._set_aside(error)
+            aside = sqlite_files.set_aside(self._path)
+            log.warning("history.broken", kept_as=str(aside), error=str(error), remedy="made anew")
             self._database = _connect(self._path, kept_entries)
         self._inode = self._path.stat().st_ino
-
-    def _set_aside(self, error: Exception) -> None:
-        """Rename the damaged database and its journal, which would be applied to a new one."""
-        aside = self._path.with_suffix(".broken")
-        log.warning("history.broken", kept_as=str(aside), error=str(error), remedy="made anew")
-        for journal in ("-journal", "-wal"):  # the second of releases before 0.2
-            with suppress(FileNotFoundError):
-                os.replace(f"{self._path}{journal}", f"{aside}{journal}")
-        self._path.replace(aside)
 
     def is_current(self) -> bool:
         """Return False if the file was removed or replaced since it was opened."""
@@ -102,29 +85,12 @@ class HistoryFile:
         marks = ", ".join("?" * len(COLUMNS))
         verb = "REPLACE" if replace else "IGNORE"
         rows = [[_stored(value) for value in astuple(entry)] for entry in entries]
-        with self._transaction():
+        with sqlite_files.transaction(self._database):
             self._database.executemany(f"INSERT OR {verb} INTO entry VALUES ({marks})", rows)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # SQLite may have rolled it back itself
-                self._database.execute("ROLLBACK")
-            raise
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
-
-
-def is_damage(error: Exception) -> bool:
-    """Return True if ``error`` says that the file is corrupt, not locked, full or read-only."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, Damaged) or (code is not None and code & PRIMARY_CODE in _DAMAGE)
 
 
 def _connect(path: Path, kept_entries: int) -> sqlite3.Connection:
@@ -134,7 +100,7 @@ def _connect(path: Path, kept_entries: int) -> sqlite3.Connection:
         # No write-ahead log: it maps a file into memory, and a disk that fails kills who maps it.
         database.execute("PRAGMA journal_mode=TRUNCATE")
         database.executescript(_SCHEMA)
-        _check(database)
+        sqlite_files.check(database)
         database.execute(_FORGET, (kept_entries - 1,))
         version = database.execute("PRAGMA user_version").fetchone()[0]
         database.execute(f"PRAGMA user_version = {version}")
@@ -142,11 +108,6 @@ def _connect(path: Path, kept_entries: int) -> sqlite3.Connection:
         database.close()
         raise
     return database
-
-
-def _check(database: sqlite3.Connection) -> None:
-    if database.execute("PRAGMA quick_check").fetchone() != ("ok",):
-        raise Damaged("quick_check failed")
 
 
 def _stored(value: object) -> object:

@@ -12,6 +12,7 @@ from daemon.jobs import claims
 from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
 from daemon.jobs.isolation import Step
 from daemon.jobs.job import LOG_FILE, Job, JobState, load_job, save_job
+from daemon.jobs.job_events import JobEvents
 from daemon.jobs.publish import publish, reject, sidecar_of, withdrawn
 from daemon.jobs.report_files import write_error
 from daemon.jobs.step_thread import StepThread
@@ -35,6 +36,7 @@ class Publication(StepThread):
         folder: the job folder.
         folders: where to publish.
         disks: numbers of the disks that may be copied to.
+        events: writes the event of its outcome.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Publication(StepThread):
         folders: FolderSettings,
         *,
         disks: frozenset[int],
+        events: JobEvents,
     ) -> None:
         super().__init__(job, step)
         self.disks = disks
@@ -53,6 +56,7 @@ class Publication(StepThread):
         self.tidy = True  # False: files of the folder are left over, under a hidden name
         self._folder = folder
         self._folders = folders
+        self._events = events
         self._samples: deque[tuple[float, int]] = deque(maxlen=SPEED_SAMPLES)
 
     # --- for the main loop ------------------------------------------------------------------
@@ -96,12 +100,14 @@ class Publication(StepThread):
 
     def _publish(self, record: Recorder) -> None:
         if self.job.state in (JobState.FINISHED, JobState.REJECTED):
+            self._events.expect(self._folder)
             self.job = self._published(load_job(self._folder))  # it may have target names by now
         self.progress.check()
         if not self.recorded:
             record(self.job, published_as(self.job))
             self.recorded = True
         failpoint("history.after_record")
+        self._events.publish(self._folder, self.job, published_as(self.job))
         published = {placement.file for placement in self.job.placements}
         # With ``keep_originals`` off the source is no file to publish: it goes with the folder.
         with_source = self.job.state is JobState.DONE and self.job.source not in published

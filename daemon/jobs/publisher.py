@@ -26,6 +26,7 @@ from daemon.jobs.isolation import (
     announce_rejection,
 )
 from daemon.jobs.job import Job, JobState
+from daemon.jobs.job_events import JobEvents
 from daemon.jobs.publication import Publication
 from daemon.jobs.report_files import entry_of
 from daemon.jobs.store import JobStore
@@ -98,6 +99,7 @@ class Publisher:
     def reconfigure(self, config: Config) -> None:
         """Publish into the folders of ``config``, as many at a time as it says, from now on."""
         self._folders = config.folders
+        self._events = JobEvents.of(config)
         self._copies_per_disk = config.publish.copies_per_disk
 
     # --- queries ----------------------------------------------------------------------------
@@ -150,7 +152,8 @@ class Publisher:
         self._launch(publication, publish)
 
     def _publication(self, job: Job, step: Step, disks: frozenset[int]) -> Publication:
-        return Publication(job, step, self._store.folder(job), self._folders, disks=disks)
+        folder = self._store.folder(job)
+        return Publication(job, step, folder, self._folders, disks=disks, events=self._events)
 
     def _launch(self, publication: Publication, work: Work) -> None:
         self._start(work)

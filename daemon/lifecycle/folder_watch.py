@@ -24,6 +24,7 @@ from daemon.folders.name_limits import limited_roles
 from daemon.folders.proofs import FolderProofs
 from daemon.folders.state_folder import state_trouble
 from daemon.lifecycle.status_publisher import PublicStatus, waiting_snapshot
+from daemon.notify import pauses
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.systemd import Notifier
 from daemon.runtime.wakeup import Wakeup
@@ -216,6 +217,7 @@ def await_folders(config: Config, environment: Environment) -> bool:
     wake = Wakeup()
     notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
     public = PublicStatus(config, environment.runtime_folder)
+    events = pauses.PauseEvents(config)
     sentence, calls = "", BoundedCalls()
     try:
         with wake.signals():
@@ -229,12 +231,15 @@ def await_folders(config: Config, environment: Environment) -> bool:
                     notifier.ready()  # else systemd restarts a daemon that only waits
                     notifier.status(f"Paused: {sentence}")
                     public.write(waiting_snapshot(config, sentence))
-                    notifier.alive(now=time.monotonic())
+                    now = time.monotonic()
+                    events.observe(pauses.HOST, sentence, now=now, wall=time.time())
+                    notifier.alive(now=now)
                     wake.sleep(min(config.retry.pause_seconds, AWAIT_SECONDS))
                 else:
                     return True
         public.remove()
     finally:
+        events.close()
         notifier.close()
         wake.close()
     return False

@@ -1,4 +1,4 @@
-"""Status of the daemon for others: snapshot files for ``status``, a line for systemd."""
+"""Status of the daemon for others: snapshot files for ``status``, a line for systemd, pauses."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from daemon.jobs.job_parts import JobParts
 from daemon.lifecycle.drain import Drain
 from daemon.lifecycle.hang_watch import HangWatch
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
+from daemon.notify import pauses
 from daemon.runtime.systemd import Notifier
 from daemon.status.failures import Failures, scan_failures
 from daemon.status.public import public_file, write_public
@@ -143,12 +144,14 @@ class StatusPublisher:
         self.hang_watch = HangWatch(
             film_folders(config.folders), notifier.watchdog_interval_seconds, self._tell_silence
         )
+        self._pauses = pauses.PauseEvents(config)
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
         """Write snapshots as often as ``config`` asks for heartbeats, or more often."""
         self._config = config
         self._public.reconfigure(config)
+        self._pauses.reconfigure(config)
 
     def publish(self, parts: InstanceParts, *, now: float, wall: float) -> None:
         """Send the status line to systemd, and write the snapshot files when they are due.
@@ -187,6 +190,8 @@ class StatusPublisher:
     ) -> None:
         snapshot = self._snapshot(parts, now, wall)
         self._notifier.status(snapshot.sentence())
+        reason = snapshot.trouble if snapshot.paused else ""
+        self._pauses.observe(pauses.HOST, reason, now=now, wall=wall)
         instance = parts.jobs.store.instance
         written = (instance, _urgent_part(snapshot))
         interval_seconds = min(MAX_INTERVAL_SECONDS, self._config.claims.heartbeat_seconds)
@@ -204,6 +209,7 @@ class StatusPublisher:
     def close(self) -> None:
         """Remove the public file: the daemon ends in order."""
         self.hang_watch.stop()
+        self._pauses.close()
         self._public.remove()
 
     def is_paused(self, parts: InstanceParts, *, now: float) -> bool:

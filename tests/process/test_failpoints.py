@@ -76,6 +76,11 @@ ERASING = (
 COPYING = ("copy.after_result",)
 ELSEWHERE = ("stop.after_copy", "withdraw.after_save")
 """Those of ``test_publishing.py`` and ``test_job_isolation.py``."""
+NOTIFYING = (
+    *("notify.after_event", "notify.after_publication", "notify.after_store"),
+    *("notify.after_begin", "notify.after_send"),
+)
+"""Those of ``test_notify.py``."""
 IN_UNIT_TESTS = ("move.after_reserve",)  # no filesystem here knows neither NOREPLACE nor links
 
 KILLED_AT = (
@@ -92,6 +97,7 @@ KILLED_AT = (
         *COPYING,
         *ELSEWHERE,
     ),
+    *NOTIFYING,
     *IN_UNIT_TESTS,
 )
 
