@@ -121,8 +121,9 @@ def _require(library: str, key: str) -> None:
 def _signing_secret(name: str, around: Surroundings, key: str) -> str:
     """Return a secret that signs, ``whsec_`` and base64 as Standard Webhooks has it."""
     secret = _read_secret(name, around, key)
+    text = secret.removeprefix(_SECRET_PREFIX).rstrip("=")
     try:
-        raw = base64.b64decode(secret.removeprefix(_SECRET_PREFIX) + "==", validate=True)
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         raw = b""
     if not raw:

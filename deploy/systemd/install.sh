@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts subtitle-eraser onto this machine as a systemd service, or takes it away again.
 #
-#   install.sh [--root DIR] [--name NAME] [--prefix DIR] [--python PYTHON] [--gpu | --cpu] [--no-start]
+#   install.sh [--root DIR] [--name NAME] [--prefix DIR] [--python PYTHON] [--gpu | --cpu] [--notify] [--no-start]
 #   install.sh --uninstall [--purge] [--name NAME] [--prefix DIR]
 #
 #   --root DIR       below it lie inbox, work, done, failed and originals
@@ -12,6 +12,7 @@
 #                    (default: as it was installed before, else /opt/subtitle-eraser)
 #   --python PYTHON  a Python from 3.11 to 3.13                              (default: python3)
 #   --gpu, --cpu     with or without torch and the card's devices            (default: is there a card?)
+#   --notify         with the service that tells of films; an upgrade keeps it
 #   --no-start       leave the service stopped and not enabled
 #   --uninstall      remove service and program; configuration, state and films stay
 #   --purge          with --uninstall: configuration, state and user go as well; films stay always
@@ -26,7 +27,7 @@ say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-name=subtitle-eraser root='' prefix='' python=python3 card='' start=yes verb=install purge=no
+name=subtitle-eraser root='' prefix='' python=python3 card='' start=yes verb=install purge=no notify=''
 readonly user=subtitle-eraser
 
 while [[ $# -gt 0 ]]; do
@@ -38,6 +39,7 @@ while [[ $# -gt 0 ]]; do
       ;;
     --gpu) card=yes ;;
     --cpu) card=no ;;
+    --notify) notify=yes ;;
     --no-start) start=no ;;
     --uninstall) verb=uninstall ;;
     --purge) purge=yes ;;
@@ -52,8 +54,10 @@ done
 
 readonly unit=/etc/systemd/system/$name.service
 readonly models_unit=/etc/systemd/system/$name-models.service
+readonly notify_unit=/etc/systemd/system/$name-notify.service
 readonly config=/etc/$name/config.yaml
 readonly tmpfiles=/etc/tmpfiles.d/$name.conf
+readonly notify_tmpfiles=/etc/tmpfiles.d/$name-notify.conf
 # An installation that is there says where it is.
 if [[ -z $root && -f $tmpfiles ]]; then
   root=$(awk '$1 == "d" { print $2; exit }' "$tmpfiles")
@@ -61,6 +65,7 @@ fi
 if [[ -z $prefix && -f $unit ]]; then
   prefix=$(sed -n 's#^ExecStart=\(.*\)/current/bin/subtitle-eraser run .*#\1#p' "$unit")
 fi
+[[ -f $notify_unit ]] && notify=yes
 root=${root:-/srv/$name}
 prefix=${prefix:-/opt/subtitle-eraser}
 for path in "$root" "$prefix"; do
@@ -73,7 +78,8 @@ systemd_runs() { [[ -d /run/systemd/system ]]; }
 # The unit and its companions say subtitle-eraser where this service may say something else.
 fitted() {
   sed -e "s#/opt/subtitle-eraser#$prefix#g" -e "s#/srv/subtitle-eraser#$root#g" \
-    -e "s#/etc/subtitle-eraser/#/etc/$name/#g" -e "s#/var/\(lib\|cache\)/subtitle-eraser#/var/\1/$name#g" \
+    -e "s#/etc/subtitle-eraser/#/etc/$name/#g" -e "s#^After=\(.*\) subtitle-eraser.service#After=\1 $name.service#" \
+    -e "s#/var/\(lib\|cache\)/subtitle-eraser#/var/\1/$name#g" \
     -e "s#^\(State\|Cache\|Runtime\)Directory=subtitle-eraser#\1Directory=$name#" "$1"
 }
 
@@ -118,17 +124,22 @@ prune_releases() {
 }
 
 install_program() {
-  local version release before copy extra=''
+  local version release before copy
+  local -a extras=()
   version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source_dir/erasecore/version.py")
   release=$prefix/releases/$version-$(date -u +%Y%m%dT%H%M%S)
-  [[ $card = yes ]] && extra='[diffusion]'
+  [[ $card = yes ]] && extras+=(diffusion)
+  # All services share the program, so one that tells decides for all.
+  if [[ $notify = yes ]] || grep -qs "$prefix/current/bin/subtitle-eraser notify" /etc/systemd/system/*.service; then
+    extras+=(notify)
+  fi
   say "program   $release"
   mkdir -p "$prefix/releases"
   "$python" -m venv "$release" || fail "needs venv: apt-get install python3-venv"
   copy=$(mktemp -d)  # building leaves traces in the sources, which may not be ours
   cp -rL "$source_dir"/{daemon,erasecore,setup.cfg,pyproject.toml,README.md,LICENSE} "$copy"
   if ! "$release/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --constraint "$source_dir/constraints.txt" "$copy$extra"; then
+    --constraint "$source_dir/constraints.txt" "$copy$(IFS=,; printf '%s' "${extras[*]:+[${extras[*]}]}")"; then
     rm -rf "$copy" "$release"
     fail "pip could not install the program; what was there is as it was."
   fi
@@ -158,6 +169,7 @@ install_service() {
   fi
   fitted "$source_dir/deploy/systemd/subtitle-eraser.service" | put "$unit"
   fitted "$source_dir/deploy/systemd/subtitle-eraser-models.service" | put "$models_unit"
+  [[ $notify != yes ]] || install_notify
   if [[ $card = yes ]]; then
     rm -f "$unit.d/10-cpu-only.conf"
     # The unit's list of devices is read before it starts, so the module must be there by then.
@@ -169,23 +181,36 @@ install_service() {
   say "service   $unit ($([[ $card = yes ]] && echo 'with the graphics card' || echo 'CPU only'))"
 }
 
+install_notify() {
+  fitted "$source_dir/deploy/systemd/subtitle-eraser-notify.tmpfiles" | put "$notify_tmpfiles"
+  systemd-tmpfiles --create "$notify_tmpfiles"
+  install -d -m 0700 "/etc/$name/notify"
+  fitted "$source_dir/deploy/systemd/subtitle-eraser-notify.service" | put "$notify_unit"
+  say "notify    $notify_unit (whom: notify: in $config; secrets: /etc/$name/notify)"
+}
+
 start_service() {
+  local -a services=("$name")
+  [[ $notify != yes ]] || services+=("$name-notify")
   if ! systemd_runs; then
-    [[ $start = no ]] || systemctl enable --quiet "$name"
+    [[ $start = no ]] || systemctl enable --quiet "${services[@]}"
     say "systemd does not run here; the service starts with the next boot."
     return
   fi
   systemctl daemon-reload
   if [[ $start = no ]]; then
-    say "start it  systemctl enable --now $name"
+    say "start it  systemctl enable --now ${services[*]}"
     return
   fi
-  systemctl enable --quiet "$name"
-  if ! systemctl restart "$name"; then
-    journalctl --unit "$name" --lines 10 --no-pager --output cat >&2 || true
-    fail "$name did not start; see above, then: systemctl restart $name"
-  fi
-  say "started   systemctl status $name"
+  systemctl enable --quiet "${services[@]}"
+  local service
+  for service in "${services[@]}"; do
+    if ! systemctl restart "$service"; then
+      journalctl --unit "$service" --lines 10 --no-pager --output cat >&2 || true
+      fail "$service did not start; see above, then: systemctl restart $service"
+    fi
+    say "started   systemctl status $service"
+  done
 }
 
 # Where the films of this service lie: its configuration says, or else its root.
@@ -203,8 +228,11 @@ uninstall() {
   films=$(film_folders)
   if systemd_runs; then
     systemctl disable --now --quiet "$name" 2>/dev/null || true
+    systemctl disable --now --quiet "$name-notify" 2>/dev/null || true
   fi
   rm -rf "$unit" "$unit.d" "$models_unit" "$tmpfiles" "/etc/systemd/system/multi-user.target.wants/$name.service"
+  rm -rf "$notify_unit" "$notify_unit.d" "$notify_tmpfiles" \
+    "/etc/systemd/system/multi-user.target.wants/$name-notify.service"
   rm -rf "/run/${name:?}"
   systemd_runs && systemctl daemon-reload
   others=$(grep -ls "$prefix/current/bin/subtitle-eraser run" /etc/systemd/system/*.service || true)

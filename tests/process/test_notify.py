@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,12 +19,16 @@ import pytest
 from standardwebhooks import Webhook
 
 from daemon.config.notify_settings import EventKind
-from daemon.notify.events import Event, FilmFacts, expect_event, publish_event
+from daemon.notify.events import Event, FilmFacts, expect_event, publish_event, write_queue_event
 from daemon.notify.outbox import OUTBOX_FILE
 from tests.process import receiver
 from tests.process.house import REPOSITORY, Daemon, House
+from tests.process.mounts import SickShare
+from tests.process.orders import Orders
 from tests.process.receiver import Answer, HttpReceiver
 from tests.process.test_failpoints import NOTIFYING
+
+pytestmark = pytest.mark.process
 
 BAD_FILM = "raise FIX_INPUT\n"
 QUICK_RETRIES = [0.2] * 5
@@ -106,7 +112,10 @@ def script(house: House, name: str, text: str) -> str:
 def test_everybody_is_told_once(house: House, listen: Listen) -> None:
     """A command, a webhook and apprise are told of each film once, and no secret is logged."""
     hub, phone = listen(receiver.status(204)), listen(receiver.status(200))
-    secrets = [whsec(b"secret of the hub, the old one"), whsec(b"secret of the hub, the new one")]
+    secrets = [
+        whsec(b"secret of the hub, the old one"),
+        whsec(b"secret of the hub, the new one, padded"),
+    ]
     files = [secret_file(house, f"hub-{n}", one) for n, one in enumerate(secrets)]
     phone_url = f"json://user:PASSWORD-SECRET@127.0.0.1:{phone.port}/phone-SECRET"
     told = house.root / "told"
@@ -292,7 +301,7 @@ def test_what_receivers_ask_for(house: House, listen: Listen) -> None:
     happen(house, "two")
     house.wait(lambda: len(daemon.said("notify.delivered")) == 4)
     assert len(leaving.received) == 1
-    assert test(house) == (0, ["busy: delivered", "leaving: delivered", "huge: delivered"])
+    assert trial(house) == (0, ["busy: delivered", "leaving: delivered", "huge: delivered"])
     happen(house, "three")
     house.wait(lambda: len(daemon.said("notify.delivered")) == 7)
     assert daemon.stop() == 0
@@ -303,16 +312,56 @@ def test_what_receivers_ask_for(house: House, listen: Listen) -> None:
     ]
 
 
-def test(house: House) -> tuple[int, list[str]]:
+def trial(house: House, **environment: str) -> tuple[int, list[str]]:
     """The exit code and the lines of ``notify --test``."""
     argv = [sys.executable, "-m", "daemon", "notify", "--test", "--config", str(house.config)]
     done = subprocess.run(
-        argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+        argv,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     return done.returncode, done.stdout.splitlines()
 
 
-test.__test__ = False  # type: ignore[attr-defined]
+def test_certificates_count(house: House) -> None:
+    """A certificate of a stranger, or for another name, is refused; a good one is accepted."""
+    certificate = house.root / "localhost.pem"
+    make_certificate(certificate)
+    server = HttpReceiver(receiver.status(200), certificate)
+    try:
+        good = f"https://localhost:{server.port}/hook"
+        other_name = good.replace("localhost", "127.0.0.1")
+        tell(
+            house,
+            webhooks=[webhook("good", good), webhook("other-name", other_name)],
+            retry_seconds=[600.0],
+        )
+        happen(house, "film")
+        for variables, expected in (({}, 0), ({"SSL_CERT_FILE": str(certificate)}, 1)):
+            assert trial(house, **variables)[1].count("good: delivered") == expected
+        daemon = notifier(house, SSL_CERT_FILE=str(certificate))
+        house.wait(lambda: daemon.said("notify.delivered") and daemon.said("notify.failed"))
+        assert daemon.stop() == 0
+        (failed,) = daemon.said("notify.failed")
+        assert failed["receiver"] == "other-name"
+        assert failed["reason"].startswith("its certificate is not accepted (")
+        assert [json.loads(one.body)["type"] for one in server.received] == ["test", "job.done"]
+    finally:
+        server.close()
+
+
+def make_certificate(path: Path) -> None:
+    """Write a key and a certificate for localhost, signed by itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is missing")
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    argv += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*argv, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -366,6 +415,28 @@ def test_a_command_that_hangs_is_killed(house: House, listen: Listen) -> None:
     assert daemon.stop() == 0
 
 
+def test_a_stop_waits_for_a_command(house: House) -> None:
+    """A command that is at work when the service stops ends in peace, and is not run again."""
+    runs, go = house.root / "runs", house.root / "go"
+    command = script(
+        house, "tell.sh", f'echo x >> "{runs}"; until [ -e "{go}" ]; do sleep 0.1; done'
+    )
+    tell(house, command=[command])
+    happen(house, "film")
+    daemon = notifier(house)
+    house.wait(runs.exists)
+    daemon.process.terminate()
+    house.wait(lambda: "notify.started" in daemon.log.read_text())
+    go.touch()
+    assert daemon.wait() == 0
+    assert daemon.said("notify.delivered")
+    happen(house, "another")
+    again = notifier(house)
+    house.wait(lambda: again.said("notify.delivered"))
+    assert again.stop() == 0
+    assert runs.read_text() == "x\n" * 2
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs."""
     try:
@@ -393,6 +464,20 @@ def test_a_locked_outbox_repeats_nothing(house: House, listen: Listen) -> None:
     house.wait(lambda: daemon.said("notify.delivered"))
     assert daemon.stop() == 0
     assert list(hub.ids().values()) == [1]
+
+
+def test_a_share_that_hangs_delays_no_pause(house: House, share: SickShare, listen: Listen) -> None:
+    """While the folder of the films' events hangs, the pause of the queue is told."""
+    hub = listen(receiver.status(200))
+    tell(house, webhooks=[webhook("hub", hub.url)])
+    daemon = notifier(house)
+    house.wait(lambda: daemon.said("notify.started"))
+    share.fall_ill(Orders("", seconds=8.0))
+    pause = Event("1-paused", EventKind.PAUSED, time.time(), HOST, "The share hangs.", "host")
+    write_queue_event(pause, house.state / "events")
+    house.wait(lambda: daemon.said("notify.delivered"), seconds=7)
+    share.recover()
+    assert daemon.stop() == 0
 
 
 def test_one_notifier_for_a_state_folder(house: House) -> None:

@@ -184,5 +184,7 @@ def wheelhouse(folder: Path) -> Path:
     """A folder with the wheels that installing the program takes, for a host without network."""
     wheels = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
     constraints = ["--constraint", str(REPOSITORY / "constraints.txt")]
-    _run(*wheels, *constraints, "--wheel-dir", str(folder), str(REPOSITORY), "setuptools>=77")
+    _run(
+        *wheels, *constraints, "--wheel-dir", str(folder), f"{REPOSITORY}[notify]", "setuptools>=77"
+    )
     return folder

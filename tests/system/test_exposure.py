@@ -46,13 +46,22 @@ def test_of_fetching_weights(tmp_path: Path) -> None:
     assert exposure(tmp_path, unit_name="subtitle-eraser-models.service") <= 2.0
 
 
+def test_of_being_told(tmp_path: Path) -> None:
+    """The process that speaks to receivers sees finished films only, and can change none."""
+    assert exposure(tmp_path, unit_name="subtitle-eraser-notify.service") <= 1.7
+
+
 def test_without_a_card(tmp_path: Path) -> None:
     """A host without one has nothing to leave open for it."""
     assert exposure(tmp_path, "cpu-only.conf") <= 1.0
 
 
 @pytest.mark.parametrize(
-    "name", ["subtitle-eraser.service", "cpu-only.conf", "subtitle-eraser-models.service"]
+    "name",
+    [
+        *("subtitle-eraser.service", "cpu-only.conf", "subtitle-eraser-models.service"),
+        "subtitle-eraser-notify.service",
+    ],
 )
 def test_every_setting_is_explained(name: str) -> None:
     """Above each group of settings stands why they are there."""

@@ -176,6 +176,32 @@ def test_a_film_goes_through(machine: Machine, short: Path) -> None:
     assert "first.mp4" in ask(machine, "status")
 
 
+def test_it_tells_of_films(machine: Machine, python: str, short: Path) -> None:
+    """With --notify another service runs the command, and is given secrets that are root's."""
+    told, secret = f"/var/lib/{SERVICE}/notify/told", machine.path(f"/etc/{SERVICE}/notify/hub")
+    tell = machine.path("/usr/local/bin/tell")
+    tell.write_text(f'#!/bin/sh\necho "$SUBTITLE_ERASER_EVENT $SUBTITLE_ERASER_FILM" >> {told}\n')
+    tell.chmod(0o755)
+    settings = yaml.safe_load(machine.path(CONFIG).read_text())
+    hub = {"name": "hub", "url": "http://127.0.0.1:9/", "allow_private": True, "secrets": ["hub"]}
+    settings["notify"].update(command=["/usr/local/bin/tell"], webhooks=[hub])
+    machine.path(CONFIG).write_text(yaml.safe_dump(settings))
+    secret.parent.mkdir(mode=0o700)
+    secret.write_text("whsec_c2VjcmV0IG9mIHRoZSBodWI=")
+    secret.chmod(0o600)
+    install(machine, "--python", python, "--cpu", "--notify")
+    machine.run("systemd-analyze", "verify", f"{SERVICE}-notify.service")
+    assert machine.show(f"{SERVICE}-notify", "ActiveState") == "active"
+    drop(machine, short, "told.mp4")
+    machine.wait(lambda: machine.path(told).exists(), f"{SERVICE}-notify")
+    assert machine.path(told).read_text() == "done told.mp4\n"
+    journal = machine.run("journalctl", "--unit", f"{SERVICE}-notify", "--output", "cat")
+    assert '"receiver": "command"' in journal
+    assert "Connection refused" in journal  # nobody listens there, but its secret was read
+    assert "whsec" not in journal
+    machine.run("systemctl", "disable", "--now", f"{SERVICE}-notify")
+
+
 def test_everybody_may_see_the_status(machine: Machine) -> None:
     """A user without rights reads the status file, though neither work/ nor state."""
     as_nobody = ("runuser", "-u", "nobody", "--")
@@ -396,7 +422,8 @@ def test_it_goes_without_a_trace_but_the_films(machine: Machine) -> None:
     folders = {f"{ROOT}/{name}" for name in ("inbox", "done", "failed", "originals")}
     assert folders <= set(told.split())  # in any order, and not in /srv/NAME
     assert machine.path(CONFIG).exists()
-    for gone in ("/opt/subtitle-eraser", f"/etc/systemd/system/{SERVICE}.service"):
+    units = [f"/etc/systemd/system/{name}.service" for name in (SERVICE, f"{SERVICE}-notify")]
+    for gone in ("/opt/subtitle-eraser", *units):
         assert not machine.path(gone).exists()
     assert not machine.path("/usr/local/bin/subtitle-eraser").is_symlink()
     install(machine, "--uninstall", "--purge")
