@@ -12,7 +12,7 @@ from pathlib import Path
 from daemon.config.locations import FolderSettings
 from daemon.config.notify_settings import EventKind
 from daemon.config.schema import Config
-from daemon.jobs.job import Job, JobState
+from daemon.jobs.job import LEGAL, Job, JobState
 from daemon.jobs.report_files import entry_of
 from daemon.notify.events import (
     Event,
@@ -25,8 +25,11 @@ from daemon.notify.events import (
 )
 from erasecore.errors import printable
 
-KINDS = {JobState.DONE: EventKind.DONE, JobState.FAILED: EventKind.FAILED}
-"""States of a job that are told, and the kinds of their events."""
+KINDS = {
+    JobState.DONE: (EventKind.DONE, "done"),
+    JobState.FAILED: (EventKind.FAILED, "failed"),
+}
+"""States of a job that are told: the kind of the event, and the folder where the film lies then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,9 @@ class JobEvents:
 
     def _event_of(self, job: Job, published_as: str) -> Event:
         """Return the event; the same whenever it is asked for."""
-        kind = KINDS[job.state]
+        kind, role = KINDS[job.state]
         entry = entry_of(job, kind, published_as)
-        place = self.folders.done if job.state is JobState.DONE else self.folders.failed
+        place: Path = getattr(self.folders, role)
         facts = FilmFacts(
             job_id=job.job_id,
             film=entry.name,
@@ -74,13 +77,17 @@ class JobEvents:
             error=job.failure.error if job.failure else "",
             remedy=job.failure.remedy.value if job.failure else "",
         )
-        sentence = entry.sentence or _sentence_on(facts)
-        event_id = f"{job.job_id}-{kind}"
-        return Event(event_id, kind, entry.stopped_at, self.host, printable(sentence), film=facts)
+        sentence = printable(entry.sentence or _sentence_on(facts, kind))
+        # A state that a job may come to again is told again.
+        part = f"-{entry.attempts}" if LEGAL[job.state] else ""
+        event_id = f"{job.job_id}-{kind}{part}"
+        return Event(event_id, kind, entry.stopped_at, self.host, sentence, film=facts)
 
 
-def _sentence_on(facts: FilmFacts) -> str:
-    """Return the sentence on a film that is done."""
+def _sentence_on(facts: FilmFacts, kind: EventKind) -> str:
+    """Return the sentence on a film without a failure."""
+    if kind is not EventKind.DONE:
+        return f"{facts.film}: {kind}."
     if not facts.subtitles:
         return f"{facts.film}: done, no subtitles found."
     noun = "subtitle" if facts.subtitles == 1 else "subtitles"

@@ -54,21 +54,10 @@ def run_command(
         cut_off: set when the program is to be killed.
         kept_bytes: how many bytes of its standard error are kept for the reason.
     """
-    with open(os.memfd_create("event"), "w+b") as given:  # noqa: PTH123 - a handle, no path
-        given.write(stdin)
-        given.seek(0)
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=given,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=variables,
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            return Ended(False, f"it cannot be started: {error.strerror or error}.")
+    try:
+        process = _started(argv, stdin, variables)
+    except OSError as error:
+        return Ended(False, f"it cannot be started: {error.strerror or error}.")
     try:
         said, in_time = _watch(process, seconds, cut_off)
     finally:
@@ -76,6 +65,24 @@ def run_command(
             os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
         process.wait()
     return _ended(process.returncode, said[:kept_bytes], in_time=in_time, seconds=seconds)
+
+
+def _started(
+    argv: Sequence[str], stdin: bytes, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a program; its standard input is a file in memory, so that it need not be read."""
+    with open(os.memfd_create("event"), "w+b") as given:  # noqa: PTH123 - a handle, no path
+        given.write(stdin)
+        given.seek(0)
+        return subprocess.Popen(
+            argv,
+            stdin=given,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=variables,
+            cwd="/",
+            start_new_session=True,
+        )
 
 
 def _watch(process: subprocess.Popen[bytes], seconds: float, cut_off: Flag) -> tuple[bytes, bool]:

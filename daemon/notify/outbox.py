@@ -218,6 +218,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         # No write-ahead log: a disk that fails kills whoever has one mapped.
         database.execute("PRAGMA journal_mode=TRUNCATE")
+        database.execute("PRAGMA synchronous=FULL")
         database.executescript(_SCHEMA)
         sqlite_files.check(database)
     except BaseException:
