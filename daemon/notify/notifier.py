@@ -88,7 +88,7 @@ class Notifier:
         self._reports: SimpleQueue[Report] = SimpleQueue()
         self._unstored: list[Arrival | Sent] = []  # reports that the database has not taken yet
         self._sending: set[str] = set()  # names of receivers with a message under way
-        self._not_before: dict[str, float] = {}  # receiver -> end of the pause it asked for
+        self._not_before: dict[str, float] = {}  # receiver -> monotonic end of its pause
         self._trouble = ""  # of the database, as it was last logged
 
     def run(self) -> int:
@@ -185,7 +185,7 @@ class Notifier:
             )
         else:
             delay = next_delay_seconds(delivery.tries, outcome, self._config.notify.retry_seconds)
-            self._not_before[name] = now + outcome.retry_after_seconds
+            self._not_before[name] = time.monotonic() + outcome.retry_after_seconds
             if delay is None:
                 outbox.finish(name, event_id)
                 told.error("notify.given_up", reason=outcome.reason)
@@ -199,7 +199,7 @@ class Notifier:
         for name, receiver in self._receivers.items():
             if name in self._sending:
                 continue
-            paused_seconds = self._not_before.get(name, 0.0) - now
+            paused_seconds = self._not_before.get(name, 0.0) - time.monotonic()
             if paused_seconds > 0:
                 seconds = min(seconds, paused_seconds)
                 continue

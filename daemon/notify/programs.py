@@ -121,4 +121,4 @@ def _value(value: object) -> str:
         os.fsencode(text)
     except UnicodeEncodeError:
         return printable(text)
-    return text.replace("\0", "\\x00")
+    return printable(text) if "\0" in text else text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +22,10 @@ from daemon.config.schema import Config
 from daemon.notify import events
 from daemon.notify.addresses import PrivateAddress, is_public, resolve
 from daemon.notify.delivery import Message, Outcome, next_delay_seconds
-from daemon.notify.events import BadEvent, Event, read_event, write_queue_event
+from daemon.notify.events import BadEvent, Event, FilmFacts, read_event, write_queue_event
 from daemon.notify.outbox import OUTBOX_FILE, Outbox
 from daemon.notify.pauses import RESUMED_AFTER_SECONDS, PauseEvents
+from daemon.notify.programs import variables_of
 from daemon.notify.webhook import outcome_of
 
 NOW = 1_800_000_000.0
@@ -267,6 +270,18 @@ def test_a_damaged_outbox_is_set_aside(tmp_path: Path) -> None:
     outbox.take([(event("1-done"), "")], [Someone("hub")])
     outbox.close()
     assert (folder / "outbox.broken").read_bytes().startswith(b"no database")
+
+
+def test_a_command_is_given_names_as_they_are() -> None:
+    """A path keeps its bytes; text that no variable can have is escaped."""
+    path = "/done/" + os.fsdecode(b"caf\xe9 \xe4\xb8\xad.mp4")
+    facts = FilmFacts(job_id="1", film="café 中.mp4", path=path, error="Bad\0\ud800", attempts=2)
+    told = replace(event("1-failed", EventKind.FAILED), film=facts)
+    message = Message(told.event_id, told.kind, json.dumps(events.message_of(told)))
+    variables = variables_of(message)
+    assert os.fsencode(variables["SUBTITLE_ERASER_PATH"]) == os.fsencode(path)
+    assert variables["SUBTITLE_ERASER_ATTEMPTS"] == "2"
+    assert all("\0" not in one and os.fsencode(one) for one in variables.values() if one)
 
 
 # --- pauses ---------------------------------------------------------------------------------------
