@@ -166,6 +166,14 @@ class LineTracker:
         beside = (held[at] for at in (track.birth + 1, track.birth - 1) if at in held)
         return any(moves_with_scene(held[track.birth], luma, *masks) for luma in beside)
 
+    def _slides(self, track: Track) -> tuple[Slide, Slide]:
+        """Return how a line that is over comes and goes."""
+        if track.comes is None:
+            track.settle(list(self._ring))
+        if track.comes is None:
+            track.follow_back(self._ring)
+        return track.comes or Slide(), track.follow_on(self._ring)
+
     def _close(self, track: Track, frames: int, *, final: bool = False) -> None:
         """Measure a line that is over, and keep its record; later if it slides out just now.
 
@@ -181,21 +189,18 @@ class LineTracker:
             if not self._passes(track):  # else it is background like any other
                 self._search.glimpses.note(track.birth, track.box)
             return  # the most frequent end by far: scene text that has moved on
-        if track.comes is None:
-            track.settle(list(self._ring))
-        if track.comes is None:
-            track.follow_back(self._ring)
-        goes = track.follow_on(self._ring)
+        comes, goes = self._slides(track)
         if not final and goes.path and goes.path[-1].frame >= frames - 1:
             self._leaving.append(track)
             return
-        slides = track.comes or Slide(), goes
         track.close()
         span = measure_span(track, frames, self._ramp_frames)
+        if track.life is not None and span.full_stop == track.life.stop:
+            span = replace(span, stop=span.full_stop)  # what follows is another text, no fade
         others = [other.box for other in self.live if other is not track]
         others += [box for start, stop, box in self._past if stop > span.start < span.stop > start]
         self._past = [*self._past[-(_MAX_PAST - 1) :], (span.start, span.stop, track.box)]
-        line = line_of(track, span, others, slides)
+        line = line_of(track, span, others, (comes, goes))
         if track.sample_count <= _FEW_SAMPLES and not line.with_scene:
             line = replace(line, with_scene=self._passes(track))
         line = replace(line, box=self._grown_box(line))

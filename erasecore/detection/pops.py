@@ -84,6 +84,11 @@ class Life:
     goes: tuple[PathPoint, ...]
 
     @property
+    def stop(self) -> int:
+        """First frame after all of it."""
+        return max(self.rest[-1], *(point.frame for point in self.goes), -1) + 1
+
+    @property
     def changes_size(self) -> bool:
         """True if the line is of another size before or after its rest."""
         return any(abs(point.scale - 1) >= CHANGED_SCALE for point in (*self.comes, *self.goes))

@@ -11,7 +11,7 @@ from erasecore.detection.appearance import Appearance
 from erasecore.detection.entrances import comes_of, goes_of
 from erasecore.detection.line_window import HeldPieces, LineWindow, Piece, TrackTiming, WorkBox
 from erasecore.detection.patterns import Presence
-from erasecore.detection.pops import life_of
+from erasecore.detection.pops import Life, life_of
 from erasecore.detection.scaling import Luma
 from erasecore.detection.sightings import Sighting
 from erasecore.detection.slides import Slide
@@ -38,7 +38,7 @@ class Track:
         held: crops of the frames around its birth and of the newest ones.
         appearance: its samples and their template.
         comes: how it comes, once the frames before its birth were searched.
-        goes: how it goes, once that is known.
+        life: of a brief line that grows or shrinks.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Track:
         self.held = HeldPieces(self.window, frames, timing, averaged=sighting.averaged)
         self.appearance = Appearance(self.window, box, self.held.first)
         self.comes: Slide | None = None
-        self.goes: Slide | None = None
+        self.life: Life | None = None
         self._scores = [sighting.score]
         self._tilts = [sighting.tilt]
         self._timing = timing
@@ -160,7 +160,7 @@ class Track:
         life = life_of(self.appearance, frames, self.birth, max_frames=self._timing.pop_frames)
         if life is None or not life.changes_size:
             return
-        self.comes, self.goes = Slide(life.comes), Slide(life.goes)
+        self.comes, self.life = Slide(life.comes), life
         held = dict(frames)
         pieces = [Piece(index, self.window.crop(held[index])) for index in life.rest]
         self.appearance = self.appearance.resized(life.scale, pieces)
@@ -173,7 +173,9 @@ class Track:
 
     def follow_on(self, frames: Iterable[tuple[int, Luma]]) -> Slide:
         """Return how it goes, in the frames since it was last there."""
-        return self.goes or goes_of(self.appearance, list(frames), self._seen_in, self._timing)
+        if self.life is not None:
+            return Slide(self.life.goes)
+        return goes_of(self.appearance, list(frames), self._seen_in, self._timing)
 
     @property
     def _seen_in(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ uncorrelated with theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ _MIN_INK_PX = 60  # pixels of ink that the opacity needs; guess
 _ERROR_LEVELS = 2.5  # levels; error at opacity 0, of coding noise and a wrong opacity; guess
 
 
-def see_through(crop: CropStack, inks: Iterable[Ink]) -> dict[int, UnblendedPixels]:
+def see_through(crop: CropStack, inks: Sequence[Ink]) -> dict[int, UnblendedPixels]:
     """Return the background behind fading letters, by frame number within the crop.
 
     Letters on a plate are left out, since both fade there.
@@ -39,8 +39,20 @@ def see_through(crop: CropStack, inks: Iterable[Ink]) -> dict[int, UnblendedPixe
         if ink.plate is not None or int(ink.mask.sum()) < _MIN_INK_PX:
             continue
         for number, opacity, full in _translucent(crop, ink):
-            seen[number] = _solve(crop, number, ink.mask, full, opacity, seen.get(number))
+            mask = ink.mask & ~_hidden_by(ink, inks, crop.start + number)
+            seen[number] = _solve(crop, number, mask, full, opacity, seen.get(number))
     return seen
+
+
+def _hidden_by(ink: Ink, inks: Sequence[Ink], frame: int) -> Bools:
+    """Return the pixels that opaque ink of other events hides in a film frame."""
+    hidden = np.zeros(ink.mask.shape, np.bool_)
+    for other in inks:
+        event, pose = other.event, other.event.pose_at(frame)
+        opaque = event.full_start <= frame < event.full_stop or pose is not None
+        if other is not ink and opaque and event.shows_at(frame):
+            hidden |= other.mask_at(pose)
+    return hidden
 
 
 def _translucent(crop: CropStack, ink: Ink) -> Iterator[tuple[int, float, tuple[Floats, ...]]]:
