@@ -32,7 +32,7 @@ _COARSE_FIT = 0.45  # correlation; least match of the coarse search; guess
 _FIT = 0.5  # correlation; least match; guess
 _BETTER_RATIO = 0.75  # of what the match in its own size lacks: one elsewhere lacks; guess
 _REACH_PX = 2  # working pixels around the middle, at coarse and at full size; guess
-CHANGED_SCALE = 0.03  # least change of the size; guess
+CHANGED_SCALE = 0.015  # least change of the size; guess
 _SURE_FIT = 0.93  # correlation in its own size beyond doubt; guess
 _MIN_REST_FRAMES = 2  # frames that a line stands in a size to be of that size; guess
 _SPEED = 0.6  # largest change of the size from one frame to the next; guess
@@ -183,9 +183,9 @@ class _ScaleMatcher:
         return best if best.fit > _FIT else None
 
     def _fine_steps(self) -> int:
-        """Number of scales of the fine search: the line's ends are known to a pixel."""
+        """Number of scales of the fine search: the line's ends are known to half a pixel."""
         half = max(self._strokes.shape) / 2
-        return int(np.clip(2 * np.ceil(_STEP * half) + 1, 5, 15))
+        return int(np.clip(2 * np.ceil(2 * _STEP * half) + 1, 9, 21))
 
     def _match(self, luma: Luma, scale: float, shrink: float) -> _Match:
         """Match the strokes in one size.

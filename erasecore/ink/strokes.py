@@ -31,6 +31,7 @@ from erasecore.video.color import Box
 
 _SPREAD_SAMPLES = 40  # frames of an event over which a pixel's temporal spread is taken; guess
 _LETTER_SAMPLES = 9  # frames of an event in which letters are searched; guess
+_OUTLINE_LINES = 0.2  # letter heights; widest outline; guess
 _SETTLE_FRAMES = 2  # frames next to a fade on which the text may still be a little faint; guess
 _MIN_EITHER_SHARE = 0.1  # of a text box on a bar, and on the picture: it is on both; guess
 _ALONG_MARGIN_LINES = 0.4  # letter heights before and behind a detected box; guess
@@ -69,8 +70,8 @@ class Ink:
     def mask_at(self, pose: Pose | None) -> Bools:
         """Return the ink of a frame in which the event stands in ``pose``.
 
-        A moving line's place is known to a pixel, so the mask is dilated by one; its plate is ink
-        as a whole.
+        A moving line's place is known to a pixel, so the mask is dilated by one, and by what an
+        outline may be wider than the letters' size says; its plate is ink as a whole.
         """
         if pose is None:
             return self.mask
@@ -78,7 +79,10 @@ class Ink:
         if self.plate is not None:
             left, top, right, bottom = clip_box(self.plate.box, (whole.shape[0], whole.shape[1]))
             whole[top:bottom, left:right] = 1
-        whole = np.asarray(cv2.dilate(whole, np.ones((3, 3), np.uint8)), np.uint8)
+        # Some programs leave outlines as wide as they are while the letters grow.
+        outline_px = max(0.0, 1 - pose.scale) * _OUTLINE_LINES * self.event.text_height_px
+        side = 3 + 2 * int(np.ceil(outline_px / pose.scale))
+        whole = np.asarray(cv2.dilate(whole, np.ones((side, side), np.uint8)), np.uint8)
         x0, y0, x1, y1 = self.event.box_xyxy
         middle = (x0 + x1) / 2 - self.origin[0], (y0 + y1) / 2 - self.origin[1]
         moving = np.asarray(cv2.getRotationMatrix2D(middle, 0.0, pose.scale), np.float32)
