@@ -120,7 +120,8 @@ def line_of(
     appearance = track.appearance
     patterns = [appearance.pattern(piece) for piece in appearance.samples]
     comes, goes = (slide.path for slide in slides)
-    movement = movement_of(track, span, slides=(bool(comes), bool(goes)))
+    known = track.life is not None  # seen from its first frame to its last
+    movement = movement_of(track, span, slides=(known or bool(comes), known or bool(goes)))
     span = _with_paths(span, comes, goes)
     slid = max(sum(point.scale == 1 for point in path) for path in (comes, goes))
     with_scene = any(slide.with_scene for slide in slides)
