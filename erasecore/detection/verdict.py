@@ -123,7 +123,7 @@ def line_of(
     known = track.life is not None  # seen from its first frame to its last
     movement = movement_of(track, span, slides=(known or bool(comes), known or bool(goes)))
     span = _with_paths(span, comes, goes)
-    slid = max(sum(point.scale == 1 for point in path) for path in (comes, goes))
+    slid = max(sum(point.slides for point in path) for path in (comes, goes))
     with_scene = any(slide.with_scene for slide in slides)
     moves = with_scene or not _rests(span, slid)
     return TextLine(

@@ -45,6 +45,11 @@ class PathPoint(NamedTuple):
     dy: int
     scale: float = 1.0  # about the middle of its box
 
+    @property
+    def slides(self) -> bool:
+        """True if the line is beside its place, in its size."""
+        return self.scale == 1 and (self.dx, self.dy) != (0, 0)
+
 
 def posed_box(box: Sequence[float], point: PathPoint) -> BoxXyxy:
     """Return the box (left, top, right, bottom) of a line at a point of its path."""
