@@ -35,6 +35,8 @@ _REACH_PX = 2  # working pixels around the middle, at coarse and at full size; g
 CHANGED_SCALE = 0.015  # least change of the size; guess
 _SURE_FIT = 0.93  # correlation in its own size beyond doubt; guess
 _MIN_REST_FRAMES = 2  # frames that a line stands in a size to be of that size; guess
+_POP_SCALE = 0.04  # change of the size that is a pop, at least; guess
+_KEPT_PX = 1  # working pixels that its middle moves, at most; guess
 _SPEED = 0.6  # largest change of the size from one frame to the next; guess
 
 
@@ -63,8 +65,8 @@ def follow_pop(
     moving = matches[first:]
     if not first or len(moving) > max_frames:
         return ()  # it never stands in its own size, or goes on growing
-    points = (PathPoint(at, round(m.dx), round(m.dy), round(m.scale, 3)) for at, m in moving)
-    return tuple(sorted(points))
+    points = [PathPoint(at, round(m.dx), round(m.dy), round(m.scale, 3)) for at, m in moving]
+    return tuple(sorted(points)) if _is_pop(points) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Life:
     @property
     def changes_size(self) -> bool:
         """True if the line is of another size before or after its rest."""
-        return any(abs(point.scale - 1) >= CHANGED_SCALE for point in (*self.comes, *self.goes))
+        return _is_pop((*self.comes, *self.goes))
 
 
 def life_of(
@@ -127,6 +129,12 @@ def life_of(
         for part in (runs[:longest], runs[longest + 1 :])
     )
     return Life(scale, tuple(index for index, _ in runs[longest]), comes, goes)
+
+
+def _is_pop(points: Sequence[PathPoint]) -> bool:
+    """Return True if a line plainly grows or shrinks, and its middle keeps its place."""
+    grows = any(abs(point.scale - 1) >= _POP_SCALE for point in points)
+    return grows and all(max(abs(point.dx), abs(point.dy)) <= _KEPT_PX for point in points)
 
 
 def _matches(
