@@ -223,7 +223,8 @@ class TextSearch:
         short_side = min(self._scaler.work_width, self._scaler.work_height)
         least, most = _SPLIT_MIN_SHARE * short_side, _SPLIT_MAX_SHARE * short_side
         thick = [each.box for each in seen if least < shorter_side(each.box) < most]
-        unknown = [box for box in thick if not any(same_place(t.box, box) for t in followed)]
+        lines = [t.box for t in followed if t.sample_count > 1 or t.window.text_height < least]
+        unknown = [box for box in thick if not any(same_place(line, box) for line in lines)]
         if not unknown:
             return []
         frames = [luma for _, luma in ring][-self._split_frames :]
