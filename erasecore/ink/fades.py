@@ -21,6 +21,8 @@ from erasecore.video.color import as_plane
 _FULL_FRAMES = 5  # opaque frames next to a fade, whose median is the opaque letters; guess
 _MAX_OPACITY = 0.75  # 0 to 1; above it too little of the background shows; guess
 _COARSE_LINES = 0.5  # letter heights; coarser structure is not the letters'; guess
+_LEAST_GAIN = 0.8  # of the film's contrast; where it has faded further nothing is solved; guess
+_LEAST_CONTRAST = 1.0  # levels; a flatter picture does not tell that it fades; guess
 _MIN_INK_PX = 60  # pixels of ink that the opacity needs; guess
 _ERROR_LEVELS = 2.5  # levels; error at opacity 0, of coding noise and a wrong opacity; guess
 
@@ -70,8 +72,9 @@ def _translucent(crop: CropStack, ink: Ink) -> Iterator[tuple[int, float, tuple[
         full = _median(crop, nearest)
         structure = _Structure(full[0] / np.float32(crop.layout.scale), ink)
         for frame in frames:
+            gain = _film_gain(crop, frame, nearest)
             opacity = structure.opacity_in(crop.luma(frame))
-            if opacity < _MAX_OPACITY:
+            if opacity < _MAX_OPACITY * gain and gain > _LEAST_GAIN:
                 yield frame - crop.start, max(0.0, opacity), full
 
 
@@ -98,6 +101,16 @@ class _Structure:
         part = np.ascontiguousarray(luma[self._view])
         fine = part - cv2.blur(part, (self._side, self._side), borderType=cv2.BORDER_REPLICATE)
         return np.asarray(fine[self._mask], np.float32)
+
+
+def _film_gain(crop: CropStack, frame: int, opaque: range) -> float:
+    """Return the contrast of the whole picture in a frame, in that of the opaque ones; 1 at most.
+
+    Where the film fades, its letters become faint without anything showing through them.
+    """
+    contrasts = [float(crop.thumbnails[each - crop.start].std()) for each in opaque]
+    usual, now = float(np.median(contrasts)), float(crop.thumbnails[frame - crop.start].std())
+    return min(1.0, now / usual) if usual > _LEAST_CONTRAST else 1.0
 
 
 def _median(crop: CropStack, frames: range) -> tuple[Floats, ...]:

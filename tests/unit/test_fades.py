@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -82,6 +84,20 @@ def test_letters_that_are_nearly_opaque_are_not_solved_for() -> None:
     seen = see_through(crop, [ink])
     assert all(opacity_at(frame) < 0.8 for frame in seen)
     assert not seen.keys() & set(range(START + FADE, STOP - FADE))
+
+
+def test_a_film_that_fades_with_its_text_is_not_seen_through() -> None:
+    """Letters that become faint with the whole picture are opaque."""
+    crop, _, ink = film(GRAY)
+    share = np.interp(np.arange(40), [STOP - FADE - 1, STOP - 1], [1.0, 0.1])
+    shown = np.where(ink.mask, letters()[1], crop.planes[0].astype(np.float32))
+    luma = (16 + (shown - 16) * share[:, None, None]).astype(np.uint8)
+    thumbnails = luma[:, ::8, ::8].astype(np.float32)
+    faded = replace(crop, planes=(luma,), thumbnails=thumbnails)
+    late = range(STOP - FADE + 2, STOP)
+    assert not set(late) & set(see_through(faded, [ink]))
+    still = replace(faded, thumbnails=crop.thumbnails)
+    assert set(late) & set(see_through(still, [ink]))
 
 
 def test_two_lines_that_fade_at_once_are_both_solved_for() -> None:
