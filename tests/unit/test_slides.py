@@ -63,6 +63,18 @@ def test_a_sign_that_the_camera_brings_to_rest() -> None:
     assert find_in(pictures).events == ()
 
 
+def test_a_large_sign_at_which_the_camera_slows_down() -> None:
+    """What creeps to its rest is compared from where it was, not from its place: it has no path."""
+    sign = Caption("der Sieger", 0, 1, size_px=44, bottom_share=0.2)
+    still = draw(640, 180, 1, captions=[sign], pan=(0, 0))
+    wide = np.where(still.alpha[0, :, :, None] > 0, still.shown[0], np.minimum(still.clean[0], 170))
+    wide = cv2.GaussianBlur(wide.astype(np.uint8), (0, 0), 2)
+    places = [160 - round(0.04 * max(0, 40 - frame) ** 2) for frame in range(70)]
+    found = find_in(np.stack([wide[:, x : x + 320] for x in places]).astype(np.uint8))
+    assert found.events == ()
+    assert all(event.path == () for event, _ in found.rejected)
+
+
 def test_a_line_that_stands_has_no_path() -> None:
     """A caption that comes and goes at once has none, over a moving scene and over a still one."""
     for pan in ((2, 1), (0, 0)):
