@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from daemon.config.film_settings import up_to_date
-from daemon.config.schema import Config
+from daemon.config.schema import Config, RetrySettings
 from daemon.jobs import claims
 from daemon.jobs.companions import companions_in
 from daemon.jobs.isolation import ATTEMPT, JobIsolation
@@ -55,12 +55,47 @@ from erasecore.system.atomic_files import status_if_there
 log = structlog.get_logger(__name__)
 
 
+class UnsavedDecisions:
+    """Decisions about failed attempts, each of which stays the same until it is saved.
+
+    If the disk was full, and the job could not be saved for that, there may be room at the next
+    try: judged again, the film would be blamed.
+    """
+
+    def __init__(self, store: JobStore, isolation: JobIsolation) -> None:
+        self._store = store
+        self._isolation = isolation
+        self._decisions: dict[tuple[str, int], Decision] = {}  # by job id and attempt
+
+    def about(self, job: Job, failure: Failure, retry: RetrySettings, *, now: float) -> Decision:
+        """Return the decision about the last attempt of ``job``, and log it, once.
+
+        Args:
+            job: the job, whose attempt has failed.
+            failure: the worker's record of the error.
+            retry: limits and delays.
+            now: monotonic time in seconds.
+        """
+        key = (job.job_id, len(job.attempts))
+        if key not in self._decisions:
+            blame = self._isolation.blame_of_attempt(failure, job, now=now)
+            decision = decide(failure.remedy, job.counted, retry, blame=blame)
+            self._decisions[key] = decision
+            _log_failure(self._store.folder(job), job, failure, decision)
+        return self._decisions[key]
+
+    def saved(self, job_id: str) -> None:
+        """Forget the decisions about a job, since they are saved."""
+        self._decisions = {key: one for key, one in self._decisions.items() if key[0] != job_id}
+
+
 class AttemptRecorder:
     """Records in the job store that attempts begin, finish, fail or are handed back."""
 
     def __init__(self, store: JobStore, isolation: JobIsolation, config: Config) -> None:
         self._store = store
         self._isolation = isolation
+        self._decisions = UnsavedDecisions(store, isolation)
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
@@ -130,8 +165,7 @@ class AttemptRecorder:
         folder = self._store.folder(job)
         if self._renew_if_changed(job, wall=wall):
             return
-        report = outcome.report
-        events = len(report.events)
+        report, events = outcome.report, len(outcome.report.events)
         job = finished(job, report.result, now=wall, frames=report.frames, events=events)
         with job_bound(job.job_id, folder / LOG_FILE):
             log.info(
@@ -166,10 +200,7 @@ class AttemptRecorder:
             delay_seconds = MIN_DELAY_SECONDS  # a disk error, too, makes a film look truncated
         if failure.unfinished and delay_seconds is not None:
             return self._wait_for_sender(job, failure, delay_seconds, wall=wall)
-        blame = self._isolation.blame_of_attempt(failure, job, now=now)
-        decision = decide(failure.remedy, job.counted, self._retry, blame=blame)
-        with job_bound(job_id, self._store.folder(job) / LOG_FILE):
-            _log_failure(job, failure, decision)
+        decision = self._decisions.about(job, failure, self._retry, now=now)
         if decision.next is Next.FAIL:
             job = rejected(job, given_up(failure, printable(job.name)), now=wall)
         else:
@@ -178,6 +209,7 @@ class AttemptRecorder:
             delay = 0.0 if pause else decision.delay_seconds
             job = requeued(job, failure, now=wall, delay_seconds=delay, counted=not pause)
         self._store.save(job)
+        self._decisions.saved(job_id)
         failpoint("attempt.after_failure")
         return decision
 
@@ -257,21 +289,23 @@ class AttemptRecorder:
             shorten_if_we_may(self._store.folder(job) / LOG_FILE)
 
 
-def _log_failure(job: Job, failure: Failure, decision: Decision) -> None:
-    if failure.detail:
-        log.debug("attempt.traceback", detail=failure.detail)
+def _log_failure(folder: Path, job: Job, failure: Failure, decision: Decision) -> None:
+    """Log a failed attempt, and what follows; ``folder``: the job's."""
     # ERROR is for our own bugs; the sender, the operator or time can mend the others.
     write_line = log.error if failure.remedy is Remedy.FIX_CODE else log.warning
-    write_line(
-        "attempt.failed",
-        film=printable(job.name),
-        attempt=job.attempts[-1].number,
-        error=failure.error,
-        remedy=failure.remedy.value,
-        sentence=failure.sentence,
-        next=decision.next.value,
-        delay_seconds=decision.delay_seconds,
-    )
+    with job_bound(job.job_id, folder / LOG_FILE):
+        if failure.detail:
+            log.debug("attempt.traceback", detail=failure.detail)
+        write_line(
+            "attempt.failed",
+            film=printable(job.name),
+            attempt=job.attempts[-1].number,
+            error=failure.error,
+            remedy=failure.remedy.value,
+            sentence=failure.sentence,
+            next=decision.next.value,
+            delay_seconds=decision.delay_seconds,
+        )
 
 
 def _failed_the_same_before(job: Job, failure: Failure) -> bool:
