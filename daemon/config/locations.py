@@ -41,6 +41,14 @@ class ReadyMode(StrEnum):
     MARKER = "marker"  # besides, film.mp4.ready lies beside film.mp4
 
 
+class DuplicateMode(StrEnum):
+    """Treatment of a film whose content has been done before, under another name or the same."""
+
+    ERASE = "erase"  # as any other film
+    SKIP = "skip"  # not again: its original is kept, a report names the result there is
+    NUMBER = "number"  # again, with the name of the result there is and a number
+
+
 class SubtitleNames(StrEnum):
     """Names of the files with the erased text."""
 
@@ -82,6 +90,7 @@ class InboxSettings:
 
     watch: WatchMode = WatchMode.AUTO
     ready: ReadyMode = ReadyMode.SETTLED
+    duplicates: DuplicateMode = DuplicateMode.ERASE
     settle_local_seconds: float = 5.0  # without change before a claim, on local filesystems
     settle_network_seconds: float = 60.0  # the same on network filesystems and FUSE
     young_seconds: float = 120.0  # a truncated film unchanged for less may still be being copied

@@ -167,6 +167,7 @@ class AttemptRecorder:
             return
         report, events = outcome.report, len(outcome.report.events)
         job = finished(job, report.result, now=wall, frames=report.frames, events=events)
+        job = replace(job, source_sha256=outcome.source_sha256)
         with job_bound(job.job_id, folder / LOG_FILE):
             log.info(
                 "attempt.finished",

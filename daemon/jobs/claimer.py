@@ -7,14 +7,16 @@ from pathlib import Path
 
 import structlog
 
+from daemon.config.locations import DuplicateMode
 from daemon.config.schema import Config
 from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate, Settling, writer_has
 from daemon.jobs import claims
 from daemon.jobs.attempts import remove_products
+from daemon.jobs.duplicates import Twin, may_be_twin_of_held, twin_of
 from daemon.jobs.isolation import CLAIM, QUEUE, JobIsolation, caught
 from daemon.jobs.job import LOG_FILE, Job, JobState
-from daemon.jobs.queueing import admit, has_large_mask
+from daemon.jobs.queueing import admit, as_duplicate, has_large_mask
 from daemon.jobs.step_thread import StepThread
 from daemon.jobs.store import JobStore
 from daemon.runtime.logs import job_bound
@@ -44,6 +46,7 @@ class Claimer:
 
     def reconfigure(self, config: Config) -> None:
         """Use the inbox folder and the default erase settings of ``config`` from now on."""
+        self._folders, self._duplicates = config.folders, config.inbox.duplicates
         self._inbox = config.folders.inbox
         self._erase_defaults = config.erase
 
@@ -129,10 +132,13 @@ class Claimer:
         ready = job.not_before <= wall if untouched else settled and not writer_has(source)
         if not ready:
             return
+        looks = self._duplicates is not DuplicateMode.ERASE  # for the same content, done before
+        if looks and may_be_twin_of_held(job, self._store):
+            return
         if not untouched:
             remove_products(folder, job)
         self._settling.forget(source)
-        if has_large_mask(folder, job, self._inbox, self._erase_defaults):
+        if looks or has_large_mask(folder, job, self._inbox, self._erase_defaults):
             self._admit_in_thread(folder, job, wall)
         else:
             self._store.hold(admit(folder, job, self._inbox, self._erase_defaults, now=wall))
@@ -148,12 +154,23 @@ class Claimer:
         return len(self._copying) >= MAX_MASK_COPIES
 
     def _admit_in_thread(self, folder: Path, job: Job, wall: float) -> None:
-        """Begin to copy the mask of a job and to queue the job, beside the main loop."""
+        """Begin to copy the mask of a job and to queue the job, beside the main loop.
+
+        It is looked up there as well if the same content has been done before.
+        """
         thread = StepThread(job, QUEUE)
-        inbox, defaults = self._inbox, self._erase_defaults
+        inbox, defaults, folders = self._inbox, self._erase_defaults, self._folders
+        mode = self._duplicates
 
         def queue_job() -> Job:
-            return admit(folder, job, inbox, defaults, now=wall, progress=thread.progress)
+            progress, twin = thread.progress, None
+            if mode is not DuplicateMode.ERASE:
+                content = twin_of(folder / job.source, folders, progress)
+                twin = Twin(content, mode) if content else None
+            admitted = admit(folder, job, inbox, defaults, now=wall, progress=progress)
+            if twin is None or admitted.state is not JobState.QUEUED:
+                return admitted
+            return as_duplicate(folder, admitted, twin)
 
         self._start(partial(thread.change_job, queue_job))
         self._copying[job.job_id] = thread

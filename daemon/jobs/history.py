@@ -17,7 +17,7 @@ from ulid import ULID
 from daemon.config.locations import FolderSettings
 from daemon.folders.state_folder import STATE_CONSEQUENCE, state_trouble
 from daemon.jobs.history_file import HistoryFile
-from daemon.jobs.history_view import HISTORY_FILE, Entry
+from daemon.jobs.history_view import HISTORY_FILE, Content, Entry
 from daemon.jobs.published_reports import PublishedReports
 from daemon.storage.os_errors import hint_for
 from daemon.storage.sqlite_files import PRIMARY_CODE
@@ -54,6 +54,7 @@ class History:
         self._kept_entries = kept_entries
         self._changed = Condition()  # guards all that follows
         self._pending: list[Entry] = []  # lines to write, the oldest first
+        self._contents: list[Content] = []  # of films that are done; written before the lines
         self._writing = 0  # number of lines that the thread is writing
         self._dropped = 0  # lines that found no room in ``_pending`` since the last rebuild
         self._closing = False
@@ -61,10 +62,17 @@ class History:
         self._thread = Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
-    def record(self, entry: Entry) -> None:
-        """Hand an entry to the thread (insert or replace); wait ``STORE_SECONDS`` at most."""
+    def record(self, entry: Entry, content: Content | None = None) -> None:
+        """Hand an entry to the thread (insert or replace); wait ``STORE_SECONDS`` at most.
+
+        Args:
+            entry: the ended job.
+            content: content of its source, if it is done.
+        """
         with self._changed:
             self._pending.append(entry)
+            self._contents += [content] if content else []
+            del self._contents[:-MAX_PENDING]
             self._trim()
             self._changed.notify_all()
             if not self.trouble:
@@ -125,13 +133,16 @@ class History:
         """Write the lines that wait, in one transaction; put them back if that fails."""
         with self._changed:
             lines, self._pending = self._pending, []
+            contents, self._contents = self._contents, []
             self._writing = len(lines)
         try:
+            database.add_contents(contents)
             if lines:
                 database.add(lines)
         except BaseException:
             with self._changed:
                 self._pending[:0] = lines
+                self._contents[:0] = contents
                 self._trim()
             raise
         finally:
@@ -158,6 +169,7 @@ class History:
             if self._closing:
                 return
             batch += [entry] if entry else []
+            database.add_contents(reports.take_contents())
             if len(batch) == REBUILD_BATCH:
                 database.add(batch, replace=False)
                 added, batch = added + len(batch), []

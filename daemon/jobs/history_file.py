@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from daemon.jobs.history_view import COLUMNS, HISTORY_FILE, Entry
+from daemon.jobs.history_view import COLUMNS, HISTORY_FILE, Content, Entry
 from daemon.storage import sqlite_files
 
 log = structlog.get_logger(__name__)
@@ -25,11 +25,16 @@ CREATE TABLE IF NOT EXISTS entry (
     attempts INTEGER, seconds REAL, frames INTEGER, events INTEGER, sentence TEXT);
 CREATE INDEX IF NOT EXISTS entry_by_time ON entry (stopped_at);
 CREATE INDEX IF NOT EXISTS entry_by_outcome ON entry (outcome);
+CREATE TABLE IF NOT EXISTS content (
+    job_id TEXT PRIMARY KEY, sha256 TEXT, size_bytes INTEGER, published_as TEXT);
+CREATE INDEX IF NOT EXISTS content_by_size ON content (size_bytes);
 """
 _FORGET = """
 DELETE FROM entry WHERE stopped_at <
     (SELECT stopped_at FROM entry ORDER BY stopped_at DESC LIMIT 1 OFFSET ?)
 """
+
+_FORGET_CONTENTS = "DELETE FROM content WHERE job_id NOT IN (SELECT job_id FROM entry)"
 
 
 class HistoryFile:
@@ -88,6 +93,17 @@ class HistoryFile:
         with sqlite_files.transaction(self._database):
             self._database.executemany(f"INSERT OR {verb} INTO entry VALUES ({marks})", rows)
 
+    def add_contents(self, contents: Iterable[Content]) -> None:
+        """Insert the contents of films that are done, in one transaction."""
+        rows = [
+            (one.job_id, one.sha256, one.size_bytes, _stored(one.published_as)) for one in contents
+        ]
+        if rows:
+            with sqlite_files.transaction(self._database):
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?)", rows
+                )
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
@@ -102,6 +118,7 @@ def _connect(path: Path, kept_entries: int) -> sqlite3.Connection:
         database.executescript(_SCHEMA)
         sqlite_files.check(database)
         database.execute(_FORGET, (kept_entries - 1,))
+        database.execute(_FORGET_CONTENTS)
         version = database.execute("PRAGMA user_version").fetchone()[0]
         database.execute(f"PRAGMA user_version = {version}")
     except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,6 +48,51 @@ COLUMNS = [column.name for column in fields(Entry)]
 _TEXTS = ("job_id", "name", "outcome", "published_as", "sentence")
 _COUNTS = ("attempts", "frames", "events")
 _SECONDS = ("stopped_at", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Content of the source of a film that is done."""
+
+    sha256: str  # 64 hexadecimal digits
+    size_bytes: int
+    job_id: str
+    published_as: str  # path of the result below done/
+
+
+def content_of(raw: Mapping[str, object], job_id: str, published_as: str) -> Content | None:
+    """Return the content that an untrusted report tells of; None if it tells of none."""
+    sha256, size = raw.get("source_sha256"), raw.get("size_bytes")
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+        return None
+    if not _is_count(size) or not isinstance(size, int):
+        return None
+    return Content(sha256, size, job_id, published_as)
+
+
+def contents_of_size(folder: Path, size_bytes: int) -> tuple[Content, ...]:
+    """Return the films that are done whose sources have this size, the newest first.
+
+    Empty as well if the history cannot be read.
+
+    Args:
+        folder: the state folder.
+        size_bytes: size of a source.
+    """
+    path = folder / HISTORY_FILE
+    query = (
+        "SELECT sha256, size_bytes, job_id, published_as FROM content"
+        " WHERE size_bytes = ? ORDER BY job_id DESC"
+    )
+    if not path.is_file():
+        return ()
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, timeout=READ_SECONDS, uri=True)) as database:
+            rows = database.execute(query, (size_bytes,)).fetchall()
+    except sqlite3.Error:
+        return ()
+    return tuple(Content(*row) for row in rows if all(map(isinstance, row, (str, int, str, str))))
 
 
 class BadEntry(ValueError):

@@ -58,7 +58,8 @@ class JobState(StrEnum):
 LEGAL: dict[JobState, frozenset[JobState]] = {
     JobState.CLAIMING: frozenset({JobState.CLAIMED, JobState.REJECTED}),
     JobState.CLAIMED: frozenset({JobState.QUEUED, JobState.REJECTED}),
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.REJECTED}),
+    # FINISHED without a result: its content has been done before, see ``inbox.duplicates``.
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FINISHED, JobState.REJECTED}),
     JobState.RUNNING: frozenset(
         {JobState.QUEUED, JobState.CLAIMED, JobState.FINISHED, JobState.REJECTED}
     ),
@@ -138,6 +139,8 @@ class Job:
     events: int = 0  # erased subtitles in the result; 0 until the job is finished
     failure: Failure | None = None  # reason of the rejection
     placements: tuple[Placement, ...] = ()  # files to publish in this order; () until planned
+    source_sha256: str = ""  # of the source, once the job is finished by a worker
+    named_like: str = ""  # result below done/ whose name it takes, with a number; "": its own
     marked: bool = False  # its sender's marker goes with it, see ``inbox.ready``
     version: int = JOB_VERSION  # of the format of ``job.json``
 

@@ -14,7 +14,15 @@ from pathlib import Path
 import structlog
 
 from daemon.config.locations import FolderSettings
-from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING, BadEntry, Entry, checked_entry
+from daemon.jobs.history_view import (
+    ERROR_ENDING,
+    REPORT_ENDING,
+    BadEntry,
+    Content,
+    Entry,
+    checked_entry,
+    content_of,
+)
 from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import printable
 
@@ -36,6 +44,7 @@ class PublishedReports:
             (folders.failed, ERROR_ENDING, "failed"),
         )
         self.finished = False  # True once everything was read
+        self._contents: list[Content] = []  # of the reports read since the last ``take_contents``
         self._skipped = 0  # number of reports and folders that cannot be used
         self._example = ""  # the first of them, and why
 
@@ -52,6 +61,11 @@ class PublishedReports:
             log.info("history.rebuild_interrupted", error=str(error))
             return
         self.finished = True
+
+    def take_contents(self) -> list[Content]:
+        """Return the contents that the reports read since the last call tell of."""
+        contents, self._contents = self._contents, []
+        return contents
 
     def log_skipped(self) -> None:
         """Log one warning for all reports that were skipped."""
@@ -88,7 +102,11 @@ class PublishedReports:
             raw = read_json(Path(report.path))
             history = raw.get("history") if isinstance(raw, dict) else None
             fields = history if isinstance(history, dict) else {}
-            return checked_entry({**fields, "outcome": outcome, "published_as": name})
+            entry = checked_entry({**fields, "outcome": outcome, "published_as": name})
+            if outcome == "done" and isinstance(raw, dict):
+                content = content_of(raw, entry.job_id, name)
+                self._contents += [content] if content else []
+            return entry  # noqa: TRY300 - it belongs to what may fail
         except (BadJson, BadEntry) as error:
             self._skip(report.path, str(error))
         except OSError as error:

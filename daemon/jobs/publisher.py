@@ -16,6 +16,7 @@ import structlog
 from daemon.config.locations import FolderSettings
 from daemon.config.schema import Config
 from daemon.jobs.history import History
+from daemon.jobs.history_view import Content
 from daemon.jobs.isolation import (
     DISCARD,
     PUBLISH,
@@ -162,7 +163,10 @@ class Publisher:
     def _record(self, job: Job, published_as: str) -> None:
         """Add the published job to the history and to the log; called by the threads."""
         outcome = "done" if job.state is JobState.DONE else "failed"
-        self._history.record(entry_of(job, outcome, published_as))
+        content = None
+        if job.state is JobState.DONE and job.source_sha256:
+            content = Content(job.source_sha256, job.size_bytes, job.job_id, published_as)
+        self._history.record(entry_of(job, outcome, published_as), content)
         film = printable(job.name)
         if job.state is JobState.DONE:
             log.info("job.done", job_id=job.job_id, film=film, result=printable(published_as))

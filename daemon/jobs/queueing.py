@@ -8,10 +8,23 @@ from pathlib import Path
 import structlog
 
 from daemon.config.film_settings import ResolvedSettings, resolve_settings
+from daemon.config.locations import DuplicateMode
 from daemon.inbox.scanner import signature_of
 from daemon.jobs.claims import matches_candidate
 from daemon.jobs.companions import check_cues, copy_mask, mask_bytes
-from daemon.jobs.job import SETTINGS_FILE, Job, queued, rejected, save_job
+from daemon.jobs.duplicates import Twin
+from daemon.jobs.job import (
+    LOG_FILE,
+    SETTINGS_FILE,
+    Job,
+    JobState,
+    moved,
+    queued,
+    rejected,
+    save_job,
+)
+from daemon.jobs.report_files import write_duplicate_report
+from daemon.runtime.logs import job_bound
 from daemon.storage.copy_progress import CopyProgress
 from daemon.storage.failpoints import failpoint
 from daemon.workers.messages import Failure
@@ -64,6 +77,26 @@ def admit(
         job = replace(job, unchanged_since=since, not_before=0.0)
     save_job(folder, job)
     failpoint("claim.after_queued")
+    return job
+
+
+def as_duplicate(folder: Path, job: Job, twin: Twin) -> Job:
+    """Save a queued job whose content has been done before: as finished, or with that name.
+
+    A crash before it leaves the job QUEUED: it is worked on once more.
+
+    Raises:
+        OSError: the folder cannot be written; the call may be repeated.
+    """
+    if twin.mode is DuplicateMode.NUMBER:
+        job = replace(job, named_like=twin.content.published_as)
+    else:
+        write_duplicate_report(folder, job, twin.content)
+        job = moved(job, JobState.FINISHED)
+    save_job(folder, job)
+    like = printable(twin.content.published_as)
+    with job_bound(job.job_id, folder / LOG_FILE):
+        log.info("job.duplicate", film=printable(job.name), like=like, treatment=twin.mode.value)
     return job
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.jobs.history_view import Entry
+from daemon.jobs.history_view import Content, Entry
 from daemon.jobs.job import Job
 from daemon.workers.messages import Finished
 from erasecore.errors import printable
@@ -39,6 +39,17 @@ def write_report(folder: Path, job: Job, outcome: Finished, versions: dict[str, 
         "untouched": outcome.report.untouched,
         "report": asdict(outcome.report),
         "versions": versions,
+        "history": asdict(entry_of(job, "done")),
+    }
+    write_whole(folder / REPORT_FILE, _text(content))
+
+
+def write_duplicate_report(folder: Path, job: Job, twin: Content) -> None:
+    """Write ``report.json`` of a job that is not worked on: ``twin`` has the same content."""
+    content = {
+        **_about(job),
+        "duplicate_of": {"job_id": twin.job_id, "published_as": printable(twin.published_as)},
+        "source_sha256": "",  # this job has no result that could be named for its content
         "history": asdict(entry_of(job, "done")),
     }
     write_whole(folder / REPORT_FILE, _text(content))

@@ -92,13 +92,13 @@ def _base_of(job: Job, place: Place, folders: FolderSettings) -> PurePosixPath:
     In done/ the suffix of the film is that of the result, since the container may differ, and
     ``folders.result_name`` counts.
     """
-    relative = job.relative
+    relative = PurePosixPath(job.named_like or job.name) if place is Place.DONE else job.relative
     if place is Place.DONE:
         ending = PurePosixPath(job.result).suffix
         if ending and ending.lower() != relative.suffix.lower():
             relative = relative.with_suffix(ending)
         room_bytes = MAX_NAME_BYTES - SIDECAR_ROOM_BYTES
-        if folders.result_name != PLAIN_NAME:
+        if folders.result_name != PLAIN_NAME and not job.named_like:
             name = templated(folders.result_name, relative.name, max_bytes=room_bytes)
             relative = relative.with_name(name)
     base = output_name(relative, portable=folders.portable_names)

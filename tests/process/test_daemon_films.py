@@ -180,6 +180,55 @@ def test_a_marker_goes_with_its_film_after_a_crash(house: House) -> None:
     assert house.films("done") == ["film.mp4"]
 
 
+def test_the_same_film_twice_is_skipped(house: House) -> None:
+    """``inbox.duplicates: skip``: a report names the result there is; other content is erased."""
+    house.configure(inbox={"duplicates": "skip"})
+    house.drop("film.mp4", "segments 2\n")
+    assert house.once() == 0
+    house.drop("a/copy.mp4", "segments 2\n")
+    house.drop("other.mp4", "segments 3\n")  # of the same size
+    assert house.once() == 0
+    assert house.films("done") == ["film.mp4", "other.mp4"]
+    assert house.films("originals") == ["a/copy.mp4", "film.mp4", "other.mp4"]
+    report = house.report("a/copy.mp4")
+    assert report["duplicate_of"]["published_as"] == "film.mp4"
+    assert report["attempts"] == []
+    assert house.work_is_empty()
+    (house.done / "film.mp4").unlink()  # whoever removes the result wants another
+    house.drop("again.mp4", "segments 2\n")
+    assert house.once() == 0
+    assert house.films("done") == ["again.mp4", "other.mp4"]
+
+
+def test_twins_that_come_at_once(house: House) -> None:
+    """The second waits for the first, and is skipped when that is done; also by the reports."""
+    house.configure(inbox={"duplicates": "skip"})
+    house.drop("a.mp4", "segments 1\nwait go\n")
+    house.drop("b.mp4", "segments 1\nwait go\n")
+    daemon = house.start()
+    house.wait(lambda: daemon.said("attempt.started"))
+    (house.root / "go").touch()
+    house.wait(lambda: house.films("originals") == ["a.mp4", "b.mp4"])
+    assert len(daemon.said("attempt.started")) == len(house.films("done")) == 1
+    assert daemon.stop() == 0
+    (house.state / "history.sqlite3").unlink()
+    assert house.once() == 0  # the history is made anew
+    house.drop("c.mp4", "segments 1\nwait go\n")
+    assert house.once() == 0
+    assert len(house.films("done")) == 1
+
+
+def test_the_same_film_twice_is_numbered(house: House) -> None:
+    """``inbox.duplicates: number``: both results have the first one's name."""
+    house.configure(inbox={"duplicates": "number"}, folders={"result_name": "{stem}.x{suffix}"})
+    house.drop("film.mp4", "segments 2\n")
+    assert house.once() == 0
+    house.drop("copy.mp4", "segments 2\n")
+    assert house.once() == 0
+    assert house.films("done") == ["film.x (2).mp4", "film.x.mp4"]
+    assert house.films("originals") == ["copy (2).mp4", "film.mp4"]
+
+
 def test_same_name_twice(house: House) -> None:
     """A second film of the same name becomes ``film (2)``, with all its sidecars."""
     for text in ("segments 1", "segments 2"):

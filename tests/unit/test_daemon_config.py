@@ -180,8 +180,9 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     lines = str(raised.value).removeprefix(f"{path}:").split(f"\n{path}:")
     assert [line.partition(". ")[0].partition(", must")[0] for line in lines] == [
         "3: inbox.watch: must be one of auto, events, polling",
-        "4: inbox.polls_seconds: no such key; known keys: extensions, ignore, poll_seconds, ready, "
-        "rescan_seconds, settle_local_seconds, settle_network_seconds, watch, young_seconds",
+        "4: inbox.polls_seconds: no such key; known keys: duplicates, extensions, ignore, "
+        "poll_seconds, ready, rescan_seconds, settle_local_seconds, settle_network_seconds, watch, "
+        "young_seconds",
         "5: folders.mode: is '9'",
         "8: erase.encode.crf: is 99",
         "9: erase.encode.preset: is 'fastest'",
