@@ -90,7 +90,7 @@ def test_example_explains_every_key() -> None:
     ("text", "sentence"),
     [
         ("folderz: {}", "folderz: no such key; known keys: claims, erase, folders"),
-        ("inbox: {settle: 3}", "inbox.settle: no such key; known keys: extensions, ignore"),
+        ("inbox: {settle: 3}", "inbox.settle: no such key; known keys: duplicates, ext"),
         ("inbox: {rescan_seconds: fast}", "inbox.rescan_seconds: must be a number, not 'fast'"),
         ("inbox: {rescan_seconds: 0}", "inbox.rescan_seconds: is 0, must be at least 0.05"),
         ("inbox: {rescan_seconds: .nan}", "inbox.rescan_seconds: is nan"),
