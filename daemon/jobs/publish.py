@@ -247,7 +247,7 @@ def withdrawn(
     """
     if job.state is JobState.FINISHED:
         job = load_job(folder)  # a try that failed may have saved the target names
-        if job.placements and job.result not in names_in(folder):
+        if job.result and job.placements and job.result not in names_in(folder):
             raise FileExistsError(errno.EEXIST, "its result is published", job.result)
         job = _taken_back(folder, job, folders, progress or CopyProgress())
     return rejected(job, failure, now=now)

@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.config.schema import Config, RetrySettings, load_config
+from daemon.folders.bounded_calls import BoundedCalls
 from daemon.jobs.instance_lease import InstanceLease
 from daemon.jobs.instances import OWNER_FILE, Liveness, list_instances, this_process
 from daemon.jobs.owner_lock import LockState, lock_state
@@ -22,7 +25,8 @@ from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.io_problems import io_problem
 from daemon.runtime.wakeup import Wakeup
 from daemon.workers.silence import SilenceWatch
-from erasecore.errors import ConfigError
+from erasecore.errors import ConfigError, FolderSilent
+from tests.conftest import wait_for
 
 
 @pytest.fixture
@@ -139,6 +143,26 @@ def test_a_copy_of_the_owner_file_is_locked(tmp_path: Path) -> None:
         assert [one["event"] for one in said] == ["claims.owner_file_replaced"]
     lease.release()
     assert not folder.exists()
+
+
+def test_a_call_that_hangs_is_waited_for_once(tmp_path: Path) -> None:
+    """The next of its name is refused at once, one of another name is made; then all is well."""
+    calls, pipe = BoundedCalls(), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    look = lambda: pipe.read_text()  # noqa: E731 - hangs until somebody writes
+    began_at = time.monotonic()
+    with pytest.raises(FolderSilent, match=r"pipe: does not answer; look at its server"):
+        calls.run("look", look, place=pipe, seconds=0.05)
+    with pytest.raises(FolderSilent):
+        calls.run("look", look, place=pipe, seconds=60.0)
+    assert calls.run("other", lambda: 3, place=tmp_path) == 3
+    assert calls.silent({"inbox": tmp_path, "gone": tmp_path / "missing"}) == []
+    assert time.monotonic() - began_at < 30.0
+    pipe.write_text("late")
+    wait_for(lambda: not any(one.name == "folder" for one in threading.enumerate()))
+    with pytest.raises(FileNotFoundError):
+        calls.run("look", (tmp_path / "missing").stat, place=pipe)
+    assert calls.run("look", lambda: "now", place=pipe) == "now"
 
 
 def test_foreign_folders_in_work_are_no_daemons(tmp_path: Path) -> None:
