@@ -599,7 +599,7 @@ def test_standing_behind_a_hidden_proc(monkeypatch: pytest.MonkeyPatch, error: O
     [
         ({"boot_id": "another", "pid": 2**22 + 1}, LockState.HELD, Liveness.ALIVE),
         ({"pid_namespace": 1}, LockState.HELD, Liveness.ALIVE),
-        ({"pid": os.getppid()}, LockState.FREE, Liveness.DEAD),
+        ({"pid": os.getppid(), "start_time": 1}, LockState.FREE, Liveness.DEAD),
         ({"pid_namespace": 1}, LockState.FREE, Liveness.DEAD),  # a container that was restarted
         ({"host": "another"}, LockState.FREE, Liveness.FOREIGN),  # a server may keep no locks
         ({"host": "another"}, LockState.HELD, Liveness.FOREIGN),  # or keep those of the dead
