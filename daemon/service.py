@@ -1,9 +1,9 @@
 """Main loop of the daemon: build the parts, take turns, drain when asked to stop.
 
-Read this module first. In one turn every part does what is due: the heartbeat, the workers'
-reports, publication, the scan of the inbox, the assignment of films. No step waits; between turns
-the loop sleeps until a signal, a pipe, a file system event or the next due time. The parts are told
-the time; for decisions only this module reads the clock.
+Read this module first. In one turn every part does what is due: the heartbeat, people's requests,
+the workers' reports, publication, the scan of the inbox, the assignment of films. No step waits;
+between turns the loop sleeps until a signal, a pipe, a file system event or the next due time. The
+parts are told the time; for decisions only this module reads the clock.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from daemon.jobs.history import History
 from daemon.lifecycle.drain import Drain
 from daemon.lifecycle.folder_watch import FolderState, FolderWatch
 from daemon.lifecycle.instance_keeper import InstanceKeeper
-from daemon.lifecycle.instance_parts import SharedParts
+from daemon.lifecycle.instance_parts import SharedParts, steering_parts
 from daemon.lifecycle.once import exit_code_of_once, without_hours
 from daemon.lifecycle.reload import reloaded
 from daemon.lifecycle.status_publisher import PublicStatus, StatusPublisher
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.logs import configure
 from daemon.runtime.systemd import Notifier
-from daemon.runtime.threads import thread_starter
 from daemon.runtime.wakeup import Wakeup
 from daemon.storage.os_errors import hint_for
 from daemon.workers.host_resources import inspect_host
@@ -74,11 +73,11 @@ class Service:
         self._wake = Wakeup()
         history = History(config.folders)  # a thread of its own: the loop never waits for it
         self._notifier = Notifier(environment.notify_socket, environment.watchdog_seconds)
-        host = inspect_host(environment.visible_devices)
-        queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems))
-        start_thread, proofs = thread_starter(self._wake.wake), folders.proofs
+        host, proofs = inspect_host(environment.visible_devices), folders.proofs
+        steering = steering_parts(config, self._wake.wake, lasting=not until_drained)
+        queue = CandidateQueue(config, self._wake, BlockedPaths(self._problems, steering.left))
         self._shared = SharedParts(
-            queue, self._problems, proofs, history, host, worker_command, start_thread
+            queue, self._problems, proofs, history, host, worker_command, steering
         )
         self._instance = InstanceKeeper(config, self._shared, folders, preload=not until_drained)
         self._drain = Drain(self._wake, self._notifier, config)
@@ -129,6 +128,7 @@ class Service:
         self._folders.check_state(self._shared.history.trouble, now=now)
         self._instance.keep(now=now, wall=wall)
         parts = self._instance.parts
+        parts.controller.look_if_due(now=now, wall=wall)
         parts.reports.process_reports(now=now, wall=wall)
         parts.jobs.publisher.collect(now=now, wall=wall)
         if not self._problems.blocked(now=now):

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from daemon.cli.control_parser import CONTROL_HELP, add_control_options
 from daemon.config.environment import (
     LOCAL_CONFIG,
     Environment,
@@ -116,6 +117,7 @@ _HELP: dict[str, tuple[str, str]] = {
         "fetch, verify or list the weights of the diffusion engine",
         "The propagate engine needs none of them.\n\nexample: subtitle-eraser models fetch",
     ),
+    **CONTROL_HELP,
 }
 
 # The same for the actions of the commands config and models.
@@ -185,6 +187,8 @@ def build_parser(only: str = "") -> argparse.ArgumentParser:
             _add_models_actions(_add_command(commands, name, texts), common)
         elif name == "config":
             _add_config_actions(_add_command(commands, name, texts), common)
+        elif name in CONTROL_HELP:
+            add_control_options(name, _add_command(commands, name, texts, common))
         else:
             _add_options(name, _add_command(commands, name, texts, common))
     return parser
@@ -305,6 +309,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run_status(environment, options)
         if options.command == "config":
             return _run_config(environment, options)
+        if options.command in CONTROL_HELP:
+            return _run_control(environment, options)
         return _run_command(_find_config(options, environment), environment, options)
     except ConfigError as error:
         return _print_error(error, EXIT_CONFIG)
@@ -347,6 +353,18 @@ def _run_status(environment: Environment, options: argparse.Namespace) -> int:
     code = status(sources, last=options.last, as_json=options.json)
     gc.freeze()  # saves the time of the garbage collection at exit
     return code
+
+
+def _run_control(environment: Environment, options: argparse.Namespace) -> int:
+    """Run a command that steers a daemon, with no more of the configuration than it needs."""
+    from daemon.cli.context import WrongUsage
+    from daemon.cli.control_commands import ask
+
+    places = load_locations(_find_config(options, environment), options.root)
+    try:
+        return ask(places, options)
+    except WrongUsage as error:
+        return _print_error(error, EXIT_USAGE)
 
 
 def _run_command(path: Path | None, environment: Environment, options: argparse.Namespace) -> int:

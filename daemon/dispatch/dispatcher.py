@@ -12,6 +12,7 @@ from daemon.config.schema import Config
 from daemon.dispatch.selection import FilmSelection
 from daemon.dispatch.worker_control import WorkerControl
 from daemon.jobs.attempts import AttemptRecorder
+from daemon.jobs.pause_switch import PauseSwitch
 from daemon.storage.failpoints import failpoint
 from daemon.workers.messages import Start
 from daemon.workers.pool import WorkerPool
@@ -27,12 +28,15 @@ class Dispatcher:
         workers: WorkerPool,
         selection: FilmSelection,
         control: WorkerControl,
+        pauses: PauseSwitch,
         config: Config,
     ) -> None:
         self._attempts = attempts
         self._workers = workers
         self._selection = selection
         self._control = control
+        self._pauses = pauses
+        self._paused = ""  # sentence: a person has paused the queue
         self._closed = ""  # sentence: outside the working hours
         self.reconfigure(config)
 
@@ -48,13 +52,14 @@ class Dispatcher:
     @property
     def idle_reason(self) -> str:
         """Sentence: why no film is begun although nothing is wrong; "" if there is no reason."""
-        return self._closed or self._selection.shortage
+        return self._paused or self._closed or self._selection.shortage
 
     def assign(self, *, now: float, wall: float) -> None:
         """Give every free worker a film, and start workers for the films that are left.
 
         Outside the working hours no film is begun; films at work are finished or handed back, as
-        ``schedule.at_closing`` says.
+        ``schedule.at_closing`` says. During a pause none is begun either; what is at work is
+        finished, unless the request interrupted it.
 
         Args:
             now: monotonic time in seconds.
@@ -65,8 +70,10 @@ class Dispatcher:
         """
         self._selection.reset_shortage()
         self._closed = closed_sentence(self._schedule.hours, datetime.fromtimestamp(wall))
+        pause = self._pauses.current(wall=wall)
+        self._paused = pause.sentence() if pause is not None else ""
         if not self._closed:
-            if self._assign_films(now, wall):
+            if not self._paused and self._assign_films(now, wall):
                 self._start_workers(now, wall)
         elif self._schedule.at_closing is AtClosing.HAND_BACK:
             for worker in self._workers.in_state(WorkerState.BUSY):

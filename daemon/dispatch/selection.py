@@ -88,7 +88,7 @@ class FilmSelection:
             if isinstance(film, Candidate):
                 if self._jobs.claimer.busy:
                     return None
-                self._claim(film, now, wall)
+                self.claim(film, str(ULID()).lower(), now=now, wall=wall)
             elif not self._refused(film, now, wall):
                 self._waits_since.pop(film.job_id, None)
                 return film
@@ -101,15 +101,16 @@ class FilmSelection:
     def _in_order(self, now: float, wall: float) -> Iterator[Job | Candidate]:
         """Yield the due jobs and one candidate, the one that goes first first.
 
-        Priority counts first. At equal priority jobs come before the candidate, except those that
-        have failed before and yield to other films.
+        Jobs that a person prefers come first. Then priority counts. At equal priority jobs come
+        before the candidate, except those that have failed before and yield to other films.
         """
         candidate = self._next_candidate(now)
         candidate_priority = self._queue.priority(candidate) if candidate else 0
         for job in self._due(now, wall):
             priority = job.settings.priority
             yields = candidate_priority == priority and yields_to_others(job, wall=wall)
-            if candidate is not None and (candidate_priority > priority or yields):
+            outranked = candidate_priority > priority and not job.preferred_at
+            if candidate is not None and (outranked or yields):
                 yield candidate
                 candidate = None
             yield job
@@ -198,17 +199,26 @@ class FilmSelection:
         else:
             self._problems.report(subject, shortage.sentence, now=now, kind=subject)
 
-    def _claim(self, candidate: Candidate, now: float, wall: float) -> None:
-        """Claim a film of the inbox; if that is refused, the other films do not wait for it."""
+    def claim(self, candidate: Candidate, job_id: str, *, now: float, wall: float) -> Job | None:
+        """Claim a film of the inbox; return its job, None if it was not to be had.
+
+        If that is refused, the other films do not wait for it.
+
+        Args:
+            candidate: a settled film.
+            job_id: id of the new job.
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
         self._queue.take(candidate)
-        job_id = str(ULID()).lower()
         try:
             job = self._jobs.claimer.claim(candidate, job_id, now=now, wall=wall)
         except ClaimRefused as error:
             log.debug("claim.put_off", film=printable(candidate.name), sentence=str(error))
             self._queue.refused(candidate, error, now=now)
-            return
+            return None
         if job is None:
             self._queue.request_rescan()
         else:
             self._queue.taken(candidate)
+        return job

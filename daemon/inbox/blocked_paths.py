@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
+from daemon.inbox.left_films import LeftFilms
 from daemon.inbox.scanner import SkippedEntries
 from daemon.inbox.settling import Candidate, prefix_of
 from daemon.runtime.host_problems import HostProblems
@@ -159,7 +160,8 @@ class BlockedPaths:
     itself is the empty string.
     """
 
-    def __init__(self, problems: HostProblems) -> None:
+    def __init__(self, problems: HostProblems, left: LeftFilms) -> None:
+        self.left = left  # films that nobody hinders, but that a person wants left alone
         self._problems = problems
         self._blocked: set[str] = set()  # cannot be claimed
         self._skipped: set[str] = set()  # names of the problems with what cannot be read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -116,9 +117,18 @@ class CandidateQueue:
         self._blocked.keep_only(self.inbox.settling.files())
         skipped = self.inbox.skipped
         self._blocked.see_skipped(skipped, inbox, now=now, pause_seconds=pause_seconds)
+        with suppress(OSError):  # the list is kept as it was, and shortened later
+            self._blocked.left.keep_only(self.inbox.settling.files())
+        settled = self._blocked.left.without_left(settled)
         free = self._blocked.free(settled, now=now)
         self.held = len(settled) - len(free) + len(skipped.unreadable) + len(skipped.failed)
         return free
+
+    def find(self, name: str) -> Candidate | None:
+        """Return the settled film ``name`` of the inbox, left alone or not; None: there is none."""
+        if name in self._blocked.left.waiting:
+            return self._blocked.left.waiting[name]
+        return next((film for film in self.candidates if film.name == name), None)
 
     def blocked(self) -> dict[str, str]:
         """Return why films or folders stay in the inbox, by path below it."""
@@ -171,8 +181,10 @@ class CandidateQueue:
         return self._priorities.priority_of(candidate)
 
     def take(self, candidate: Candidate) -> None:
-        """Remove ``candidate`` from the queue, because it is about to be claimed."""
-        self.candidates.remove(candidate)
+        """Remove ``candidate`` from the queue, because it is about to be claimed, or left alone."""
+        self._blocked.left.waiting.pop(candidate.name, None)
+        with suppress(ValueError):  # it was left alone
+            self.candidates.remove(candidate)
 
     def taken(self, candidate: Candidate) -> None:
         """Note that ``candidate`` was claimed: forget its observations, unblock its folder."""

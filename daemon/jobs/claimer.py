@@ -153,6 +153,10 @@ class Claimer:
         """
         return len(self._copying) >= MAX_MASK_COPIES
 
+    def owned(self) -> set[str]:
+        """Return the ids of the jobs whose masks are being copied: nobody else may change them."""
+        return set(self._copying)
+
     def _admit_in_thread(self, folder: Path, job: Job, wall: float) -> None:
         """Begin to copy the mask of a job and to queue the job, beside the main loop.
 

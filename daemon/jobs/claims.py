@@ -41,7 +41,13 @@ from daemon.inbox.blocked_paths import claim_refusal
 from daemon.inbox.scanner import FileSignature, kind_of, signature_of
 from daemon.inbox.settling import Candidate, writer_has
 from daemon.jobs.companions import cues_beside, marker_beside, move_companion
-from daemon.jobs.instances import OWNER_FILE, STATUS_FILE, WORKER_LOGS
+from daemon.jobs.instances import (
+    ASKED_FOLDER,
+    OWNER_FILE,
+    REQUESTS_FOLDER,
+    STATUS_FILE,
+    WORKER_LOGS,
+)
 from daemon.jobs.job import (
     CUES_FILE,
     JOB_FILE,
@@ -56,6 +62,11 @@ from daemon.jobs.job import (
     rejected,
     requeued,
     save_job,
+)
+from daemon.jobs.request_folders import (
+    has_open_requests,
+    move_requests,
+    remove_request_folders,
 )
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Next, decide
 from daemon.storage.below import GONE_ERRNOS, folder_below, status_in
@@ -399,7 +410,7 @@ def job_folders(instance: Path) -> list[Path]:
 
 
 def _may_be_job(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith("."):
+    if entry.name.startswith(".") or entry.name in (ASKED_FOLDER, REQUESTS_FOLDER):
         return False
     try:
         return entry.is_dir()
@@ -454,16 +465,22 @@ def take_over(abandoned: Path, instance: Path) -> list[Path]:
         failpoint("takeover.after_job")
     sync_folder(instance)
     failpoint("takeover.after_jobs")
+    with suppress(OSError):  # tried again with the next check: the folder stays until then
+        move_requests(abandoned, instance)
     with suppress(OSError):  # what is left is removed with the next check
         release_claim(abandoned)
     return taken
 
 
 def release_claim(instance: Path) -> None:
-    """Remove an instance folder with its files, unless a job or a foreign file is left in it."""
+    """Remove an instance folder with its files, unless a job or a foreign file is left in it.
+
+    It stays as well while it has requests that are not answered: the next daemon takes them over.
+    """
     with suppress(FileNotFoundError):
         sweep(instance)
-        if not job_folders(instance):
+        if not job_folders(instance) and not has_open_requests(instance):
+            remove_request_folders(instance)
             for name in (STATUS_FILE, OWNER_FILE):
                 (instance / name).unlink(missing_ok=True)
             failpoint("leave.after_files")

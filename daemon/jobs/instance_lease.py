@@ -15,6 +15,7 @@ from daemon.config.schema import Config
 from daemon.jobs import claims, instances
 from daemon.jobs.instances import Leases
 from daemon.jobs.owner_lock import is_file_of
+from daemon.jobs.request_folders import make_request_folders
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,9 @@ class InstanceLease:
     def acquire(self, token: str) -> Path:
         """Create and return a new instance folder; ``token`` makes its name unique."""
         self._unlock()
-        self.folder, self._lock = instances.open_instance(self._work, self._me, token)
+        self.folder, self._lock = instances.open_instance(
+            self._work, self._me, token, make_request_folders
+        )
         self._renewed_at = self._checked_at = float("-inf")
         return self.folder
 

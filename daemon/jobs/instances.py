@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -37,6 +37,10 @@ INSTANCE_NAME = re.compile(r".+-[0-9a-z]{10}")
 """Names of instance folders: the host's name, or ``claims.instance``, and a random token."""
 JOB_RECORDS = "*/job.json"
 """Pattern of the records of jobs in an instance folder."""
+ASKED_FOLDER = "asked"
+"""Requests of people, e.g. to cancel a film; see ``daemon.control``."""
+REQUESTS_FOLDER = "requests"
+"""Records of the requests that were read, and their answers."""
 NEW_ENDING = ".new"
 """Ending of the hidden name of an instance folder that is being created."""
 
@@ -191,7 +195,9 @@ def _liveness_by_process(owner: InstanceId, me: InstanceId) -> Liveness:
     return Liveness.ALIVE if running else Liveness.DEAD
 
 
-def open_instance(work: Path, me: InstanceId, token: str) -> tuple[Path, int]:
+def open_instance(
+    work: Path, me: InstanceId, token: str, furnish: Callable[[Path], None]
+) -> tuple[Path, int]:
     """Create our instance folder with its ``owner.json``, atomically and locked.
 
     It is created under a hidden name first, so that others see it with its owner or not at all.
@@ -200,12 +206,14 @@ def open_instance(work: Path, me: InstanceId, token: str) -> tuple[Path, int]:
         work: the work folder.
         me: identity of this process.
         token: makes the folder's name unique; ten characters, see ``INSTANCE_NAME``.
+        furnish: makes what else belongs into the folder.
 
     Returns:
         Its path, and the handle that holds the lock on ``owner.json``, to be kept open.
     """
     hidden, folder = work / f".{me.host}-{token}{NEW_ENDING}", work / f"{me.host}-{token}"
     hidden.mkdir()
+    furnish(hidden)
     handle = write_locked(
         hidden / OWNER_FILE, lambda locked: as_json(replace(me, locked=locked)).encode()
     )

@@ -3,7 +3,7 @@
 A successful film goes through CLAIMING, CLAIMED, QUEUED, RUNNING, FINISHED, DONE. From RUNNING a
 job may return to QUEUED (retry) or CLAIMED (the source changed), or go to REJECTED and FAILED. From
 CLAIMING or FINISHED a job goes to REJECTED if its claim cannot be completed, or its result not be
-published.
+published. A film that is handed back to the inbox is CLAIMING again while it is moved there.
 
 Jobs are frozen. The functions return a new job; only ``save_job`` and ``load_job`` use the disk.
 """
@@ -45,7 +45,7 @@ MAX_NAME_CHARACTERS = 4096
 class JobState(StrEnum):
     """State of a job."""
 
-    CLAIMING = "claiming"  # the source is to be moved; it may still be in the inbox
+    CLAIMING = "claiming"  # the source is on its way from the inbox, or back to it
     CLAIMED = "claimed"  # the source is in the job folder; its sender may still be writing to it
     QUEUED = "queued"  # waits for a worker
     RUNNING = "running"  # a worker is working on it
@@ -57,11 +57,19 @@ class JobState(StrEnum):
 
 LEGAL: dict[JobState, frozenset[JobState]] = {
     JobState.CLAIMING: frozenset({JobState.CLAIMED, JobState.REJECTED}),
-    JobState.CLAIMED: frozenset({JobState.QUEUED, JobState.REJECTED}),
+    JobState.CLAIMED: frozenset({JobState.QUEUED, JobState.REJECTED, JobState.CLAIMING}),
     # FINISHED without a result: its content has been done before, see ``inbox.duplicates``.
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FINISHED, JobState.REJECTED}),
+    JobState.QUEUED: frozenset(
+        {JobState.RUNNING, JobState.FINISHED, JobState.REJECTED, JobState.CLAIMING}
+    ),
     JobState.RUNNING: frozenset(
-        {JobState.QUEUED, JobState.CLAIMED, JobState.FINISHED, JobState.REJECTED}
+        {
+            JobState.QUEUED,
+            JobState.CLAIMED,
+            JobState.FINISHED,
+            JobState.REJECTED,
+            JobState.CLAIMING,
+        }
     ),
     JobState.FINISHED: frozenset({JobState.DONE, JobState.REJECTED}),
     JobState.REJECTED: frozenset({JobState.FAILED}),
@@ -142,6 +150,7 @@ class Job:
     source_sha256: str = ""  # of the source, once the job is finished by a worker
     named_like: str = ""  # result below done/ whose name it takes, with a number; "": its own
     marked: bool = False  # its sender's marker goes with it, see ``inbox.ready``
+    preferred_at: float = 0.0  # seconds since 1970; a person has put it first; 0: nobody has
     version: int = JOB_VERSION  # of the format of ``job.json``
 
     @property
@@ -209,6 +218,18 @@ def waiting(job: Job, failure: Failure, *, now: float, delay_seconds: float) -> 
 def handed_back(job: Job, *, now: float) -> Job:
     """Return ``job`` as QUEUED again: the daemon ended the attempt, which does not count."""
     return moved(_stopped(job, None, now=now, counted=False), JobState.QUEUED)
+
+
+def unclaimed(job: Job, *, now: float) -> Job:
+    """Return ``job`` as CLAIMING again: its source is about to go back to the inbox."""
+    if job.state is JobState.RUNNING:
+        job = _stopped(job, None, now=now, counted=False)
+    return moved(job, JobState.CLAIMING)
+
+
+def preferred(job: Job, *, now: float) -> Job:
+    """Return ``job`` as the first of the queue, in the same state and without a delay."""
+    return replace(job, preferred_at=now, not_before=0.0)
 
 
 def renewed(job: Job, *, now: float) -> Job:

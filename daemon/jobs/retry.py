@@ -117,6 +117,8 @@ def yields_to_others(job: Job, *, wall: float) -> bool:
         job: a queued job.
         wall: the current time, seconds since 1970.
     """
+    if job.preferred_at:
+        return False
     last = job.attempts[-1] if job.attempts else None
     was_delayed = last is not None and last.counted and job.not_before > (last.stopped_at or 0.0)
     return was_delayed and wall - job.not_before < MAX_DELAY_SECONDS

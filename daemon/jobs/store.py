@@ -40,8 +40,8 @@ class JobStore:
     def due(self, *, wall: float) -> list[Job]:
         """Return the queued jobs whose delay is over, in the order in which they are to begin.
 
-        Sorted by priority (highest first), then jobs that have not failed before those that have,
-        then by age.
+        Those that a person prefers come first, the latest preferred before the others. Then by
+        priority (highest first), jobs that have not failed before those that have, and by age.
 
         Args:
             wall: the current time, seconds since 1970.
@@ -49,7 +49,12 @@ class JobStore:
         ready = [job for job in self.states(JobState.QUEUED) if job.not_before <= wall]
         return sorted(
             ready,
-            key=lambda job: (-job.settings.priority, yields_to_others(job, wall=wall), job.job_id),
+            key=lambda job: (
+                -job.preferred_at,
+                -job.settings.priority,
+                yields_to_others(job, wall=wall),
+                job.job_id,
+            ),
         )
 
     def due_in(self, *, wall: float) -> float | None:

@@ -66,6 +66,7 @@ class InstanceKeeper:
             if taken or not abandoned.exists():  # else it is tried again with each check
                 log.info("claims.taken_over", instance=abandoned.name, jobs=len(taken))
             self.parts.jobs.adopter.adopt(taken, now=now, wall=wall)
+            self.parts.controller.reread()
 
     def recover(self, *, now: float, wall: float) -> None:
         """Make memory and disk agree again after a failed turn.
@@ -90,10 +91,12 @@ class InstanceKeeper:
         self.parts.workers.kill()
         self.parts.jobs.stop_threads()
         self.parts.jobs.isolation.forget_all()
+        self.parts.controller.close()
         self.parts = self._acquire(preload=False)
 
     def close(self) -> None:
         """End the workers and the threads, and release the folder."""
+        self.parts.controller.close()
         self.parts.jobs.stop_threads()
         self.parts.workers.dismiss()
         self.parts.jobs.close()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config.schema import Config
+from daemon.control.controller import Controller
+from daemon.control.reach import Reach
 from daemon.dispatch.admission import MemoryAdmission, SpaceAdmission
 from daemon.dispatch.dispatcher import Dispatcher
 from daemon.dispatch.reports import ReportHandler
@@ -14,11 +16,14 @@ from daemon.dispatch.selection import FilmSelection
 from daemon.dispatch.worker_control import WorkerControl
 from daemon.folders.proofs import FolderProofs
 from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.inbox.left_films import LeftFilms, left_file
 from daemon.jobs.history import History
+from daemon.jobs.instances import this_process
 from daemon.jobs.job import JobState
 from daemon.jobs.job_parts import JobParts
+from daemon.jobs.pause_switch import PauseSwitch, pause_file
 from daemon.runtime.host_problems import HostProblems
-from daemon.runtime.threads import Starter
+from daemon.runtime.threads import thread_starter
 from daemon.storage.os_errors import hint_for
 from daemon.workers.host_resources import HostResources
 from daemon.workers.pool import WorkerPool, slots_for, works_on_gpu
@@ -31,6 +36,33 @@ CLAIMED_SLEEP_SECONDS = 0.5
 """Longest sleep while a claimed job waits for its sender. A guess."""
 
 
+def host_of(config: Config) -> str:
+    """Return the name of this host, or ``claims.instance``, under which the daemon is known."""
+    return this_process(config.claims.instance).host
+
+
+@dataclass(frozen=True, slots=True)
+class SteeringParts:
+    """Parts for requests that outlive the instance folder."""
+
+    wake: Callable[[], None]  # ends the main loop's sleep; thread-safe
+    pauses: PauseSwitch
+    left: LeftFilms
+
+
+def steering_parts(config: Config, wake: Callable[[], None], *, lasting: bool) -> SteeringParts:
+    """Return the parts for a process, with what was asked before it was started.
+
+    Args:
+        config: the configuration.
+        wake: ends the main loop's sleep.
+        lasting: a pause is kept over restarts; not for ``once``, which is started to do films now.
+    """
+    work, host = config.folders.work, host_of(config)
+    pauses = PauseSwitch(pause_file(work, host) if lasting else None)
+    return SteeringParts(wake, pauses, LeftFilms(left_file(work, host)))
+
+
 @dataclass(frozen=True, slots=True)
 class SharedParts:
     """Parts that live as long as the process, and are used by those of each instance folder."""
@@ -41,7 +73,7 @@ class SharedParts:
     history: History
     host: HostResources
     worker_command: Sequence[str]
-    start_thread: Starter
+    steering: SteeringParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +88,7 @@ class InstanceParts:
     control: WorkerControl
     reports: ReportHandler
     dispatcher: Dispatcher
+    controller: Controller
     shared: SharedParts
 
     @classmethod
@@ -70,15 +103,16 @@ class InstanceParts:
             shared: parts that outlive the folder.
             preload: start a worker before there is a film.
         """
-        history, problems = shared.history, shared.problems
+        history, problems, steering = shared.history, shared.problems, shared.steering
         jobs = JobParts.build(
-            instance, config, history, problems, shared.proofs, shared.start_thread
+            instance, config, history, problems, shared.proofs, thread_starter(steering.wake)
         )
         workers = WorkerPool(instance, shared.worker_command, preload=preload)
         memory = MemoryAdmission(jobs.store, workers, config)
-        control = WorkerControl(jobs.attempts, shared.problems, config)
+        control = WorkerControl(jobs.attempts, workers, shared.problems, config)
         space = SpaceAdmission(jobs.attempts, config)
         selection = FilmSelection(jobs, shared.queue, memory, space, shared.problems)
+        reach = _reach(jobs, selection, control, shared, config)
         parts = cls(
             jobs=jobs,
             workers=workers,
@@ -87,7 +121,10 @@ class InstanceParts:
             selection=selection,
             control=control,
             reports=ReportHandler(jobs, workers, memory, control, shared.problems),
-            dispatcher=Dispatcher(jobs.attempts, workers, selection, control, config),
+            dispatcher=Dispatcher(
+                jobs.attempts, workers, selection, control, steering.pauses, config
+            ),
+            controller=Controller(instance, reach, steering.wake),
             shared=shared,
         )
         parts._arrange_workers(config)
@@ -95,7 +132,8 @@ class InstanceParts:
 
     def reconfigure(self, config: Config) -> None:
         """Pass a new configuration to every part, and let every worker be tried again."""
-        for part in (self.jobs, self.memory, self.space, self.control, self.dispatcher):
+        parts = (self.jobs, self.memory, self.space, self.control, self.dispatcher)
+        for part in (*parts, self.controller):
             part.reconfigure(config)
         self.workers.end_backoff()
         for worker in self.workers:
@@ -142,6 +180,7 @@ class InstanceParts:
             now: monotonic time in seconds.
             wall: seconds since 1970.
         """
+        yield self.controller.next_look_at(now=now, wall=wall)
         if (retry_at := self.shared.problems.until(now=now)) is not None:
             yield retry_at
         if (due_in := self.jobs.store.due_in(wall=wall)) is not None:
@@ -153,3 +192,24 @@ class InstanceParts:
             yield now + BUSY_SLEEP_SECONDS
         if self.jobs.store.states(JobState.CLAIMED):
             yield now + CLAIMED_SLEEP_SECONDS
+
+
+def _reach(
+    jobs: JobParts,
+    selection: FilmSelection,
+    control: WorkerControl,
+    shared: SharedParts,
+    config: Config,
+) -> Reach:
+    """Return the parts that requests of people may touch."""
+    return Reach(
+        jobs=jobs,
+        inbox=shared.queue,
+        claim=selection.claim,
+        interrupt=control.interrupt,
+        pauses=shared.steering.pauses,
+        left=shared.steering.left,
+        folders=config.folders,
+        erase_defaults=config.erase,
+        host=host_of(config),
+    )

@@ -234,7 +234,7 @@ class StatusPublisher:
             settling=queue.inbox.waiting,
             written_at=wall,
             version=__version__,
-            state=self._state(parts, workers, publishing, paused=paused),
+            state=self._state(parts, workers, publishing, paused=paused, wall=wall),
             instance=store.instance.name,
             work=str(self._config.folders.work),
             start_time=self._start_time,
@@ -245,6 +245,7 @@ class StatusPublisher:
             held_count=len(held),
             failures=self._failed.found,
             publishing=publishing,
+            pause=self._shared.steering.pauses.current(wall=wall),
         )
 
     def _state(
@@ -254,11 +255,14 @@ class StatusPublisher:
         publishing: tuple[PublishingView, ...],
         *,
         paused: bool,
+        wall: float,
     ) -> DaemonState:
         if self._drain.begun:
             return DaemonState.STOPPING
         if paused:
             return DaemonState.HOST_PROBLEM
+        if self._shared.steering.pauses.current(wall=wall) is not None:
+            return DaemonState.PAUSED
         if publishing or any(worker.current is not None for worker in workers):
             return DaemonState.WORKING
         return DaemonState.CLOSED if parts.dispatcher.closed else DaemonState.IDLE

@@ -20,6 +20,7 @@ from daemon.jobs.instances import (
     list_instances,
     start_time_of,
 )
+from daemon.jobs.pause import Pause
 from daemon.status.failures import NO_FAILURES, Failures
 from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import printable
@@ -200,6 +201,7 @@ class Snapshot:
     failures: Failures = NO_FAILURES  # films that lie in failed/
     private: bool = False  # True: names of films are hidden
     publishing: tuple[PublishingView, ...] = ()  # films on their way to the result folders
+    pause: Pause | None = None  # by a person; ``paused`` is about host problems
 
     def sentence(self) -> str:
         """Return the state in one line: paused, or the films at work, or the number of films."""
@@ -221,8 +223,11 @@ class Snapshot:
             replace(worker, current=worker.current and replace(worker.current, film=HIDDEN))
             for worker in self.workers
         )
+        pause = self.pause and replace(self.pause, by=HIDDEN)
         return replace(
             self,
+            pause=pause,
+            note=pause.sentence() if pause else self.note,
             workers=workers,
             trouble=HIDDEN_TROUBLE if self.trouble else "",
             ignored=tuple(replace(one, examples=()) for one in self.ignored),

@@ -28,6 +28,15 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
     content = read_plain(path, max_bytes + 1)
     if len(content) > max_bytes:
         raise BadJson(f"it is larger than {max_bytes} bytes")
+    return parse_json(content)
+
+
+def parse_json(content: bytes) -> object:
+    """Return the value of a JSON text; its type is not checked.
+
+    Raises:
+        BadJson: the text cannot be used.
+    """
     try:
         return json.loads(content)
     except RecursionError:

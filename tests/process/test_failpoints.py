@@ -74,6 +74,15 @@ ERASING = (
     *("assemble.after_preview", "verify.after_check", "subtitles.after_file"),
 )
 COPYING = ("copy.after_result",)
+REQUESTING = (
+    *("request.after_record", "takeover.after_request", "request.after_removal"),
+    *("request.after_step", "request.after_answer"),
+)
+STEERING = (
+    *("attempt.after_cancel", "attempt.after_preference", "pause.after_file", "resume.after_file"),
+    *("left.after_file", "unclaim.after_intent", "unclaim.after_file"),
+)
+"""These and ``REQUESTING`` are those of ``test_control.py``."""
 ELSEWHERE = ("stop.after_copy", "withdraw.after_save")
 """Those of ``test_publishing.py`` and ``test_job_isolation.py``."""
 NOTIFYING = (
@@ -95,6 +104,8 @@ KILLED_AT = (
         *DOUBTING,
         *ERASING,
         *COPYING,
+        *REQUESTING,
+        *STEERING,
         *ELSEWHERE,
     ),
     *NOTIFYING,

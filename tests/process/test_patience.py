@@ -15,13 +15,15 @@ from daemon.dispatch.selection import MAX_OVERTAKING_SECONDS
 from daemon.folders.proofs import FolderProofs
 from daemon.inbox.blocked_paths import BlockedPaths
 from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.inbox.left_films import LeftFilms
 from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate
 from daemon.jobs.history import History
 from daemon.jobs.job import JobState
-from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
+from daemon.jobs.pause_switch import PauseSwitch
+from daemon.jobs.request_folders import make_request_folders
+from daemon.lifecycle.instance_parts import InstanceParts, SharedParts, SteeringParts
 from daemon.runtime.host_problems import HostProblems
-from daemon.runtime.threads import thread_starter
 from daemon.runtime.wakeup import Wakeup
 from daemon.workers.host_resources import HostResources, available_bytes
 from tests.process.house import House
@@ -41,14 +43,16 @@ class Desk:
         self.config = config = load_config(house.config)
         instance = house.work / "instance"
         instance.mkdir()
+        make_request_folders(instance)
         self._wake, self._history = Wakeup(), History(config.folders)
         problems = HostProblems(config.retry)
-        self._queue = CandidateQueue(config, self._wake, BlockedPaths(problems))
+        left = LeftFilms(house.root / "left.json")
+        self._queue = CandidateQueue(config, self._wake, BlockedPaths(problems, left))
         proofs = FolderProofs(config.folders, token="patience", check_mounts=lambda: None)
         host = HostResources(cores=2, memory_bytes=available_bytes(), devices=())
         command = (sys.executable, "-m", QUICK_WORKER)
-        start = thread_starter(self._wake.wake)
-        shared = SharedParts(self._queue, problems, proofs, self._history, host, command, start)
+        people = SteeringParts(self._wake.wake, PauseSwitch(None), left)
+        shared = SharedParts(self._queue, problems, proofs, self._history, host, command, people)
         self.parts = InstanceParts.build(instance, config, shared, preload=False)
 
     def claim(self, name: str, *, pixels: int = 0) -> None:
@@ -77,6 +81,7 @@ class Desk:
     def close(self) -> None:
         """End the workers."""
         self.parts.workers.kill()
+        self.parts.controller.close()
         self._queue.stop()
         self._history.close()
         self._wake.close()

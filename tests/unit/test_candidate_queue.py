@@ -10,6 +10,7 @@ import pytest
 from daemon.config.schema import load_config
 from daemon.inbox.blocked_paths import BlockedPaths
 from daemon.inbox.candidate_queue import CandidateQueue
+from daemon.inbox.left_films import LeftFilms
 from daemon.runtime.host_problems import HostProblems
 from daemon.runtime.wakeup import Wakeup
 
@@ -55,7 +56,9 @@ def looked(
         f"settle_local_seconds: {SETTLE_SECONDS}}}"
     )
     queue = CandidateQueue(
-        load_config(root / "config.yaml", root), wake, BlockedPaths(HostProblems())
+        load_config(root / "config.yaml", root),
+        wake,
+        BlockedPaths(HostProblems(), LeftFilms(root / "left.json")),
     )
     clock = Clock(look_seconds, busy_share)
     assert queue.scan_if_due(clock, clock.processor)

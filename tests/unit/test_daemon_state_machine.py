@@ -35,6 +35,7 @@ from daemon.jobs.instances import InstanceId, Leases
 from daemon.jobs.job import JobState, load_job
 from daemon.jobs.job_parts import JobParts
 from daemon.jobs.publish import requeue
+from daemon.jobs.request_folders import make_request_folders
 from daemon.jobs.result_names import target
 from daemon.runtime.host_problems import HostProblems
 from daemon.storage import failpoints
@@ -321,7 +322,9 @@ class Daemons(RuleBasedStateMachine):
 
     def _settle_in(self, number: int) -> JobParts:
         token = f"{next(self.numbers):010}"
-        instance, lock = instances.open_instance(self.root / "work", self.owners[number], token)
+        instance, lock = instances.open_instance(
+            self.root / "work", self.owners[number], token, make_request_folders
+        )
         os.close(lock)  # these owners are no processes: nothing is held for them
         problems = HostProblems(self.config.retry)
         proofs = FolderProofs(self.config.folders, token=token, check_mounts=lambda: None)

@@ -1,0 +1,1 @@
+"""Requests of people to a running daemon: read from files, carried out once, answered."""
