@@ -248,6 +248,7 @@ uninstall() {
     if [[ -z $others ]]; then
       rm -f "/etc/sysusers.d/$user.conf"
       userdel "$user" 2>/dev/null || true
+      groupdel "$user-operators" 2>/dev/null || true
     fi
   else
     say "kept      /etc/$name, /var/lib/$name, user $user (--purge removes them)"

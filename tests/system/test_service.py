@@ -125,7 +125,12 @@ def test_it_is_installed_and_starts(machine: Machine, python: str) -> None:
     machine.wait(lambda: machine.show(SERVICE, "StatusText") == "Waiting for films.", SERVICE)
     assert machine.run("systemctl", "is-enabled", SERVICE) == "enabled"
     modes = machine.run("stat", "-c", "%a %U:%G", f"{ROOT}/inbox", f"{ROOT}/work")
-    assert modes.splitlines() == [f"2770 {SERVICE}:{SERVICE}", f"700 {SERVICE}:{SERVICE}"]
+    operators = f"{SERVICE}-operators"
+    assert modes.splitlines() == [f"2770 {SERVICE}:{SERVICE}", f"2750 {SERVICE}:{operators}"]
+    asked = machine.run("sh", "-c", f"stat -c '%a %G' {ROOT}/work/*/ {ROOT}/work/*/asked")
+    assert asked.splitlines() == [f"750 {operators}", f"2770 {operators}"]
+    assert f"paused by {SERVICE} on " in ask(machine, "pause", "--for", "2h")
+    assert "resumed" in ask(machine, "resume")
     machine.run("systemd-analyze", "verify", f"{SERVICE}.service", f"{SERVICE}-models.service")
     assert "rapidocr" in ask(machine, "doctor")  # and it found nothing wrong
 
