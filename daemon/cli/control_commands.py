@@ -1,4 +1,4 @@
-"""Commands that ask a running daemon for something: pause, resume, cancel, prefer, hand-back.
+"""Commands that ask a running daemon for something: pause, cancel and the like.
 
 Exit code 0: carried out (or asked, with --no-wait); 1: refused; 75: asked, but not answered yet.
 """
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from daemon.cli.context import WrongUsage
-from daemon.config.locations import Locations
+from daemon.config.locations import FolderSettings, Locations
 from daemon.control.client import (
     DaemonFolder,
     await_answer,
@@ -23,6 +23,7 @@ from daemon.control.client import (
 )
 from daemon.control.requests import (
     MAX_PAUSE_SECONDS,
+    MAX_SETTINGS_CHARACTERS,
     BadRequest,
     PauseQueue,
     Request,
@@ -31,11 +32,12 @@ from daemon.control.requests import (
 )
 from daemon.jobs.instances import this_process
 from erasecore.errors import printable
+from erasecore.system.safe_open import read_plain
 
 EXIT_REFUSED = 1
 EXIT_UNANSWERED = 75  # EX_TEMPFAIL of sysexits.h
 
-_FILM_COMMANDS = ("cancel", "prefer", "hand-back")
+_FILM_COMMANDS = ("cancel", "prefer", "hand-back", "redo")
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 """Units of a duration: seconds in each."""
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -67,9 +69,12 @@ def _requests(
     """Yield what is asked of whom, with the name of what it is about."""
     if options.command in _FILM_COMMANDS:
         for film in options.films:
-            name = film_name(film, places.folders.inbox)
+            name = film_name(film, places.folders)
             holder = holder_of(name, daemons, places.folders.work)
-            yield holder, name, request_of(options.command, {"film": name})
+            body = {"film": name}
+            if options.command == "redo" and options.settings:
+                body["settings"] = _settings_text(Path(options.settings))
+            yield holder, name, request_of(options.command, body)
         return
     for one in daemons:
         request: Request = ResumeQueue(one.host)
@@ -97,12 +102,29 @@ def _ask_one(
     return 0 if answer.accepted else EXIT_REFUSED
 
 
-def film_name(film: str, inbox: Path) -> str:
-    """Return the path below the inbox of a film that may be named by its whole path."""
+def film_name(film: str, folders: FolderSettings) -> str:
+    """Return the path below its folder of a film that may be named by its whole path."""
     path = Path(film)
-    if path.is_absolute() and path.is_relative_to(inbox):
-        return str(path.relative_to(inbox))
+    for folder in (folders.inbox, folders.done, folders.failed, folders.originals):
+        if path.is_absolute() and path.is_relative_to(folder):
+            return str(path.relative_to(folder))
     return film
+
+
+def _settings_text(file: Path) -> str:
+    """Return the text of a settings file.
+
+    Raises:
+        WrongUsage: it cannot be read, or is too large.
+    """
+    try:
+        content = read_plain(file, MAX_SETTINGS_CHARACTERS + 1)
+        text = content.decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise WrongUsage(f"--settings {file}: {error}") from error
+    if not text.strip():
+        raise WrongUsage(f"--settings {file}: it is empty.")
+    return text
 
 
 def pause_of(duration: str | None, until: str | None, *, now: datetime) -> PauseQueue:

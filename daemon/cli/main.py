@@ -14,7 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from daemon.cli.control_parser import CONTROL_HELP, add_control_options
+from daemon.cli.control_parser import (
+    CONTROL_HELP,
+    VIEW_HELP,
+    add_control_options,
+    add_view_options,
+)
+from daemon.cli.terminal import until_interrupted
 from daemon.config.environment import (
     LOCAL_CONFIG,
     Environment,
@@ -29,6 +35,7 @@ from erasecore.version import __version__
 
 if TYPE_CHECKING:  # ``status`` must not import it
     from daemon.config.schema import Config
+    from daemon.status.command import StatusSources
 
 EXIT_FAILED = 1  # a job or the command failed
 EXIT_USAGE = 2  # wrong usage; also the code of argparse
@@ -117,6 +124,7 @@ _HELP: dict[str, tuple[str, str]] = {
         "fetch, verify or list the weights of the diffusion engine",
         "The propagate engine needs none of them.\n\nexample: subtitle-eraser models fetch",
     ),
+    **VIEW_HELP,
     **CONTROL_HELP,
 }
 
@@ -189,6 +197,8 @@ def build_parser(only: str = "") -> argparse.ArgumentParser:
             _add_config_actions(_add_command(commands, name, texts), common)
         elif name in CONTROL_HELP:
             add_control_options(name, _add_command(commands, name, texts, common))
+        elif name in VIEW_HELP:
+            add_view_options(name, _add_command(commands, name, texts, common))
         else:
             _add_options(name, _add_command(commands, name, texts, common))
     return parser
@@ -287,6 +297,7 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
     if name == "status":
         command.add_argument("--json", action="store_true", help="for machines")
         command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
+        command.add_argument("--watch", action="store_true", help="again every two seconds")
     if name == "notify":
         command.add_argument(
             "--test", action="store_true", help="tell everybody that this is a test, and leave"
@@ -309,8 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run_status(environment, options)
         if options.command == "config":
             return _run_config(environment, options)
-        if options.command in CONTROL_HELP:
-            return _run_control(environment, options)
+        if options.command in CONTROL_HELP or options.command in VIEW_HELP:
+            return until_interrupted(lambda: _run_control(environment, options))
         return _run_command(_find_config(options, environment), environment, options)
     except ConfigError as error:
         return _print_error(error, EXIT_CONFIG)
@@ -342,27 +353,42 @@ def _run_config(environment: Environment, options: argparse.Namespace) -> int:
 
 def _run_status(environment: Environment, options: argparse.Namespace) -> int:
     """Run ``status``, without importing what only other commands need."""
-    from daemon.status.command import StatusSources, status
+    from daemon.status.command import status, watch
 
-    sources = StatusSources(
-        load=lambda: load_locations(_find_config(options, environment), options.root),
-        config=options.config or environment.config,
-        runtime_folder=environment.runtime_folder,
-        has_root=options.root is not None,
-    )
+    sources = _status_sources(environment, options)
+    if options.watch:
+        return until_interrupted(lambda: watch(sources, last=options.last, as_json=options.json))
     code = status(sources, last=options.last, as_json=options.json)
     gc.freeze()  # saves the time of the garbage collection at exit
     return code
 
 
+def _status_sources(environment: Environment, options: argparse.Namespace) -> StatusSources:
+    """Return the places that the status is read from."""
+    from daemon.status.command import StatusSources
+
+    return StatusSources(
+        load=lambda: load_locations(_find_config(options, environment), options.root),
+        config=options.config or environment.config,
+        runtime_folder=environment.runtime_folder,
+        has_root=options.root is not None,
+    )
+
+
 def _run_control(environment: Environment, options: argparse.Namespace) -> int:
-    """Run a command that steers a daemon, with no more of the configuration than it needs."""
+    """Run a command that steers or shows a daemon, with little of the configuration."""
+    if options.command == "queue":
+        from daemon.status.queue_command import queue
+
+        return queue(_status_sources(environment, options), as_json=options.json)
     from daemon.cli.context import WrongUsage
     from daemon.cli.control_commands import ask
+    from daemon.cli.follow_commands import show_events, show_log
 
+    functions = {"logs": show_log, "events": show_events}
     places = load_locations(_find_config(options, environment), options.root)
     try:
-        return ask(places, options)
+        return functions.get(options.command, ask)(places, options)
     except WrongUsage as error:
         return _print_error(error, EXIT_USAGE)
 

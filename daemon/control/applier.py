@@ -13,9 +13,10 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from daemon.config.schema import Config
-from daemon.control.film_search import NoSuchFilm, find_film, find_original, is_unchanged
-from daemon.control.journal import Answer, RequestRecord, Target
+from daemon.control.film_search import find_film, is_unchanged
+from daemon.control.journal import Answer, RequestRecord, Target, accepted, refused
 from daemon.control.reach import Reach
+from daemon.control.redoer import Redoer
 from daemon.control.requests import (
     CancelFilm,
     HandBackFilm,
@@ -40,25 +41,17 @@ WITH_SOURCE = (JobState.CLAIMED, JobState.QUEUED, JobState.RUNNING)
 """States of a job that can be cancelled, preferred or handed back."""
 
 
-def accepted(sentence: str) -> Answer:
-    """Return the answer to a request that was carried out."""
-    return Answer(accepted=True, sentence=sentence)
-
-
-def refused(sentence: str) -> Answer:
-    """Return the answer to a request that is not carried out."""
-    return Answer(accepted=False, sentence=sentence)
-
-
 class RequestApplier:
     """Carries out requests on the parts within ``reach``."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
+        self._redoer = Redoer(reach)
 
     def reconfigure(self, config: Config) -> None:
         """Use the folders and the default erase settings of ``config`` from now on."""
         self._reach = replace(self._reach, folders=config.folders, erase_defaults=config.erase)
+        self._redoer.reconfigure(self._reach)
 
     def target_of(self, request: Request) -> Target | None:
         """Return the film that a request is about; None if it is about the queue.
@@ -70,7 +63,7 @@ class RequestApplier:
         if isinstance(request, PauseQueue | ResumeQueue):
             return None
         if isinstance(request, RedoFilm):
-            return find_original(request.film, self._reach.folders)
+            return self._redoer.target_of(request)
         return find_film(request.film, self._reach)
 
     def apply(self, record: RequestRecord, *, now: float, wall: float) -> Answer | None:
@@ -94,7 +87,7 @@ class RequestApplier:
             return self._prefer(record, now, wall)
         if isinstance(request, HandBackFilm):
             return self._hand_back(record, record.target, now, wall)
-        return refused("redo is not known.")
+        return self._redoer.apply(record, record.target)
 
     # --- the queue ------------------------------------------------------------------------------
 
@@ -226,6 +219,10 @@ class RequestApplier:
         self._reach.inbox.request_rescan()
         return accepted(LEFT)
 
+    def close(self) -> None:
+        """Stop the copies of originals; they are made at the next start."""
+        self._redoer.close()
+
     def _leave_in_inbox(self, record: RequestRecord, target: Target) -> Answer:
         """Leave a film alone that is in the inbox, or was put there before a crash."""
         found = target.signature
@@ -244,6 +241,3 @@ def _ended(job: Job) -> str:
     if job.state in (JobState.FINISHED, JobState.DONE):
         return "it is done already, and is being published; `redo` has it done again."
     return "it has failed, or was cancelled, already; `requeue` puts it back."
-
-
-__all__ = ["NoSuchFilm", "RequestApplier", "accepted", "refused"]

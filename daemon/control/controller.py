@@ -14,8 +14,9 @@ from pathlib import Path
 import structlog
 
 from daemon.config.schema import Config
-from daemon.control.applier import NoSuchFilm, RequestApplier, refused
-from daemon.control.journal import Answer, Journal, RequestRecord, record_of
+from daemon.control.applier import RequestApplier
+from daemon.control.film_search import NoSuchFilm
+from daemon.control.journal import Answer, Journal, RequestRecord, record_of, refused
 from daemon.control.mailbox import Arrival, Mailbox
 from daemon.control.reach import Reach
 from daemon.folders.mount_table import filesystem_of, is_network, mounts
@@ -49,8 +50,11 @@ class Controller:
         self._wake = wake
         self._hinted = True
         self._look_at = float("-inf")  # monotonic seconds
-        self._watch = InboxWatcher(self._mailbox.folder, self._hint)
-        if not is_network(filesystem_of(instance, mounts())):
+        self._watch = InboxWatcher(self._mailbox.folder, self._hint, warn=False)
+
+    def watch(self) -> None:
+        """Begin to watch for requests, where there are events; else each look tells of them."""
+        if not is_network(filesystem_of(self._mailbox.folder, mounts())):
             with suppress(OSError):
                 self._watch.start()
 
@@ -124,6 +128,8 @@ class Controller:
 
     def _carry_out(self, record: RequestRecord, now: float, wall: float) -> None:
         """Carry out one request, and answer it; one that fails is tried again with each look."""
+        if not self._journal.still_ours(record):
+            return
         try:
             answer = self._applier.apply(record, now=now, wall=wall)
         except OSError as error:
@@ -139,7 +145,8 @@ class Controller:
             failpoint("request.after_answer")
 
     def close(self) -> None:
-        """End the watch."""
+        """End the watch, and copies of originals."""
+        self._applier.close()
         with suppress(OSError):
             self._watch.stop()
 

@@ -58,6 +58,16 @@ class Answer:
     at: float = 0.0  # seconds since 1970
 
 
+def accepted(sentence: str) -> Answer:
+    """Return the answer to a request that was carried out."""
+    return Answer(accepted=True, sentence=sentence)
+
+
+def refused(sentence: str) -> Answer:
+    """Return the answer to a request that is not carried out."""
+    return Answer(accepted=False, sentence=sentence)
+
+
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """A request that was read; the content of its file."""
@@ -118,13 +128,23 @@ class Journal:
         """Return the requests without an answer, the oldest first."""
         return [one for _, one in sorted(self._records.items()) if one.answer is None]
 
+    def still_ours(self, record: RequestRecord) -> bool:
+        """Return True unless another daemon has taken the record over; it is forgotten then."""
+        if self._file_of(record).exists():
+            return True
+        self._records.pop(record.request_id, None)
+        return False
+
+    def _file_of(self, record: RequestRecord) -> Path:
+        return self._folder / f"{record.request_id}{RECORD_ENDING}"
+
     def save(self, record: RequestRecord) -> None:
         """Write a record durably.
 
         Raises:
             OSError: it cannot be written; the record stays as it was.
         """
-        write_whole(self._folder / f"{record.request_id}{RECORD_ENDING}", as_json(record).encode())
+        write_whole(self._file_of(record), as_json(record).encode())
         self._records[record.request_id] = record
 
     def answer(self, record: RequestRecord, answer: Answer, *, wall: float) -> None:
@@ -141,7 +161,7 @@ class Journal:
         answered.sort(key=lambda one: one.at, reverse=True)
         for number, record in enumerate(answered):
             if number >= MAX_KEPT or abs(wall - record.at) > KEPT_SECONDS:
-                (self._folder / f"{record.request_id}{RECORD_ENDING}").unlink(missing_ok=True)
+                self._file_of(record).unlink(missing_ok=True)
                 del self._records[record.request_id]
 
 

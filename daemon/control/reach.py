@@ -11,6 +11,7 @@ from daemon.inbox.settling import Candidate
 from daemon.jobs.job import Job
 from daemon.jobs.job_parts import JobParts
 from daemon.jobs.pause_switch import PauseSwitch
+from daemon.runtime.threads import Starter
 from erasecore.settings import EraseSettings
 
 
@@ -52,6 +53,7 @@ class Reach:
     inbox: InboxFilms
     claim: ClaimFilm
     interrupt: Interrupt
+    start_thread: Starter
     pauses: PauseSwitch
     left: LeftFilms
     folders: FolderSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import structlog
@@ -105,17 +105,17 @@ class FilmSelection:
         before the candidate, except those that have failed before and yield to other films.
         """
         candidate = self._next_candidate(now)
-        candidate_priority = self._queue.priority(candidate) if candidate else 0
-        for job in self._due(now, wall):
-            priority = job.settings.priority
-            yields = candidate_priority == priority and yields_to_others(job, wall=wall)
-            outranked = candidate_priority > priority and not job.preferred_at
-            if candidate is not None and (outranked or yields):
-                yield candidate
-                candidate = None
-            yield job
-        if candidate is not None:
-            yield candidate
+        candidates = [candidate] if candidate is not None else []
+        return merged(self._due(now, wall), candidates, self._queue.priority, wall=wall)
+
+    def planned(self, *, now: float, wall: float) -> Iterator[Job | Candidate]:
+        """Yield all due jobs and all candidates in the order in which they will begin.
+
+        Args:
+            now: monotonic time in seconds.
+            wall: seconds since 1970.
+        """
+        return merged(self._due(now, wall), self._queue.candidates, self._queue.priority, wall=wall)
 
     def _first_that_fits(
         self, worker: Supervisor | None, now: float, wall: float
@@ -222,3 +222,37 @@ class FilmSelection:
         else:
             self._queue.taken(candidate)
         return job
+
+
+def merged(
+    jobs: Iterable[Job],
+    candidates: Iterable[Candidate],
+    priority_of: Callable[[Candidate], int],
+    *,
+    wall: float,
+) -> Iterator[Job | Candidate]:
+    """Yield jobs and candidates, each in their own order, in the order in which they begin.
+
+    Args:
+        jobs: due jobs in their order.
+        candidates: films of the inbox in their order.
+        priority_of: returns a candidate's priority.
+        wall: seconds since 1970.
+    """
+    waiting = iter(candidates)
+    candidate = next(waiting, None)
+    for job in jobs:
+        while candidate is not None and _goes_before(job, priority_of(candidate), wall):
+            yield candidate
+            candidate = next(waiting, None)
+        yield job
+    if candidate is not None:
+        yield candidate
+        yield from waiting
+
+
+def _goes_before(job: Job, candidate_priority: int, wall: float) -> bool:
+    """Return True if a candidate of this priority goes before ``job``."""
+    priority = job.settings.priority
+    yields = candidate_priority == priority and yields_to_others(job, wall=wall)
+    return yields or (candidate_priority > priority and not job.preferred_at)

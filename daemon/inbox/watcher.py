@@ -52,12 +52,18 @@ class InboxWatcher:
     The system may refuse it (limits of inotify) or end it; the periodic rescans work without it.
     """
 
-    def __init__(self, folder: Path, hint: Callable[[], None]) -> None:
-        """Prepare the watch; ``hint`` is called from another thread."""
+    def __init__(self, folder: Path, hint: Callable[[], None], *, warn: bool = True) -> None:
+        """Prepare the watch.
+
+        Args:
+            folder: the folder to watch, with those below it.
+            hint: called for every event, from another thread.
+            warn: log a warning if the system refuses; False: at level debug.
+        """
         self._folder = folder
         self._handler = _EventForwarder(hint)
         self._observer: BaseObserver | None = None
-        self._warned = False  # the refusal of the system was logged as a warning
+        self._warned = not warn  # the refusal of the system was logged as a warning
 
     def start(self) -> bool:
         """Start to watch; return False if the system refuses.

@@ -43,6 +43,7 @@ from daemon.inbox.settling import Candidate, writer_has
 from daemon.jobs.companions import cues_beside, marker_beside, move_companion
 from daemon.jobs.instances import (
     ASKED_FOLDER,
+    EVENT_FILES,
     OWNER_FILE,
     REQUESTS_FOLDER,
     STATUS_FILE,
@@ -484,7 +485,7 @@ def release_claim(instance: Path) -> None:
             for name in (STATUS_FILE, OWNER_FILE):
                 (instance / name).unlink(missing_ok=True)
             failpoint("leave.after_files")
-            for pattern in (WORKER_LOGS, ".*.part"):
+            for pattern in (WORKER_LOGS, EVENT_FILES, ".*.part"):
                 for file in instance.glob(pattern):
                     file.unlink(missing_ok=True)
             with suppress(OSError):  # not empty: somebody else has put a file there

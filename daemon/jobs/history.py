@@ -8,6 +8,7 @@ published reports in the background.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from contextlib import closing
 from threading import Condition, Thread
 
@@ -19,6 +20,7 @@ from daemon.folders.state_folder import STATE_CONSEQUENCE, state_trouble
 from daemon.jobs.history_file import HistoryFile
 from daemon.jobs.history_view import HISTORY_FILE, Content, Entry
 from daemon.jobs.published_reports import PublishedReports
+from daemon.jobs.speeds import KEPT_SPEEDS, MeasuredSpeed
 from daemon.storage.os_errors import hint_for
 from daemon.storage.sqlite_files import PRIMARY_CODE
 
@@ -58,21 +60,34 @@ class History:
         self._writing = 0  # number of lines that the thread is writing
         self._dropped = 0  # lines that found no room in ``_pending`` since the last rebuild
         self._closing = False
+        self._speeds = deque[MeasuredSpeed](maxlen=KEPT_SPEEDS)  # the oldest first
+        self._unsaved_speeds: list[MeasuredSpeed] = []  # the database lacks them
         self.trouble = ""  # sentence for the operator; "" while the database works
         self._thread = Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
-    def record(self, entry: Entry, content: Content | None = None) -> None:
+    def speeds(self) -> list[MeasuredSpeed]:
+        """Return the newest measured speeds, those of earlier runs included."""
+        with self._changed:
+            return list(self._speeds)
+
+    def record(
+        self, entry: Entry, content: Content | None = None, speed: MeasuredSpeed | None = None
+    ) -> None:
         """Hand an entry to the thread (insert or replace); wait ``STORE_SECONDS`` at most.
 
         Args:
             entry: the ended job.
             content: content of its source, if it is done.
+            speed: its measured speed, if it has one.
         """
         with self._changed:
             self._pending.append(entry)
             self._contents += [content] if content else []
             del self._contents[:-MAX_PENDING]
+            if speed is not None:
+                self._speeds.append(speed)
+                self._unsaved_speeds = [*self._unsaved_speeds, speed][-KEPT_SPEEDS:]
             self._trim()
             self._changed.notify_all()
             if not self.trouble:
@@ -119,6 +134,10 @@ class History:
     def _serve(self, database: HistoryFile) -> None:
         """Write lines until the daemon ends or the file is replaced; rebuild first if needed."""
         self._write_pending(database)
+        with self._changed:
+            unsaved = {speed.job_id for speed in self._speeds}
+            stored = [one for one in database.speeds() if one.job_id not in unsaved]
+            self._speeds.extendleft(reversed(stored[-(KEPT_SPEEDS - len(unsaved)) :]))
         self.trouble = ""
         if not database.complete or self._dropped:
             self._rebuild(database)
@@ -134,15 +153,19 @@ class History:
         with self._changed:
             lines, self._pending = self._pending, []
             contents, self._contents = self._contents, []
+            speeds, self._unsaved_speeds = self._unsaved_speeds, []
             self._writing = len(lines)
         try:
             database.add_contents(contents)
             if lines:
                 database.add(lines)
+            if speeds:
+                database.add_speeds(speeds)
         except BaseException:
             with self._changed:
                 self._pending[:0] = lines
                 self._contents[:0] = contents
+                self._unsaved_speeds[:0] = speeds
                 self._trim()
             raise
         finally:

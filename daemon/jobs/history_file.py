@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from daemon.jobs.history_view import COLUMNS, HISTORY_FILE, Content, Entry
+from daemon.jobs.speeds import KEPT_SPEEDS, MeasuredSpeed
 from daemon.storage import sqlite_files
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,12 @@ CREATE INDEX IF NOT EXISTS entry_by_outcome ON entry (outcome);
 CREATE TABLE IF NOT EXISTS content (
     job_id TEXT PRIMARY KEY, sha256 TEXT, size_bytes INTEGER, published_as TEXT);
 CREATE INDEX IF NOT EXISTS content_by_size ON content (size_bytes);
+CREATE TABLE IF NOT EXISTS speed (
+    job_id TEXT PRIMARY KEY, stopped_at REAL, size_bytes INTEGER, seconds REAL);
+"""
+_FORGET_SPEEDS = """
+DELETE FROM speed WHERE stopped_at <
+    (SELECT stopped_at FROM speed ORDER BY stopped_at DESC LIMIT 1 OFFSET ?)
 """
 _FORGET = """
 DELETE FROM entry WHERE stopped_at <
@@ -103,6 +110,18 @@ class HistoryFile:
                 self._database.executemany(
                     "INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?)", rows
                 )
+
+    def add_speeds(self, speeds: Iterable[MeasuredSpeed]) -> None:
+        """Insert or overwrite measured speeds in one transaction; forget the oldest."""
+        rows = [(one.job_id, one.stopped_at, one.size_bytes, one.seconds) for one in speeds]
+        with sqlite_files.transaction(self._database):
+            self._database.executemany("INSERT OR REPLACE INTO speed VALUES (?, ?, ?, ?)", rows)
+            self._database.execute(_FORGET_SPEEDS, (KEPT_SPEEDS - 1,))
+
+    def speeds(self) -> list[MeasuredSpeed]:
+        """Return the newest ``KEPT_SPEEDS`` measured speeds, the oldest first."""
+        query = "SELECT job_id, size_bytes, seconds, stopped_at FROM speed ORDER BY stopped_at"
+        return [MeasuredSpeed(*row) for row in self._database.execute(query)][-KEPT_SPEEDS:]
 
     def close(self) -> None:
         """Close the database."""

@@ -37,6 +37,8 @@ INSTANCE_NAME = re.compile(r".+-[0-9a-z]{10}")
 """Names of instance folders: the host's name, or ``claims.instance``, and a random token."""
 JOB_RECORDS = "*/job.json"
 """Pattern of the records of jobs in an instance folder."""
+EVENT_FILES = "events*.jsonl"
+"""Pattern of the files with events in the instance folder; see ``daemon.runtime.event_log``."""
 ASKED_FOLDER = "asked"
 """Requests of people, e.g. to cancel a film; see ``daemon.control``."""
 REQUESTS_FOLDER = "requests"
@@ -217,10 +219,14 @@ def open_instance(
     handle = write_locked(
         hidden / OWNER_FILE, lambda locked: as_json(replace(me, locked=locked)).encode()
     )
-    failpoint("instance.after_hidden")
-    hidden.rename(folder)
-    sync_folder(work)
-    failpoint("instance.after_folder")
+    try:
+        failpoint("instance.after_hidden")
+        hidden.rename(folder)
+        sync_folder(work)
+        failpoint("instance.after_folder")
+    except BaseException:
+        os.close(handle)  # else the lock says that somebody lives there
+        raise
     return folder, handle
 
 

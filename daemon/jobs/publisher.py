@@ -30,6 +30,7 @@ from daemon.jobs.job import Job, JobState
 from daemon.jobs.job_events import JobEvents
 from daemon.jobs.publication import Publication
 from daemon.jobs.report_files import entry_of
+from daemon.jobs.speeds import speed_of
 from daemon.jobs.store import JobStore
 from daemon.runtime.threads import Starter, Work
 from erasecore.errors import printable
@@ -163,10 +164,12 @@ class Publisher:
     def _record(self, job: Job, published_as: str) -> None:
         """Add the published job to the history and to the log; called by the threads."""
         outcome = "done" if job.state is JobState.DONE else "failed"
+        is_done = job.state is JobState.DONE
         content = None
-        if job.state is JobState.DONE and job.source_sha256:
+        if is_done and job.source_sha256:
             content = Content(job.source_sha256, job.size_bytes, job.job_id, published_as)
-        self._history.record(entry_of(job, outcome, published_as), content)
+        speed = speed_of(job) if is_done else None
+        self._history.record(entry_of(job, outcome, published_as), content, speed)
         film = printable(job.name)
         if job.state is JobState.DONE:
             log.info("job.done", job_id=job.job_id, film=film, result=printable(published_as))

@@ -11,6 +11,7 @@ from daemon.jobs.instance_lease import InstanceLease
 from daemon.lifecycle.folder_watch import FolderWatch
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
 from daemon.runtime.clock_watch import ClockWatch
+from daemon.runtime.event_log import EVENT_LOG
 from erasecore.errors import FolderError
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,10 @@ class InstanceKeeper:
     def _acquire(self, *, preload: bool) -> InstanceParts:
         """Create an instance folder of our own, and the parts that belong to it."""
         instance = self.lease.acquire(str(ULID())[-10:].lower())
-        return InstanceParts.build(instance, self._config, self._shared, preload=preload)
+        EVENT_LOG.write_to(instance)
+        parts = InstanceParts.build(instance, self._config, self._shared, preload=preload)
+        parts.controller.watch()
+        return parts
 
     def reconfigure(self, config: Config) -> None:
         """Pass a new configuration to the lease and to the parts."""
@@ -100,6 +104,7 @@ class InstanceKeeper:
         self.parts.jobs.stop_threads()
         self.parts.workers.dismiss()
         self.parts.jobs.close()
+        EVENT_LOG.write_to(None)
         try:
             self._folders.call("release", self.lease.release, role="work")
         except (OSError, FolderError):

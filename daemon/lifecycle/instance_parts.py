@@ -207,6 +207,7 @@ def _reach(
         inbox=shared.queue,
         claim=selection.claim,
         interrupt=control.interrupt,
+        start_thread=thread_starter(shared.steering.wake),
         pauses=shared.steering.pauses,
         left=shared.steering.left,
         folders=config.folders,

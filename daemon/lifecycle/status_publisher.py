@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,7 @@ from daemon.jobs.job_parts import JobParts
 from daemon.lifecycle.drain import Drain
 from daemon.lifecycle.hang_watch import HangWatch
 from daemon.lifecycle.instance_parts import InstanceParts, SharedParts
+from daemon.lifecycle.queue_reporter import QueueReporter
 from daemon.notify import pauses
 from daemon.runtime.systemd import Notifier
 from daemon.status.failures import Failures, scan_failures
@@ -138,6 +140,7 @@ class StatusPublisher:
         self._drain = drain
         self._public = public
         self._failed = FailedFilms()
+        self._queue = QueueReporter(shared, config)
         self._written: tuple[Path, tuple[object, ...]] | None = None  # instance folder, see below
         self._written_at = float("-inf")  # monotonic seconds
         self._start_time = start_time_of(os.getpid()) or 0
@@ -150,6 +153,7 @@ class StatusPublisher:
     def reconfigure(self, config: Config) -> None:
         """Write snapshots as often as ``config`` asks for heartbeats, or more often."""
         self._config = config
+        self._queue.reconfigure(config)
         self._public.reconfigure(config)
         self._pauses.reconfigure(config)
 
@@ -197,6 +201,10 @@ class StatusPublisher:
         interval_seconds = min(MAX_INTERVAL_SECONDS, self._config.claims.heartbeat_seconds)
         if written != self._written or now - self._written_at >= interval_seconds:
             self._written, self._written_at = written, now
+            queue = self._queue.view(
+                parts, snapshot.held, blocked=snapshot.paused, now=now, wall=wall
+            )
+            snapshot = replace(snapshot, queue=queue)
             self._public.write(snapshot)
             to_work(lambda: write_snapshot(instance, snapshot))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -18,6 +19,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from daemon.config.schema import LogFormat, LogSettings
+from daemon.runtime.event_log import copy_to_event_log
 
 _job_log: ContextVar[Path | None] = ContextVar("job_log", default=None)
 """Log file of the job that the current context works on; ``None`` outside of jobs."""
@@ -30,6 +32,7 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
         settings: format and lowest level.
         stream: destination of all later lines; "auto" means console lines if it is a terminal.
     """
+    level = getattr(logging, settings.level.value.upper())
     console = settings.format is LogFormat.CONSOLE or (
         settings.format is LogFormat.AUTO and stream.isatty()
     )
@@ -44,13 +47,14 @@ def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=False),
+            copy_to_event_log,
+            partial(_drop_below, level),
             copy_to_job_log,
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            getattr(logging, settings.level.value.upper())
-        ),
+        # Events are told to others whatever the level of the log is.
+        wrapper_class=structlog.make_filtering_bound_logger(min(level, logging.INFO)),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
@@ -75,6 +79,13 @@ class _Forwarder(logging.Handler):
         """Log the record's message, which may be written by another thread."""
         log = structlog.get_logger(record.name)
         log.debug("library.said", library=record.name, text=record.getMessage())
+
+
+def _drop_below(level: int, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Structlog processor: end the line here if it is less severe than ``level``."""
+    if getattr(logging, str(event["level"]).upper()) < level:
+        raise structlog.DropEvent
+    return event
 
 
 def tell_outdated(warnings: Iterable[str]) -> None:

@@ -36,7 +36,26 @@ class StatusSources:
     has_root: bool = False  # True: --root was given, so the service's own status is another one
 
 
-def status(sources: StatusSources, *, last: int, as_json: bool) -> int:
+WATCH_SECONDS = 2.0
+"""Time between two reports of ``status --watch``, in seconds: a daemon writes one so often."""
+CLEAR = "\x1b[H\x1b[2J"
+"""Escape sequence of terminals: cursor to the top, clear the screen (ECMA-48)."""
+
+
+def watch(sources: StatusSources, *, last: int, as_json: bool) -> int:
+    """Print the status again and again, until interrupted: on a terminal in place.
+
+    Args: see ``status``; JSON is written as one line each time.
+    """
+    while True:
+        if not as_json and sys.stdout.isatty():
+            sys.stdout.write(CLEAR)
+        status(sources, last=last, as_json=as_json, indent=None)
+        sys.stdout.flush()
+        time.sleep(WATCH_SECONDS)
+
+
+def status(sources: StatusSources, *, last: int, as_json: bool, indent: int | None = 2) -> int:
     """Print the daemons, the films that wait and the latest jobs.
 
     What this user may not read is replaced by the public status file of the daemon.
@@ -45,6 +64,7 @@ def status(sources: StatusSources, *, last: int, as_json: bool) -> int:
         sources: places to read from.
         last: number of finished jobs to show.
         as_json: True for JSON, False for text.
+        indent: of the JSON; None: it is one line.
 
     Returns:
         Exit code: 0 if a daemon runs and all is well; 1 if none runs, or one is dead or stuck,
@@ -55,9 +75,11 @@ def status(sources: StatusSources, *, last: int, as_json: bool) -> int:
         FolderError: there is no work folder, and no public status file.
     """
     now = Moment(time.time(), time.monotonic())
-    report = _collect(sources, min(max(last, 0), MAX_LAST), now)
+    report = collect(sources, min(max(last, 0), MAX_LAST), now)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal may lack letters
-    sys.stdout.write(json.dumps(_answer(report), indent=2) + "\n" if as_json else text_of(report))
+    sys.stdout.write(
+        json.dumps(_answer(report), indent=indent) + "\n" if as_json else text_of(report)
+    )
     return 0 if report.well else 1
 
 
@@ -79,7 +101,7 @@ def _answer(report: StatusReport) -> dict[str, object]:
     }
 
 
-def _collect(sources: StatusSources, max_jobs: int, now: Moment) -> StatusReport:
+def collect(sources: StatusSources, max_jobs: int, now: Moment) -> StatusReport:
     """Return the status, as far as this user may read it."""
     try:
         places = sources.load()

@@ -32,7 +32,7 @@ def text_of(report: StatusReport) -> str:
 
 def _lines(report: StatusReport) -> Iterator[str]:
     if report.daemons:
-        yield from _columns(("daemon", "is", "heard of", "at"), _daemon_rows(report.daemons))
+        yield from columns(("daemon", "is", "heard of", "at"), _daemon_rows(report.daemons))
         yield ""
     elif not report.complaint:
         yield "no daemon is running"
@@ -46,7 +46,7 @@ def _lines(report: StatusReport) -> Iterator[str]:
     if history.recent:
         yield ""
         heading = ("when", "outcome", "attempts", "seconds", "subtitles", "film")
-        yield from _columns(heading, map(_recent_row, history.recent))
+        yield from columns(heading, map(_recent_row, history.recent))
     texts = [*(entry.sentence for entry in history.recent), history.complaint, report.complaint]
     yield from map(printable, filter(None, texts))
 
@@ -136,7 +136,7 @@ def _recent_row(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _columns(heading: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+def columns(heading: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
     """Yield heading and rows as lines with padded columns.
 
     The last column is not padded: it holds names of any length and script.

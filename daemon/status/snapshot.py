@@ -22,6 +22,7 @@ from daemon.jobs.instances import (
 )
 from daemon.jobs.pause import Pause
 from daemon.status.failures import NO_FAILURES, Failures
+from daemon.status.queue_view import NO_QUEUE, QueueView
 from daemon.storage.untrusted_json import BadJson, read_json
 from erasecore.errors import printable
 from erasecore.system.atomic_files import write_whole
@@ -202,6 +203,7 @@ class Snapshot:
     private: bool = False  # True: names of films are hidden
     publishing: tuple[PublishingView, ...] = ()  # films on their way to the result folders
     pause: Pause | None = None  # by a person; ``paused`` is about host problems
+    queue: QueueView = NO_QUEUE
 
     def sentence(self) -> str:
         """Return the state in one line: paused, or the films at work, or the number of films."""
@@ -233,6 +235,7 @@ class Snapshot:
             ignored=tuple(replace(one, examples=()) for one in self.ignored),
             held=tuple(replace(one, film=HIDDEN, sentence="") for one in self.held),
             publishing=tuple(replace(one, film=HIDDEN) for one in self.publishing),
+            queue=self.queue.without_names(HIDDEN),
             failures=replace(self.failures, newest=()),
             private=True,
         )

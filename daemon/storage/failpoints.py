@@ -94,6 +94,8 @@ DAEMON_FAILPOINTS = (
     "requeue.after_log",
     "unclaim.after_intent",
     "unclaim.after_file",
+    "redo.after_settings",
+    "redo.after_film",
     "left.after_file",
     "pause.after_file",
     "resume.after_file",

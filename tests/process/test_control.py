@@ -143,6 +143,27 @@ def test_hand_back(house: House) -> None:
     assert house.work_is_empty()
 
 
+def test_redo(house: House) -> None:
+    """An original comes back with other settings; one that was not kept is refused."""
+    house.drop("film.mp4.erase.yaml", "encode: {crf: 20}\n")
+    house.drop("film.mp4", "segments 1\n")
+    daemon = house.start()
+    house.wait(lambda: house.films("originals") == ["film.mp4"])
+    settings = house.root / "other.yaml"
+    settings.write_text("encode: {crfff: 10}\n")
+    assert "crfff" in command(house, "redo", "film.mp4", "--settings", str(settings), code=1)
+    settings.write_text("encode: {crf: 10}\n")
+    path = str(house.originals / "film.mp4")
+    said = command(house, "redo", path, "--settings", str(settings))
+    assert "its original is in the inbox again" in said
+    house.wait(lambda: house.films("done") == ["film (2).mp4", "film.mp4"])
+    assert house.report("film (2).mp4")["settings"]["encode"]["crf"] == 10
+    house.wait(lambda: house.files("originals") == ["film (2).mp4", "film (2).mp4.erase.yaml"])
+    assert "its original was not kept" in command(house, "redo", "film.mp4", code=1)
+    assert "no film of that name is done" in command(house, "redo", "nothing.mp4", code=1)
+    assert daemon.stop() == 0
+
+
 def test_nobody_runs(house: House) -> None:
     """Without a daemon there is nobody to ask; one that was killed is asked at its next start."""
     assert "has no folder of a daemon" in command(house, "cancel", "film.mp4", code=1)
@@ -227,6 +248,28 @@ def test_killed_while_handing_back_to_the_inbox(house: House) -> None:
     assert house.once() == 0
     assert house.files("inbox") == ["film.mp4", "film.mp4.erase.yaml"]
     assert house.films("done") == house.films("failed") == []
+
+
+def test_killed_while_redoing(house: House) -> None:
+    """The original comes back once, with its new settings, and is done once more."""
+    house.drop("film.mp4.erase.yaml", "encode: {crf: 20}\n")
+    house.drop("film.mp4", FILM)
+    (house.root / "go").touch()
+    daemon = house.start(FAULT_AT=REQUESTING[0])
+    house.wait(lambda: house.films("originals") == ["film.mp4"])
+    settings = house.root / "other.yaml"
+    settings.write_text("encode: {crf: 10}\n")
+    command(house, "redo", "film.mp4", "--settings", str(settings), "--no-wait")
+    assert daemon.wait() == -signal.SIGKILL
+    house.configure(inbox={"settle_local_seconds": 30.0})  # it is not to be taken meanwhile
+    die_at(house, "redo.after_settings", "redo.after_film", *REQUESTING[3:])
+    assert house.files("inbox") == ["film.mp4", "film.mp4.erase.yaml"]
+    assert house.files("originals") == []
+    house.configure()
+    assert house.once() == 0
+    assert house.films("done") == ["film (2).mp4", "film.mp4"]
+    assert house.report("film (2).mp4")["settings"]["encode"]["crf"] == 10
+    check_tidy(house)
 
 
 def test_killed_while_preferring(house: House) -> None:

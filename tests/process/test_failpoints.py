@@ -81,6 +81,7 @@ REQUESTING = (
 STEERING = (
     *("attempt.after_cancel", "attempt.after_preference", "pause.after_file", "resume.after_file"),
     *("left.after_file", "unclaim.after_intent", "unclaim.after_file"),
+    *("redo.after_settings", "redo.after_film"),
 )
 """These and ``REQUESTING`` are those of ``test_control.py``."""
 ELSEWHERE = ("stop.after_copy", "withdraw.after_save")

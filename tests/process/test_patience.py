@@ -81,7 +81,6 @@ class Desk:
     def close(self) -> None:
         """End the workers."""
         self.parts.workers.kill()
-        self.parts.controller.close()
         self._queue.stop()
         self._history.close()
         self._wake.close()

@@ -26,18 +26,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemon.config.schema import load_config
+from daemon.control.client import DaemonFolder, send
+from daemon.control.controller import Controller
+from daemon.control.journal import read_request_record
+from daemon.control.reach import Reach
+from daemon.control.requests import COMMANDS, request_of
 from daemon.folders.proofs import FolderProofs
+from daemon.inbox.left_films import LeftFilms, left_file
 from daemon.inbox.scanner import signature_of
 from daemon.inbox.settling import Candidate
 from daemon.jobs import claims, instances
 from daemon.jobs.history import History
-from daemon.jobs.instances import InstanceId, Leases
+from daemon.jobs.instances import InstanceId, Leases, Liveness
 from daemon.jobs.job import JobState, load_job
 from daemon.jobs.job_parts import JobParts
+from daemon.jobs.pause_switch import PauseSwitch, pause_file
 from daemon.jobs.publish import requeue
 from daemon.jobs.request_folders import make_request_folders
 from daemon.jobs.result_names import target
 from daemon.runtime.host_problems import HostProblems
+from daemon.runtime.threads import Starter
 from daemon.storage import failpoints
 from daemon.storage.failpoints import DAEMON_FAILPOINTS
 from daemon.workers.messages import Failure, Finished
@@ -109,6 +117,37 @@ REPORT = EraseReport(
 )
 
 
+class InboxOnDisk:
+    """The films of an inbox as they lie there now, all of them settled."""
+
+    def __init__(self, inbox: Path, left: LeftFilms) -> None:
+        self.inbox = inbox
+        self.left = left
+
+    def candidates(self) -> list[Candidate]:
+        """Every film, those that are left alone included."""
+        files = sorted(one for one in self.inbox.rglob("*.m[pk][4v]") if one.is_file())
+        names = [str(one.relative_to(self.inbox)) for one in files]
+        return [
+            Candidate(self.inbox, name, signature_of((self.inbox / name).lstat()), 0.0)
+            for name in names
+        ]
+
+    def find(self, name: str) -> Candidate | None:
+        """The film of that name."""
+        return next((one for one in self.candidates() if one.name == name), None)
+
+    def blocked(self) -> dict[str, str]:
+        """Nothing is."""
+        return {}
+
+    def take(self, candidate: Candidate) -> None:
+        """It lies where it lies."""
+
+    def request_rescan(self) -> None:
+        """It is looked at each time."""
+
+
 class Daemons(RuleBasedStateMachine):
     """Two daemons on two hosts that take steps in any order; either may die, or sleep, in any."""
 
@@ -122,7 +161,15 @@ class Daemons(RuleBasedStateMachine):
         self.history = History(self.config.folders)
         self.numbers = itertools.count(1)
         self.dropped: list[str] = []
+        self.redone: set[str] = set()  # names that were to be done again: results may be doubled
+        self.asked: set[str] = set()  # ids of requests
+        self.answered: set[str] = set()
         self.now = 0.0
+        work, hosts = self.root / "work", [f"host{number}" for number in range(HOSTS)]
+        self.pauses = [PauseSwitch(pause_file(work, host)) for host in hosts]
+        lefts = [LeftFilms(left_file(work, host)) for host in hosts]
+        self.inboxes = [InboxOnDisk(self.root / "inbox", left) for left in lefts]
+        self.controllers: list[Controller | None] = [None] * HOSTS
         self.owners = [self._owner(number) for number in range(HOSTS)]
         self.parts = [self._settle_in(number) for number in range(HOSTS)]
 
@@ -131,13 +178,16 @@ class Daemons(RuleBasedStateMachine):
         failpoints.arm("")
         for number in range(HOSTS):
             self._restart(number)
+        self._end_requests()
         while self._films("inbox") or any(one.store.jobs for one in self.parts):
             for number in range(HOSTS):
                 self._take_over_the_dead(number)
                 self._do_all(self.parts[number])
         ended = self._films("originals") + self._films("failed")
         assert sorted(ended) == sorted(self.dropped)
-        assert self._by_name("done") == self._by_name("originals")
+        done, originals = self._by_name("done"), self._by_name("originals")
+        assert originals.items() <= done.items()
+        assert all(_name_in(done[name]) in self.redone for name in done.keys() - originals)
         for folder, ending in (("done", ".report.json"), ("failed", ".error.json")):
             for name in self._by_name(folder):
                 job_id = json.loads((self.root / folder / f"{name}{ending}").read_text())["job_id"]
@@ -147,6 +197,15 @@ class Daemons(RuleBasedStateMachine):
         assert not list((self.root / "work").iterdir())
         self.history.close()
         shutil.rmtree(self.root)
+
+    def _end_requests(self) -> None:
+        """Every request has its answer; then nothing is left alone or paused any more."""
+        for number in range(HOSTS):
+            self._look(number)
+        assert self.answered == self.asked
+        for number in range(HOSTS):
+            self.inboxes[number].left.keep_only(())
+            self.pauses[number].end("nobody")
 
     # --- what others do -----------------------------------------------------------------------
 
@@ -183,7 +242,30 @@ class Daemons(RuleBasedStateMachine):
             finally:
                 failpoints.arm("")
 
+    @rule(
+        number=NUMBERS,
+        command=st.sampled_from(sorted(COMMANDS)),
+        name=st.sampled_from(NAMES),
+        trouble=TROUBLES,
+    )
+    def ask(self, number: int, command: str, name: str, trouble: Trouble) -> None:
+        """Somebody asks a daemon for something, which looks, and may be cut off at that."""
+        instance = self.parts[number].store.instance
+        if not instance.is_dir():
+            return
+        body = {} if command in ("pause", "resume") else {"film": name}
+        if command == "redo":
+            self.redone.add(name)
+        folder = DaemonFolder(instance, f"host{number}", Liveness.ALIVE)
+        self.asked.add(send(folder, request_of(command, body)))
+        self._step(number, trouble, lambda: self._look(number))
+
     # --- what the daemons do ------------------------------------------------------------------
+
+    @rule(number=NUMBERS, trouble=TROUBLES)
+    def look_for_requests(self, number: int, trouble: Trouble) -> None:
+        """A daemon goes on with what it was asked for."""
+        self._step(number, trouble, lambda: self._look(number))
 
     @rule(number=NUMBERS, trouble=TROUBLES)
     def claim(self, number: int, trouble: Trouble) -> None:
@@ -288,6 +370,7 @@ class Daemons(RuleBasedStateMachine):
             self._recover(number)
         finally:
             failpoints.arm("")
+            self._note_answers()
 
     def _sleep(self, number: int) -> None:
         """While a daemon sleeps in the middle of a step, the other does all that is to be done."""
@@ -329,7 +412,48 @@ class Daemons(RuleBasedStateMachine):
         problems = HostProblems(self.config.retry)
         proofs = FolderProofs(self.config.folders, token=token, check_mounts=lambda: None)
         at_once = lambda work: work()  # noqa: E731 - instead of a thread: it is cut off here
-        return JobParts.build(instance, self.config, self.history, problems, proofs, at_once)
+        parts = JobParts.build(instance, self.config, self.history, problems, proofs, at_once)
+        self.controllers[number] = Controller(
+            instance, self._reach(number, parts, at_once), lambda: None
+        )
+        return parts
+
+    def _reach(self, number: int, parts: JobParts, start: Starter) -> Reach:
+        """The parts that requests to a daemon touch; there are no workers to be interrupted."""
+
+        def interrupt(job_id: str = "", *, now: float, wall: float) -> None:
+            for job in parts.store.states(JobState.RUNNING):
+                if job_id in ("", job.job_id):
+                    parts.attempts.hand_back(job.job_id, now=now, wall=wall)
+
+        return Reach(
+            jobs=parts,
+            inbox=self.inboxes[number],
+            claim=parts.claimer.claim,
+            interrupt=interrupt,
+            start_thread=start,
+            pauses=self.pauses[number],
+            left=self.inboxes[number].left,
+            folders=self.config.folders,
+            erase_defaults=self.config.erase,
+            host=f"host{number}",
+        )
+
+    def _look(self, number: int) -> None:
+        """A daemon looks for requests until it has none, as it does over its turns."""
+        controller = self.controllers[number]
+        assert controller is not None
+        for _ in range(3):
+            self.now += LONG
+            controller.look_if_due(now=self.now, wall=self.now)
+            self._note_answers()
+
+    def _note_answers(self) -> None:
+        """Each request is answered once: an answer that was given never changes."""
+        for file in (self.root / "work").glob("*/requests/*.json"):
+            record = read_request_record(file)
+            if record is not None and record.answer is not None:
+                self.answered.add(record.request_id)
 
     def _take_over_the_dead(self, number: int) -> None:
         work, me = self.root / "work", self.owners[number]
@@ -339,6 +463,9 @@ class Daemons(RuleBasedStateMachine):
     def _take(self, instance: Path, parts: JobParts) -> None:
         taken = claims.take_over(instance, parts.store.instance)
         parts.adopter.adopt(taken, now=self.now, wall=self.now)
+        for controller, other in zip(self.controllers, self.parts, strict=True):
+            if other is parts and controller is not None:
+                controller.reread()
 
     def _do_all(self, parts: JobParts) -> None:
         self._claim(parts)
@@ -348,13 +475,14 @@ class Daemons(RuleBasedStateMachine):
             self._publish(parts)
 
     def _claim(self, parts: JobParts) -> None:
-        inbox = self.root / "inbox"
-        for path in sorted(one for one in inbox.rglob("*") if one.is_file())[:1]:
-            candidate = Candidate(
-                inbox, str(path.relative_to(inbox)), signature_of(path.lstat()), 0.0
-            )
+        inbox = self._inbox_of(parts)
+        for candidate in inbox.left.without_left(inbox.candidates())[:1]:
             job_id = f"job{next(self.numbers):06}"
             parts.claimer.claim(candidate, job_id, now=self.now, wall=self.now)
+
+    def _inbox_of(self, parts: JobParts) -> InboxOnDisk:
+        """The inbox as the daemon with these parts sees it."""
+        return self.inboxes[int(parts.store.instance.name.removeprefix("host")[0])]
 
     def _begin(self, parts: JobParts) -> None:
         self.now += LONG
@@ -422,7 +550,13 @@ class Daemons(RuleBasedStateMachine):
         """No film is in done/ twice."""
         if hasattr(self, "root"):
             counts = Counter(self._films("done"))
-            assert not [text for text, count in counts.items() if count > 1]
+            doubled = [text for text, count in counts.items() if count > 1]
+            assert all(_name_in(text) in self.redone for text in doubled)
+
+
+def _name_in(text: str) -> str:
+    """The name that a film was dropped under, by its content."""
+    return text.rpartition(" ")[0]
 
 
 Daemons.TestCase.settings = settings(
