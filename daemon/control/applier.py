@@ -27,6 +27,7 @@ from daemon.control.requests import (
     ResumeQueue,
 )
 from daemon.inbox.left_films import LeftFilm
+from daemon.jobs import claims
 from daemon.jobs.job import Job, JobState
 from daemon.jobs.pause import Pause, clock_text
 from daemon.jobs.steering import Cancelled, cancel_job, prefer_job
@@ -166,6 +167,9 @@ class RequestApplier:
     def _cancel(self, job: Job, record: RequestRecord, now: float, wall: float) -> Answer | None:
         cancelled = accepted("cancelled; it goes to failed/, `requeue` puts it back.")
         if job.state in WITH_SOURCE:
+            folder = self._reach.jobs.store.folder(job)
+            if job.state is JobState.CLAIMED and not claims.untouched(folder, job):
+                return None  # its sender still writes to it: a copy to failed/ would be cut short
             idle = self._interrupted(job, now, wall)
             if idle is None:
                 return None

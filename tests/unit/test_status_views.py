@@ -14,8 +14,10 @@ from daemon.config.parsing import as_json
 from daemon.inbox.scanner import Ignored, WhyIgnored
 from daemon.jobs.history_view import HistorySummary
 from daemon.jobs.instances import Liveness, start_time_of
+from daemon.jobs.pause import Pause
 from daemon.status.failures import Failures, scan_failures
 from daemon.status.public import public_files, read_public
+from daemon.status.queue_view import FilmStanding, QueuedFilm, QueueView
 from daemon.status.render import text_of
 from daemon.status.snapshot import (
     HIDDEN,
@@ -51,6 +53,8 @@ SNAPSHOT = Snapshot(
     held_count=1,
     failures=Failures(1, True, ("secret.mp4",)),
     publishing=(PublishingView("id", "secret.mp4"),),
+    pause=Pause("secretary", 5.0),
+    queue=QueueView((QueuedFilm("secret.mp4", FilmStanding.HELD, "secret.mp4 is cut short"),), 1),
 )
 
 
