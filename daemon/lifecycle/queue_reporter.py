@@ -55,7 +55,7 @@ class QueueReporter:
         if rest_bytes := self._rest_bytes(order):
             all_ends.append(_end_of_rest(rest_bytes, ends, speed, workers=len(free_at)))
         others = [*_left(self._shared), *map(_held, held)]
-        waiting = _waiting(order, ends, self._reason(parts))
+        waiting = _waiting(order, ends, self._reason(parts, wall))
         return QueueView(
             films=tuple(islice(chain(at_work, waiting, others), MAX_QUEUED)),
             count=len(at_work) + parts.selection.waiting(now=now, wall=wall) + len(others),
@@ -78,8 +78,10 @@ class QueueReporter:
             wall, self._hours, paused=pause is not None, paused_until=until, blocked=blocked
         )
 
-    def _reason(self, parts: InstanceParts) -> str:
+    def _reason(self, parts: InstanceParts, wall: float) -> str:
         """Return why the next film does not begin now."""
+        if self._shared.steering.pauses.current(wall=wall) is not None:
+            return "the queue is paused"
         trouble = self._shared.problems.sentence()
         busy = parts.workers.in_state(WorkerState.BUSY, WorkerState.LOADING)
         if parts.dispatcher.idle_reason:
