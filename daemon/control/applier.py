@@ -8,7 +8,6 @@ the film still lies where it was.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
@@ -51,7 +50,7 @@ class RequestApplier:
 
     def reconfigure(self, config: Config) -> None:
         """Use the folders and the default erase settings of ``config`` from now on."""
-        self._reach = replace(self._reach, folders=config.folders, erase_defaults=config.erase)
+        self._reach = self._reach.reconfigured(config)
         self._redoer.reconfigure(self._reach)
 
     def target_of(self, request: Request) -> Target | None:

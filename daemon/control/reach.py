@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from daemon.config.locations import FolderSettings
+from daemon.config.locations import FolderSettings, ReadyMode
+from daemon.config.schema import Config
 from daemon.inbox.left_films import LeftFilms
 from daemon.inbox.settling import Candidate
 from daemon.jobs.job import Job
@@ -58,4 +59,14 @@ class Reach:
     left: LeftFilms
     folders: FolderSettings
     erase_defaults: EraseSettings
+    marked: bool  # films of the inbox are taken once their marker is there, see ``inbox.ready``
     host: str  # host name or ``claims.instance`` of this daemon
+
+    def reconfigured(self, config: Config) -> Reach:
+        """Return the parts with the settings of ``config``."""
+        return replace(
+            self,
+            folders=config.folders,
+            erase_defaults=config.erase,
+            marked=config.inbox.ready is ReadyMode.MARKER,
+        )

@@ -11,7 +11,7 @@ from daemon.control.journal import Answer, RequestRecord, Target, accepted, refu
 from daemon.control.reach import Reach
 from daemon.control.requests import RedoFilm
 from daemon.jobs.isolation import caught
-from daemon.jobs.redo import problem_of_settings, put_into_inbox
+from daemon.jobs.redo import RedoOrder, problem_of_settings, put_into_inbox
 from daemon.storage.copy_progress import CopyProgress, CopyStopped
 from erasecore.errors import printable
 
@@ -27,24 +27,25 @@ class RedoThread:
         self.error: Exception | None = None
         self.ended = Event()  # set last
 
-    def run(self, record: RequestRecord, folders: FolderSettings) -> None:
-        """Do the work in this thread; sets ``error``, raises nothing."""
-        self.error = caught(partial(self._move, record, folders))
+    def run(self, record: RequestRecord, folders: FolderSettings, *, marked: bool) -> None:
+        """Do the work in this thread; sets ``error``, raises nothing.
+
+        Args:
+            record: the request.
+            folders: the daemon's folders.
+            marked: put the marker of a complete film beside it.
+        """
+        self.error = caught(partial(self._move, record, folders, marked=marked))
         self.ended.set()
 
-    def _move(self, record: RequestRecord, folders: FolderSettings) -> None:
+    def _move(self, record: RequestRecord, folders: FolderSettings, *, marked: bool) -> None:
         request = record.request
         assert isinstance(request, RedoFilm)
         assert record.target is not None
+        part = f".redo-{record.request_id}"
+        order = RedoOrder(record.target.name, request.settings, marked, part)
         try:
-            put_into_inbox(
-                record.target.name,
-                folders.originals,
-                folders.inbox,
-                settings=request.settings,
-                part=f".redo-{record.request_id}",
-                progress=self.progress,
-            )
+            put_into_inbox(order, folders.originals, folders.inbox, self.progress)
         except CopyStopped as error:  # the daemon ends; it is done at the next start
             raise InterruptedError(str(error)) from error
 
@@ -86,7 +87,8 @@ class Redoer:
         thread = self._threads.get(record.request_id)
         if thread is None:
             thread = self._threads[record.request_id] = RedoThread()
-            self._reach.start_thread(partial(thread.run, record, self._reach.folders))
+            reach = self._reach
+            reach.start_thread(partial(thread.run, record, reach.folders, marked=reach.marked))
         if not thread.ended.is_set():
             return None
         del self._threads[record.request_id]

@@ -344,7 +344,8 @@ def _is_instance(folder: Path) -> bool:
 
 def _is_left_over(entry: Path) -> bool:
     """Return True for a folder, or a file that a daemon leaves in its instance folder."""
-    return entry.is_dir() or entry.name == STATUS_FILE or entry.match(WORKER_LOGS)
+    patterns = (STATUS_FILE, WORKER_LOGS, EVENT_FILES)
+    return entry.is_dir() or any(map(entry.match, patterns))
 
 
 def _locks_are_trusted(work: Path) -> bool:

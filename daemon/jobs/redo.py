@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from daemon.config.film_settings import ResolvedSettings, film_settings_file, overridden
-from daemon.jobs.companions import cues_beside
+from daemon.jobs.companions import cues_beside, marker_beside
 from daemon.storage.below import folder_below, pinned
 from daemon.storage.copy_progress import CopyProgress
 from daemon.storage.failpoints import failpoint
@@ -38,45 +39,60 @@ def problem_of_settings(text: str, name: str, base: EraseSettings, scratch: Path
     return ""
 
 
-def put_into_inbox(
-    name: str, originals: Path, inbox: Path, *, settings: str, part: str, progress: CopyProgress
-) -> None:
+@dataclass(frozen=True, slots=True)
+class RedoOrder:
+    """An original that is to be done again."""
+
+    name: str  # path of the film below originals/ and below the inbox
+    settings: str  # text of a settings file that replaces the film's own; "": it keeps its own
+    marked: bool  # the marker of a complete film is put beside it
+    part: str  # prefix of temporary files, the same for repetitions
+
+
+def put_into_inbox(order: RedoOrder, originals: Path, inbox: Path, progress: CopyProgress) -> None:
     """Move an original with its settings and cues from originals/ into the inbox.
 
     The film comes last: it is never taken without its settings. No link below the two folders is
     followed. The call may be repeated after a crash or an error.
 
     Args:
-        name: path of the film below both folders.
+        order: the film, and what goes with it.
         originals: the folder of originals.
         inbox: the inbox.
-        settings: text of a settings file that replaces the film's own; "": it keeps its own.
-        part: prefix of temporary files, the same for repetitions.
         progress: it may stop the copy to another filesystem.
 
     Raises:
         FileExistsError: the inbox has another file of one of these names; the film stays.
         OSError: a file cannot be moved, or ``progress`` has stopped it (CopyStopped).
     """
-    path = PurePosixPath(name)
+    path, part = PurePosixPath(order.name), order.part
     below_inbox = folder_below(inbox, path.parent, make=True)
     with folder_below(originals, path.parent) as origin, below_inbox as goal:
         source, film = pinned(origin) / path.name, pinned(goal) / path.name
-        if settings:
-            _write_settings(film_settings_file(film), settings, part)
+        if order.settings:
+            _write_settings(film_settings_file(film), order.settings, part)
         else:
             _move_if_there(film_settings_file(source), film_settings_file(film), part)
         failpoint("redo.after_settings")
         _move_if_there(cues_beside(source), cues_beside(film), part)
-        try:
-            if status_if_there(source) is not None:  # else a crash came after this
-                move_no_clobber(source, film, part=part, progress=progress)
-        except FileExistsError:
-            _take_companions_back(source, film, part, own_settings=not settings)
-            raise
+        if order.marked:
+            marker_beside(film).touch()
+        _move_film(source, film, part, progress, own_settings=not order.settings)
         failpoint("redo.after_film")
-        if settings:
+        if order.settings:
             film_settings_file(source).unlink(missing_ok=True)
+
+
+def _move_film(
+    source: Path, film: Path, part: str, progress: CopyProgress, *, own_settings: bool
+) -> None:
+    """Move the film, unless that was done before a crash; if it must stay, its companions too."""
+    try:
+        if status_if_there(source) is not None:
+            move_no_clobber(source, film, part=part, progress=progress)
+    except FileExistsError:
+        _take_companions_back(source, film, part, own_settings=own_settings)
+        raise
 
 
 def _write_settings(goal: Path, settings: str, part: str) -> None:

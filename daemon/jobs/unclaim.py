@@ -13,8 +13,16 @@ import structlog
 
 from daemon.config.film_settings import film_settings_file
 from daemon.jobs import claims
-from daemon.jobs.companions import cues_beside
-from daemon.jobs.job import CUES_FILE, LOG_FILE, SETTINGS_FILE, Job, save_job, unclaimed
+from daemon.jobs.companions import cues_beside, marker_beside
+from daemon.jobs.job import (
+    CUES_FILE,
+    LOG_FILE,
+    MARKER_FILE,
+    SETTINGS_FILE,
+    Job,
+    save_job,
+    unclaimed,
+)
 from daemon.jobs.result_names import is_taken
 from daemon.runtime.logs import job_bound
 from daemon.storage.below import folder_below, pinned
@@ -42,13 +50,14 @@ def _moves(folder: Path, job: Job, place: Path) -> list[tuple[Path, Path]]:
     moves = (
         (folder / SETTINGS_FILE, film_settings_file(film)),
         (folder / CUES_FILE, cues_beside(film)),
+        (folder / MARKER_FILE, marker_beside(film)),
         (folder / job.source, film),
     )
     return [(file, goal) for file, goal in moves if status_if_there(file) is not None]
 
 
 def unclaim(folder: Path, job: Job, inbox: Path, *, now: float) -> None:
-    """Move the source of a job, its settings and cues back into the inbox; remove the job folder.
+    """Move the source of a job and its companions back into the inbox; remove the job folder.
 
     What attempts have made of it is lost.
 

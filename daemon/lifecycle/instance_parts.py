@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.config.locations import ReadyMode
 from daemon.config.schema import Config
 from daemon.control.controller import Controller
 from daemon.control.reach import Reach
@@ -212,5 +213,6 @@ def _reach(
         left=shared.steering.left,
         folders=config.folders,
         erase_defaults=config.erase,
+        marked=config.inbox.ready is ReadyMode.MARKER,
         host=host_of(config),
     )

@@ -436,6 +436,7 @@ class Daemons(RuleBasedStateMachine):
             left=self.inboxes[number].left,
             folders=self.config.folders,
             erase_defaults=self.config.erase,
+            marked=False,
             host=f"host{number}",
         )
 
