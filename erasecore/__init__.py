@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         PictureFrame,
         Precision,
         Region,
+        RegionUnit,
+        Script,
         TimeRange,
     )
 
@@ -59,9 +61,11 @@ __all__ = [
     "Precision",
     "Progress",
     "Region",
+    "RegionUnit",
     "Remedy",
     "ResidueReason",
     "ResidueReport",
+    "Script",
     "Stage",
     "TimeRange",
     "__version__",

@@ -208,7 +208,7 @@ def detect(
             settings,
             companions,
             Checkpoints(Path(folder), source, settings, companions),
-            detector=cache.detector,
+            models=cache,
             report_frames=lambda done: tell(min(1.0, done / total)),
         )
         with closing(found):

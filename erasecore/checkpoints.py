@@ -23,7 +23,7 @@ from erasecore.system.atomic_files import whole_file
 from erasecore.system.failpoints import failpoint
 from erasecore.video.timeline import Timeline
 
-LAYOUT_VERSION = 7  # version of the files' format; raised when old checkpoints become invalid
+LAYOUT_VERSION = 8  # version of the files' format; raised when old checkpoints become invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class SegmentRecord:
     shares: tuple[ShareRecord, ...]
     frames_diffused: int = 0  # frames with pixels that a diffusion network generated
     residues: tuple[Residue, ...] = ()  # what the self-check found in it
+    planned: str = ""  # digest of the text that was to be erased and kept in it
 
 
 class Checkpoints:
@@ -105,17 +106,27 @@ class Checkpoints:
         _write_atomically(self._events_path, detection.to_json())
         failpoint("detect.after_events")
 
-    def load_segment(self, number: int, start: int, stop: int) -> SegmentRecord | None:
-        """Return the record of segment ``number`` if it is finished and has these frames."""
+    def load_segment(
+        self, number: int, start: int, stop: int, *, planned: str = ""
+    ) -> SegmentRecord | None:
+        """Return the record of segment ``number`` if it is finished, and is still what is wanted.
+
+        Args:
+            number: of the segment.
+            start: its first film frame.
+            stop: the first film frame after it.
+            planned: digest of what is to be erased in it; a plan may have been edited meanwhile.
+        """
         path = self._record_path(number)
         if not path.exists() or not self.segment_video(number).exists():
             return None
         raw = json.loads(path.read_text("utf-8"))
-        if (raw["start"], raw["stop"]) != (start, stop):
+        if (raw["start"], raw["stop"], raw["planned"]) != (start, stop, planned):
             return None
         shares = tuple(map(_share_from_json, raw["shares"]))
         residues = tuple(map(_residue_from_json, raw["residues"]))
-        return SegmentRecord(number, start, stop, shares, raw["frames_diffused"], residues)
+        diffused = raw["frames_diffused"]
+        return SegmentRecord(number, start, stop, shares, diffused, residues, planned)
 
     def save_segment(self, record: SegmentRecord) -> None:
         """Store the record of a segment whose video is stored already: it is finished then."""
@@ -133,11 +144,13 @@ class Checkpoints:
         """Delete the checkpoints unless their stored fingerprint is that of this job.
 
         The fingerprint is the SHA-256 of the format's version, the settings, and size and mtime of
-        the film and its companions.
+        the film and its companions. Of a plan it holds only that there is one: edits of it make
+        anew only the segments that they touch, see ``SegmentRecord.planned``.
         """
         status = source.stat()
         beside = [_file_identity(file) for file in (companions.cues, companions.mask)]
-        identity = repr((LAYOUT_VERSION, status.st_size, status.st_mtime_ns, settings, beside))
+        film = LAYOUT_VERSION, status.st_size, status.st_mtime_ns, settings
+        identity = repr((*film, beside, bool(companions.plan)))
         fingerprint = hashlib.sha256(identity.encode()).hexdigest()
         self.segments.mkdir(exist_ok=True)
         path = self._fingerprint_path

@@ -1,7 +1,8 @@
 """Detection pass: one decode of the whole film that gives its events, cuts and timeline.
 
 Text is searched in the regions and at the times that the settings and a subtitle file beside the
-film allow. With a mask no text is searched, and the pass gives the cuts and the timeline only.
+film allow. With a mask no text is searched, and the pass gives cuts and timeline only. A plan
+is a detection already, and the pass gives the timeline.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from erasecore.checkpoints import Checkpoints
 from erasecore.detection.bars import ShotGeometry, text_spans
 from erasecore.detection.detector import Detector
 from erasecore.detection.finder import EventFinder
+from erasecore.detection.recognizer import Recognizer
 from erasecore.detection.scaling import Scaler
+from erasecore.errors import BadPlan
 from erasecore.model.events import Detection
+from erasecore.planned_events import detection_of, frame_seconds
+from erasecore.plans import FilmPlan
 from erasecore.selection.cues import Cues, read_cues
 from erasecore.selection.masks import Mask, open_mask, spans_of
-from erasecore.selection.time_filter import TimeFilter
-from erasecore.settings import Companions, EraseSettings, PictureFrame
+from erasecore.selection.time_filter import OTHER_SCRIPT, TimeFilter, in_regions, without
+from erasecore.settings import Companions, EraseSettings, PictureFrame, Script
 from erasecore.system.logger import get_logger
+from erasecore.text.scripts import script_of
+from erasecore.text.visiting import frames_to_visit, visit_frames
 from erasecore.video.orientation import regions_as_seen
 from erasecore.video.probe import VideoInfo
 from erasecore.video.reader import Frame, FrameReader
@@ -34,6 +41,17 @@ _NOTHING_AT_CUES = "no subtitle was found at the times of the .srt; without it a
 
 ReportFrames: TypeAlias = Callable[[int], None]
 """Progress callback, given the number of frames that have been processed."""
+
+
+class TextModels(Protocol):
+    """Models of the detection pass; a ``ModelCache`` is one."""
+
+    @property
+    def detector(self) -> Detector:
+        """Text detector."""
+
+    def text_recognizer(self) -> Recognizer:
+        """Return the text recognizer (OCR), loaded on first use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +78,15 @@ class DetectionResult:
             self.mask.close()
 
 
-def detect_film(
+def detect_film(  # noqa: PLR0913 - all but the film's own are keyword-only
     video: VideoInfo,
     settings: EraseSettings,
     companions: Companions,
     checkpoints: Checkpoints,
     *,
-    detector: Detector,
+    models: TextModels,
     report_frames: ReportFrames,
+    plan: FilmPlan | None = None,
 ) -> DetectionResult:
     """Detect the subtitles of ``video``, or load the detection of an earlier attempt.
 
@@ -76,12 +95,15 @@ def detect_film(
         settings: of the job.
         companions: subtitle file and mask beside the film.
         checkpoints: the detection is loaded from and stored in it.
-        detector: finds text in pictures.
+        models: find text in pictures, and read it if scripts are asked for.
         report_frames: progress callback.
+        plan: for this film; it takes the place of detection, regions, times and subtitle file.
 
     Raises:
-        BadSubtitleFile, BadMask: a file beside the film cannot be used.
+        BadSubtitleFile, BadMask, BadPlan: a file beside the film cannot be used.
     """
+    if plan is not None:
+        return _obey(plan, video, companions, checkpoints, report_frames)
     cues = read_cues(Path(companions.cues), video.path) if companions.cues else None
     times = TimeFilter(settings.detect.times, cues.ranges if cues else None)
     if companions.mask:
@@ -90,14 +112,19 @@ def detect_film(
             Path(companions.mask), video, name, picture_frame=settings.detect.regions_frame
         )
         return _detect_masked(video, mask, times, checkpoints, report_frames)
-    stored = checkpoints.load_detection()
-    if stored is not None:
-        log.info("text.known", events=len(stored[0].events), reason="found by an earlier attempt")
-    detection, timeline = stored or _detect_text(
-        video, settings, times, checkpoints, detector=detector, report_frames=report_frames
+    detection, timeline = _known(checkpoints) or _detect_text(
+        video, settings, times, checkpoints, models=models, report_frames=report_frames
     )
     everywhere = not settings.detect.times and cues is None
     return DetectionResult(detection, timeline, None, _warnings(cues, detection), everywhere)
+
+
+def _known(checkpoints: Checkpoints) -> tuple[Detection, Timeline] | None:
+    """Return what an earlier attempt has detected, and log it."""
+    stored = checkpoints.load_detection()
+    if stored is not None:
+        log.info("text.known", events=len(stored[0].events), reason="found by an earlier attempt")
+    return stored
 
 
 def _detect_text(
@@ -106,17 +133,17 @@ def _detect_text(
     times: TimeFilter,
     checkpoints: Checkpoints,
     *,
-    detector: Detector,
+    models: TextModels,
     report_frames: ReportFrames,
 ) -> tuple[Detection, Timeline]:
     """Search the film for text; store the detection and the timeline as a checkpoint."""
     size = video.width, video.height
     detect = replace(
         settings.detect,
-        regions=regions_as_seen(settings.detect, video.orientation),
+        regions=regions_as_seen(settings.detect, video.orientation, size),
         regions_frame=PictureFrame.SEEN,
     )
-    finder = EventFinder(video.layout, size, video.rate, settings=detect, detector=detector)
+    finder = EventFinder(video.layout, size, video.rate, settings=detect, detector=models.detector)
 
     def observe(frame: Frame) -> None:
         seconds = _pts_seconds(video, frame.pts)
@@ -124,9 +151,65 @@ def _detect_text(
 
     timeline = _decode_all(video, observe, report_frames)
     detection = times.apply(finder.finish(), lambda frame: _frame_seconds(video, timeline, frame))
+    detection = in_regions(
+        detection, detect.regions, size, lambda frame: _frame_seconds(video, timeline, frame)
+    )
+    if detect.scripts:
+        detection = _in_scripts(
+            detection, video, timeline, detect.scripts, models.text_recognizer()
+        )
     checkpoints.save_detection(detection, timeline)
     _log_detection(detection, float(video.rate))
     return detection, timeline
+
+
+def _obey(
+    plan: FilmPlan,
+    video: VideoInfo,
+    companions: Companions,
+    checkpoints: Checkpoints,
+    report_frames: ReportFrames,
+) -> DetectionResult:
+    """Return the detection that ``plan`` stands for.
+
+    It is made anew in every attempt, since the plan may have been edited meanwhile; only the
+    timeline comes from a checkpoint.
+
+    Raises:
+        BadPlan: there is a mask as well, or the plan counts other frames than the film has.
+    """
+    plan_file = Path(companions.plan)
+    if companions.mask:
+        raise BadPlan(plan_file, "lies beside a mask; take one of them away.")
+    stored = checkpoints.load_detection()
+    timeline = stored[1] if stored else _decode_all(video, lambda _: None, report_frames)
+    if len(timeline) != plan.film.frames:
+        counted = f"is for {plan.film.frames} frames, and the film has {len(timeline)}"
+        raise BadPlan(plan_file, f"{counted}; make a new one.")
+    try:
+        detection = detection_of(plan, frame_seconds(video, timeline))
+    except ValueError as error:
+        raise BadPlan(
+            plan_file, f"its measurements are damaged ({error}); make a new one."
+        ) from error
+    checkpoints.save_detection(detection, timeline)
+    log.info("plan.obeyed", events=len(detection.events), left_alone=len(detection.rejected))
+    facts = plan.detection
+    return DetectionResult(detection, timeline, None, facts.warnings, facts.everywhere)
+
+
+def _in_scripts(
+    detection: Detection,
+    video: VideoInfo,
+    timeline: Timeline,
+    scripts: tuple[Script, ...],
+    recognizer: Recognizer,
+) -> Detection:
+    """Return ``detection`` without the events whose text is in another script than ``scripts``."""
+    frames = frames_to_visit(detection.events)
+    visit = visit_frames(video, timeline, frames, detection.events, recognizer, lambda _: None)
+    script = dict(zip(detection.events, map(script_of, visit.texts), strict=True))
+    return without(detection, lambda event: script[event] in scripts, OTHER_SCRIPT)
 
 
 def _detect_masked(

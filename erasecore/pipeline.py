@@ -21,6 +21,7 @@ from erasecore.detection_pass import DetectionResult, detect_film
 from erasecore.engines.base import Engine
 from erasecore.errors import NothingErased, TextRemains
 from erasecore.memory.ladder import WorkloadKey
+from erasecore.plans import JobOptions
 from erasecore.recovery.memory_steps import RUNGS, MemoryStep
 from erasecore.recovery.planning import plan_segments
 from erasecore.report_builder import (
@@ -46,7 +47,8 @@ from erasecore.system.logger import get_logger
 from erasecore.system.progress import BrokenOff, Clock, Observe, ProgressReporter
 from erasecore.text.srt import cues_of, srt_of
 from erasecore.video.assemble import assemble
-from erasecore.video.encoders import fit_container
+from erasecore.video.containers import muxer_and_suffix, muxer_takes_codec
+from erasecore.video.encoders import fit_container, in_container
 from erasecore.video.probe import VideoInfo, probe
 from erasecore.video.reader import Frame
 from erasecore.video.verify import verify
@@ -57,6 +59,7 @@ PREVIEW = "preview.jpg"  # name of the before-and-after pictures in the job's fo
 SUBTITLES = "subtitles.srt"  # name of the erased text in the job's folder
 _MAX_TIMES_NAMED = 6  # largest number of places with residual text that an error names; a guess
 _NO_COMPANIONS = Companions()
+_NO_OPTIONS = JobOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,11 @@ class _Job:
     companions: Companions
     models: ModelCache
     reporter: ProgressReporter
+    options: JobOptions
     clock: Clock = field(default_factory=Clock)
 
 
-def erase(
+def erase(  # noqa: PLR0913 - everything after the settings is keyword-only
     source: Path,
     folder: Path,
     settings: EraseSettings,
@@ -80,6 +84,7 @@ def erase(
     models: ModelCache,
     observe: Observe,
     companions: Companions = _NO_COMPANIONS,
+    options: JobOptions = _NO_OPTIONS,
 ) -> EraseReport:
     """Write ``source`` without its burned-in subtitles to ``folder``.
 
@@ -94,7 +99,8 @@ def erase(
         models: models that are loaded once and used for all films.
         observe: progress callback, called about once a second from any thread; an exception that
             it raises ends the work, and is raised.
-        companions: subtitle file and mask beside the film.
+        companions: subtitle file, mask and plan beside the film.
+        options: content of the plan among them, and container of the result.
 
     Raises:
         InputError: the film cannot be processed; see ``erasecore.errors``.
@@ -102,7 +108,7 @@ def erase(
         OutOfMemory: memory ran out even in the smallest memory step.
         NothingErased, VerifyFailed: an error in this program; the result must not be published.
     """
-    job = _Job(source, folder, settings, companions, models, ProgressReporter(observe))
+    job = _Job(source, folder, settings, companions, models, ProgressReporter(observe), options)
     try:
         report = _run(job)
     except BrokenOff as broken_off:
@@ -149,9 +155,16 @@ def _run_within(
 
 
 def _copy_film(job: _Job, film: FilmInWork) -> EraseReport:
-    """Copy a film without subtitles byte for byte."""
+    """Copy a film without subtitles byte for byte, or packet for packet into another container."""
+    video, timeline = film.video, film.timeline
     result = job.folder / f"result{job.source.suffix}"
-    copy_durably(job.source, result)
+    own, _ = muxer_and_suffix(video.container, job.source.suffix)
+    if job.options.ending and video.muxer != own and muxer_takes_codec(video.muxer, video.codec):
+        result = result.with_suffix(video.suffix)
+        assemble(video, [job.source], timeline, result)
+        verify(video, result, timeline)
+    else:
+        copy_durably(job.source, result)
     failpoint("copy.after_result")
     return _untouched_report(job, film, result)
 
@@ -199,7 +212,11 @@ def _erase_film(job: _Job, film: FilmInWork, checkpoints: Checkpoints) -> EraseR
 
 def _probe(job: _Job) -> VideoInfo:
     """Probe the film and choose the container of its result."""
-    video = fit_container(probe(job.source, job.settings.limits), job.settings.encode)
+    video = probe(job.source, job.settings.limits)
+    if job.options.ending:
+        video = in_container(video, job.settings.encode, job.options.ending)
+    else:
+        video = fit_container(video, job.settings.encode)
     video = replace(video, threads=job.models.host.threads)
     job.reporter.pixels = video.width * video.height
     job.reporter.report(Stage.PROBE, 1, 1)
@@ -221,8 +238,9 @@ def _detect(job: _Job, video: VideoInfo, checkpoints: Checkpoints) -> DetectionR
         job.settings,
         job.companions,
         checkpoints,
-        detector=job.models.detector,
+        models=job.models,
         report_frames=lambda done: job.reporter.report(Stage.DETECT, done, video.frames_estimate),
+        plan=job.options.plan,
     )
 
 

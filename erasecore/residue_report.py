@@ -12,9 +12,10 @@ from erasecore.detection.verdict import SHORT
 from erasecore.model.boxes import area, overlap, shared_area
 from erasecore.model.events import BoxXyxy, Detection, Event
 from erasecore.model.picture_areas import PictureArea
+from erasecore.plans import KEPT_BY_PLAN
 from erasecore.report_builder import count_with_times, first_times, seconds_at
 from erasecore.reports import EventReport, LeftText, ResidueReason, ResidueReport
-from erasecore.selection.time_filter import OUTSIDE_TIMES
+from erasecore.selection.time_filter import OTHER_SCRIPT, OUTSIDE_TIMES
 from erasecore.video.timeline import Timeline
 
 LOW_CONFIDENCE = 0.3
@@ -39,6 +40,8 @@ _SETTINGS = {
     "size": "mask",
     TOO_LARGE: "mask",
     OUTSIDE_TIMES: "detect.times",
+    OTHER_SCRIPT: "detect.scripts",
+    KEPT_BY_PLAN: "plan",
 }
 _USUAL_SETTING = "detect.regions"  # takes lines refused for their place or for how long they stand
 

@@ -13,6 +13,7 @@ segment ahead and whole frames are too large to be kept.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from erasecore.detection_pass import DetectionResult
 from erasecore.engines.base import Engine, Tick
 from erasecore.engines.propagate.engine import PropagateEngine
 from erasecore.memory.malloc import trim_heap
-from erasecore.model.clips import Clip, Picture, Segment
+from erasecore.model.clips import CLIP_BYTES, Clip, Picture, Segment
 from erasecore.model.crop_stacks import CropCollector, CropStack
 from erasecore.model.events import Detection, Event, Reading
 from erasecore.model.patches import composite
@@ -43,7 +44,7 @@ from erasecore.recovery.segment_results import (
 )
 from erasecore.review.preview import Snapshots
 from erasecore.review.self_check import CheckPlan, SelfCheck
-from erasecore.settings import EraseSettings
+from erasecore.settings import EraseSettings, Region
 from erasecore.system.atomic_files import replace_durably
 from erasecore.system.failpoints import failpoint
 from erasecore.system.logger import get_logger
@@ -111,7 +112,10 @@ def erase_segments(
     """
     records: dict[int, SegmentRecord] = {}
     for segment in segments:
-        record = checkpoints.load_segment(segment.number, segment.start, segment.stop)
+        planned = planned_digest(film, segment)
+        record = checkpoints.load_segment(
+            segment.number, segment.start, segment.stop, planned=planned
+        )
         if record is not None:
             records[segment.number] = record
     resumed = len(records)
@@ -130,6 +134,39 @@ def erase_segments(
         for record in runner.run(missing):
             records[record.number] = record
     return tuple(records[segment.number] for segment in segments), resumed
+
+
+def planned_digest(film: FilmInWork, segment: Segment) -> str:
+    """Return the SHA-256 of what is to be erased and kept in a segment and around it.
+
+    It does not depend on the memory step: a retry with less memory keeps finished segments.
+    """
+    detection = film.detection
+    picture = replace(film.picture, clip_bytes=CLIP_BYTES)
+    clips = _planned_clips(film, segment, detection.events, picture)
+    start = min([segment.start, *(clip.start for clip in clips)])
+    stop = max([segment.stop, *(clip.stop for clip in clips)])
+    scene = [text for text, _ in detection.rejected if text.start < stop and text.stop > start]
+    return hashlib.sha256(repr((clips, scene)).encode()).hexdigest()
+
+
+def _planned_clips(
+    film: FilmInWork,
+    segment: Segment,
+    events: list[Event] | tuple[Event, ...],
+    picture: Picture,
+) -> tuple[Clip, ...]:
+    """Return the segment's clips, with as much context as the engine asks for."""
+    traits = film.engine.traits
+    clips = plan_clips(
+        segment,
+        events,
+        picture,
+        frames=film.detection.frames,
+        context=round(traits.context_seconds * float(film.video.rate)) + 1,
+        context_needs=traits.surroundings,
+    )
+    return keep_forbidden(clips, film.detection.forbidden)
 
 
 class _SegmentRecoverer:
@@ -181,17 +218,7 @@ class _SegmentRecoverer:
 
     def _plan(self, segment: Segment, events: list[Event] | tuple[Event, ...]) -> tuple[Clip, ...]:
         """Return the segment's clips, with as much context as the engine asks for."""
-        film = self._film
-        traits = film.engine.traits
-        clips = plan_clips(
-            segment,
-            events,
-            film.picture,
-            frames=film.detection.frames,
-            context=round(traits.context_seconds * float(film.video.rate)) + 1,
-            context_needs=traits.surroundings,
-        )
-        return keep_forbidden(clips, film.detection.forbidden)
+        return _planned_clips(self._film, segment, events, self._film.picture)
 
     def _recover_isolated(
         self, clip: Clip, find: FindInks, tick: Tick, engine: Engine, left: Mapping[Event, str]
@@ -284,7 +311,7 @@ class _SegmentEncoder:
             replace(film.detection, events=recovered.events),
             (segment.start, segment.stop),
             float(film.video.rate),
-            regions=regions_as_seen(film.settings.detect, film.video.orientation),
+            regions=_regions(film),
             left=recovered.left,
             retried=recovered.retried,
             searches=film.detected.everywhere,
@@ -385,7 +412,8 @@ class _SegmentRunner:
 
     def _store(self, encoded: EncodedSegment) -> SegmentRecord:
         """Write the record of an encoded segment; from then on the segment is a checkpoint."""
-        record = record_of(encoded, self._checkpoints.segments)
+        planned = planned_digest(self._film, encoded.recovered.segment)
+        record = replace(record_of(encoded, self._checkpoints.segments), planned=planned)
         failpoint("segment.after_previews")
         self._checkpoints.save_segment(record)
         log.info(
@@ -398,6 +426,12 @@ class _SegmentRunner:
             frames_diffused=record.frames_diffused,
         )
         return record
+
+
+def _regions(film: FilmInWork) -> tuple[Region, ...]:
+    """Return the regions of the settings, in fractions of the picture as it is seen."""
+    size = film.video.width, film.video.height
+    return regions_as_seen(film.settings.detect, film.video.orientation, size)
 
 
 def _read_text(film: FilmInWork, crop: CropStack, clip: Clip) -> dict[Event, Reading]:

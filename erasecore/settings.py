@@ -44,18 +44,21 @@ class PictureFrame(StrEnum):
     STORED = "stored"  # the picture as the file holds it
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Rectangle of the picture, in fractions of its width and height, 0 to 1."""
+class RegionUnit(StrEnum):
+    """Unit of a region's sides."""
 
-    left: float
-    top: float
-    right: float
-    bottom: float
+    SHARE = "share"  # of the picture's width and height, 0 to 1
+    PERCENT = "percent"  # of the same, 0 to 100
+    PIXELS = "pixels"  # from the left and top edge
 
-    def holds(self, x: float, y: float) -> bool:
-        """Return True if the point, in the same fractions, lies inside; edges included."""
-        return self.left <= x <= self.right and self.top <= y <= self.bottom
+
+class Script(StrEnum):
+    """Script of a line of text, as far as it can be told: other scripts are not read."""
+
+    HAN = "han"  # Chinese characters, without kana
+    KANA = "kana"  # Japanese: hiragana or katakana among the letters
+    LATIN = "latin"
+    OTHER = "other"  # digits and signs only, other letters, or nothing that can be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,22 @@ class TimeRange:
 
     start_seconds: float
     stop_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Rectangle of the picture, and the times at which it counts."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    unit: RegionUnit = RegionUnit.SHARE
+    times: tuple[TimeRange, ...] = ()  # lines visible then are erased; empty: at all times
+
+    def holds(self, x: float, y: float) -> bool:
+        """Return True if the point, in the same unit, lies inside; edges included."""
+        return self.left <= x <= self.right and self.top <= y <= self.bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +96,7 @@ class DetectSettings:
     # The picture that ``regions`` and masks are places of; ``stored`` in files of schema 1.
     regions_frame: PictureFrame = PictureFrame.SEEN
     times: tuple[TimeRange, ...] = ()  # lines visible then are erased completely; empty: all lines
+    scripts: tuple[Script, ...] = ()  # lines in these scripts are erased; empty: all lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +168,7 @@ class Companions:
 
     cues: str = ""  # subtitle file: the times at which text may appear
     mask: str = ""  # picture or film with the pixels to erase; replaces detection
+    plan: str = ""  # plan file, obeyed instead of detection
 
 
 @dataclass(frozen=True, slots=True)

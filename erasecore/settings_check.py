@@ -8,7 +8,14 @@ from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any, get_args, get_origin, get_type_hints
 
-from erasecore.settings import BUILT_IN_ENGINES, PRESETS, DetectSettings, EraseSettings
+from erasecore.settings import (
+    BUILT_IN_ENGINES,
+    PRESETS,
+    DetectSettings,
+    EraseSettings,
+    RegionUnit,
+    TimeRange,
+)
 
 RANGES: tuple[tuple[str, float, float], ...] = (
     ("priority", -1000, 1000),
@@ -31,7 +38,12 @@ RANGES: tuple[tuple[str, float, float], ...] = (
 """Smallest and largest allowed value of each number of ``EraseSettings``, both included, in the
 unit of the key. crf as in x264; the others are guesses."""
 MAX_RANGES = 1000  # entries of detect.regions, and of detect.times, at most; guess
-_REGION = "needs 0 <= left < right <= 1 and 0 <= top < bottom <= 1 (fractions of the picture)."
+_REGION_LIMITS = {
+    RegionUnit.SHARE: (1.0, "fractions of the picture"),
+    RegionUnit.PERCENT: (100.0, "per cent of the picture"),
+    RegionUnit.PIXELS: (65536.0, "pixels of the picture"),
+}
+"""Largest side of a region, by its unit, and words for the unit."""
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "True or False"),
     int: ((int,), "an int"),
@@ -110,11 +122,21 @@ def _problems_of_regions_and_times(detect: DetectSettings) -> Iterator[tuple[str
     if len(detect.regions) > MAX_RANGES or len(detect.times) > MAX_RANGES:
         yield "detect", f"at most {MAX_RANGES} regions and times.", None
     for index, box in enumerate(detect.regions):
-        if not (0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1):
-            yield f"detect.regions[{index}]", _REGION, box
-    for index, span in enumerate(detect.times):
+        most, unit = _REGION_LIMITS[box.unit]
+        if not (0 <= box.left < box.right <= most and 0 <= box.top < box.bottom <= most):
+            sides = f"0 <= left < right <= {most:g} and 0 <= top < bottom <= {most:g}"
+            yield f"detect.regions[{index}]", f"needs {sides} ({unit}).", box
+        yield from _problems_of_times(box.times, f"detect.regions[{index}].times")
+    yield from _problems_of_times(detect.times, "detect.times")
+
+
+def _problems_of_times(times: tuple[TimeRange, ...], key: str) -> Iterator[tuple[str, str, object]]:
+    """Yield problems of empty or reversed time ranges."""
+    if len(times) > MAX_RANGES:
+        yield key, f"at most {MAX_RANGES} times.", None
+    for index, span in enumerate(times):
         if not 0 <= span.start_seconds < span.stop_seconds:
-            yield f"detect.times[{index}]", "needs 0 <= start_seconds < stop_seconds.", span
+            yield f"{key}[{index}]", "needs 0 <= start_seconds < stop_seconds.", span
 
 
 def _check_type(value: object, kind: Any, key: str) -> None:  # noqa: ANN401 - any type

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,18 +9,13 @@ from rich.text import Text
 
 from daemon.cli.context import CommandContext, WrongUsage
 from daemon.cli.doctor import examine
-from daemon.cli.erase_file import EraseRequest, Stopped, erase_file
-from daemon.cli.progress_bar import progress_bar
-from daemon.config.film_settings import ResolvedSettings, overridden
 from daemon.config.locations import ReadyMode
 from daemon.jobs.history_view import ERROR_ENDING
 from daemon.jobs.publish import requeue
 from daemon.lifecycle.folder_watch import await_folders
 from daemon.service import Service
 from daemon.storage.untrusted_json import BadJson, read_json
-from erasecore.errors import InputError, printable
-from erasecore.settings import Companions, EraseSettings
-from erasecore.settings_check import check_erase
+from erasecore.errors import printable
 
 
 def run(context: CommandContext) -> int:
@@ -34,67 +28,6 @@ def run(context: CommandContext) -> int:
 def once(context: CommandContext) -> int:
     """Process all films in the inbox, then return."""
     return Service(context.config, context.environment, context.reload, until_drained=True).run()
-
-
-def erase(context: CommandContext) -> int:
-    """Erase one film, without inbox and folders; print a summary on standard error."""
-    options = context.options
-    result: Path = options.result
-    if result.is_dir():
-        result = result / options.source.name
-    console = Console(stderr=True, highlight=False, markup=False)
-    settings, companions = _single_film_settings(context)
-    request = EraseRequest(
-        options.source,
-        result,
-        force=options.force,
-        companions=companions,
-        subtitle_names=context.config.folders.subtitle_names,
-    )
-    config = replace(context.config, erase=settings)
-    try:
-        with progress_bar(console, printable(options.source.name)) as observe:
-            report = erase_file(request, config, observe)
-    except Stopped:
-        console.print("stopped; nothing was written")
-        return 1
-    count = len(report.events)
-    summary = "no subtitles found; copied" if report.untouched else _counted(count, "subtitle")
-    seconds = sum(report.seconds.values())
-    console.print(f"{printable(str(result))}: {summary}, {report.frames} frames in {seconds:.1f} s")
-    for warning in report.warnings:
-        console.print(f"  {warning}")
-    return 0
-
-
-def _single_film_settings(context: CommandContext) -> tuple[EraseSettings, Companions]:
-    """Return settings and companion files of ``erase``: the configuration, then the options.
-
-    Raises:
-        InputError: a companion file does not exist.
-        BadSidecar: the settings file is not valid.
-        WrongUsage: an option has a value that is not allowed.
-    """
-    options, resolved = context.options, ResolvedSettings(context.config.erase)
-    if options.settings is not None:
-        resolved = overridden(resolved, options.settings, shown_as=options.settings)
-    mask = resolved.mask if options.mask is None else options.mask
-    files = {"cues": options.cues, "mask": mask}
-    for option, file in files.items():
-        if file is not None and not Path(file).is_file():
-            raise InputError(options.source, f"there is no {option} file {file}; correct the path.")
-    paths = {option: str(Path(file).resolve()) if file else "" for option, file in files.items()}
-    settings = replace(resolved.settings, mask=Path(mask).name if mask else "")
-    if options.engine:
-        settings = replace(settings, engine=options.engine)
-    if options.crf is not None:
-        settings = replace(settings, encode=replace(settings.encode, crf=options.crf))
-    check_erase(settings, prefix="", error=WrongUsage)
-    return settings, Companions(**paths)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def requeue_films(context: CommandContext) -> int:

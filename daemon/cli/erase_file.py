@@ -1,50 +1,49 @@
-"""The command ``erase IN OUT``: one film by a worker process, without inbox, queue or history."""
+"""Erasing one film by a worker process: work folder, publication of result and subtitle file.
+
+The work folder lies beside the result and is named for both films. It stays behind when the program
+is killed or interrupted, so that the same command goes on with the finished segments.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import stat
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ulid import ULID
-
+from daemon.cli.film_worker import AttemptFailed, FilmWorker, Observe, Stopped
 from daemon.config.locations import SubtitleNames
 from daemon.config.schema import Config
 from daemon.inbox.scanner import kind_of
 from daemon.jobs.report_files import SRT_ENDING, SRT_FILE
-from daemon.jobs.retry import Next, decide, given_up
 from daemon.jobs.subtitle_language import language_of_file
-from daemon.runtime.wakeup import Wakeup
 from daemon.storage.names import MAX_NAME_BYTES, fitted
-from daemon.workers.messages import Failed, Failure, Finished, Ready, Start
+from daemon.workers.messages import Finished, Start
 from daemon.workers.pool import WORKER_LOG
-from daemon.workers.process import WORKER_COMMAND, Report, Supervisor, WorkerBroken
-from erasecore.errors import EraseError, FolderError, HostError, InputError, UnsafeFile, printable
-from erasecore.reports import EraseReport, Progress
-from erasecore.settings import Companions
+from daemon.workers.process import WORKER_COMMAND
+from erasecore.errors import (
+    FolderError,
+    InputError,
+    Remedy,
+    UnsafeFile,
+    printable,
+)
+from erasecore.reports import EraseReport
+from erasecore.settings import Companions, TimeRange
 from erasecore.system.atomic_files import replace_durably, sync_folder
 from erasecore.system.no_clobber import rename_no_clobber
 
-Observe = Callable[[Progress | None], None]
-"""Progress callback; receives ``None`` as long as the worker has reported no progress."""
-POLL_SECONDS = 0.5
-"""Longest sleep between two checks of the worker; also the period of ``Observe``. Guess."""
+__all__ = ["AttemptFailed", "EraseRequest", "Observe", "Stopped", "erase_file"]
 
-
-class Stopped(Exception):
-    """The user interrupted the command (SIGINT or SIGTERM)."""
-
-
-class AttemptFailed(EraseError):
-    """The film failed; the text is the worker's sentence."""
-
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(failure.sentence)
+BEFORE_FILE = "before"
+"""Name in the work folder of a preview's film before erasing; see ``erasecore.excerpts``."""
+LOCK_FILE = "lock"
+"""Name of the file in the work folder that the program at work holds locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,10 @@ class EraseRequest:
     companions: Companions = field(default_factory=Companions)
 
     subtitle_names: SubtitleNames = SubtitleNames.LANGUAGE
+    span: TimeRange | None = None  # stretch that is erased; None: all
+    preview_seconds: float = 0.0  # length of the hardest stretch, for a preview; 0: none
+    by_ending: bool = False  # True: the ending of ``result`` decides the container
+    log: str = ""  # file that the worker's log lines are appended to; empty: none
 
     def srt(self, work_file: Path) -> Path:
         """Return the path of the subtitle file; an existing file is not replaced.
@@ -69,47 +72,120 @@ class EraseRequest:
             stem, ending = self.result.stem, f".{language_of_file(work_file)}{SRT_ENDING}"
         return self.result.with_name(fitted(stem, MAX_NAME_BYTES - len(ending)) + ending)
 
+    @property
+    def before(self) -> Path:
+        """Path of the preview's film before erasing."""
+        ending = f".before{self.result.suffix}"
+        stem = fitted(self.result.stem, MAX_NAME_BYTES - len(ending))
+        return self.result.with_name(stem + ending)
+
+    @property
+    def work_folder(self) -> Path:
+        """Folder of the unfinished work; the same for each call with the same films."""
+        names = f"{self.source.resolve()}\0{self.result.resolve()}\0{self.span}"
+        digest = hashlib.sha256(os.fsencode(names)).hexdigest()[:10]
+        return self.result.parent / f".{digest}.erase.part"
+
 
 def erase_file(
     request: EraseRequest,
     config: Config,
     observe: Observe,
     *,
+    worker: FilmWorker | None = None,
     worker_command: Sequence[str] = WORKER_COMMAND,
 ) -> EraseReport:
     """Write ``request.source`` without its subtitles to ``request.result``; return the report.
 
-    The result is published atomically, its subtitle file first. The work is done in a hidden
-    folder beside the result, which is always removed.
+    The result is published atomically, its subtitle file first. The work is done in a hidden folder
+    beside the result; it is removed unless the work can go on later.
+
+    Args:
+        request: the films.
+        config: settings; ``config.erase`` are the film's.
+        observe: progress callback.
+        worker: does the work; ``None``: one of its own, with ``worker_command``.
+        worker_command: program of that worker.
 
     Raises:
         EraseError: the film or the host prevents it; the text says the next step.
-        Stopped: the user interrupted it; no file is left behind.
+        Stopped: the user interrupted it; the same call goes on with the finished segments.
     """
     _check(request)
-    folder = request.result.parent / f".{str(ULID())[-10:].lower()}.erase.part"
-    wake = Wakeup()
     try:
-        folder.mkdir()
-        supervisor = Supervisor(config.worker, config.host(), folder / WORKER_LOG, worker_command)
-        with wake.signals():
-            try:
-                report = _run_attempts(request, folder, config, supervisor, wake, observe=observe)
-            finally:
-                supervisor.dismiss()
-        warnings = [*report.warnings, *_suffix_warnings(report.result, request.result)]
-        srt = request.srt(folder / SRT_FILE)
-        if not _publish_srt(folder / SRT_FILE, srt):
-            name = printable(srt.name)
-            warnings.append(f"{name} was there already and is left as it was")
-        _publish_result(folder / report.result, request)
+        with _locked_folder(request.work_folder) as folder:
+            if worker is not None:
+                return _erase_in(folder, request, config, observe, worker)
+            log = folder / WORKER_LOG
+            with FilmWorker(config, log, worker_command=worker_command) as own:
+                return _erase_in(folder, request, config, observe, own)
     except OSError as error:
         sentence = f"{error.strerror or error}; choose another place or mend it."
         raise FolderError(request.result.parent, sentence) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        wake.close()
-    return replace(report, warnings=tuple(warnings))
+
+
+@contextmanager
+def _locked_folder(folder: Path) -> Iterator[Path]:
+    """Make or take up the work folder; remove it in the end, unless the work can go on later.
+
+    Raises:
+        FolderError: another program is at work in it.
+    """
+    folder.mkdir(exist_ok=True)
+    with (folder / LOCK_FILE).open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            sentence = "another program erases the same film to the same place; wait for it."
+            raise FolderError(folder, sentence) from error
+        keep = False
+        try:
+            yield folder
+        except Stopped:
+            keep = True
+            raise
+        except AttemptFailed as error:
+            keep = error.failure.remedy is Remedy.FIX_HOST
+            raise
+        finally:
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _erase_in(
+    folder: Path, request: EraseRequest, config: Config, observe: Observe, worker: FilmWorker
+) -> EraseReport:
+    """Erase the film in its work folder, and publish the result."""
+    outcome = worker.run(_start_of(request, folder, config), observe)
+    assert isinstance(outcome, Finished)
+    report = outcome.report
+    warnings = list(report.warnings)
+    request = _fitting(request, report)
+    srt = request.srt(folder / SRT_FILE)
+    if not _publish_srt(folder / SRT_FILE, srt):
+        warnings.append(f"{printable(srt.name)} was there already and is left as it was")
+    before = folder / BEFORE_FILE
+    if before.exists():
+        _publish_result(before, replace(request, result=request.before))
+    _publish_result(folder / report.result, request)
+    return replace(report, warnings=tuple(warnings), result=request.result.name)
+
+
+def _start_of(request: EraseRequest, folder: Path, config: Config) -> Start:
+    """Return the work for the worker."""
+    return Start(
+        job_id="erase",
+        attempt=1,
+        source=str(request.source.resolve()),
+        folder=str(folder.resolve()),
+        shown_as=printable(request.source.name),
+        log=request.log,
+        settings=config.erase,
+        companions=request.companions,
+        span=request.span,
+        preview_seconds=request.preview_seconds,
+        ending=request.result.suffix.lower() if request.by_ending else "",
+    )
 
 
 def _check(request: EraseRequest) -> None:
@@ -119,14 +195,7 @@ def _check(request: EraseRequest) -> None:
         InputError: the source does not exist, cannot be read or is not a regular file.
         FolderError: the result exists, is the source itself, or has no folder.
     """
-    try:
-        mode = request.source.stat().st_mode
-    except FileNotFoundError as error:
-        raise InputError(request.source, "there is no such file; correct the path.") from error
-    except OSError as error:
-        raise InputError(request.source, f"cannot be read ({error.strerror}).") from error
-    if not stat.S_ISREG(mode):
-        raise UnsafeFile(request.source, kind_of(mode))
+    check_film(request.source)
     if os.path.lexists(request.result):
         if request.result.exists() and request.result.samefile(request.source):
             raise FolderError(request.result, "is the source itself; name another file.")
@@ -138,90 +207,38 @@ def _check(request: EraseRequest) -> None:
         raise FolderError(request.result.parent, "is no folder; make it, or name another place.")
 
 
-def _run_attempts(
-    request: EraseRequest,
-    folder: Path,
-    config: Config,
-    supervisor: Supervisor,
-    wake: Wakeup,
-    *,
-    observe: Observe,
-) -> EraseReport:
-    """Run attempts, as often as the retry settings allow, and return the report of the last one.
-
-    After each attempt whose worker was killed (out of memory) the next one uses smaller pieces.
+def check_film(source: Path) -> None:
+    """Raise unless ``source`` is a regular file.
 
     Raises:
-        AttemptFailed: the last attempt failed.
-        HostError: the worker cannot work at all.
-        Stopped: the user interrupted it.
+        InputError: it does not exist, cannot be read or is not a regular file.
     """
-    attempt = killed = 0
-    while True:
-        attempt += 1
-        start = Start(
-            job_id="erase",
-            attempt=attempt,
-            source=str(request.source.resolve()),
-            folder=str(folder.resolve()),
-            shown_as=printable(request.source.name),
-            log="",
-            settings=config.erase,
-            companions=request.companions,
-            rungs_down=2**killed - 1,
-        )
-        outcome = _run_attempt(start, supervisor, wake, observe)
-        if isinstance(outcome, Finished):
-            return outcome.report
-        killed += outcome.failure.killed
-        if decide(outcome.failure.remedy, attempt, config.retry).next is not Next.REQUEUE:
-            raise AttemptFailed(given_up(outcome.failure))
+    try:
+        mode = source.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError(source, "there is no such file; correct the path.") from error
+    except OSError as error:
+        raise InputError(source, f"cannot be read ({error.strerror}).") from error
+    if not stat.S_ISREG(mode):
+        raise UnsafeFile(source, kind_of(mode))
 
 
-def _run_attempt(
-    start: Start, supervisor: Supervisor, wake: Wakeup, observe: Observe
-) -> Finished | Failed:
-    """Run one attempt, in a new worker process if there is none, and return its outcome."""
-    if supervisor.pid is None:
-        supervisor.spawn(now=time.monotonic())
-        while not any(isinstance(report, Ready) for report in _next_reports(supervisor, wake)):
-            observe(None)
-    supervisor.begin(start, now=time.monotonic())
-    while True:
-        for report in _next_reports(supervisor, wake):
-            if isinstance(report, Finished | Failed):
-                return report
-        observe(supervisor.progress)
+def _fitting(request: EraseRequest, report: EraseReport) -> EraseRequest:
+    """Return ``request`` with the ending of what was made; it differs only in two cases.
 
-
-def _next_reports(supervisor: Supervisor, wake: Wakeup) -> list[Report]:
-    """Wait for the worker, at most ``POLL_SECONDS``, and return what it has reported.
+    A film without subtitles is copied, and keeps its container; another one, whose container cannot
+    store the result, gets Matroska.
 
     Raises:
-        HostError: the worker cannot work at all.
-        Stopped: the user interrupted the command.
+        FolderError: there is a file of that name already.
     """
-    wake.sleep(POLL_SECONDS, supervisor.fileno())
-    if wake.stops:
-        raise Stopped
-    reports = supervisor.step(now=time.monotonic())
-    for report in reports:
-        if isinstance(report, WorkerBroken):
-            raise HostError(f"the worker cannot work: {report.sentence}")
-    return reports
-
-
-def _suffix_warnings(work_name: str, result: Path) -> Iterator[str]:
-    """Yield a warning if the suffix of ``result`` differs from that of the container in it.
-
-    Args:
-        work_name: name that the worker gave to the result, with the right suffix.
-        result: path that the user asked for.
-    """
-    suffix = Path(work_name).suffix
-    if suffix.lower() != result.suffix.lower():
-        name = printable(result.with_suffix(suffix).name)
-        yield f"films keep their container: what is in it is a {suffix} file; {name} would fit"
+    ending = Path(report.result).suffix
+    if ending.lower() == request.result.suffix.lower():
+        return request
+    result = request.result.with_suffix(ending)
+    if os.path.lexists(result) and not request.force:
+        raise FolderError(result, "is there already; name another file, or use --force.")
+    return replace(request, result=result)
 
 
 def _publish_srt(work_file: Path, srt: Path) -> bool:

@@ -44,7 +44,8 @@ EXIT_CONFIG = 78  # bad configuration; EX_CONFIG of sysexits.h
 _FUNCTIONS = {
     "run": ("daemon.cli.commands", "run"),
     "once": ("daemon.cli.commands", "once"),
-    "erase": ("daemon.cli.commands", "erase"),
+    "erase": ("daemon.cli.erase_command", "erase"),
+    "plan": ("daemon.cli.plan_command", "plan"),
     "requeue": ("daemon.cli.commands", "requeue_films"),
     "doctor": ("daemon.cli.commands", "doctor"),
     "models": ("daemon.cli.models_commands", "models"),
@@ -80,13 +81,27 @@ _HELP: dict[str, tuple[str, str]] = {
         "example: subtitle-eraser once --root /srv/films",
     ),
     "erase": (
-        "erase one film, without inbox and folders",
+        "erase films here and now, without inbox and folders",
         "Writes IN without its burned-in subtitles to OUT, which appears whole or not at all.\n"
-        "OUT may be a folder.\n\n"
+        "The ending of OUT is its container. Several IN, folders and patterns go to a folder OUT;\n"
+        "results that are there already are skipped. A plan beside a film is obeyed.\n"
+        "Stopped or killed, the same command goes on with what is finished. Exit code: 1 if some\n"
+        "film failed, 130 after Ctrl-C, 143 after SIGTERM.\n\n"
         "examples:\n"
         "  subtitle-eraser erase film.mp4 clean.mp4\n"
         "  subtitle-eraser erase --engine propagate --crf 18 film.mkv done/\n"
-        "  subtitle-eraser erase --mask logo.png film.mkv clean.mkv",
+        "  subtitle-eraser erase --mask logo.png film.mkv clean.mkv\n"
+        "  subtitle-eraser erase --region 0,70%,100%,100% --script han season1/ 'more/*.mkv' done/",
+    ),
+    "plan": (
+        "show what would be erased, without erasing",
+        "Writes film.mp4.plan.yaml (each object with times, box and text, and what becomes of it)\n"
+        "and film.mp4.plan.jpg (a contact sheet with the numbers) beside each film. The plan may\n"
+        "be edited; erase obeys it there, and so does the daemon where film and plan come\n"
+        "together. A FOLDER stands for all films in it.\n\n"
+        "examples:\n"
+        "  subtitle-eraser plan film.mp4\n"
+        "  subtitle-eraser plan --region 0,0.7,1,1 season1/",
     ),
     "status": (
         "show what the daemons are at and what was done",
@@ -271,29 +286,12 @@ def _common_options() -> argparse.ArgumentParser:
 def _add_options(name: str, command: argparse.ArgumentParser) -> None:
     """Add the arguments that only the command ``name`` has."""
     if name == "erase":
-        command.add_argument("source", type=Path, metavar="IN", help="the film")
-        command.add_argument("result", type=Path, metavar="OUT", help="the new film, or a folder")
-        command.add_argument("--force", action="store_true", help="replace OUT if it is there")
-        command.add_argument("--engine", help="auto, propagate or diffueraser")
-        command.add_argument("--crf", type=float, help="quality, 0 to 51; lower is better")
-        command.add_argument(
-            "--mask",
-            type=Path,
-            metavar="FILE",
-            help="a PNG, or a film with as many frames: erase what is white in it",
-        )
-        command.add_argument(
-            "--cues",
-            type=Path,
-            metavar="FILE",
-            help="an .srt file: look for text only at its times, a second more on each side",
-        )
-        command.add_argument(
-            "--settings",
-            type=Path,
-            metavar="FILE",
-            help="settings as in a film.mp4.erase.yaml",
-        )
+        _add_erase_options(command)
+    if name == "plan":
+        command.add_argument("films", nargs="+", metavar="FILM|FOLDER", help="what to plan")
+        command.add_argument("--force", action="store_true", help="replace plans that are there")
+        _add_film_options(command)
+        command.set_defaults(plan=None)
     if name == "status":
         command.add_argument("--json", action="store_true", help="for machines")
         command.add_argument("--last", type=int, default=10, metavar="N", help="jobs to show")
@@ -305,6 +303,67 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
     if name == "requeue":
         command.add_argument("names", nargs="*", metavar="NAME", help="film or job id")
         command.add_argument("--all", action="store_true", help="every film in failed/")
+
+
+def _add_erase_options(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``erase``."""
+    command.add_argument(
+        "paths", nargs="+", metavar="IN... OUT", help="films or folders, and the new film or folder"
+    )
+    command.add_argument("--force", action="store_true", help="replace results that are there")
+    command.add_argument("--plan", type=Path, metavar="FILE", help="erase as this plan says")
+    command.add_argument("--start", metavar="TIME", help="begin there, e.g. 1:30 or 90s")
+    command.add_argument("--duration", metavar="TIME", help="erase so much of the film only")
+    command.add_argument(
+        "--preview",
+        metavar="TIME",
+        help="erase the hardest stretch of this length only, e.g. 5s; OUT shows it after, and "
+        "OUT's .before file before",
+    )
+    command.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    command.add_argument("-v", "--verbose", action="store_true", help="print the log as well")
+    _add_film_options(command)
+
+
+def _add_film_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that say how a film is treated."""
+    command.add_argument("--engine", help="auto, propagate or diffueraser")
+    command.add_argument("--crf", type=float, help="quality, 0 to 51; lower is better")
+    command.add_argument(
+        "--codec", choices=("source", "h264", "hevc", "av1"), help="of the result's picture"
+    )
+    command.add_argument("--no-srt", action="store_true", help="do not write the erased text")
+    command.add_argument(
+        "--region",
+        action="append",
+        metavar="L,T,R,B[@TIMES]",
+        help="look there only, and erase all text there: shares (0,0.7,1,1), %% or px of the "
+        "picture as seen; may be given several times",
+    )
+    command.add_argument(
+        "--times", metavar="START-STOP,...", help="erase the lines that show then, e.g. 0:10-1:30"
+    )
+    command.add_argument(
+        "--script",
+        action="append",
+        choices=("han", "kana", "latin", "other"),
+        help="erase lines in this script only; may be given several times",
+    )
+    command.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="a PNG, or a film with as many frames: erase what is white in it",
+    )
+    command.add_argument(
+        "--cues",
+        type=Path,
+        metavar="FILE",
+        help="an .srt file: look for text only at its times, a second more on each side",
+    )
+    command.add_argument(
+        "--settings", type=Path, metavar="FILE", help="settings as in a film.mp4.erase.yaml"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,16 +14,34 @@ from erasecore import reports
 Observe = Callable[[reports.Progress | None], None]
 """Progress callback; ``None`` means that no progress has been reported yet."""
 
+LINE_SECONDS = 10.0
+"""Least distance of two lines of one stage where there is no bar; a guess."""
+
 
 @contextmanager
-def progress_bar(console: Console, film: str) -> Iterator[Observe]:
+def progress_bar(
+    console: Console, film: str, *, quiet: bool = False, lines: bool = False
+) -> Iterator[Observe]:
     """Show a progress bar during the block; yield the callback that moves it.
 
-    If ``console`` is no terminal there is no bar, and the callback does nothing.
+    Args:
+        console: without a terminal, lines are printed now and then instead of a bar.
+        film: name of the film, printable.
+        quiet: show nothing.
+        lines: print lines in any case.
     """
-    if not console.is_terminal:
+    if quiet:
         yield lambda _progress: None
-        return
+    elif lines or not console.is_terminal:
+        yield _ProgressLines(console, film, time.monotonic).observe
+    else:
+        with _bar(console, film) as observe:
+            yield observe
+
+
+@contextmanager
+def _bar(console: Console, film: str) -> Iterator[Observe]:
+    """Show a bar that is drawn anew in place."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -45,6 +64,26 @@ def progress_bar(console: Console, film: str) -> Iterator[Observe]:
                 )
 
         yield observe
+
+
+class _ProgressLines:
+    """Prints a line when a stage begins, and one each ``LINE_SECONDS``."""
+
+    def __init__(self, console: Console, film: str, clock: Callable[[], float]) -> None:
+        self._console, self._film, self._clock = console, film, clock
+        self._rate = _Rate(clock)
+        self._stage = ""
+        self._printed_at = 0.0
+
+    def observe(self, progress: reports.Progress | None) -> None:
+        """Print a line if it is time."""
+        if progress is None:
+            return
+        now, rate = self._clock(), self._rate.text(progress)
+        if progress.stage.value != self._stage or now - self._printed_at >= LINE_SECONDS:
+            self._stage, self._printed_at = progress.stage.value, now
+            words = f"{self._film}: {progress.job_share:.0%}", self._stage, rate
+            self._console.print(" ".join(filter(None, words)))
 
 
 class _Rate:

@@ -96,11 +96,11 @@ def read_settings_file(path: Path, *, error: Complaint, folder: int | None = Non
 def file_of(path: Path, file: YamlFile, *, erase: str) -> ConfigFile:
     """Return a file with its values in the current schema; ``erase`` as in ``upgraded``."""
     current = upgraded(file.values, erase=erase)
-    problems = (*current.problems, *_repeated_keys(file))
+    problems = (*current.problems, *repeated_keys(file))
     return ConfigFile(path, file, current.raw, current.changes, problems)
 
 
-def _repeated_keys(file: YamlFile) -> Iterator[Problem]:
+def repeated_keys(file: YamlFile) -> Iterator[Problem]:
     """Yield the keys that are given twice: YAML readers keep the last one and say nothing."""
     first_lines: dict[str, int] = {}
     for place in file.key_locations():

@@ -74,7 +74,9 @@ def _key_of(node: yaml.Node) -> str:
     return str(_Loader("").construct_object(node))
 
 
-def read_yaml(path: Path, *, error: Complaint, folder: int | None = None) -> YamlFile:
+def read_yaml(
+    path: Path, *, error: Complaint, folder: int | None = None, max_bytes: int = MAX_YAML_BYTES
+) -> YamlFile:
     """Return the mapping in a YAML file; an empty file is an empty mapping.
 
     Safe for untrusted files: only a regular file is opened (a symbolic link is not followed, a
@@ -84,18 +86,22 @@ def read_yaml(path: Path, *, error: Complaint, folder: int | None = None) -> Yam
         path: the file.
         error: makes the exception from a sentence.
         folder: handle of the open folder in which the file lies; None: the path is followed.
+        max_bytes: largest size of the file.
 
     Raises:
         Exception: the result of ``error`` for a sentence that names the file.
         OSError: the disk or share of the file does not work; the file itself may be fine.
     """
-    return parse_yaml(path, _content_of(path, path, folder, error), error=error)
+    text = _content_of(path, path, folder, error, max_bytes)
+    return parse_yaml(path, text, error=error, max_bytes=max_bytes)
 
 
-def _content_of(path: Path, file: Path, folder: int | None, error: Complaint) -> bytes:
+def _content_of(
+    path: Path, file: Path, folder: int | None, error: Complaint, max_bytes: int = MAX_YAML_BYTES
+) -> bytes:
     """Return the content of ``file``, which errors call ``path``; raise as ``read_yaml`` does."""
     try:
-        return _bytes_of(file, folder)
+        return _bytes_of(file, folder, max_bytes)
     except OSError as cause:
         if blames_host(cause):
             raise
@@ -135,19 +141,22 @@ def read_own_yaml(path: Path, *, error: Complaint) -> YamlFile:
     return parse_yaml(path, _content_of(path, target, None, error), error=error)
 
 
-def parse_yaml(path: Path, text: bytes, *, error: Complaint) -> YamlFile:
+def parse_yaml(
+    path: Path, text: bytes, *, error: Complaint, max_bytes: int = MAX_YAML_BYTES
+) -> YamlFile:
     """Return the mapping in the text of a YAML file.
 
     Args:
         path: the file, for error texts.
         text: its content.
         error: makes the exception from a sentence.
+        max_bytes: largest size of the text.
 
     Raises:
         Exception: the result of ``error`` for a sentence that names the file.
     """
-    if len(text) > MAX_YAML_BYTES:
-        raise error(f"{path}: larger than {MAX_YAML_BYTES} bytes; shorten it.")
+    if len(text) > max_bytes:
+        raise error(f"{path}: larger than {max_bytes} bytes; shorten it.")
     try:
         node, raw = _load_plain(text)
     except (yaml.YAMLError, ValueError) as cause:
@@ -163,13 +172,13 @@ def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-def _bytes_of(path: Path, folder: int | None) -> bytes:
+def _bytes_of(path: Path, folder: int | None, max_bytes: int) -> bytes:
     """Read a YAML file; an error that may be blamed on its sender has to be met twice."""
 
     def read() -> bytes:
         if folder is None:
-            return read_plain(path, MAX_YAML_BYTES + 1)
-        return read_in(folder, path.name, MAX_YAML_BYTES + 1)
+            return read_plain(path, max_bytes + 1)
+        return read_in(folder, path.name, max_bytes + 1)
 
     try:
         return read()

@@ -24,6 +24,8 @@ from daemon.storage.names import (
     FILM_SETTINGS_SUFFIX,
     FOLDER_SETTINGS,
     MARKER_SUFFIX,
+    PLAN_SUFFIX,
+    SHEET_SUFFIX,
     TRIAL_PREFIX,
     TRIAL_SUFFIX,
 )
@@ -144,6 +146,10 @@ class Ignored:
     examples: tuple[str, ...]  # paths below the inbox, at most ``MAX_EXAMPLES``
 
 
+_OWN_SUFFIXES = (FILM_SETTINGS_SUFFIX, PLAN_SUFFIX, SHEET_SUFFIX)
+"""Ends of the names of files that belong to films and do not count as ignored."""
+
+
 class SkippedEntries:
     """Entries that one scan passed over: ignored ones, and errors that do not end the scan."""
 
@@ -168,7 +174,7 @@ class SkippedEntries:
     def ignore_others(
         self, prefix: str, others: Iterable[str], files: Collection[str], rules: Rules
     ) -> None:
-        """Count the files of one folder that are no films; settings files and cues do not count.
+        """Count the files of one folder that are no films; settings, cues and plans do not count.
 
         Args:
             prefix: path of the folder below the inbox, with a slash.
@@ -179,7 +185,7 @@ class SkippedEntries:
         for name in others:
             if name.startswith(TRIAL_PREFIX) and name.endswith(TRIAL_SUFFIX):
                 self.trials.append(prefix + name)
-            elif not name.endswith(FILM_SETTINGS_SUFFIX) and not _is_companion(name, files, rules):
+            elif not name.endswith(_OWN_SUFFIXES) and not _is_companion(name, files, rules):
                 pattern = rules.ignored(name)
                 self.ignore(WhyIgnored.PATTERN if pattern else WhyIgnored.EXTENSION, prefix + name)
 
@@ -335,9 +341,10 @@ def _settings_ref(
 def _companion_names(film: str, rules: Rules) -> tuple[str, ...]:
     """Return the names of the companions (sidecars) that a film may have.
 
-    They are its settings and subtitles, and its marker if films are to have one.
+    They are its settings, subtitles and plan, and its marker if films are to have one.
     """
-    names = film + FILM_SETTINGS_SUFFIX, film.rpartition(".")[0] + CUES_SUFFIX
+    cues = film.rpartition(".")[0] + CUES_SUFFIX
+    names = film + FILM_SETTINGS_SUFFIX, cues, film + PLAN_SUFFIX
     return (*names, film + MARKER_SUFFIX) if rules.marker else names
 
 

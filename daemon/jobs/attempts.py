@@ -44,6 +44,7 @@ from daemon.jobs.retry import (
     unfinished_delay,
 )
 from daemon.jobs.store import JobStore
+from daemon.plans.files import PLAN_FILE
 from daemon.runtime.log_limits import shorten_if_we_may
 from daemon.runtime.logs import job_bound
 from daemon.storage.failpoints import failpoint
@@ -329,7 +330,7 @@ def _product_bytes(folder: Path, job: Job) -> int:
 
 def remove_products(folder: Path, job: Job) -> None:
     """Remove the files that attempts have made of a source that has changed since."""
-    kept = (job.source, JOB_FILE, LOG_FILE, SETTINGS_FILE, CUES_FILE, MASK_FILE)
+    kept = (job.source, JOB_FILE, LOG_FILE, SETTINGS_FILE, CUES_FILE, MASK_FILE, PLAN_FILE)
     for path in folder.iterdir():
         if path.name in kept:
             continue

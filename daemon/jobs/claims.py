@@ -40,7 +40,7 @@ from daemon.config.schema import RetrySettings
 from daemon.inbox.blocked_paths import claim_refusal
 from daemon.inbox.scanner import FileSignature, kind_of, signature_of
 from daemon.inbox.settling import Candidate, writer_has
-from daemon.jobs.companions import cues_beside, marker_beside, move_companion
+from daemon.jobs.companions import cues_beside, marker_beside, move_companion, plan_beside
 from daemon.jobs.instances import (
     ASKED_FOLDER,
     EVENT_FILES,
@@ -70,6 +70,7 @@ from daemon.jobs.request_folders import (
     remove_request_folders,
 )
 from daemon.jobs.retry import MAX_DELAY_SECONDS, Next, decide
+from daemon.plans.files import PLAN_FILE
 from daemon.storage.below import GONE_ERRNOS, folder_below, status_in
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import move_below, remove_tree
@@ -206,6 +207,8 @@ def _complete_from(origin: int | None, folder: Path, job: Job, inbox: Path) -> J
         failpoint("claim.after_sidecar")
         move_companion(origin, cues_beside(came_from), folder / CUES_FILE)
         failpoint("claim.after_cues")
+        move_companion(origin, plan_beside(came_from), folder / PLAN_FILE)
+        failpoint("claim.after_film_plan")
         if job.marked:
             move_companion(origin, marker_beside(came_from), folder / MARKER_FILE)
     job = claimed(job)

@@ -1,4 +1,4 @@
-"""Companion files of a film: its subtitle file (cues) is moved, the mask named for it is copied.
+"""Companion files of a film: cues and plan beside it are moved, the mask named for it is copied.
 
 ``film.srt`` belongs to one film and moves with it: left behind, it could be taken for another
 film's. A mask may serve every film of a folder, so it stays in the inbox. Each job gets a copy,
@@ -17,6 +17,7 @@ import structlog
 from daemon.inbox.blocked_paths import BLOCKING_ERRNOS
 from daemon.inbox.scanner import kind_of
 from daemon.jobs.job import CUES_FILE, MASK_FILE
+from daemon.plans.files import PLAN_FILE
 from daemon.storage.below import (
     GONE_ERRNOS,
     LINK_ERRNOS,
@@ -26,7 +27,7 @@ from daemon.storage.below import (
     status_in,
 )
 from daemon.storage.copy_progress import CopyProgress
-from daemon.storage.names import CUES_SUFFIX, MARKER_SUFFIX
+from daemon.storage.names import CUES_SUFFIX, MARKER_SUFFIX, PLAN_SUFFIX
 from daemon.storage.os_errors import hint_for
 from erasecore.errors import BadSidecar, printable
 from erasecore.settings import Companions
@@ -56,6 +57,11 @@ _MASK_PROBLEMS = {
 def cues_beside(film: Path) -> Path:
     """Return the path of the subtitle file that limits when ``film`` may have text."""
     return film.with_suffix(CUES_SUFFIX)
+
+
+def plan_beside(film: Path) -> Path:
+    """Return the path of the plan for ``film``; it need not exist."""
+    return film.with_name(film.name + PLAN_SUFFIX)
 
 
 def marker_beside(film: Path) -> Path:
@@ -111,8 +117,8 @@ def _copy_along(origin: int, beside: Path, goal: Path) -> None:
     log.warning("companion.left_behind", file=printable(str(beside)))
 
 
-def check_cues(inbox: Path, film: Path) -> None:
-    """Check that the subtitle file beside a film, if there is one, is a regular file.
+def check_companions(inbox: Path, film: Path) -> None:
+    """Check that the subtitle file and the plan beside a film, if they exist, are regular files.
 
     Args:
         inbox: the inbox.
@@ -123,16 +129,16 @@ def check_cues(inbox: Path, film: Path) -> None:
             sender expects it to have an effect.
         OSError: its folder cannot be read.
     """
-    beside = cues_beside(film)
-    try:
-        with folder_below(inbox, PurePosixPath(film.relative_to(inbox).parent)) as origin:
-            status = status_in(origin, beside.name)
-    except OSError as error:
-        if error.errno not in GONE_ERRNOS:
-            raise
-        return
-    if status is not None and not stat.S_ISREG(status.st_mode):
-        raise BadSidecar(beside, f"it is {kind_of(status.st_mode)}, not a regular file")
+    for beside in (cues_beside(film), plan_beside(film)):
+        try:
+            with folder_below(inbox, PurePosixPath(film.relative_to(inbox).parent)) as origin:
+                status = status_in(origin, beside.name)
+        except OSError as error:
+            if error.errno not in GONE_ERRNOS:
+                raise
+            return
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise BadSidecar(beside, f"it is {kind_of(status.st_mode)}, not a regular file")
 
 
 def mask_bytes(inbox: Path, name: PurePosixPath) -> int:
@@ -219,8 +225,9 @@ def _copy(handle: int, part: Path, size: int, progress: CopyProgress | None = No
 
 def companions_in(folder: Path, *, mask: bool) -> Companions:
     """Return the companions in a job folder; ``mask``: the settings name one, so it is there."""
-    cues = folder / CUES_FILE
+    cues, plan = folder / CUES_FILE, folder / PLAN_FILE
     return Companions(
         cues=str(cues) if status_if_there(cues) is not None else "",
         mask=str(folder / MASK_FILE) if mask else "",
+        plan=str(plan) if status_if_there(plan) is not None else "",
     )

@@ -31,6 +31,7 @@ SETTINGS_FILE = "settings.yaml"  # the film's own settings, moved from the inbox
 MARKER_FILE = "ready"  # the sender's marker, see ``inbox.ready``; it goes with the job folder
 CUES_FILE = "cues.srt"  # subtitle file of the sender: when text may appear
 MASK_FILE = "mask"  # copy of the mask that the settings name; an image or a film
+# The plan that came with the film is ``daemon.plans.files.PLAN_FILE``.
 
 
 JOB_VERSION = 1

@@ -23,7 +23,7 @@ import structlog
 
 from daemon.config.locations import FolderSettings, SubtitleNames
 from daemon.folders.permissions import apply_mode
-from daemon.jobs.companions import cues_beside, marker_beside
+from daemon.jobs.companions import cues_beside, marker_beside, plan_beside
 from daemon.jobs.history_view import ERROR_ENDING, REPORT_ENDING
 from daemon.jobs.job import (
     CUES_FILE,
@@ -41,11 +41,12 @@ from daemon.jobs.job import (
 from daemon.jobs.report_files import ERROR_FILE, PREVIEW_FILE, REPORT_FILE, SRT_ENDING, SRT_FILE
 from daemon.jobs.result_names import Item, folder_is_blocked, is_taken, placements_of, target
 from daemon.jobs.subtitle_language import language_of_file
+from daemon.plans.files import PLAN_FILE
 from daemon.storage.below import folder_below, pinned
 from daemon.storage.copy_progress import CopyProgress
 from daemon.storage.failpoints import failpoint
 from daemon.storage.moves import move_no_clobber
-from daemon.storage.names import FILM_SETTINGS_SUFFIX
+from daemon.storage.names import FILM_SETTINGS_SUFFIX, PLAN_SUFFIX
 from daemon.workers.messages import Failure
 from erasecore.errors import printable
 from erasecore.system.atomic_files import make_folder, sync_file
@@ -60,6 +61,7 @@ AFTER_MOVE = {
     SRT_FILE: "subtitles",
     SETTINGS_FILE: "settings",
     CUES_FILE: "cues",
+    PLAN_FILE: "film_plan",
 }
 """File name -> last part of the failpoint after its move, as in ``publish.after_log``; films have
 ``link`` and ``original``."""
@@ -102,6 +104,7 @@ def publish(
     if folders.keep_originals:
         items.append(Item(SETTINGS_FILE, Place.ORIGINALS, FILM_SETTINGS_SUFFIX))
         items.append(Item(CUES_FILE, Place.ORIGINALS, ".srt", replaces_suffix=True))
+        items.append(Item(PLAN_FILE, Place.ORIGINALS, PLAN_SUFFIX))
         items.append(Item(job.source, Place.ORIGINALS))
     job = _place_all(folder, job, folders, items, progress=progress or CopyProgress())
     job = moved(job, JobState.DONE)
@@ -130,6 +133,7 @@ def reject(
         Item(LOG_FILE, Place.FAILED, ".log"),
         Item(SETTINGS_FILE, Place.FAILED, FILM_SETTINGS_SUFFIX),
         Item(CUES_FILE, Place.FAILED, ".srt", replaces_suffix=True),
+        Item(PLAN_FILE, Place.FAILED, PLAN_SUFFIX),
         Item(job.source, Place.FAILED),
     ]
     job = _place_all(folder, job, folders, items, progress=progress or CopyProgress())
@@ -385,8 +389,9 @@ def _requeue_into(goal: Path, film: Path, *, marked: bool) -> None:
             raise FileNotFoundError(film)
         _remove_reports(film)  # a crash came after the move
         return
-    cues = cues_beside(film)
-    if is_taken(goal) or (cues.is_file() and is_taken(cues_beside(goal))):
+    cues, plan = cues_beside(film), plan_beside(film)
+    taken = is_taken(goal) or (cues.is_file() and is_taken(cues_beside(goal)))
+    if taken or (plan.is_file() and is_taken(plan_beside(goal))):
         raise FileExistsError(goal)
     part = f".requeue-{film.stat().st_ino}"  # short, so that a long film name does not matter
     own = film.with_name(film.name + FILM_SETTINGS_SUFFIX)
@@ -396,6 +401,9 @@ def _requeue_into(goal: Path, film: Path, *, marked: bool) -> None:
     if cues.is_file():
         move_no_clobber(cues, cues_beside(goal), part=part)
         failpoint("requeue.after_cues")
+    if plan.is_file():
+        move_no_clobber(plan, plan_beside(goal), part=part)
+        failpoint("requeue.after_film_plan")
     if marked:
         marker_beside(goal).touch()
     move_no_clobber(film, goal, part=part)

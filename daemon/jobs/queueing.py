@@ -11,7 +11,7 @@ from daemon.config.film_settings import ResolvedSettings, resolve_settings
 from daemon.config.locations import DuplicateMode
 from daemon.inbox.scanner import signature_of
 from daemon.jobs.claims import matches_candidate
-from daemon.jobs.companions import check_cues, copy_mask, mask_bytes
+from daemon.jobs.companions import check_companions, copy_mask, mask_bytes
 from daemon.jobs.duplicates import Twin
 from daemon.jobs.job import (
     LOG_FILE,
@@ -63,7 +63,7 @@ def admit(
     """
     signature = signature_of((folder / job.source).lstat())
     try:
-        check_cues(inbox, inbox / job.relative)
+        check_companions(inbox, inbox / job.relative)
         resolved = _settings_of(folder, job, inbox, base)
         for warning in resolved.warnings:
             log.warning("settings.outdated", sentence=printable(warning))

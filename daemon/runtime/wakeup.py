@@ -25,6 +25,7 @@ class Wakeup:
         os.set_blocking(self._write_end, False)
         self.hinted = False  # the inbox may have changed
         self.stops = 0  # SIGTERM and SIGINT received so far
+        self.stop_signal = 0  # number of the last of them
         self.reload = False  # SIGHUP was received
 
     def hint(self) -> None:
@@ -38,8 +39,9 @@ class Wakeup:
         with suppress(BlockingIOError, OSError):
             os.write(self._write_end, b".")
 
-    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
         self.stops += 1
+        self.stop_signal = number
         self.wake()
 
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:

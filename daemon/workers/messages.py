@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 from daemon.config.parsing import read_record
 from erasecore.errors import Remedy
+from erasecore.plans import Expectation
 from erasecore.reports import EraseReport, Progress
-from erasecore.settings import Companions, EraseSettings
+from erasecore.settings import Companions, EraseSettings, TimeRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class Ready:
     versions: dict[str, str] = field(default_factory=dict)  # of libraries, engines, devices
 
 
+class Task(StrEnum):
+    """Work that an attempt does on a film."""
+
+    ERASE = "erase"
+    PLAN = "plan"  # detection and reading only; writes a plan and its contact sheet
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """Message to a worker: begin one attempt."""
@@ -53,6 +62,10 @@ class Start:
     settings: EraseSettings
     companions: Companions = field(default_factory=Companions)
     rungs_down: int = 0  # steps to go down the memory ladder; see ``Job.rungs_down``
+    task: Task = Task.ERASE
+    span: TimeRange | None = None  # stretch of the film that is erased; None: all
+    preview_seconds: float = 0.0  # length of the hardest stretch, which is erased; 0: none
+    ending: str = ""  # of the result's file name, which decides its container; empty: the film's
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,16 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """Message of a worker: the plan of the film and its contact sheet are in the job's folder."""
+
+    job_id: str
+    erased: int  # objects to be erased
+    kept: int  # objects to be kept
+    expected: Expectation
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Message of a worker: the attempt failed; with empty ``job_id``: no model can be loaded."""
 
@@ -82,9 +105,9 @@ class Failed:
     last: bool = False  # the worker exits after this message: it has lost its GPU
 
 
-Message: TypeAlias = Ready | Start | ProgressUpdate | Finished | Failed
+Message: TypeAlias = Ready | Start | ProgressUpdate | Finished | Planned | Failed
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Ready, Start, ProgressUpdate, Finished, Failed)
+    kind.__name__: kind for kind in (Ready, Start, ProgressUpdate, Finished, Planned, Failed)
 }
 
 

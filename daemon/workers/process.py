@@ -19,6 +19,7 @@ from daemon.workers.messages import (
     LineBuffer,
     Message,
     MessageError,
+    Planned,
     ProgressUpdate,
     Ready,
     Start,
@@ -76,7 +77,7 @@ class WorkerBroken:
 
 
 _WHOLE_MACHINE = WorkerSlot()
-Report = Finished | Failed | WorkerBroken | ProgressUpdate | Ready
+Report = Finished | Planned | Failed | WorkerBroken | ProgressUpdate | Ready
 """Results of ``Supervisor.step``."""
 
 

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -27,9 +28,11 @@ from daemon.workers.messages import (
     Finished,
     Message,
     MessageError,
+    Planned,
     ProgressUpdate,
     Ready,
     Start,
+    Task,
     decode,
     encode,
 )
@@ -56,6 +59,8 @@ Observe = Callable[[Progress], None]
 """Callback that receives the progress of an attempt."""
 Erase = Callable[[Start, Observe], EraseReport]
 """Function that erases one film and returns its report."""
+MakePlan = Callable[[Start, Observe], Planned]
+"""Function that writes the plan of one film into the job's folder."""
 
 HEARTBEAT_SECONDS = 0.25
 """Least interval of two heartbeats, in seconds (guess)."""
@@ -111,7 +116,9 @@ class Channel:
             self.send(ProgressUpdate(job_id, progress))
 
 
-def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
+def serve(
+    channel: Channel, versions: dict[str, str], erase: Erase, plan: MakePlan | None = None
+) -> None:
     """Send Ready, then run the attempts one by one until the daemon closes its end.
 
     The process exits at once after an attempt that has lost the GPU.
@@ -119,7 +126,7 @@ def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
     channel.send(Ready(versions))
     for start in channel.starts():
         failpoint("worker.after_start")
-        outcome = attempt(start, erase, channel)
+        outcome = attempt(start, erase, channel, plan)
         failpoint("worker.before_outcome")
         channel.send(outcome)
         if isinstance(outcome, Failed) and outcome.last:
@@ -127,10 +134,14 @@ def serve(channel: Channel, versions: dict[str, str], erase: Erase) -> None:
             os._exit(CARD_LOST_CODE)
 
 
-def attempt(start: Start, erase: Erase, channel: Channel) -> Finished | Failed:
+def attempt(
+    start: Start, erase: Erase, channel: Channel, plan: MakePlan | None = None
+) -> Finished | Planned | Failed:
     """Run one attempt; return its outcome. Exceptions become Failed."""
     try:
         with output_to(start.log):
+            if start.task is Task.PLAN and plan is not None:
+                return plan(start, lambda told: channel.heartbeat(start.job_id, told))
             return _finish(start, erase, channel)
     except Exception as error:  # noqa: BLE001 - one attempt must not end the worker
         last = gpu_failure(error) is not None or isinstance(error, DeviceBroken)
@@ -191,7 +202,7 @@ def _classify(error: Exception, start: Start) -> Exception:
 
 def _is_product(path: Path, start: Start) -> bool:
     """Return True if a file is one that the attempt has made, e.g. its result."""
-    sent = (start.source, start.companions.cues, start.companions.mask)
+    sent = (start.source, *astuple(start.companions))
     return path.is_relative_to(start.folder) and str(path) not in sent
 
 
@@ -199,6 +210,7 @@ def _unreadable(error: OSError, start: Start) -> UnreadableFile | None:
     """Return the error for a file of the sender's that we may not read; else None."""
     companions = start.companions
     files = {start.source: "it", companions.cues: "its .srt", companions.mask: "its mask"}
+    files[companions.plan] = "its plan"
     what = files.get(str(error.filename or ""))
     if error.errno not in (errno.EACCES, errno.EPERM) or what is None or not error.filename:
         return None

@@ -22,6 +22,7 @@ from erasecore.errors.base import (
 )
 from erasecore.errors.film import (
     BadMask,
+    BadPlan,
     BadSidecar,
     BadSubtitleFile,
     ChangingVideo,
@@ -39,6 +40,7 @@ from erasecore.errors.film import (
     UnknownCodec,
     UnreadableFile,
     UnsafeFile,
+    WrongContainer,
 )
 from erasecore.errors.host import (
     ClaimRefused,
@@ -77,6 +79,7 @@ __all__ = [
     "MEND",
     "NO_ROOM",
     "BadMask",
+    "BadPlan",
     "BadSidecar",
     "BadSubtitleFile",
     "BadWeights",
@@ -125,5 +128,6 @@ __all__ = [
     "WeightsDamaged",
     "WeightsMissing",
     "WorkerLost",
+    "WrongContainer",
     "printable",
 ]

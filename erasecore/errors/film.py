@@ -147,6 +147,13 @@ class TextRemains(InputError):
         )
 
 
+class WrongContainer(InputError):
+    """The container that was asked for cannot store the result's codec."""
+
+    def __init__(self, path: Path, encoder: str, ending: str) -> None:
+        super().__init__(path, f"{ending} cannot hold {encoder}; use .mkv, or another --codec.")
+
+
 class BadMask(InputError):
     """The mask that a settings file names for a film cannot be used."""
 
@@ -168,6 +175,10 @@ class BadSidecar(InputError):
 
     def __init__(self, path: Path, sentence: str) -> None:
         super().__init__(path, f"{sentence} (job settings file; correct it and requeue).")
+
+
+class BadPlan(InputError):
+    """A plan file is not valid, or for another film."""
 
 
 class NameRefused(InputError):

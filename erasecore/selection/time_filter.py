@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from erasecore.model.events import Detection, Event
-from erasecore.settings import TimeRange
+from erasecore.settings import Region, TimeRange
 
 SEARCH_LEAD_SECONDS = 20.0
 """Length of film that is searched before a requested range, so that a line which reaches into the
@@ -15,6 +15,8 @@ range is found from its first frame. A guess: no subtitle is shown for longer.""
 
 OUTSIDE_TIMES = "outside the times asked for"
 """Reason given for lines that are not erased because of their times."""
+OTHER_SCRIPT = "another script"
+"""Reason given for lines that are not erased because of their script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +91,62 @@ class TimeFilter:
             detection: of the whole film.
             seconds_at: gives the time of a film frame, also of the frame after the last one.
         """
-        wanted: list[Event] = []
-        unwanted: list[Event] = []
-        for event in detection.events:
-            keep = self.wants(seconds_at(event.start), seconds_at(event.stop))
-            (wanted if keep else unwanted).append(event)
-        if not unwanted:
-            return detection
-        rejected = [*detection.rejected, *((event, OUTSIDE_TIMES) for event in unwanted)]
-        rejected.sort(key=lambda item: item[0].start)
-        return replace(
+        return without(
             detection,
-            events=tuple(wanted),
-            rejected=tuple(rejected),
-            forbidden=(*detection.forbidden, *unwanted),
+            lambda event: self.wants(seconds_at(event.start), seconds_at(event.stop)),
+            OUTSIDE_TIMES,
         )
+
+
+def without(detection: Detection, keeps: Callable[[Event], bool], reason: str) -> Detection:
+    """Return ``detection`` with some events moved to the rejected text; no source of pixels.
+
+    Args:
+        detection: of the whole film.
+        keeps: returns True for events that are erased.
+        reason: why the others are not.
+    """
+    unwanted = [event for event in detection.events if not keeps(event)]
+    if not unwanted:
+        return detection
+    rejected = [*detection.rejected, *((event, reason) for event in unwanted)]
+    rejected.sort(key=lambda item: item[0].start)
+    return replace(
+        detection,
+        events=tuple(event for event in detection.events if event not in unwanted),
+        rejected=tuple(rejected),
+        forbidden=(*detection.forbidden, *unwanted),
+    )
+
+
+def in_regions(
+    detection: Detection,
+    regions: Sequence[Region],
+    size: tuple[int, int],
+    seconds_at: Callable[[int], float],
+) -> Detection:
+    """Return ``detection`` without the events whose regions do not count at their times.
+
+    Args:
+        detection: of the whole film, searched in ``regions``.
+        regions: in fractions of the picture as it is seen.
+        size: width and height of that picture, px.
+        seconds_at: gives the time of a film frame, also of the frame after the last one.
+    """
+
+    def keeps(event: Event) -> bool:
+        left, top, right, bottom = event.box_xyxy
+        x, y = (left + right) / 2 / size[0], (top + bottom) / 2 / size[1]
+        start, stop = seconds_at(event.start), seconds_at(event.stop)
+        holding = [region for region in regions if region.holds(x, y)]
+        return not holding or any(
+            not region.times or merge_ranges(region.times).intersect(start, stop)
+            for region in holding
+        )
+
+    if not any(region.times for region in regions):
+        return detection
+    return without(detection, keeps, OUTSIDE_TIMES)
 
 
 def _start(span: TimeRange) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from erasecore.reports import Progress, Stage
@@ -12,13 +12,15 @@ from erasecore.reports import Progress, Stage
 Observe = Callable[[Progress], None]
 """Progress callback, also the job's heartbeat."""
 
-_STAGE_SHARES = {  # share of a job's time, in order, sum 1; measured on 720p and 1080p films
+ERASE_SHARES = {  # share of a job's time, in order, sum 1; measured on 720p and 1080p films
     Stage.PROBE: 0.01,
     Stage.DETECT: 0.19,
     Stage.ERASE: 0.68,
     Stage.ASSEMBLE: 0.02,
     Stage.VERIFY: 0.10,
 }
+PLAN_SHARES = {Stage.PROBE: 0.01, Stage.DETECT: 0.99}
+"""The same of a plan, which reads text while it detects."""
 _RECOVERY_SHARE = 0.5  # share of recovery in a segment's progress, encoding is the rest; guess
 
 
@@ -38,10 +40,11 @@ class ProgressReporter:
 
     Args:
         observe: progress callback, called on every report.
+        shares: share of the work of each stage, in order, sum 1.
     """
 
-    def __init__(self, observe: Observe) -> None:
-        self._observe = observe
+    def __init__(self, observe: Observe, shares: Mapping[Stage, float] = ERASE_SHARES) -> None:
+        self._observe, self._shares = observe, shares
         self._lock = threading.Lock()
         self._furthest = 0.0
         self.pixels = 0  # width x height of the film; 0 until probed
@@ -53,13 +56,10 @@ class ProgressReporter:
             BrokenOff: the callback raised an exception, which is to end the work.
         """
         share = min(1.0, done / total) if total > 0 else 0.0
-        before = sum(
-            _STAGE_SHARES[earlier]
-            for earlier in _STAGE_SHARES
-            if _stage_index(earlier) < _stage_index(stage)
-        )
+        stages = list(self._shares)
+        before = sum(self._shares[earlier] for earlier in stages[: stages.index(stage)])
         with self._lock:
-            reached = min(1.0, before + share * _STAGE_SHARES[stage])  # the sum may round up
+            reached = min(1.0, before + share * self._shares[stage])  # the sum may round up
             self._furthest = max(self._furthest, reached)
             progress = Progress(stage, self._furthest, int(done), int(total), self.pixels)
             try:
@@ -108,7 +108,3 @@ class Clock:
         started = time.monotonic()
         yield
         self.seconds[stage.value] = round(time.monotonic() - started, 3)
-
-
-def _stage_index(stage: Stage) -> int:
-    return list(_STAGE_SHARES).index(stage)

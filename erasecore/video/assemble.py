@@ -48,35 +48,40 @@ class _SegmentSurvey:
     display_ranks: tuple[NDArray[np.int32], ...]  # per segment, see _display_ranks
 
 
-def assemble(video: VideoInfo, segments: Sequence[Path], timeline: Timeline, result: Path) -> None:
+def assemble(
+    video: VideoInfo,
+    segments: Sequence[Path],
+    timeline: Timeline,
+    result: Path,
+    *,
+    span: tuple[Fraction, Fraction] | None = None,
+) -> None:
     """Mux the result: video from the segments at ``timeline``'s timestamps, the rest copied.
 
     Args:
         video: the source film; its audio, subtitles, chapters and tags are copied.
         segments: files of :class:`SegmentWriter`, in order; together all frames of the timeline.
         timeline: the source's timestamps.
-        result: path of the result; written atomically (complete or absent).
+        result: written atomically (complete or absent).
+        span: stretch of the source, in seconds of its stamps, that is muxed; times begin at 0.
 
     Raises:
         VerifyFailed: the segments do not fit each other or the timeline.
         StreamsNotCopyable: the container refuses one of the other streams.
     """
     survey = _survey_segments(segments, timeline)
-    with (
-        open_film(video.path, video.limits) as source,
-        open_film(segments[0]) as first,
-        whole_file(result) as part,
-    ):
+    film_file = open_film(video.path, video.limits)
+    with film_file as source, open_film(segments[0]) as first, whole_file(result) as part:
         encoded = first.streams.video[0]
         muxer = muxer_or_matroska(video.muxer, encoded.codec_context.codec.canonical_name)
         with _open_output(part, muxer, mux_options(muxer, video.time_base, source)) as output:
             targets = add_streams(output, source, video, encoded)
-            copy_header(output, source)
+            copy_header(output, source, chapters=span is None)
             _write_header(output, video)
             film = targets[video.stream_index]
             film_packets = _restamped_packets(segments, timeline, survey, film)
             counts: Counter[int] = Counter()
-            others = _counted(copied_packets(source, video, targets), counts)
+            others = _counted(copied_packets(source, video, targets, span), counts)
             _interleave(_PacketWriter(output, video.path), others, film_packets)
         aspects = pixel_aspects(source, video, targets)
         complete_header(part, muxer, [StreamFacts(a, counts[k]) for k, a in enumerate(aspects)])

@@ -8,12 +8,14 @@ from fractions import Fraction
 import av
 import av.codec
 
+from erasecore.errors import WrongContainer
 from erasecore.settings import PRESETS, Codec, EncodeSettings
 from erasecore.video.containers import muxer_takes_encoder
 from erasecore.video.formats import planar_format
 from erasecore.video.hdr import svt_hdr, x265_hdr
 from erasecore.video.hevc_fields import PictureStruct
 from erasecore.video.probe import VideoInfo
+from erasecore.video_endings import RESULT_ENDINGS
 
 # Codec name as FFmpeg decodes it -> name of FFmpeg's encoder for it.
 _ENCODER_BY_CODEC = {
@@ -128,11 +130,28 @@ def fit_container(video: VideoInfo, settings: EncodeSettings) -> VideoInfo:
     The codec is that of :func:`choose_encoder`. MPEG-PS takes MPEG-1 and -2 only: it has stamps for
     few pictures, from which readers cannot tell the order of others.
     """
-    encoder = choose_encoder(video, settings)
-    fits = video.muxer != "vob" or encoder in ("mpeg1video", "mpeg2video")
-    if fits and muxer_takes_encoder(video.muxer, encoder):
+    if _fits(video, settings):
         return video
     return replace(video, muxer="matroska", suffix=".mkv")
+
+
+def in_container(video: VideoInfo, settings: EncodeSettings, ending: str) -> VideoInfo:
+    """Return ``video`` with the container of the result that ``ending`` stands for.
+
+    Raises:
+        WrongContainer: that container cannot store the codec.
+    """
+    video = replace(video, muxer=RESULT_ENDINGS[ending], suffix=ending)
+    if not _fits(video, settings):
+        raise WrongContainer(video.path, choose_encoder(video, settings), ending)
+    return video
+
+
+def _fits(video: VideoInfo, settings: EncodeSettings) -> bool:
+    """Return True if the result's container can store its codec."""
+    encoder = choose_encoder(video, settings)
+    fits = video.muxer != "vob" or encoder in ("mpeg1video", "mpeg2video")
+    return fits and muxer_takes_encoder(video.muxer, encoder)
 
 
 def _rgb_variant(video: VideoInfo, encoder: str) -> str:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from erasecore.settings import DetectSettings, PictureFrame, Region
+from erasecore.settings import DetectSettings, PictureFrame, Region, RegionUnit
 from erasecore.video.color import Plane, PlaneLayout
 
 _Array = TypeVar("_Array", bound=NDArray[np.generic])
@@ -90,16 +90,31 @@ def orientation_of(matrix: bytes | None) -> Orientation:
     return UPRIGHT
 
 
-def regions_as_seen(detect: DetectSettings, orientation: Orientation) -> tuple[Region, ...]:
-    """Return ``detect.regions`` as rectangles of the picture as it is seen.
+def regions_as_seen(
+    detect: DetectSettings, orientation: Orientation, size: tuple[int, int]
+) -> tuple[Region, ...]:
+    """Return ``detect.regions`` as rectangles of the picture as it is seen, in fractions of it.
 
     Args:
-        detect: the regions, and the picture that they are fractions of (``regions_frame``).
+        detect: the regions, and the picture that they are places of (``regions_frame``).
         orientation: of the film.
+        size: width and height of the picture as it is seen, px.
     """
     if detect.regions_frame is PictureFrame.SEEN:
-        return detect.regions
-    return tuple(_turned(region, orientation) for region in detect.regions)
+        return tuple(_in_fractions(region, *size) for region in detect.regions)
+    stored = orientation.size(*size)
+    return tuple(_turned(_in_fractions(one, *stored), orientation) for one in detect.regions)
+
+
+def _in_fractions(region: Region, width: int, height: int) -> Region:
+    """Return a region in fractions of a picture of ``width`` x ``height`` px, clipped to it."""
+    if region.unit is RegionUnit.SHARE:
+        return region
+    if region.unit is RegionUnit.PERCENT:
+        width = height = 100
+    left, right = (min(1.0, side / width) for side in (region.left, region.right))
+    top, bottom = (min(1.0, side / height) for side in (region.top, region.bottom))
+    return Region(left, top, right, bottom, times=region.times)
 
 
 def _turned(region: Region, orientation: Orientation) -> Region:
@@ -111,4 +126,4 @@ def _turned(region: Region, orientation: Orientation) -> Region:
         left, right = 1 - right, 1 - left
     if orientation.mirrored_y:
         top, bottom = 1 - bottom, 1 - top
-    return Region(left, top, right, bottom)
+    return Region(left, top, right, bottom, times=region.times)

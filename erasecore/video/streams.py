@@ -128,7 +128,10 @@ def can_be_copied(stream: Stream, muxer: str) -> bool:
 
 
 def copied_packets(
-    source: av.container.InputContainer, video: VideoInfo, targets: Mapping[int, Target]
+    source: av.container.InputContainer,
+    video: VideoInfo,
+    targets: Mapping[int, Target],
+    span: tuple[Fraction, Fraction] | None = None,
 ) -> Iterator[AnyPacket]:
     """Yield the packets of all streams in ``targets`` except the video, assigned to the targets.
 
@@ -146,8 +149,21 @@ def copied_packets(
             packet.dts = last[index] + 1
             packet.pts = max(packet.pts or packet.dts, packet.dts)
         last[index] = packet.dts or 0
+        if span is not None and not _moved_into(packet, span):
+            continue
         packet.stream = targets[index].stream
         yield packet
+
+
+def _moved_into(packet: AnyPacket, span: tuple[Fraction, Fraction]) -> bool:
+    """Move a packet's times to a clock that is 0 at the span's start; False if it lies outside."""
+    start, stop = span
+    if packet.pts is None or not start <= packet.pts * packet.time_base < stop:
+        return False
+    ticks = round(start / packet.time_base)
+    packet.pts -= ticks
+    packet.dts = None if packet.dts is None else packet.dts - ticks
+    return True
 
 
 def _wanted_packets(
@@ -194,14 +210,19 @@ def _dated(queue: list[AnyPacket]) -> list[AnyPacket]:
     return queue
 
 
-def copy_header(output: av.container.OutputContainer, source: av.container.InputContainer) -> None:
-    """Copy the source's global tags (without those that muxers write) and chapters."""
+def copy_header(
+    output: av.container.OutputContainer,
+    source: av.container.InputContainer,
+    *,
+    chapters: bool = True,
+) -> None:
+    """Copy the source's global tags (without those that muxers write) and its chapters."""
     output.metadata.update(
         {k: v for k, v in source.metadata.items() if k.lower() not in MUXER_MADE_TAGS}
     )
-    chapters = source.chapters()
-    if chapters:
-        output.set_chapters(chapters)
+    found = source.chapters() if chapters else []
+    if found:
+        output.set_chapters(found)
 
 
 def _add_film_stream(

@@ -101,14 +101,14 @@ def test_regions_of_old_settings_keep_their_meaning() -> None:
     """What was said of the stored picture is turned with it; what was said as seen is left."""
     turned = orientation_of(_matrix(90))
     old = DetectSettings(regions=(Region(0.1, 0.2, 0.4, 0.9),), regions_frame=PictureFrame.STORED)
-    (region,) = regions_as_seen(old, turned)
+    (region,) = regions_as_seen(old, turned, (100, 200))
     stored = np.zeros((100, 200), np.uint8)
     stored[20:90, 20:80] = 1
     rows, columns = np.nonzero(turned.view(stored))
     box = (region.left * 100, region.top * 200, region.right * 100, region.bottom * 200)
     assert box == pytest.approx((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
     new = DetectSettings(regions=(LOWER_THIRD,))
-    assert regions_as_seen(new, turned) == (LOWER_THIRD,)
+    assert regions_as_seen(new, turned, (100, 200)) == (LOWER_THIRD,)
 
 
 def test_every_quarter_turn_and_mirror_is_known() -> None:

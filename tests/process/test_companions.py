@@ -251,4 +251,4 @@ def test_erase_with_companions(tmp_path: Path) -> None:
     assert "no subtitle was found at the times of the .srt" in words
     done = run("erase", "--mask", tmp_path / "no.png", tmp_path / "film.mp4", tmp_path / "c.mp4")
     assert done.returncode == 1
-    assert "there is no mask file" in done.stderr
+    assert "no.png: there is no such mask file" in done.stderr

@@ -29,13 +29,14 @@ from tests.process.quick_worker import SRT
 
 FILM = "companions\nsegments 4\n"
 BAD_FILM = "raise FIX_INPUT\n"
-BESIDE = ("film.mp4.erase.yaml", "film.srt")
+BESIDE = ("film.mp4.erase.yaml", "film.mp4.plan.yaml", "film.srt")
 PLACES = ("inbox", "work", "originals", "failed")
 
 STARTING = ("instance.after_hidden", "instance.after_folder")
 CLAIMING = (
     *("claim.after_mkdir", "claim.after_folder", "claim.after_rename", "claim.after_sidecar"),
-    *("claim.after_cues", "claim.after_claimed", "claim.after_mask", "claim.after_queued"),
+    *("claim.after_cues", "claim.after_film_plan", "claim.after_claimed", "claim.after_mask"),
+    "claim.after_queued",
 )
 TAKING_OVER = (
     *("takeover.after_owner", "takeover.after_job", "takeover.after_jobs", "leave.after_files"),
@@ -47,17 +48,19 @@ ATTEMPTING = (
 PUBLISHING = (
     *("publish.after_plan", "publish.after_report", "publish.after_log", "publish.after_preview"),
     *("publish.after_subtitles", "publish.after_sidecars", "publish.after_link"),
-    *("publish.after_settings", "publish.after_cues", "publish.after_original"),
+    *("publish.after_settings", "publish.after_cues", "publish.after_film_plan"),
+    "publish.after_original",
     *("publish.after_done", "history.after_record", "discard.after_aside"),
 )
 REJECTING = (
     *("attempt.after_failure", "reject.after_explanation", "reject.after_plan"),
     *("reject.after_error", "reject.after_log", "reject.after_settings", "reject.after_cues"),
-    *("reject.after_sidecars", "reject.after_link", "reject.after_failed"),
-    "discard.after_removal",
+    *("reject.after_film_plan", "reject.after_sidecars", "reject.after_link"),
+    *("reject.after_failed", "discard.after_removal"),
 )
 REQUEUEING = (
-    *("requeue.after_settings", "requeue.after_cues", "requeue.after_film", "requeue.after_log"),
+    *("requeue.after_settings", "requeue.after_cues", "requeue.after_film_plan"),
+    *("requeue.after_film", "requeue.after_log"),
 )
 ACROSS = ("move.after_block", "move.after_copy", "move.after_rename", "move.after_unlink")
 TAKING_BACK = ("undo.after_file", "undo.after_all")
@@ -163,7 +166,8 @@ def drop_all(house: House, film: str) -> None:
     """A film with everything that may lie beside one."""
     house.drop("masks/logo.png", "a mask")
     house.drop(BESIDE[0], "encode: {crf: 20}\nmask: masks/logo.png")
-    house.drop(BESIDE[1], "cues")
+    house.drop(BESIDE[1], "a plan")
+    house.drop(BESIDE[2], "cues")
     house.drop("film.mp4", film)
 
 
@@ -215,7 +219,7 @@ def test_killed_on_the_way_to_failed_and_back(house: House) -> None:
     drop_all(house, BAD_FILM)
     walk(house, REJECTING, BAD_FILM)
     assert house.once() == 0
-    explained = ["film.mp4", BESIDE[0], "film.mp4.error.json", "film.mp4.log", BESIDE[1]]
+    explained = ["film.mp4", *BESIDE, "film.mp4.error.json", "film.mp4.log"]
     assert house.files("failed") == sorted(explained)
     check_tidy(house)
     for point in REQUEUEING:

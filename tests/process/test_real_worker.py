@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import av
 import psutil
 import pytest
 
@@ -198,11 +199,35 @@ def test_erase_into_a_name_of_full_length(films: Path, tmp_path: Path) -> None:
 
 
 def test_erase_into_another_ending(films: Path, tmp_path: Path) -> None:
-    """A film keeps its container; a name that promises another one is kept, and the user told."""
-    done = run("erase", films / "clean.mp4", tmp_path / "clean.mkv")
+    """The ending of OUT is its container; what needs no erasing goes there packet for packet."""
+    done = run("erase", films / "clean.mp4", films / "text.mp4", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "what is in it is a .mp4 file; clean.mp4 would fit" in done.stderr
-    assert (tmp_path / "clean.mkv").read_bytes() == (films / "clean.mp4").read_bytes()
+    assert (tmp_path / "clean.mp4").read_bytes() == (films / "clean.mp4").read_bytes()
+    for name in ("clean", "text"):
+        done = run("erase", films / f"{name}.mp4", tmp_path / f"{name}.mkv")
+        assert done.returncode == 0, done.stderr
+        with av.open(str(tmp_path / f"{name}.mkv")) as container:
+            assert container.format.name == "matroska,webm"
+            assert container.streams.video[0].codec_context.name == "h264"
+    assert pictures_of(tmp_path / "clean.mkv") == pictures_of(films / "clean.mp4")
+
+
+def test_endings_that_cannot_be(films: Path, tmp_path: Path) -> None:
+    """They are refused before any work: an unknown one, and a container without this codec."""
+    unknown = run("erase", films / "text.mp4", tmp_path / "out.exe")
+    assert (unknown.returncode, "names no container" in unknown.stderr) == (2, True)
+    small = run("erase", "--codec", "hevc", films / "text.mp4", tmp_path / "out.webm")
+    assert small.returncode == 1
+    assert "text.mp4: .webm cannot hold libx265" in small.stderr
+    assert "detect" not in small.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def pictures_of(film: Path) -> list[str]:
+    """SHA-256 of each picture."""
+    with av.open(str(film)) as container:
+        frames = container.decode(video=0)
+        return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in frames]
 
 
 def test_erase_nothing_or_nowhere(films: Path, tmp_path: Path) -> None:

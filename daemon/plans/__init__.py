@@ -1,0 +1,1 @@
+"""Plan files: plans of films as YAML that people read and edit."""

@@ -1,0 +1,1 @@
+"""Plans for films: detection, text and forecast without erasing, and plans obeyed."""
