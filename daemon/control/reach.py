@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from daemon.config.locations import FolderSettings, ReadyMode
+from daemon.config.locations import DuplicateMode, FolderSettings, ReadyMode
 from daemon.config.schema import Config
 from daemon.inbox.left_films import LeftFilms
 from daemon.inbox.settling import Candidate
@@ -60,6 +60,7 @@ class Reach:
     folders: FolderSettings
     erase_defaults: EraseSettings
     marked: bool  # films of the inbox are taken once their marker is there, see ``inbox.ready``
+    skips_duplicates: bool  # what has been done before is not done again, see ``inbox.duplicates``
     host: str  # host name or ``claims.instance`` of this daemon
 
     def reconfigured(self, config: Config) -> Reach:
@@ -69,4 +70,5 @@ class Reach:
             folders=config.folders,
             erase_defaults=config.erase,
             marked=config.inbox.ready is ReadyMode.MARKER,
+            skips_duplicates=config.inbox.duplicates is DuplicateMode.SKIP,
         )

@@ -18,6 +18,11 @@ from erasecore.errors import printable
 SCRATCH_FILE = ".settings.part"
 """Name in the instance folder of a settings file that is being checked."""
 
+_SKIPPED = (
+    "inbox.duplicates is skip, so the daemon would not do it again; set it to number or erase, "
+    "reload, then ask once more."
+)
+
 
 class RedoThread:
     """The move for one request, its end and its error."""
@@ -70,6 +75,8 @@ class Redoer:
         """
         reach = self._reach
         target = find_original(request.film, reach.folders)
+        if reach.skips_duplicates:
+            raise NoSuchFilm(_SKIPPED)
         if request.settings:
             scratch = reach.jobs.store.instance / SCRATCH_FILE
             defaults = reach.erase_defaults

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.config.locations import ReadyMode
+from daemon.config.locations import DuplicateMode, ReadyMode
 from daemon.config.schema import Config
 from daemon.control.controller import Controller
 from daemon.control.reach import Reach
@@ -214,5 +214,6 @@ def _reach(
         folders=config.folders,
         erase_defaults=config.erase,
         marked=config.inbox.ready is ReadyMode.MARKER,
+        skips_duplicates=config.inbox.duplicates is DuplicateMode.SKIP,
         host=host_of(config),
     )

@@ -196,6 +196,8 @@ class StatusPublisher:
         self._notifier.status(snapshot.sentence())
         reason = snapshot.trouble if snapshot.paused else ""
         self._pauses.observe(pauses.HOST, reason, now=now, wall=wall)
+        asked = snapshot.pause.sentence() if snapshot.pause is not None else ""
+        self._pauses.observe(pauses.PERSON, asked, now=now, wall=wall)
         instance = parts.jobs.store.instance
         written = (instance, _urgent_part(snapshot))
         interval_seconds = min(MAX_INTERVAL_SECONDS, self._config.claims.heartbeat_seconds)

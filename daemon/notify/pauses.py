@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 HOST = "host"
 """Subject of the pauses that problems of this host make."""
+PERSON = "person"
+"""Subject of the pauses that a person has asked for."""
 RESUMED_AFTER_SECONDS = 30.0
 """A subject counts as resumed when it has been without a reason for so long: a share that comes and
 goes each second is one pause. A guess."""

@@ -164,6 +164,17 @@ def test_redo(house: House) -> None:
     assert daemon.stop() == 0
 
 
+def test_redo_where_nothing_is_done_twice(house: House) -> None:
+    """With ``inbox.duplicates: skip`` the film would be skipped; that is said instead."""
+    house.configure(inbox={"duplicates": "skip"})
+    house.drop("film.mp4", "segments 1\n")
+    daemon = house.start()
+    house.wait(lambda: house.films("originals") == ["film.mp4"])
+    assert "inbox.duplicates is skip" in command(house, "redo", "film.mp4", code=1)
+    assert house.films("originals") == ["film.mp4"]
+    assert daemon.stop() == 0
+
+
 def test_nobody_runs(house: House) -> None:
     """Without a daemon there is nobody to ask; one that was killed is asked at its next start."""
     assert "has no folder of a daemon" in command(house, "cancel", "film.mp4", code=1)

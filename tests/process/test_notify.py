@@ -26,6 +26,7 @@ from tests.process.house import REPOSITORY, Daemon, House
 from tests.process.mounts import SickShare
 from tests.process.orders import Orders
 from tests.process.receiver import Answer, HttpReceiver
+from tests.process.test_control import command
 from tests.process.test_failpoints import NOTIFYING
 
 pytestmark = pytest.mark.process
@@ -518,6 +519,21 @@ def test_a_pause_is_told(house: House, listen: Listen) -> None:
     (message,) = [json.loads(one.body) for one in hub.received]
     assert message["type"] == "queue.paused"
     assert str(house.done) in message["data"]["sentence"]
+
+
+def test_a_pause_that_a_person_asks_for_is_told(house: House, listen: Listen) -> None:
+    """With who asked for it; it is no problem of the host."""
+    hub = listen(receiver.status(200))
+    tell(house, webhooks=[webhook("hub", hub.url)])
+    daemon, eraser = notifier(house), house.start()
+    house.wait(lambda: eraser.said("service.started"))
+    assert "paused" in command(house, "pause")
+    house.wait(lambda: daemon.said("notify.delivered"))
+    assert eraser.stop() == 0
+    assert daemon.stop() == 0
+    (message,) = [json.loads(one.body) for one in hub.received]
+    assert (message["type"], message["data"]["subject"]) == ("queue.paused", "person")
+    assert "paused by " in message["data"]["sentence"]
 
 
 def test_nothing_is_written_for_nobody(house: House) -> None:

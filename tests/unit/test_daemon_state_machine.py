@@ -437,6 +437,7 @@ class Daemons(RuleBasedStateMachine):
             folders=self.config.folders,
             erase_defaults=self.config.erase,
             marked=False,
+            skips_duplicates=False,
             host=f"host{number}",
         )
 
