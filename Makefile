@@ -58,8 +58,10 @@ check: $(READY)
 	$(BIN)/python tools/check_docstrings.py daemon erasecore tools
 	$(BIN)/python -m pytest -q tests/unit/test_names.py tests/unit/test_parts.py
 
+# Daemons and their clocks one after the other, all else on all cores
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/process
+	$(BIN)/python -m pytest tests/process
 
 chaos: $(READY)
 	$(BIN)/python -m tests.process.chaos --kills $(N) --real $(REAL) --seed $(SEED)
