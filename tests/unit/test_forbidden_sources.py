@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from erasecore.detection.forbidden import Glimpses, forbidden_stretches
+from erasecore.detection.passing import moves_with_scene
 from erasecore.detection.spans import Edge, Span
 from erasecore.detection.verdict import TextLine
 from erasecore.engines.propagate.engine import PropagateEngine
@@ -156,3 +158,36 @@ def test_detection_forbids_what_it_refuses() -> None:
     assert [(event.start, event.stop) for event in found.events] == [(6, 40)]
     shown = {f for event in found.forbidden for f in range(event.start, event.stop)}
     assert set(range(40, 47)) <= shown
+
+
+def test_a_sign_behind_a_subtitle_is_background() -> None:
+    """Larger letters on which a subtitle stands are the scene's, all along their way."""
+    caption, sign = _line(20, 45), BOX + np.array([-60.0, -20, 60, 20])
+    assert _stretches([_line(10, 60, sign)], [caption]) == []
+    glimpses = Glimpses(6)
+    for index, shift in ((36, 0.0), (42, 40.0), (48, 80.0), (54, 120.0)):
+        glimpses.note(index, sign + np.array([shift, 0, shift, 0]))
+    assert _stretches([], [caption], glimpses) == []
+    assert _stretches([_line(50, 60, sign)], [caption]) == [(50, 60)]
+
+
+@pytest.mark.parametrize(
+    ("pan", "text_pan", "passes"), [(6, 6, True), (0, 6, False), (6, 0, False)]
+)
+def test_text_that_passes_with_the_scene(pan: int, text_pan: int, passes: bool) -> None:
+    """A sign in a pan passes; text that moves over a still scene, or stands in a pan, stays."""
+    rng = np.random.default_rng(5)
+    noise = rng.integers(0, 255, (60, 240)).astype(np.float32)
+    scene = 90 + 3 * (cv2.GaussianBlur(noise, (0, 0), 3) - 127)
+    strokes = np.flatnonzero(rng.random(60) < 0.3)
+    crops = []
+    for frame in (0, 1):
+        crop = scene[:, 20 + pan * frame : 180 + pan * frame].copy()
+        left = 50 - text_pan * frame
+        crop[20:40, left + strokes] = 255
+        crops.append(np.clip(crop, 0, 255).astype(np.uint8))
+    text = np.zeros((60, 160), np.bool_)
+    text[16:44, 46:114] = True
+    none = np.zeros_like(text)
+    assert moves_with_scene(crops[0], crops[1], text, none) == passes
+    assert not moves_with_scene(crops[0], crops[1], text, ~none)
