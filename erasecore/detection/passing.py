@@ -35,7 +35,8 @@ def moves_with_scene(
     for picture in (before, after):
         picture[overlays] = float(picture[~overlays].mean())
     window = cv2.createHanningWindow((one.shape[1], one.shape[0]), cv2.CV_32F)
-    motion, _ = cv2.phaseCorrelate(before, after, window)
+    # It multiplies its arguments by the window in place where their size needs no padding.
+    motion, _ = cv2.phaseCorrelate(before.copy(), after.copy(), window)
     return _explains(motion, before, after, ~(text | overlays))
 
 
