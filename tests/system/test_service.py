@@ -84,7 +84,7 @@ def with_attachment(film: Path) -> Path:
 
 def nothing_left(machine: Machine) -> bool:
     """Whether no film waits or is at work."""
-    jobs = [one for one in machine.path(f"{ROOT}/work").glob("*/*") if one.is_dir()]
+    jobs = any(machine.path(f"{ROOT}/work").glob("*/*/job.json"))
     return not jobs and not any(machine.path(f"{ROOT}/inbox").glob("*.m[pk][4v]"))
 
 
