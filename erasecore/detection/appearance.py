@@ -65,6 +65,13 @@ class Appearance:
         return self.window.place_of(self.box)
 
     @property
+    def place(self) -> tuple[int, int, int, int]:
+        """Place of the line in the picture: left, top, right, bottom in working pixels."""
+        left, top = self.window.box[:2]
+        x0, y0, x1, y1 = self.inner
+        return left + x0, top + y0, left + x1, top + y1
+
+    @property
     def template(self) -> Template:
         """Strokes of the line, from the samples so far."""
         if self._template is None:

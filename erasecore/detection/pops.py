@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from erasecore.detection.appearance import Appearance
 from erasecore.detection.patterns import strokes
-from erasecore.detection.scaling import Luma
+from erasecore.detection.scaling import Luma, cut_out
 from erasecore.model.events import PathPoint
 
 MAX_POP_SECONDS = 0.4  # seconds that a caption grows or shrinks; guess
@@ -160,9 +160,7 @@ class _ScaleMatcher:
     """
 
     def __init__(self, appearance: Appearance) -> None:
-        left, top = appearance.window.box[:2]
-        x0, y0, x1, y1 = appearance.inner
-        self._box = left + x0, top + y0, left + x1, top + y1
+        self._box = appearance.place
         self._line = appearance.window.text_height
         self._shrink = min(1.0, _FINE_HEIGHT_PX / self._line)
         self._strokes = appearance.template.whole
@@ -206,8 +204,9 @@ class _ScaleMatcher:
         x0, y0, x1, y1 = self._box
         reach = _REACH_PX / shrink
         half = scale * (x1 - x0) / 2, scale * (y1 - y0) / 2
-        middle = (x0 + x1) / 2, (y0 + y1) / 2
-        region = _cut_out(luma, middle, (half[0] + reach, half[1] + reach))
+        x, y, wide, high = (x0 + x1) / 2, (y0 + y1) / 2, half[0] + reach, half[1] + reach
+        sides = round(x - wide), round(y - high), round(x + wide), round(y + high)
+        region = cut_out(luma, sides)
         small = _resized(region, [max(1, round(side * shrink)) for side in region.shape[::-1]])
         pattern = strokes(small, self._line * scale * shrink)
         template = _resized(self._strokes, [max(1, round(2 * h * shrink)) for h in half])
@@ -220,16 +219,6 @@ class _ScaleMatcher:
         dx = (int(column) - (fits.shape[1] - 1) / 2) / shrink
         dy = (int(row) - (fits.shape[0] - 1) / 2) / shrink
         return _Match(float(scale), dx, dy, float(fits[row, column]))
-
-
-def _cut_out(luma: Luma, middle: tuple[float, float], half: tuple[float, float]) -> Luma:
-    """Return a rectangle of the picture; beyond the picture its edge is repeated."""
-    height, width = luma.shape
-    x0, x1 = round(middle[0] - half[0]), round(middle[0] + half[0])
-    y0, y1 = round(middle[1] - half[1]), round(middle[1] + half[1])
-    part = luma[max(0, y0) : min(height, y1), max(0, x0) : min(width, x1)]
-    pads = max(0, -y0), max(0, y1 - height), max(0, -x0), max(0, x1 - width)
-    return np.asarray(cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _resized(picture: _Picture, size: Sequence[int]) -> _Picture:

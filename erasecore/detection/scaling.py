@@ -105,6 +105,20 @@ def _resize(plane: Plane, size: tuple[int, int]) -> Plane:
     return cast(Plane, cv2.resize(plane, size, interpolation=interpolation))
 
 
+def cut_out(luma: Luma, box: tuple[int, int, int, int]) -> Luma:
+    """Return a rectangle of a picture; beyond the picture its edge is repeated.
+
+    Args:
+        luma: uint8 ``(H, W)``.
+        box: left, top, right, bottom in pixels; some of it lies in the picture.
+    """
+    x0, y0, x1, y1 = box
+    height, width = luma.shape
+    part = luma[max(0, y0) : min(height, y1), max(0, x0) : min(width, x1)]
+    pads = max(0, -y0), max(0, y1 - height), max(0, -x0), max(0, x1 - width)
+    return np.asarray(cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE), np.uint8)
+
+
 def average(pieces: Sequence[Luma]) -> Luma:
     """Return the mean of pictures of one size, in which motion is blurred and text is not.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from erasecore.detection.appearance import Appearance
 from erasecore.detection.patterns import strokes
-from erasecore.detection.scaling import Luma
+from erasecore.detection.scaling import Luma, cut_out
 from erasecore.model.events import PathPoint
 
 MAX_SLIDE_SECONDS = 1.6  # seconds that a caption slides; guess
@@ -144,9 +144,7 @@ class _Matcher:
     """
 
     def __init__(self, appearance: Appearance) -> None:
-        left, top = appearance.window.box[:2]
-        x0, y0, x1, y1 = appearance.inner
-        self._box = left + x0, top + y0, left + x1, top + y1
+        self._box = appearance.place
         self._line = appearance.window.text_height
         self._strokes = appearance.template.whole
         self._size = 0, 0  # width and height of the picture
@@ -265,7 +263,8 @@ class _Matcher:
         if not seen or not part.any():
             return _Place(dx, dy, 0.0)
         x0, y0 = x0 + cut_left, y0 + cut_top
-        region = _padded(luma, (x0, y0, x0 + part.shape[1], y0 + part.shape[0]), reach)
+        x1, y1 = x0 + part.shape[1], y0 + part.shape[0]
+        region = cut_out(luma, (x0 - reach[0], y0 - reach[1], x1 + reach[0], y1 + reach[1]))
         pattern = strokes(region, self._line)
         fits = np.asarray(cv2.matchTemplate(pattern, part, cv2.TM_CCOEFF_NORMED), np.float32)
         row, column = np.unravel_index(int(np.argmax(fits)), fits.shape)
@@ -278,13 +277,3 @@ def _first_reach(luma: Luma) -> tuple[int, int]:
     """Pixels to each side, and up and down, in which a line's first steps are searched."""
     height, width = luma.shape
     return int(_FIRST_REACH_SHARE[0] * width), int(_FIRST_REACH_SHARE[1] * height)
-
-
-def _padded(luma: Luma, box: tuple[int, int, int, int], reach: tuple[int, int]) -> Luma:
-    """Return a box of a picture, enlarged by ``reach``; beyond the picture its edge is repeated."""
-    height, width = luma.shape
-    x0, x1 = box[0] - reach[0], box[2] + reach[0]
-    y0, y1 = box[1] - reach[1], box[3] + reach[1]
-    part = luma[max(0, y0) : min(height, y1), max(0, x0) : min(width, x1)]
-    pads = max(0, -y0), max(0, y1 - height), max(0, -x0), max(0, x1 - width)
-    return np.asarray(cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE), np.uint8)
