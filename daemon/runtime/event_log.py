@@ -11,7 +11,8 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 
 from structlog.typing import EventDict, WrappedLogger
 
@@ -21,6 +22,10 @@ OLD_EVENT_FILE = "events.1.jsonl"
 """Name of the file before it."""
 MAX_EVENT_BYTES = 1 << 20
 """Size from which a new file is begun, in bytes; guess: some 5000 events."""
+MAX_WAITING = 1000
+"""Events that wait for a folder that does not answer; further ones are lost. Guess."""
+FLUSH_SECONDS = 1.0
+"""Longest wait for what is being written when the place changes, in seconds. Guess."""
 EVENTS = frozenset(
     {
         "service.started", "service.draining", "service.stopped", "config.reloaded",
@@ -34,27 +39,50 @@ EVENTS = frozenset(
 
 
 class EventLog:
-    """Writer of the event file; threads may write at the same time."""
+    """Writer of the event file, in a thread of its own: a folder that hangs stops no log line."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self._file: Path | None = None
+        self._waiting: SimpleQueue[tuple[Path, str]] = SimpleQueue()
+        self._writing = Lock()  # held by the one thread that writes
 
     def write_to(self, instance: Path | None) -> None:
-        """Write into an instance folder from now on; None: nowhere."""
-        with self._lock:
-            self._file = None if instance is None else instance / EVENT_FILE
+        """Write into an instance folder from now on; None: nowhere.
+
+        What waits is written first, if the folder answers within ``FLUSH_SECONDS``.
+        """
+        self._file = None if instance is None else instance / EVENT_FILE
+        if self._writing.acquire(timeout=FLUSH_SECONDS):
+            self._writing.release()
 
     def append(self, event: EventDict) -> None:
-        """Write one event, if there is a place for it; an error of the disk concerns no film."""
-        with self._lock, suppress(OSError):
-            if self._file is None:
-                return
-            with self._file.open("a", encoding="ascii") as file:
-                file.write(_line_of(event))
-                size_bytes = file.tell()
-            if size_bytes > MAX_EVENT_BYTES:
-                os.replace(self._file, self._file.with_name(OLD_EVENT_FILE))
+        """Have one event written, if there is a place for it, unless too many wait already."""
+        if self._file is None or self._waiting.qsize() >= MAX_WAITING:
+            return
+        self._waiting.put((self._file, _line_of(event)))
+        if not self._writing.locked():
+            Thread(target=self._write_all, name="event log", daemon=True).start()
+
+    def _write_all(self) -> None:
+        """Write what waits, in order; an error of the disk concerns no film."""
+        while not self._waiting.empty() and self._writing.acquire(blocking=False):
+            try:
+                while True:
+                    _append(*self._waiting.get_nowait())
+            except Empty:
+                pass
+            finally:
+                self._writing.release()  # an event that came meanwhile is seen by the loop
+
+
+def _append(path: Path, line: str) -> None:
+    """Append a line; begin a new file where this one has become too large."""
+    with suppress(OSError):
+        with path.open("a", encoding="ascii") as file:
+            file.write(line)
+            size_bytes = file.tell()
+        if size_bytes > MAX_EVENT_BYTES:
+            os.replace(path, path.with_name(OLD_EVENT_FILE))
 
 
 def _line_of(event: EventDict) -> str:

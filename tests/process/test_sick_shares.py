@@ -195,7 +195,6 @@ HANGS_SECONDS = 6.5
 """Longer than a folder may take to answer."""
 
 
-@pytest.mark.skip(reason="one of its waits no longer ends since requests were merged; to be mended")
 def test_a_share_that_does_not_answer(house: House, share: SickShare, systemd: Systemd) -> None:
     """The daemon waits without touching it, says why, lives, and ends when it is asked to."""
     # So seldom that each turn begins with a look at the folders.
