@@ -54,7 +54,7 @@ def erase(context: CommandContext) -> int:
     options = context.options
     *names, goal = options.paths
     if not names:
-        raise WrongUsage("name the film and the place of its result: erase IN OUT.")
+        raise WrongUsage("the following argument is required: OUT, the place of the result.")
     films = named_films(names, context.config)
     settings, companions = film_settings(context)
     several = len(films) > 1 or any(Path(name).is_dir() for name in names)
