@@ -44,12 +44,6 @@ class TextBox:
     tilt_degrees: float = 0.0
     thickness: float = 0.0
 
-    @property
-    def line_height(self) -> float:
-        """Pixels across the line: ``thickness``, or the bounding box's shorter side without it."""
-        left, top, right, bottom = self.box_xyxy
-        return self.thickness or min(right - left, bottom - top)
-
 
 class Detector(Protocol):
     """Detects lines of text in a picture."""

@@ -26,13 +26,11 @@ def comes_of(
         timing: frames in which it slides or pops, at most.
     """
     first, last = seen_in
-    back = [frame for frame in reversed(frames) if frame[0] <= first]
-    slide = follow(appearance, back, max_frames=timing.slide_frames)
-    if slide.path or slide.with_scene:
-        return slide
-    pop_frames = timing.pop_frames  # its first frames may have been the ones in which it pops
-    back = [frame for frame in reversed(frames) if frame[0] <= min(last, first + pop_frames)]
-    return Slide(follow_pop(appearance, back, max_frames=pop_frames))
+    outwards = list(reversed(frames))
+    beyond = [frame for frame in outwards if frame[0] <= first]
+    # Its first frames may have been the ones in which it pops.
+    within = [frame for frame in outwards if frame[0] <= min(last, first + timing.pop_frames)]
+    return _slide_or_pop(appearance, beyond, within, timing)
 
 
 def goes_of(
@@ -43,10 +41,26 @@ def goes_of(
 ) -> Slide:
     """Return how a line goes; see ``comes_of``."""
     first, last = seen_in
-    on = [frame for frame in frames if frame[0] >= last]
-    slide = follow(appearance, on, max_frames=timing.slide_frames)
+    beyond = [frame for frame in frames if frame[0] >= last]
+    within = [frame for frame in frames if frame[0] >= max(first, last - timing.pop_frames)]
+    return _slide_or_pop(appearance, beyond, within, timing)
+
+
+def _slide_or_pop(
+    appearance: Appearance,
+    beyond: Sequence[tuple[int, Luma]],
+    within: Sequence[tuple[int, Luma]],
+    timing: TrackTiming,
+) -> Slide:
+    """Return the way out of a line's life: a slide, else a pop.
+
+    Args:
+        appearance: of the line.
+        beyond: frames outwards, from the last one that was seen to show it.
+        within: frames outwards, from a little before that one.
+        timing: frames in which it slides or pops, at most.
+    """
+    slide = follow(appearance, beyond, max_frames=timing.slide_frames)
     if slide.path or slide.with_scene:
         return slide
-    pop_frames = timing.pop_frames
-    on = [frame for frame in frames if frame[0] >= max(first, last - pop_frames)]
-    return Slide(follow_pop(appearance, on, max_frames=pop_frames))
+    return Slide(follow_pop(appearance, within, max_frames=timing.pop_frames))
